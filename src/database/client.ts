@@ -1,0 +1,152 @@
+// A Postgres client on which nothing hangs. postgres.js may leave a query unsettled for ever when its connection dies
+// in a bad moment, and can't give up one connection, only a whole client. So every statement has a deadline here, after
+// which its client is thrown away and a new one made. And the caller is told what a failure means for its statement.
+import postgres from "postgres";
+import { log } from "../log.ts";
+
+/** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */
+const texts = {
+  to: 1009, // the type text[]
+  from: [],
+  serialize: (values: readonly (string | null)[]) =>
+    `{${values.map((value) => value === null ? "null" : `"${value.replace(/[\\"]/g, "\\$&")}"`).join()}}`,
+  parse: (): readonly (string | null)[] => [], // never called: no answer of ours holds an array
+};
+
+/** postgres.js with the one type that we add: `sql.types.texts(values)` for a `text[]`. */
+export type Sql = postgres.Sql<{ texts: readonly (string | null)[] }>;
+
+/** The options that all our connections share. */
+export const connectionOptions = {
+  types: { texts },
+  fetch_types: false,
+  // A dead server is asked again by the next request, not after a pause that grows to 20 s.
+  backoff: () => 0.05,
+  connect_timeout: 5,
+  onnotice: () => {},
+} as const;
+
+/** Makes postgres.js clients for one database. `connections` is the most that each of them opens. */
+export type Connect = (name: string, options: { connections: number; onStatement?: () => void }) => Sql;
+
+/**
+ * What became of a statement that failed:
+ * `rolled-back` the server refused it and nothing of it stands; `not-sent` it never reached the server;
+ * `unknown` it was sent and its end was not seen, so it may have been committed.
+ */
+export type Fate = "rolled-back" | "not-sent" | "unknown";
+
+/** A statement failed. `code` is the SQLSTATE or the driver's code, `constraint` the constraint that was violated. */
+export class DatabaseError extends Error {
+  override readonly name = "DatabaseError";
+  constructor(
+    readonly fate: Fate,
+    readonly code: string,
+    readonly constraint: string | undefined,
+    options: ErrorOptions,
+  ) {
+    super(`The database failed (${code}, ${fate})`, options);
+  }
+
+  /** Whether the statement itself is wrong (syntax or data), so that asking again can't help. */
+  get isOurs(): boolean {
+    return this.fate === "rolled-back" && /^(22|42)/.test(this.code);
+  }
+}
+
+/**
+ * Time in which an answer that is due may still be read, in milliseconds. A process that was frozen finds the deadline
+ * passed and the answer unread in its socket; the answer goes first.
+ */
+const GRACE_MS = 50;
+
+/** One postgres.js client of `connections` connections, with a deadline of `deadlineMs` on every statement. */
+export class Client {
+  #sql: Sql;
+  #down = false;
+  #sent = 0;
+  #closed = false;
+
+  constructor(
+    private readonly name: string,
+    private readonly connections: number,
+    private readonly deadlineMs: number,
+    private readonly connect: Connect,
+  ) {
+    this.#sql = this.#open();
+  }
+
+  /** Statements sent to the server so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /**
+   * Runs one statement.
+   * @throws {DatabaseError} when it fails, or when its end is not seen within the deadline.
+   */
+  async run<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
+    const sql = this.#sql;
+    const sentBefore = this.#sent;
+    try {
+      const result = await withDeadline(Promise.resolve(statement(sql)), this.deadlineMs);
+      if (this.#down) log("info", `The database answers again (${this.name})`);
+      this.#down = false;
+      return result;
+    } catch (cause) {
+      const error = failure(cause, this.#sent !== sentBefore);
+      if (error.fate !== "rolled-back" && !this.#down && !this.#closed) {
+        this.#down = true; // said once, not per statement
+        log("error", `The database can't be reached (${this.name})`, { code: error.code, cause: `${cause}` });
+      }
+      if (error.code === DEADLINE) this.#giveUp(sql);
+      throw error;
+    }
+  }
+
+  /** Runs one statement that only reads, and once more when its connection was lost under it. */
+  async read<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
+    try {
+      return await this.run(statement);
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.fate !== "unknown" || error.code === DEADLINE) throw error;
+      return await this.run(statement);
+    }
+  }
+
+  /** Ends all connections at once; statements under way fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#sql.end({ timeout: 0 });
+  }
+
+  #open(): Sql {
+    return this.connect(this.name, { connections: this.connections, onStatement: () => this.#sent++ });
+  }
+
+  #giveUp(sql: Sql) {
+    if (sql !== this.#sql || this.#closed) return; // another statement has given it up already
+    this.#sql = this.#open();
+    sql.end({ timeout: 0 }).catch(() => {}); // what it still holds fails with it, and says so by itself
+  }
+}
+
+const DEADLINE = "DEADLINE";
+
+/** What `cause` means for the statement it ended. */
+function failure(cause: unknown, sent: boolean): DatabaseError {
+  const { code = "UNKNOWN", constraint_name } = cause as { code?: string; constraint_name?: string };
+  // Only an error of the severity ERROR says that the statement rolled back; FATAL can follow a commit.
+  const refused = cause instanceof postgres.PostgresError && cause.severity === "ERROR";
+  const fate = !sent ? "not-sent" : refused ? "rolled-back" : "unknown";
+  return new DatabaseError(fate, code, constraint_name, { cause });
+}
+
+function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const deadline = new Promise<never>((_, reject) => {
+    const expire = () => reject(Object.assign(new Error(`No answer within ${ms} ms`), { code: DEADLINE }));
+    timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), ms);
+  });
+  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
+}
