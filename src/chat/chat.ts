@@ -1,0 +1,186 @@
+// The chat itself: post, read, poll. Everything that a client can ask for comes through here.
+import type { Config } from "../config.ts";
+import { Client } from "../database/client.ts";
+import type { Database } from "../database/open.ts";
+import { invalid, notFound, unavailable } from "../problem.ts";
+import { within } from "../sleep.ts";
+import { randomDigits, seqOf, timeOf } from "./cursor.ts";
+import { Feeds } from "./feeds.ts";
+import { MAX_CURSOR_AHEAD_MS, type NewMessage } from "./message.ts";
+import { type Entry, makePage, type Page } from "./page.ts";
+import { Store } from "./store.ts";
+import { Wake } from "./wake.ts";
+import { type Posted, Writer } from "./writer.ts";
+
+/** What a poll asks for. `wait` is in milliseconds; `signal` aborts when the client leaves. */
+export interface Poll {
+  readonly after: string;
+  readonly limit: number;
+  readonly wait: number;
+  readonly signal: AbortSignal;
+}
+
+/** A page, and the cursor from which the reader goes on. */
+export interface Reading {
+  readonly page: Page;
+  readonly next: string;
+}
+
+/** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
+const LAST_MOMENT_MS = 500;
+
+/** The cursor word that stands for the newest message at the moment of the request. */
+export const NOW = "now";
+
+/** The chat of one process. Any number of processes can share one database. */
+export class Chat {
+  readonly #clients: Client[];
+  readonly #store: Store;
+  readonly #writer: Writer;
+  readonly #feeds: Feeds;
+  readonly #wake: Wake;
+  #waiters = 0;
+  #draining = false;
+
+  constructor(database: Database, private readonly config: Config) {
+    const client = (name: string, connections: number) =>
+      new Client(name, connections, config.STATEMENT_DEADLINE_MS, database.connect);
+    // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.
+    const writes = client("writes", 1);
+    const reads = client("reads", config.READ_CONNECTIONS);
+    const signals = client("signals", 1);
+    this.#clients = [writes, reads, signals];
+    this.#store = new Store(writes, reads, signals);
+    this.#feeds = new Feeds(
+      this.#store,
+      { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
+      (signal) => void this.#wake.watch(signal),
+    );
+    this.#wake = new Wake(
+      this.#store,
+      () => database.connect("listen", { connections: 1 }),
+      this.#feeds,
+      { listening: config.FALLBACK_MS, deaf: config.FALLBACK_WITHOUT_LISTEN_MS },
+    );
+    this.#writer = new Writer(
+      this.#store,
+      {
+        queued: config.MAX_QUEUED_POSTS,
+        queuedPerRoom: config.MAX_QUEUED_POSTS_PER_ROOM,
+        batch: config.MAX_BATCH_POSTS,
+        batchBytes: config.MAX_BATCH_BYTES,
+      },
+      (room, entries) => {
+        this.#feeds.get(room)?.append(entries);
+        this.#wake.notify(room, seqOf(entries.at(-1)!.id));
+      },
+    );
+  }
+
+  /**
+   * Stores a message; resolves when it is durable, and readable on every server. With a `key`, the message that was
+   * stored with it before is the answer to every repetition.
+   * @throws {Problem} see {@linkcode Writer.post}.
+   */
+  post(room: string, { body, author }: NewMessage, key: string | null): Promise<Posted> {
+    return this.#writer.post({ room, body, author, key, random: randomDigits() });
+  }
+
+  /**
+   * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
+   * @throws {Problem} 400 for a cursor that lies in the future, 503.
+   */
+  async poll(room: string, { after, limit, wait, signal }: Poll): Promise<Reading> {
+    if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
+    // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
+    const feed = this.#feeds.hold(room);
+    try {
+      const known = feed.loaded && after !== NOW && after <= feed.end &&
+        (wait > 0 || feed.page(after, limit)?.full);
+      if (!known) await feed.refresh();
+      const cursor = after === NOW ? feed.end : after;
+      if (cursor > feed.end) await this.#refuseFuture(cursor, feed.end);
+
+      // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
+      if (wait > 0 && cursor >= feed.end && !this.#draining) {
+        if (this.#waiters >= this.config.MAX_WAITERS) throw unavailable("Too many clients wait on this server");
+        this.#waiters++;
+        await feed.wait(cursor, wait, signal).finally(() => this.#waiters--);
+        if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
+      }
+      const page = feed.page(cursor, limit) ?? await this.#catchUp(room, cursor, limit);
+      return { page, next: page.last ?? cursor };
+    } finally {
+      this.#feeds.letGo(feed);
+    }
+  }
+
+  /**
+   * The messages of `room` just before a cursor (`now`: the newest).
+   * @throws {Problem} 503.
+   */
+  async read(room: string, before: string, limit: number): Promise<Page> {
+    const { entries, full } = await this.#store.readBefore(room, before === NOW ? undefined : before, limit);
+    return makePage(entries, full);
+  }
+
+  /**
+   * One message.
+   * @throws {Problem} 404, 503.
+   */
+  async find(room: string, id: string): Promise<Entry> {
+    const entry = await this.#store.readOne(room, id);
+    if (!entry) throw notFound("There is no such message in this room");
+    return entry;
+  }
+
+  /**
+   * Resolves if polls and posts can be served.
+   * @throws {Problem} 503.
+   */
+  async check(): Promise<void> {
+    if (this.#draining) throw unavailable("This server is shutting down");
+    await this.#store.clock();
+  }
+
+  /** Whether this server is shutting down. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** What this process holds at the moment. */
+  get state(): { waiters: number; feeds: number; statements: number; listening: boolean } {
+    return {
+      waiters: this.#waiters,
+      feeds: this.#feeds.size,
+      statements: this.#clients.reduce((sum, client) => sum + client.sent, 0),
+      listening: this.#wake.hears,
+    };
+  }
+
+  /** Answers all who wait, and lets nobody wait from now on. Posts go on. */
+  drain(): void {
+    this.#draining = true;
+    this.#feeds.release();
+  }
+
+  /** Refuses the posts that are still queued, gives the statement under way a moment, and closes all connections. */
+  async close(): Promise<void> {
+    this.drain();
+    await within(this.#writer.close(), LAST_MOMENT_MS);
+    await within(this.#wake.close(), LAST_MOMENT_MS);
+    await Promise.all(this.#clients.map((client) => client.close()));
+  }
+
+  async #catchUp(room: string, cursor: string, limit: number): Promise<Page> {
+    const { entries, full } = await this.#store.readAfter(room, cursor, limit);
+    return makePage(entries, full);
+  }
+
+  /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
+  async #refuseFuture(cursor: string, newest: string): Promise<void> {
+    if (timeOf(cursor) <= timeOf(newest) + MAX_CURSOR_AHEAD_MS) return;
+    if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
+    throw invalid("after", "lies more than a minute ahead of the database's clock and of the room's newest message");
+  }
+}

@@ -1,0 +1,39 @@
+// Where a reader stands. A cursor is a message id: a ULID, written as a lower-case UUID everywhere inside, so that
+// comparing two ids as text, as bytes or in Postgres gives the same order.
+import { ulidToUUID } from "ulid";
+
+/** The cursor before every message: "from the start". */
+export const NIL = "00000000-0000-0000-0000-000000000000";
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+
+/** Reads a cursor given as a UUID or as a 26-character ULID, in either case. Returns undefined for anything else. */
+export function parseCursor(text: string): string | undefined {
+  const uuid = text.toLowerCase();
+  if (UUID.test(uuid)) return uuid;
+  return ULID.test(text.toUpperCase()) ? ulidToUUID(text).toLowerCase() : undefined;
+}
+
+/** Puts an id together: `ms` since 1970 (48 bit), the message's number in its room (40 bit), 10 random hex digits. */
+export function makeId(ms: number, seq: number, random: string): string {
+  const time = ms.toString(16).padStart(12, "0");
+  const rest = seq.toString(16).padStart(10, "0") + random;
+  return `${time.slice(0, 8)}-${time.slice(8)}-${rest.slice(0, 4)}-${rest.slice(4, 8)}-${rest.slice(8)}`;
+}
+
+/** The time in an id, in milliseconds since 1970. */
+export function timeOf(id: string): number {
+  return parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}
+
+/** The number of the message in its room: 1 for the first, 0 for the nil cursor. */
+export function seqOf(id: string): number {
+  return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
+}
+
+/** Ten random hex digits: the last 40 bits of a new id. */
+export function randomDigits(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(5));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,198 @@
+// One room as this process sees it: its newest messages, and the polls that wait for more. All who wait in a room
+// share its feed, so that one SELECT serves them all, and a waiting poll costs memory only.
+//
+// The tail is contiguous: it holds every message of the room after `floor`, up to its end. It grows by this process's
+// own commits and by refreshing, which reads what the database has after the end. A refresh is single flight: while one
+// is under way, all further calls share the next one, since the one under way may have read before the change they
+// were told of. Without that second flight a message committed in such a moment would wake nobody.
+import { NIL, seqOf } from "./cursor.ts";
+import { type Entry, fitting, makePage, type Page } from "./page.ts";
+import type { Store } from "./store.ts";
+
+/** Messages that a new feed begins with: what clients that come back after a short break still lack. */
+const PRELOAD = 100;
+
+/** Messages that one SELECT of a refresh takes. */
+const REFRESH_LIMIT = 1_000;
+
+/** Pages kept until the next message: one for each place where many stand, which are few. */
+const MAX_PAGES = 8;
+
+/** How much a tail may hold: messages, and bytes of JSON. */
+export interface TailLimits {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+interface Waiter {
+  readonly cursor: string;
+  settle(): void;
+}
+
+/** The tail of one room and its waiters. */
+export class Feed {
+  #tail: Entry[] = [];
+  #bytes = 0;
+  #floor = NIL;
+  #loaded = false;
+  #looking: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  readonly #pages = new Map<string, Page>();
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(
+    readonly room: string,
+    private readonly store: Pick<Store, "readAfter" | "readBefore">,
+    private readonly limits: TailLimits,
+    private readonly resized: (bytes: number) => void,
+  ) {}
+
+  /** Whether the tail has been read; before that the feed knows nothing. */
+  get loaded(): boolean {
+    return this.#loaded;
+  }
+
+  /** Whether a refresh is under way. */
+  get refreshing(): boolean {
+    return this.#looking !== undefined;
+  }
+
+  /** The id of the newest message known; the nil cursor in an empty room. */
+  get end(): string {
+    return this.#tail.at(-1)?.id ?? this.#floor;
+  }
+
+  /** Bytes of JSON that the tail holds. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes in messages that this process has just committed; asks the database when they do not continue the tail. */
+  append(entries: readonly Entry[]): void {
+    if (this.#loaded && seqOf(entries[0]!.id) <= seqOf(this.end) + 1) this.#take(entries);
+    else this.wake();
+  }
+
+  /** Reads what the database has after the tail, with a look that begins after this call. Calls share looks. */
+  refresh(): Promise<void> {
+    if (!this.#looking) {
+      return this.#looking = this.#look().finally(() => this.#looking = undefined);
+    }
+    return this.#next ??= this.#looking.catch(() => {}).then(() => {
+      this.#next = undefined;
+      return this.refresh();
+    });
+  }
+
+  /** Refreshes without anybody awaiting it; when it fails the next fallback finds out. */
+  wake(): void {
+    this.refresh().catch(() => {});
+  }
+
+  /**
+   * Parks until the tail is past `cursor`, `ms` milliseconds have passed, `signal` aborts or the waiters are released,
+   * whichever comes first.
+   * To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in between
+   * would wake nobody.
+   */
+  wait(cursor: string, ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiters = this.#waiters;
+    const waiter = { cursor, settle };
+    const timer = setTimeout(settle, ms);
+    signal.addEventListener("abort", settle);
+    waiters.add(waiter);
+    if (signal.aborted) settle();
+    return promise;
+
+    function settle() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", settle);
+      waiters.delete(waiter);
+      resolve();
+    }
+  }
+
+  /** Settles all waiters, news or not. */
+  release(): void {
+    for (const waiter of this.#waiters) waiter.settle();
+  }
+
+  /** The messages after `cursor`, at most `limit`; undefined when they begin before the tail. */
+  page(cursor: string, limit: number): Page | undefined {
+    if (cursor < this.#floor) return undefined;
+    const place = `${cursor} ${limit}`;
+    const known = this.#pages.get(place);
+    if (known) return known;
+    const start = firstAfter(this.#tail, cursor);
+    const count = fitting(this.#tail, start, limit);
+    const full = count === limit || start + count < this.#tail.length;
+    const page = makePage(this.#tail.slice(start, start + count), full);
+    if (this.#pages.size >= MAX_PAGES) this.#pages.clear();
+    this.#pages.set(place, page);
+    return page;
+  }
+
+  /** Forgets the messages, not the place: what comes next still wakes the waiters. */
+  forget(): void {
+    this.#drop(this.#tail.length);
+    this.#pages.clear();
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#loaded) {
+      const { entries, full } = await this.store.readBefore(this.room, undefined, PRELOAD);
+      // What stands before the oldest of them is not known, so the tail begins after it.
+      if (full) this.#floor = entries.shift()!.id;
+      this.#loaded = true;
+      this.#take(entries);
+      return;
+    }
+    for (let more = true; more;) {
+      const { entries, full } = await this.store.readAfter(this.room, this.end, REFRESH_LIMIT);
+      this.#take(entries);
+      more = full;
+    }
+  }
+
+  #take(entries: readonly Entry[]): void {
+    // Own commits and a look that ran beside them overlap.
+    const fresh = entries.slice(firstAfter(entries, this.end));
+    if (fresh.length === 0) return;
+    this.#tail.push(...fresh);
+    this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));
+    this.#pages.clear();
+
+    let surplus = Math.max(0, this.#tail.length - this.limits.messages);
+    let bytes = this.#bytes - this.#tail.slice(0, surplus).reduce((sum, entry) => sum + entry.bytes, 0);
+    while (bytes > this.limits.bytes) bytes -= this.#tail[surplus++]!.bytes;
+    this.#drop(surplus);
+
+    const end = this.end;
+    for (const waiter of this.#waiters) if (waiter.cursor < end) waiter.settle();
+  }
+
+  #drop(count: number): void {
+    if (count === 0) return;
+    const dropped = this.#tail.splice(0, count);
+    this.#floor = dropped.at(-1)!.id;
+    this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
+  }
+
+  #resize(bytes: number): void {
+    this.#bytes += bytes;
+    this.resized(bytes);
+  }
+}
+
+/** The index of the first entry after `cursor` in an ascending list. */
+function firstAfter(entries: readonly Entry[], cursor: string): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (entries[middle]!.id > cursor) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,69 @@
+// The vocabulary of the wire: what a client may send, what it is given, and the limits that are part of the protocol.
+import { z } from "zod";
+
+/** Longest message, in UTF-8 bytes; the limit of the article that Linger grew out of. Longer: 413. */
+export const MAX_BODY_BYTES = 10_000;
+
+/** Longest author, in UTF-8 bytes: a name, not a text. Longer: 400. */
+export const MAX_AUTHOR_BYTES = 100;
+
+/**
+ * Longest request body, in bytes: a message of control characters, each escaped as `\u0001`, still fits. Longer: 413.
+ */
+export const MAX_REQUEST_BYTES = 65_536;
+
+/** Most messages in one answer. More asked for: 400. */
+export const MAX_LIMIT = 1_000;
+
+/** Messages in one answer when the client names no number. */
+export const DEFAULT_LIMIT = 100;
+
+/** Longest wait of a poll, in seconds: below the 60 s after which common proxies cut a silent request. More: 400. */
+export const MAX_WAIT_SECONDS = 55;
+
+/** Wait of a poll when the client names none, in seconds: the article's. */
+export const DEFAULT_WAIT_SECONDS = 10;
+
+/** Size at which an answer ends, in bytes of JSON, though never before its first message: keeps a slow client's page small. */
+export const MAX_PAGE_BYTES = 1_000_000;
+
+/** How far ahead of everything a cursor may be, in milliseconds: clocks differ; further is a mistake, and answers 400. */
+export const MAX_CURSOR_AHEAD_MS = 60_000;
+
+const utf8 = new TextEncoder();
+
+/** Text that Postgres can hold and every reader gets back as it was sent. */
+const text = z.string()
+  .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
+  .refine((value) => !value.includes("\0"), "must not contain a NUL character");
+
+/** A room's name: the unreserved characters of a URL, but not `.` and `..`, which URL parsers resolve away. */
+export const Room = z.string()
+  .regex(/^[A-Za-z0-9._~-]{1,64}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -")
+  .refine((name) => name !== "." && name !== "..", "must not be . or ..");
+
+/** What a client posts. Members it does not know are ignored. */
+export const NewMessage = z.object({
+  body: text.min(1, "must not be empty"),
+  author: text
+    .refine((value) => utf8.encode(value).length <= MAX_AUTHOR_BYTES, `must be at most ${MAX_AUTHOR_BYTES} bytes of UTF-8`)
+    .nullish().transform((value) => value || null),
+});
+
+/** A client's name for one post: the same key in the same room never makes a second message. */
+export const IdempotencyKey = z.string().regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters");
+
+/** What a client is given. */
+export const Message = z.object({
+  id: z.guid(),
+  room: Room,
+  author: z.string().nullable(),
+  body: z.string(),
+  created_at: z.iso.datetime({ precision: 3 }),
+});
+
+/** What a client posts: `body` is 1 to 10,000 bytes of UTF-8. */
+export type NewMessage = z.infer<typeof NewMessage>;
+
+/** A message as it goes over the wire. */
+export type Message = z.infer<typeof Message>;

@@ -1,0 +1,50 @@
+// One answer's messages as the bytes that go out. A message is turned into JSON once, when it enters the process, and
+// a page once for all readers who stand at the same place: ten thousand waiters cost one encoding.
+import { Buffer } from "node:buffer";
+import { timeOf } from "./cursor.ts";
+import { MAX_PAGE_BYTES, type Message } from "./message.ts";
+
+/** A stored message with its JSON text; `bytes` is that text's size in UTF-8. */
+export interface Entry {
+  readonly id: string;
+  readonly json: string;
+  readonly bytes: number;
+}
+
+/** A JSON array of messages, ascending. `full`: it ended at a limit, so that there may be more. */
+export interface Page {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly first: string | undefined;
+  readonly last: string | undefined;
+  readonly full: boolean;
+}
+
+/** Makes the entry of a message; its time is the one in its id. */
+export function makeEntry(room: string, id: string, author: string | null, body: string): Entry {
+  const created_at = new Date(timeOf(id)).toISOString();
+  const json = JSON.stringify({ id, room, author, body, created_at } satisfies Message);
+  return { id, json, bytes: Buffer.byteLength(json) };
+}
+
+/** How many of `entries`, from `start` on, fit one page: at most `limit`, at most `MAX_PAGE_BYTES`, at least one. */
+export function fitting(entries: readonly Entry[], start: number, limit: number): number {
+  const end = Math.min(entries.length, start + limit);
+  let bytes = 0;
+  for (let i = start; i < end; i++) {
+    bytes += entries[i]!.bytes;
+    if (bytes > MAX_PAGE_BYTES && i > start) return i - start;
+  }
+  return end - start;
+}
+
+const encoder = new TextEncoder();
+
+/** Makes a page of these entries. */
+export function makePage(entries: readonly Entry[], full: boolean): Page {
+  return {
+    body: encoder.encode(`[${entries.map((entry) => entry.json).join(",")}]`),
+    first: entries.at(0)?.id,
+    last: entries.at(-1)?.id,
+    full,
+  };
+}

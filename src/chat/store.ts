@@ -1,0 +1,179 @@
+// The only SQL of the application.
+import type { Client } from "../database/client.ts";
+import { makeId } from "./cursor.ts";
+import { type Entry, fitting, makeEntry } from "./page.ts";
+import { MAX_PAGE_BYTES } from "./message.ts";
+
+/** A message on its way into the store. `random` is the last part of its id, ten hex digits. */
+export interface Draft {
+  readonly room: string;
+  readonly body: string;
+  readonly author: string | null;
+  readonly key: string | null;
+  readonly random: string;
+}
+
+/** Stored messages, ascending; `full`: cut at a limit, so that there may be more. */
+export interface Rows {
+  readonly entries: Entry[];
+  readonly full: boolean;
+}
+
+/** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
+const LOCK_TIMEOUT_MS = 1_000;
+
+interface MessageRow {
+  id: string;
+  author: string | null;
+  body: string;
+}
+
+/** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
+export class Store {
+  constructor(private readonly writer: Client, private readonly reads: Client, private readonly signals: Client) {}
+
+  /**
+   * Stores the drafts, in order, and returns their entries in the same order: all of them or none.
+   * A draft whose key its room knows fails with the constraint {@linkcode KEY_TAKEN}.
+   */
+  async append(drafts: readonly Draft[]): Promise<Entry[]> {
+    const column = (name: keyof Draft) => drafts.map((draft) => draft[name]);
+    // The numbers come out of the update of the locked head row itself, which Postgres reads anew after its wait.
+    // A sub-select in the same statement would see the snapshot from before the wait, and lose messages.
+    // Locks are taken in the order of the rooms' names, by every server: no deadlock.
+    const heads = await this.writer.run((sql) =>
+      sql<{ room: string; seq: string; ms: string }[]>`
+        with settings as materialized (
+          select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)
+        ),
+        batch as materialized (
+          select * from unnest(
+            ${sql.types.texts(column("room"))}::text[], ${sql.types.texts(column("key"))}::text[],
+            ${sql.types.texts(column("author"))}::text[], ${sql.types.texts(column("body"))}::text[],
+            ${sql.types.texts(column("random"))}::text[]
+          ) with ordinality as b (room, key, author, body, random, ord)
+        ),
+        locked as (
+          insert into heads as h (room, seq, ms)
+          select room, count(*), floor(extract(epoch from clock_timestamp()) * 1000)
+          from batch, settings group by room order by room collate "C"
+          on conflict (room) do update set
+            seq = h.seq + excluded.seq,
+            ms = greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)
+          returning room, seq, ms
+        ),
+        stored as (
+          insert into messages (room, id, key, author, body)
+          select room, (
+            lpad(to_hex(ms), 12, '0')
+            || lpad(to_hex(seq - count(*) over siblings + row_number() over (siblings order by ord)), 10, '0')
+            || random
+          )::uuid, key, author, body
+          from batch join locked using (room)
+          window siblings as (partition by room)
+        )
+        select room, seq, ms from locked`
+    );
+    // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
+    const next = new Map(heads.map(({ room, seq, ms }) => [room, { seq: Number(seq), ms: Number(ms) }]));
+    return drafts.toReversed().map(({ room, author, body, random }) => {
+      const head = next.get(room)!;
+      return makeEntry(room, makeId(head.ms, head.seq--, random), author, body);
+    }).reverse();
+  }
+
+  /** The stored messages that have one of the drafts' keys, in no particular order. */
+  async withKeysOf(drafts: readonly Draft[]): Promise<StoredKey[]> {
+    const keyed = drafts.filter((draft) => draft.key !== null);
+    const rows = await this.writer.read((sql) =>
+      sql<(MessageRow & { room: string; key: string })[]>`
+        select room, key, id, author, body from messages join unnest(
+          ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
+          ${sql.types.texts(keyed.map((draft) => draft.key))}::text[]
+        ) as k (room, key) using (room, key)`
+    );
+    return rows.map(({ room, key, id, author, body }) => ({
+      room,
+      key,
+      author,
+      body,
+      entry: makeEntry(room, id, author, body),
+    }));
+  }
+
+  /** The first messages of `room` after the cursor `after`: at most `limit`, and one answer's bytes. */
+  async readAfter(room: string, after: string, limit: number): Promise<Rows> {
+    const rows = await this.reads.read((sql) =>
+      sql<MessageRow[]>`
+        select id, author, body from (
+          select id, author, body, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+          from messages where room = ${room} and id > ${after} order by id limit ${limit}
+        ) page where before <= ${MAX_PAGE_BYTES} order by id`
+    );
+    return cut(room, rows, limit);
+  }
+
+  /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
+  async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
+    const rows = await this.reads.read((sql) =>
+      sql<MessageRow[]>`
+        select id, author, body from (
+          select id, author, body, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
+          from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
+        ) page where after <= ${MAX_PAGE_BYTES} order by id desc`
+    );
+    const { entries, full } = cut(room, rows, limit);
+    return { entries: entries.reverse(), full };
+  }
+
+  /** One message, or undefined. */
+  async readOne(room: string, id: string): Promise<Entry | undefined> {
+    const [row] = await this.reads.read((sql) =>
+      sql<MessageRow[]>`select id, author, body from messages where room = ${room} and id = ${id}`
+    );
+    return row && makeEntry(room, row.id, row.author, row.body);
+  }
+
+  /** The number of the newest message of each of the rooms that has one. */
+  async heads(rooms: readonly string[]): Promise<Map<string, number>> {
+    const rows = await this.signals.read((sql) =>
+      sql<{ room: string; seq: string }[]>`select room, seq from heads where room = any(${sql.types.texts(rooms)}::text[])`
+    );
+    return new Map(rows.map(({ room, seq }) => [room, Number(seq)]));
+  }
+
+  /** Sends one notification for each of the payloads on `channel`. */
+  async notify(channel: string, payloads: readonly string[]): Promise<void> {
+    // Never in the statement that writes: a transaction with a NOTIFY holds a lock that all of them in the cluster
+    // share until its commit is on disk.
+    await this.signals.run((sql) =>
+      sql`select pg_notify(${channel}, payload) from unnest(${sql.types.texts(payloads)}::text[]) as payload`
+    );
+  }
+
+  /** The database's clock, in milliseconds since 1970. */
+  async clock(): Promise<number> {
+    const [row] = await this.reads.read((sql) =>
+      sql<{ ms: number }[]>`select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms`
+    );
+    return row!.ms;
+  }
+}
+
+/** The constraint that refuses a second message with the same key in the same room. */
+export const KEY_TAKEN = "messages_key";
+
+/** A stored message that was posted with a key. */
+export interface StoredKey {
+  readonly room: string;
+  readonly key: string;
+  readonly author: string | null;
+  readonly body: string;
+  readonly entry: Entry;
+}
+
+function cut(room: string, rows: readonly MessageRow[], limit: number): Rows {
+  const entries = rows.map(({ id, author, body }) => makeEntry(room, id, author, body));
+  const count = fitting(entries, 0, limit);
+  return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
+}

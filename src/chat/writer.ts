@@ -1,0 +1,187 @@
+// Group commit. All posts that wait go to the database in one statement, one at a time: while one is being committed
+// the next batch gathers. So a post waits for at most one commit before its own, and a server stores many times what
+// it could with a statement for each.
+import { Buffer } from "node:buffer";
+import { DatabaseError } from "../database/client.ts";
+import { log } from "../log.ts";
+import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
+import type { Entry } from "./page.ts";
+import { type Draft, KEY_TAKEN, type Store } from "./store.ts";
+
+/** What a post got: the stored message, and whether it is an earlier post's with the same key. */
+export interface Posted {
+  readonly entry: Entry;
+  readonly replayed: boolean;
+}
+
+/** Bounds of the queue and of one statement, in posts and in bytes of text. */
+export interface WriterLimits {
+  readonly queued: number;
+  readonly queuedPerRoom: number;
+  readonly batch: number;
+  readonly batchBytes: number;
+}
+
+interface Post {
+  readonly draft: Draft;
+  readonly bytes: number;
+  readonly promise: Promise<Posted>;
+  resolve(posted: Posted): void;
+  reject(problem: Problem): void;
+}
+
+/** Stores posts in batches. */
+export class Writer {
+  #queue: Post[] = [];
+  #writing: Promise<void> | undefined;
+  #closed = false;
+  readonly #perRoom = new Map<string, number>();
+  readonly #keyed = new Map<string, Post>();
+
+  constructor(
+    private readonly store: Pick<Store, "append" | "withKeysOf">,
+    private readonly limits: WriterLimits,
+    private readonly committed: (room: string, entries: Entry[]) => void,
+  ) {}
+
+  /**
+   * Stores one message; resolves when it is durable.
+   * @throws {Problem} 503 `not-stored` or `outcome-unknown`, 429, 422 for a key that belongs to another message, or 400
+   * when the database does not take it.
+   */
+  async post(draft: Draft): Promise<Posted> {
+    if (this.#closed) throw notStored("This server is shutting down");
+
+    // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
+    const twin = draft.key === null ? undefined : this.#keyed.get(keyOf(draft));
+    if (twin) return replay((await twin.promise).entry, twin.draft, draft);
+
+    if (this.#queue.length >= this.limits.queued) throw notStored("Too many posts wait on this server");
+    const inRoom = this.#perRoom.get(draft.room) ?? 0;
+    if (inRoom >= this.limits.queuedPerRoom) throw roomBusy();
+
+    const post = makePost(draft);
+    this.#queue.push(post);
+    this.#perRoom.set(draft.room, inRoom + 1);
+    if (draft.key !== null) this.#keyed.set(keyOf(draft), post);
+    this.#writing ??= this.#writeAll();
+    try {
+      return await post.promise;
+    } finally {
+      if (draft.key !== null) this.#keyed.delete(keyOf(draft));
+    }
+  }
+
+  /** Refuses what is queued and whatever comes; resolves when the statement under way has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#refuse(this.#queue.splice(0), () => notStored("This server is shutting down"));
+    await this.#writing;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#queue.length > 0) await this.#write(this.#take());
+    this.#writing = undefined;
+  }
+
+  /** The next batch: the oldest posts, as many as fit. */
+  #take(): Post[] {
+    let count = 0;
+    for (let bytes = 0; count < this.#queue.length && count < this.limits.batch; count++) {
+      bytes += this.#queue[count]!.bytes;
+      if (bytes > this.limits.batchBytes && count > 0) break;
+    }
+    const batch = this.#queue.splice(0, count);
+    for (const { draft: { room } } of batch) {
+      const left = this.#perRoom.get(room)! - 1;
+      if (left > 0) this.#perRoom.set(room, left);
+      else this.#perRoom.delete(room);
+    }
+    return batch;
+  }
+
+  /** Stores a batch and settles every post in it, one way or another. Never rejects. */
+  async #write(batch: Post[]): Promise<void> {
+    try {
+      const entries = await this.store.append(batch.map((post) => post.draft));
+      batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
+      const byRoom = Map.groupBy(entries, (_, i) => batch[i]!.draft.room);
+      for (const [room, stored] of byRoom) this.committed(room, stored);
+    } catch (error) {
+      await this.#recover(batch, error);
+    }
+  }
+
+  async #recover(batch: Post[], error: unknown): Promise<void> {
+    if (!(error instanceof DatabaseError)) {
+      log("error", "A batch failed", { error: `${error}` });
+      return this.#refuse(batch, outcomeUnknown);
+    }
+    if (error.fate === "unknown") return this.#refuse(batch, outcomeUnknown);
+    if (error.fate === "not-sent") return this.#refuse(batch, () => notStored("The database can't be reached"));
+    if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
+
+    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone.
+    const rooms = new Set(batch.map((post) => post.draft.room)).size;
+    const divisible = isRowFault(error) ? batch.length > 1 : isRoomFault(error) && rooms > 1;
+    if (!divisible) {
+      log("warn", "The database refused a batch", { code: error.code, posts: batch.length });
+      return this.#refuse(batch, () =>
+        isRowFault(error)
+          ? invalid("body", "the database does not take this message")
+          : notStored("The database refused the statement"));
+    }
+    const sorted = batch.toSorted((a, b) => a.draft.room < b.draft.room ? -1 : a.draft.room > b.draft.room ? 1 : 0);
+    const half = Math.ceil(sorted.length / 2);
+    await this.#write(sorted.slice(0, half));
+    await this.#write(sorted.slice(half));
+  }
+
+  /** A key in the batch is taken: answers the posts whose messages are stored already, and sends the rest again. */
+  async #answerKnown(batch: Post[]): Promise<void> {
+    const known = await this.store.withKeysOf(batch.map((post) => post.draft)).catch(() => []);
+    if (known.length === 0) return this.#refuse(batch, () => notStored("The database can't be reached"));
+    const stored = new Map(known.map((message) => [keyOf(message), message]));
+    const rest = batch.filter((post) => {
+      const message = post.draft.key === null ? undefined : stored.get(keyOf(post.draft));
+      if (!message) return true;
+      try {
+        post.resolve(replay(message.entry, message, post.draft));
+      } catch (problem) {
+        post.reject(problem as Problem);
+      }
+      return false;
+    });
+    if (rest.length > 0) await this.#write(rest);
+  }
+
+  #refuse(posts: Post[], problem: () => Problem): void {
+    for (const post of posts) post.reject(problem());
+  }
+}
+
+/** The answer to a post whose key is known: the stored message, if it is the same one. */
+function replay(entry: Entry, stored: Pick<Draft, "body" | "author">, draft: Draft): Posted {
+  if (stored.body !== draft.body || stored.author !== draft.author) throw keyReused();
+  return { entry, replayed: true };
+}
+
+/** Data exception, constraint violation, program limit exceeded: one row of the batch can be the reason. */
+function isRowFault({ code }: DatabaseError): boolean {
+  return /^(22|23|54)/.test(code);
+}
+
+/** Lock not available, statement timeout: one room of the batch can be the reason, since another holds its head row. */
+function isRoomFault({ code }: DatabaseError): boolean {
+  return code === "55P03" || code === "57014";
+}
+
+/** Names a key across rooms; no room's name has a space. */
+function keyOf({ room, key }: { room: string; key: string | null }): string {
+  return `${room} ${key}`;
+}
+
+function makePost(draft: Draft): Post {
+  const { promise, resolve, reject } = Promise.withResolvers<Posted>();
+  return { draft, bytes: Buffer.byteLength(draft.body), promise, resolve, reject };
+}

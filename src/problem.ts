@@ -1,0 +1,97 @@
+// The few ways to fail, as clients see them: RFC 9457 problem details, with the article's `error` member beside.
+// Internal text never gets in here: what a problem says is written for the client.
+
+/** A request that is not served. `type` is the last part of the problem's URN. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  constructor(
+    readonly status: number,
+    readonly type: string,
+    readonly title: string,
+    readonly detail: string,
+    readonly extra: Record<string, unknown> = {},
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(detail);
+  }
+
+  /** The answer: `application/problem+json`. */
+  toResponse(): Response {
+    const { status, title, detail } = this;
+    const body = { type: `urn:linger:problem:${this.type}`, title, status, detail, error: detail, ...this.extra };
+    return new Response(JSON.stringify(body), {
+      status,
+      headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...this.headers },
+    });
+  }
+}
+
+/** When to come back, in seconds: what we answer 503 to is over in moments, or a person's work. */
+const RETRY_AFTER = { "retry-after": "1" };
+
+/** 400: `parameter` names what is wrong: a query parameter, a header, a member of the body, or `room`. */
+export function invalid(parameter: string, detail: string): Problem {
+  return new Problem(400, "invalid-request", "Invalid request", `${parameter}: ${detail}`, { parameter });
+}
+
+/** 404: neither route nor message. */
+export function notFound(detail: string): Problem {
+  return new Problem(404, "not-found", "Not found", detail);
+}
+
+/** 405: the route is there, the method is not. */
+export function methodNotAllowed(method: string, allow: string): Problem {
+  return new Problem(405, "method-not-allowed", "Method not allowed", `${method} is not one of ${allow}`, {}, { allow });
+}
+
+/** 413: the message or the request is longer than `limit` bytes. */
+export function tooLarge(what: string, limit: number): Problem {
+  return new Problem(413, "too-large", "Too large", `${what} is larger than ${limit} bytes`, { limit });
+}
+
+/** 415: the body is not JSON in UTF-8. */
+export function unsupportedMediaType(): Problem {
+  return new Problem(415, "unsupported-media-type", "Unsupported media type", "Content-Type must be application/json");
+}
+
+/** 422: the key belongs to another message of this room. */
+export function keyReused(): Problem {
+  return new Problem(
+    422,
+    "key-reused",
+    "Idempotency key reused",
+    "This Idempotency-Key was used in this room for a message with another body or author",
+  );
+}
+
+/** 429: this room takes more than its share of the queue; nothing was stored. */
+export function roomBusy(): Problem {
+  return new Problem(429, "room-busy", "Room busy", "Too many posts wait in this room; nothing was stored", {}, RETRY_AFTER);
+}
+
+/** 503: nothing was stored; post again. */
+export function notStored(why: string): Problem {
+  return new Problem(503, "not-stored", "Not stored", `${why}; the message was not stored: post it again`, {}, RETRY_AFTER);
+}
+
+/** 503: the message may have been stored; post again with the same key only. */
+export function outcomeUnknown(): Problem {
+  return new Problem(
+    503,
+    "outcome-unknown",
+    "Outcome unknown",
+    "The database did not answer in time; the message may have been stored: post it again with the same Idempotency-Key only",
+    {},
+    RETRY_AFTER,
+  );
+}
+
+/** 503: can't be served now. */
+export function unavailable(why: string): Problem {
+  return new Problem(503, "unavailable", "Unavailable", why, {}, RETRY_AFTER);
+}
+
+/** 500: our fault; the log has it under this request id. */
+export function internal(): Problem {
+  return new Problem(500, "internal", "Internal error", "Something went wrong on this server");
+}
