@@ -1,0 +1,29 @@
+// The HTTP application: routes, and what becomes of errors. Does no I/O of its own, so that tests build it too.
+import { Hono } from "hono";
+import type { Chat } from "./chat/chat.ts";
+import { DatabaseError } from "./database/client.ts";
+import { log } from "./log.ts";
+import { internal, notFound, Problem, unavailable } from "./problem.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { messageRoutes } from "./routes/messages.ts";
+
+/** Makes the application. `chat` returns undefined until the server has started. */
+export function createApp({ chat }: { chat: () => Chat | undefined }): Hono {
+  const app = new Hono();
+  messageRoutes(app, chat);
+  healthRoutes(app, chat);
+  app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());
+  app.onError((error, c) => {
+    if (error instanceof Problem) return error.toResponse();
+    // Logged already, once, by the database client; what the database said is not for everyone.
+    if (error instanceof DatabaseError && !error.isOurs) {
+      return unavailable("The database can't be reached").toResponse();
+    }
+    const id = c.req.header("x-request-id")?.slice(0, 100) ?? crypto.randomUUID();
+    log("error", "A request failed", { id, method: c.req.method, path: c.req.path, error: error.stack ?? `${error}` });
+    const response = internal().toResponse();
+    response.headers.set("x-request-id", id);
+    return response;
+  });
+  return app;
+}

@@ -1,0 +1,19 @@
+// For load balancers and people: is the process alive, and can it serve.
+import type { Hono } from "hono";
+import type { Chat } from "../chat/chat.ts";
+import { unavailable } from "../problem.ts";
+import { allowOnly } from "./allow.ts";
+
+const METHODS = "GET, HEAD, OPTIONS";
+
+/** Adds `/healthz` (alive) and `/readyz` (the database answers, is migrated, and the server is not shutting down). */
+export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
+  app.get("/healthz", (c) => c.json({ status: "alive" }, 200, { "cache-control": "no-store" }));
+  app.get("/readyz", async (c) => {
+    const running = chat();
+    if (!running) throw unavailable("This server is starting");
+    await running.check();
+    return c.json({ status: "ready" }, 200, { "cache-control": "no-store" });
+  });
+  for (const path of ["/healthz", "/readyz"]) allowOnly(app, path, METHODS);
+}

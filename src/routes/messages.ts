@@ -1,0 +1,145 @@
+// Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
+import type { Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Chat } from "../chat/chat.ts";
+import { NIL, parseCursor } from "../chat/cursor.ts";
+import {
+  DEFAULT_LIMIT,
+  DEFAULT_WAIT_SECONDS,
+  IdempotencyKey,
+  MAX_BODY_BYTES,
+  MAX_LIMIT,
+  MAX_REQUEST_BYTES,
+  MAX_WAIT_SECONDS,
+  NewMessage,
+  Room,
+} from "../chat/message.ts";
+import { invalid, notStored, Problem, tooLarge, unavailable, unsupportedMediaType } from "../problem.ts";
+import { allowOnly } from "./allow.ts";
+import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
+
+/** The room that the article's routes without a room stand for. */
+const LOBBY = "lobby";
+
+/** Adds the routes of messages. `chat` returns undefined until the server has started. */
+export function messageRoutes(app: Hono, chat: () => Chat | undefined): void {
+  for (const path of ["/messages", "/rooms/:room/messages"]) {
+    app.get(path, (c) => list(c, started(chat)));
+    app.post(path, (c) => post(c, chat()));
+    allowOnly(app, path, "GET, HEAD, OPTIONS, POST");
+  }
+  for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
+    app.get(path, (c) => find(c, started(chat)));
+    allowOnly(app, path, "GET, HEAD, OPTIONS");
+  }
+}
+
+async function post(c: Context, chat: Chat | undefined): Promise<Response> {
+  const room = roomOf(c);
+  const header = c.req.header("idempotency-key");
+  const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
+  const message = messageIn(await bodyOf(c, chat));
+  if (!chat) throw notStored("This server is starting");
+
+  const { entry, replayed } = await chat.post(room, message, key);
+  return json(entry.json, replayed ? 200 : 201, {
+    location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
+    ...replayed && { "idempotency-replayed": "true" },
+  });
+}
+
+async function list(c: Context, chat: Chat): Promise<Response> {
+  const query = c.req.queries();
+  const before = cursor(query, "before");
+  const after = cursor(query, "after");
+  const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
+  const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
+  if (before !== undefined && after !== undefined) throw invalid("before", "can't be given together with after");
+  if (before !== undefined) return await listBefore(chat, roomOf(c), before, limit);
+
+  const preferred = wait === undefined ? preferredWait(c.req.header("prefer")) : undefined;
+  const seconds = c.req.method === "HEAD" ? 0 : wait ?? preferred ?? DEFAULT_WAIT_SECONDS;
+  const { page, next } = await chat.poll(roomOf(c), {
+    after: after ?? NIL,
+    limit,
+    wait: seconds * 1000,
+    signal: c.req.raw.signal,
+  });
+  return json(page.body, 200, {
+    link: `<?after=${next}&limit=${limit}>; rel="next"`,
+    ...preferred !== undefined && { "preference-applied": `wait=${preferred}` },
+  });
+}
+
+async function listBefore(chat: Chat, room: string, before: string, limit: number): Promise<Response> {
+  const page = await chat.read(room, before, limit);
+  // Before the first message there is nothing: what comes next begins at the start.
+  const next = `<?after=${page.last ?? NIL}&limit=${limit}>; rel="next"`;
+  const prev = `<?before=${page.first}&limit=${limit}>; rel="prev"`;
+  return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next });
+}
+
+async function find(c: Context, chat: Chat): Promise<Response> {
+  const id = parseCursor(c.req.param("id")!);
+  if (!id) throw invalid("id", "must be a UUID or a ULID");
+  const entry = await chat.find(roomOf(c), id);
+  return json(entry.json, 200);
+}
+
+function started(chat: () => Chat | undefined): Chat {
+  const running = chat();
+  if (!running) throw unavailable("This server is starting");
+  return running;
+}
+
+function roomOf(c: Context): string {
+  return valid(Room, c.req.param("room") ?? LOBBY, "room");
+}
+
+const limitBody = bodyLimit({
+  maxSize: MAX_REQUEST_BYTES,
+  onError: () => {
+    throw tooLarge("The request", MAX_REQUEST_BYTES);
+  },
+});
+
+async function bodyOf(c: Context, chat: Chat | undefined): Promise<ArrayBuffer> {
+  const type = c.req.header("content-type") ?? "";
+  if (!/^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(type)) throw unsupportedMediaType();
+  try {
+    await limitBody(c, async () => void await c.req.arrayBuffer());
+    return await c.req.arrayBuffer();
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    // A server that shuts down loses the bodies that are still on their way (denoland/deno#36809).
+    throw chat?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function messageIn(bytes: ArrayBuffer): NewMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw invalid("body", "must be JSON in UTF-8");
+  }
+  const message = valid(NewMessage, value, "body");
+  if (encoder.encode(message.body).length > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
+  return message;
+}
+
+const encoder = new TextEncoder();
+
+function json(body: BodyInit, status: number, headers: Record<string, string> = {}): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      "content-type": "application/json",
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      ...headers,
+    },
+  });
+}

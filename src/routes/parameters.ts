@@ -1,0 +1,51 @@
+// Reads what a request says beside its body. Whatever can't be meant is refused by name; nothing is clamped, but for
+// Prefer, which by its RFC is a wish.
+import type { z } from "zod";
+import { NOW } from "../chat/chat.ts";
+import { parseCursor } from "../chat/cursor.ts";
+import { MAX_WAIT_SECONDS } from "../chat/message.ts";
+import { invalid } from "../problem.ts";
+
+/** A query string's parameters, with all the values of each. */
+export type Query = Record<string, string[]>;
+
+/** `value` as the schema has it. @throws {Problem} 400 that names `parameter`. */
+export function valid<T extends z.ZodType>(schema: T, value: unknown, parameter: string): z.infer<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  throw invalid(path.join(".") || parameter, message);
+}
+
+/** A whole number from `min` to `max`, or undefined. @throws {Problem} 400 */
+export function wholeNumber(query: Query, name: string, min: number, max: number): number | undefined {
+  const value = single(query, name);
+  if (value === undefined) return undefined;
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
+  if (!(number >= min && number <= max)) throw invalid(name, `must be a whole number from ${min} to ${max}`);
+  return number;
+}
+
+/** A cursor as an id, or `now`, or undefined. @throws {Problem} 400 */
+export function cursor(query: Query, name: string): string | undefined {
+  const value = single(query, name);
+  if (value === undefined || value === NOW) return value;
+  const id = parseCursor(value);
+  if (!id) throw invalid(name, "must be a message id (a UUID or a ULID) or now");
+  return id;
+}
+
+/** The seconds that `Prefer: wait=n` (RFC 7240) asks for, brought into range; undefined where it does not, or unreadably. */
+export function preferredWait(header: string | undefined): number | undefined {
+  // The first instance of a preference counts; a value may be quoted; parameters after a semicolon are not for us.
+  const wait = header?.split(",").map((preference) => preference.split(";")[0]!.trim())
+    .find((preference) => /^wait\s*=/i.test(preference));
+  const seconds = wait?.match(/^wait\s*=\s*(?:(\d+)|"(\d+)")$/i);
+  return seconds ? Math.min(Number(seconds[1] ?? seconds[2]), MAX_WAIT_SECONDS) : undefined;
+}
+
+function single(query: Query, name: string): string | undefined {
+  const values = query[name];
+  if (values && values.length > 1) throw invalid(name, "must be given once");
+  return values?.[0];
+}
