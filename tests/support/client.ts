@@ -1,0 +1,49 @@
+// A plain HTTP client for the tests: what an API's user would write with fetch.
+
+/** A message as the server gives it. */
+export interface Message {
+  id: string;
+  room: string;
+  author: string | null;
+  body: string;
+  created_at: string;
+}
+
+/** Posts a message and returns the response, with its body unread. */
+export function post(
+  server: { url: string },
+  room: string,
+  message: unknown,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return fetch(`${server.url}/rooms/${room}/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(message),
+  });
+}
+
+/** Posts a message that must be stored. */
+export async function posted(server: { url: string }, room: string, body: string): Promise<Message> {
+  const response = await post(server, room, { body });
+  const answer = await response.json();
+  if (response.status !== 201) throw new Error(`${response.status}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Reads messages that must be served. `query` such as `after=…&wait=0`. */
+export async function messages(server: { url: string }, room: string, query: string): Promise<Message[]> {
+  const response = await fetch(`${server.url}/rooms/${room}/messages?${query}`);
+  const answer = await response.json();
+  if (response.status !== 200) throw new Error(`${response.status}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Resolves when `condition` holds; fails after `ms` milliseconds, so that a test that would hang says why. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`Waited ${ms} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,77 @@
+// A real PostgreSQL for the tests: a server for each test file, or the one that TEST_DATABASE_URL names, and a database
+// for each test that asks for one. A test file starts it before its tests, so that the sanitizers don't count it.
+import { join } from "node:path";
+import postgres from "postgres";
+import { startEmbedded } from "../../src/database/embedded.ts";
+
+/** A database that nobody else uses; dropped when disposed of. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly name: string;
+  readonly url: string;
+  /** A connection of the test's own, besides those of the servers under test. */
+  readonly sql: postgres.Sql;
+}
+
+/** The server that this test file uses. */
+export interface TestPostgres {
+  /** Makes a database. */
+  create(): Promise<TestDatabase>;
+}
+
+/** Brings the server up, and takes it down when the file's tests are done. */
+export async function testPostgres(settings: Record<string, string> = {}): Promise<TestPostgres> {
+  const given = Deno.env.get("TEST_DATABASE_URL");
+  const base = given ?? await startServer(settings);
+  return { create: () => createDatabase(base) };
+}
+
+async function startServer(settings: Record<string, string>): Promise<string> {
+  const home = await Deno.makeTempDir({ prefix: "linger-test-" });
+  const port = freePort();
+  const server = await startEmbedded(home, {
+    settings: { listen_addresses: "127.0.0.1", port: `${port}`, max_connections: "100", ...settings },
+  });
+  Deno.test.afterAll(async () => {
+    await server.stop();
+    await Deno.remove(home, { recursive: true });
+  });
+  return `postgres://postgres@127.0.0.1:${port}/postgres`;
+}
+
+async function createDatabase(base: string): Promise<TestDatabase> {
+  const name = `linger_test_${crypto.randomUUID().replaceAll("-", "")}`;
+  const url = Object.assign(new URL(base), { pathname: `/${name}` }).href;
+  await asAdmin(base, (sql) => sql`create database ${sql(name)}`);
+  const sql = postgres(url, { max: 3, fetch_types: false, onnotice: () => {} });
+  return {
+    name,
+    url,
+    sql,
+    [Symbol.asyncDispose]: async () => {
+      await sql.end({ timeout: 1 });
+      await asAdmin(base, (sql) => sql`drop database ${sql(name)} with (force)`);
+    },
+  };
+}
+
+async function asAdmin(url: string, statement: (sql: postgres.Sql) => PromiseLike<unknown>): Promise<void> {
+  const sql = postgres(url, { max: 1, fetch_types: false, onnotice: () => {} });
+  try {
+    await statement(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/** A TCP port that nobody listens on at this moment. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
+/** The path of a file of the project. */
+export function projectPath(path: string): string {
+  return join(import.meta.dirname!, "../..", path);
+}

@@ -1,0 +1,90 @@
+// Linger for the tests, over real sockets: in this process, where a test can look inside, or as a process of its own,
+// which can be killed.
+import { createApp } from "../../src/app.ts";
+import { Chat } from "../../src/chat/chat.ts";
+import { readConfig } from "../../src/config.ts";
+import { migrate } from "../../src/database/migrate.ts";
+import { openDatabase } from "../../src/database/open.ts";
+import { projectPath } from "./postgres.ts";
+
+/** Settings as they stand in the environment. */
+export type Env = Record<string, string>;
+
+/** A server in this process. */
+export interface TestServer extends AsyncDisposable {
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly chat: Chat;
+}
+
+/** Starts a server in this process, on a free port. */
+export async function startServer(databaseUrl: string, env: Env = {}): Promise<TestServer> {
+  const variables: Env = { DATABASE_URL: databaseUrl, ...env };
+  const config = readConfig({ get: (name) => variables[name] });
+  const database = await openDatabase(config, "serve", () => {});
+  const sql = database.connect("migrate", { connections: 1 });
+  await migrate(sql).finally(() => sql.end());
+  const chat = new Chat(database, config);
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    createApp({ chat: () => chat }).fetch,
+  );
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    chat,
+    [Symbol.asyncDispose]: async () => {
+      const finished = server.shutdown();
+      await chat.close();
+      await finished;
+    },
+  };
+}
+
+/** A server that is a process of its own. */
+export interface ServerProcess extends AsyncDisposable {
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly pid: number;
+  readonly status: Promise<Deno.CommandStatus>;
+  /** What it has logged so far. */
+  log(): string;
+  kill(signal: Deno.Signal): void;
+}
+
+/** Starts `main.ts serve` on a free port; resolves when it is ready, or already when it listens. */
+export async function spawnServer(databaseUrl: string, env: Env = {}, script = "main.ts"): Promise<ServerProcess> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--frozen", "--quiet", projectPath(script), "serve"],
+    cwd: projectPath("."),
+    env: { DATABASE_URL: databaseUrl, PORT: "0", ...env },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const ready = Promise.withResolvers<string>();
+  const reading = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const port = log.match(/ready at http:\/\/[^:\s]+:(\d+)/)?.[1];
+      if (port) ready.resolve(`http://127.0.0.1:${port}`);
+    }
+    ready.reject(new Error(`The server ended before it was ready:\n${log}`));
+  })();
+  ready.promise.catch(() => {});
+  const kill = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch { /* it has ended already */ }
+  };
+  const stop = async () => {
+    kill("SIGKILL");
+    await child.status;
+    await reading;
+  };
+  const url = await ready.promise.catch(async (error) => {
+    await stop();
+    throw error;
+  });
+  return { url, pid: child.pid, status: child.status, log: () => log, kill, [Symbol.asyncDispose]: stop };
+}
