@@ -40,10 +40,58 @@ export async function messages(server: { url: string }, room: string, query: str
 }
 
 /** Resolves when `condition` holds; fails after `ms` milliseconds, so that a test that would hang says why. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 10_000): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  ms = 10_000,
+): Promise<void> {
   const deadline = Date.now() + ms;
   while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`Waited ${ms} ms in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** An answer read to its end. */
+export interface Answer<T> {
+  readonly url: string;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON; undefined when it is empty. */
+  readonly json: T;
+}
+
+/** What an error looks like. */
+export interface ProblemDetails {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  error: string;
+  parameter?: string;
+  limit?: number;
+}
+
+/** Reads an answer to its end. */
+export async function read<T>(response: Response | Promise<Response>): Promise<Answer<T>> {
+  const received = await response;
+  const { url, status, headers } = received;
+  const text = await received.text();
+  return { url, status, headers, text, json: text === "" ? undefined as T : JSON.parse(text) };
+}
+
+/** Gets a path of the server. */
+export function get<T = Message[]>(
+  server: { url: string },
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<Answer<T>> {
+  return read<T>(fetch(server.url + path, { headers }));
+}
+
+/** Where an answer's `Link` of this relation leads, as a client resolves it; undefined without one. */
+export function linked(answer: Answer<unknown>, relation: string): string | undefined {
+  const link = answer.headers.get("link")?.match(new RegExp(`<([^>]*)>; rel="${relation}"`));
+  return link ? new URL(link[1]!, answer.url).href : undefined;
 }

@@ -10,6 +10,8 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   /** A connection of the test's own, besides those of the servers under test. */
   readonly sql: postgres.Sql;
+  /** Runs a statement as superuser, connected to another database. */
+  admin(statement: (sql: postgres.Sql) => PromiseLike<unknown>): Promise<void>;
 }
 
 /** The server that this test file uses. */
@@ -47,6 +49,7 @@ async function createDatabase(base: string): Promise<TestDatabase> {
     name,
     url,
     sql,
+    admin: (statement) => asAdmin(base, statement),
     [Symbol.asyncDispose]: async () => {
       await sql.end({ timeout: 1 });
       await asAdmin(base, (sql) => sql`drop database ${sql(name)} with (force)`);

@@ -51,12 +51,23 @@ export interface ServerProcess extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
 }
 
-/** Starts `main.ts serve` on a free port; resolves when it is ready, or already when it listens. */
+/** Starts `main.ts serve` on a free port; resolves when it is ready. */
 export async function spawnServer(databaseUrl: string, env: Env = {}, script = "main.ts"): Promise<ServerProcess> {
+  const server = spawnStarting(databaseUrl, { PORT: "0", ...env }, script);
+  try {
+    return { ...server, url: await server.ready };
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Starts a server without waiting until it is ready; with a `PORT`, it can be asked before. */
+export function spawnStarting(databaseUrl: string, env: Env, script = "main.ts"): ServerProcess & { ready: Promise<string> } {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--frozen", "--quiet", projectPath(script), "serve"],
     cwd: projectPath("."),
-    env: { DATABASE_URL: databaseUrl, PORT: "0", ...env },
+    env: { DATABASE_URL: databaseUrl, ...env },
     stdin: "null",
     stdout: "null",
     stderr: "piped",
@@ -82,9 +93,13 @@ export async function spawnServer(databaseUrl: string, env: Env = {}, script = "
     await child.status;
     await reading;
   };
-  const url = await ready.promise.catch(async (error) => {
-    await stop();
-    throw error;
-  });
-  return { url, pid: child.pid, status: child.status, log: () => log, kill, [Symbol.asyncDispose]: stop };
+  return {
+    url: `http://127.0.0.1:${env.PORT}`,
+    ready: ready.promise,
+    pid: child.pid,
+    status: child.status,
+    log: () => log,
+    kill,
+    [Symbol.asyncDispose]: stop,
+  };
 }

@@ -1,0 +1,95 @@
+// A server that is told to stop answers all who wait, acknowledges or refuses every post truthfully, and is gone.
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { violations } from "./support/checker.ts";
+import { messages, posted, until } from "./support/client.ts";
+import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { recordPost } from "./support/run.ts";
+import { spawnServer, spawnStarting } from "./support/server.ts";
+import type { PostRecord } from "./support/checker.ts";
+
+/** Deno Deploy kills after 5 s. */
+const GONE_WITHIN_MS = 5_000;
+
+const postgres = await testPostgres();
+
+const table = (database: TestDatabase) => database.sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
+
+/** Resolves to the exit code; fails when the process is not gone in time. */
+async function exitCode(status: Promise<Deno.CommandStatus>): Promise<number> {
+  let code: number | undefined;
+  status.then((status) => code = status.code);
+  await until(() => code !== undefined, "the process is gone", GONE_WITHIN_MS);
+  return code!;
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} answers all waiters with an empty list, and the process is gone`, async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    await posted(server, "room", "first");
+    const polls = Array.from({ length: 100 }, (_, i) => messages(server, i % 2 ? "room" : "other", "after=now&wait=50"));
+    // All wait once a look of the fallback has found the rooms: ask another way, from outside, until the last is parked.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    server.kill(signal);
+    for (const answer of await Promise.all(polls)) assertEquals(answer, []);
+    assertEquals(await exitCode(server.status), 0);
+  });
+
+  Deno.test(`${signal} acknowledges or refuses the posts under way, never half`, async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    await posted(server, "room", "first");
+    const posts: PostRecord[] = [];
+    let gone = false;
+    const writers = Array.from({ length: 16 }, async (_, writer) => {
+      for (let i = 0; !gone; i++) {
+        const record = await recordPost(server, "room", `${writer}-${i}`);
+        posts.push(record);
+        gone ||= record.status === 0;
+      }
+    });
+    await until(() => posts.length > 500, "posts flow");
+    server.kill(signal);
+    assertEquals(await exitCode(server.status), 0);
+    await Promise.all(writers);
+
+    assertEquals(violations({ posts, polls: [], table: await table(database) }), []);
+    assertGreater(posts.filter((post) => post.status === 201).length, 500);
+    for (const post of posts) assert([0, 201].includes(post.status) || post.problem === "not-stored", JSON.stringify(post));
+  });
+}
+
+Deno.test("A post that can't be finished does not keep the process, and its outcome is told as unknown", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url, { DRAIN_MS: "300" });
+  await posted(server, "room", "first");
+  const held = Promise.withResolvers<void>();
+  const locking = Promise.withResolvers<void>();
+  const holder = database.sql.begin(async (sql) => {
+    await sql`select from heads where room = 'room' for update`;
+    locking.resolve();
+    await held.promise;
+  });
+  await locking.promise;
+  const post = recordPost(server, "room", "stuck", "key");
+  await until(async () => {
+    const [row] = await database.sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
+    return row !== undefined;
+  }, "the post waits for the lock");
+  server.kill("SIGTERM");
+  const record = await post;
+  assert(["outcome-unknown", "not-stored"].includes(record.problem!), JSON.stringify(record));
+  assertEquals(await exitCode(server.status), 0);
+  held.resolve();
+  await holder;
+  assertEquals(violations({ posts: [record], polls: [], table: await table(database) }), []);
+});
+
+Deno.test("A server that is told to stop while it waits for its database is gone at once", async () => {
+  await using database = await postgres.create();
+  await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections false`);
+  await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
+  await until(() => server.log().includes("can't be migrated yet"), "it has tried");
+  server.kill("SIGTERM");
+  assertEquals(await exitCode(server.status), 0);
+});

@@ -1,0 +1,121 @@
+// Waiting is free: a waiting client costs memory only, and one that leaves is forgotten at once.
+import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { connect } from "node:net";
+import { messages, posted, until } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer, type TestServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+/** Looks often, so that a look too many shows soon. */
+const OFTEN = { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" };
+
+/** Statements that a server sends while `ms` pass. */
+async function statementsDuring(server: TestServer, ms: number): Promise<number> {
+  const before = server.chat.state.statements;
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return server.chat.state.statements - before;
+}
+
+/** Parks `count` polls in a room; `leave` aborts them. */
+function park(server: TestServer, room: string, count: number): { leave(): Promise<void>; answers: Promise<unknown>[] } {
+  const leaving = new AbortController();
+  const answers = Array.from({ length: count }, async () => {
+    const response = await fetch(`${server.url}/rooms/${room}/messages?after=now&wait=50`, { signal: leaving.signal });
+    return await response.json();
+  });
+  const leave = async () => {
+    leaving.abort();
+    await Promise.allSettled(answers);
+  };
+  return { leave, answers };
+}
+
+Deno.test("A disconnected poller is forgotten, and nothing asks for its room any more", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, OFTEN);
+  const poll = park(server, "room", 1);
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  assertGreater(await statementsDuring(server, 400), 0, "the fallback looks while somebody waits");
+
+  await poll.leave();
+  await until(() => server.chat.state.waiters === 0, "the waiter is gone");
+  assertEquals(server.chat.state.feeds, 0);
+  await statementsDuring(server, 100); // the look that was under way ends
+  assertEquals(await statementsDuring(server, 500), 0);
+});
+
+Deno.test("The last of several to leave ends the looking, not the first", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, OFTEN);
+  const [first, second] = [park(server, "room", 1), park(server, "other", 2)];
+  await until(() => server.chat.state.waiters === 3, "all wait");
+  await first.leave();
+  await until(() => server.chat.state.waiters === 2, "one is gone");
+  assertEquals(server.chat.state.feeds, 1);
+  assertGreater(await statementsDuring(server, 300), 0);
+  await second.leave();
+  await until(() => server.chat.state.waiters === 0, "all are gone");
+  await statementsDuring(server, 100);
+  assertEquals(await statementsDuring(server, 300), 0);
+});
+
+Deno.test("A client whose connection is reset is forgotten too", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+  socket.write("GET /rooms/room/messages?after=now&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n");
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.resetAndDestroy();
+  await until(() => server.chat.state.waiters === 0, "the waiter is gone");
+  assertEquals(server.chat.state.feeds, 0);
+  await closed;
+});
+
+Deno.test("Two hundred clients that come and go leave nothing behind", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  for (let round = 0; round < 5; round++) {
+    const polls = Array.from({ length: 10 }, (_, i) => park(server, `room${i}`, 20));
+    await until(() => server.chat.state.waiters === 200, "all wait");
+    assertEquals(server.chat.state.feeds, 10);
+    await Promise.all(polls.map((poll) => poll.leave()));
+    await until(() => server.chat.state.waiters === 0, "all are gone");
+    assertEquals(server.chat.state.feeds, 0);
+  }
+});
+
+Deno.test("With 1,000 waiters in a room no more statements are sent than with one, and one post reaches them all", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "200", FALLBACK_WITHOUT_LISTEN_MS: "200" });
+  const one = park(server, "room", 1);
+  await until(() => server.chat.state.waiters === 1, "one waits");
+  const alone = await statementsDuring(server, 3_000);
+  const many = park(server, "room", 999);
+  await until(() => server.chat.state.waiters === 1_000, "all wait");
+  const together = await statementsDuring(server, 3_000);
+  assertGreater(alone, 10);
+  assertLessOrEqual(together, alone + 4); // a tick more or less
+
+  const before = server.chat.state.statements;
+  const message = await posted(server, "room", "news");
+  const answers = await Promise.all([...one.answers, ...many.answers]);
+  assertEquals(answers.length, 1_000);
+  for (const answer of answers) assertEquals(answer, [message]);
+  assertLessOrEqual(server.chat.state.statements - before, 6); // the post, its notification, a tick or two
+});
+
+Deno.test("A poll that waits too many is refused, and served when one has left", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { MAX_WAITERS: "3" });
+  const polls = park(server, "room", 3);
+  await until(() => server.chat.state.waiters === 3, "three wait");
+  const response = await fetch(`${server.url}/rooms/room/messages?after=now&wait=5`);
+  assertEquals([response.status, response.headers.get("retry-after")], [503, "1"]);
+  assertEquals((await response.json()).type, "urn:linger:problem:unavailable");
+  assertEquals(await messages(server, "room", "wait=0"), []); // does not wait, so it is served
+  await polls.leave();
+  await until(() => server.chat.state.waiters === 0, "they are gone");
+  assertEquals(await messages(server, "room", "wait=1"), []);
+});

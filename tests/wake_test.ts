@@ -1,0 +1,165 @@
+// How news gets from one server to the other: at once by notification, and all the same without any.
+import { assertEquals } from "@std/assert";
+import { Client } from "../src/database/client.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { readConfig } from "../src/config.ts";
+import { randomDigits } from "../src/chat/cursor.ts";
+import { Feeds } from "../src/chat/feeds.ts";
+import { Store } from "../src/chat/store.ts";
+import { Wake } from "../src/chat/wake.ts";
+import type { Sql } from "../src/database/client.ts";
+import { messages, posted, until } from "./support/client.ts";
+import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+/** No look within a test's time: what arrives was notified. */
+const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
+
+/** A store on connections of its own: a server that stores and tells nobody. */
+async function silentStore(database: TestDatabase): Promise<AsyncDisposable & { store: Store; say(body: string): Promise<string> }> {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { connect } = await openDatabase(config, "serve", () => {});
+  const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, connect));
+  const [writes, reads, signals] = clients;
+  const store = new Store(writes!, reads!, signals!);
+  return {
+    store,
+    say: async (body) => {
+      const [entry] = await store.append([{ room: "room", body, author: null, key: null, random: randomDigits() }]);
+      return entry!.id;
+    },
+    [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
+  };
+}
+
+const listeners = (database: TestDatabase) =>
+  database.sql<{ pid: number }[]>`
+    select pid from pg_stat_activity where datname = ${database.name} and application_name = 'linger listen'`;
+
+const killListeners = (sql: TestDatabase["sql"], database: TestDatabase) =>
+  sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = ${database.name} and application_name = 'linger listen'`;
+
+Deno.test("News reaches a waiter on the other server by notification alone", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url, NEVER);
+  await using two = await startServer(database.url, NEVER);
+  await until(async () => (await listeners(database)).length === 2, "both listen");
+  for (let i = 0; i < 20; i++) {
+    const poll = messages(two, "room", "after=now&wait=20");
+    await until(() => two.chat.state.waiters === 1, "the poll waits");
+    const message = await posted(one, "room", `${i}`);
+    assertEquals(await poll, [message]);
+    await until(() => two.chat.state.feeds === 0, "the feed is dropped");
+  }
+});
+
+Deno.test("What nobody was told of is found by the fallback", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  await using silent = await silentStore(database);
+  const poll = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  const id = await silent.say("psst");
+  assertEquals((await poll).map((message) => message.id), [id]);
+});
+
+Deno.test("LISTEN counts as working only once a probe has come back", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  assertEquals(server.chat.state.listening, false);
+  const poll = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.listening, "the probe is back");
+  await posted(server, "room", "end");
+  await poll;
+});
+
+Deno.test("Killing the LISTEN connection loses nothing, and it comes back", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url, { FALLBACK_MS: "300", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  await using two = await startServer(database.url, { FALLBACK_MS: "300", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  let finished = false;
+  const killing = (async () => {
+    for (; !finished; await new Promise((resolve) => setTimeout(resolve, 50))) {
+      await killListeners(database.sql, database);
+    }
+  })();
+  const seen: string[] = [];
+  const sent: string[] = [];
+  const reading = (async () => {
+    for (let after = "0".repeat(26); seen.length < 100; after = seen.at(-1) ?? after) {
+      seen.push(...(await messages(two, "room", `after=${after}&wait=5`)).map((message) => message.id));
+    }
+  })();
+  for (let i = 0; i < 100; i++) sent.push((await posted(one, "room", `${i}`)).id);
+  await reading;
+  finished = true;
+  await killing;
+  assertEquals(seen, sent);
+
+  const poll = messages(two, "room", "after=now&wait=20");
+  await until(() => two.chat.state.listening, "it listens again", 20_000);
+  const last = await posted(one, "room", "end");
+  assertEquals(await poll, [last]);
+});
+
+Deno.test("A LISTEN that can't be renewed for a while is renewed when it can", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  const poll = messages(server, "room", "after=now&wait=40");
+  await until(() => server.chat.state.listening, "the probe is back");
+
+  // Nobody else gets in, so the driver's own attempt to listen again fails.
+  await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections false`);
+  await database.admin((sql) => killListeners(sql, database));
+  await until(() => !server.chat.state.listening, "the server notices");
+  await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections true`);
+  await until(() => server.chat.state.listening, "it listens again", 20_000);
+  const message = await posted(server, "room", "end");
+  assertEquals(await poll, [message]);
+});
+
+Deno.test("Wake refreshes every held feed when LISTEN is connected again, since it may have missed something", async () => {
+  await using database = await postgres.create();
+  await using _migrated = await startServer(database.url);
+  await using silent = await silentStore(database);
+  let connected = () => {};
+  const client = {
+    listen: (_channel: string, _heard: (payload: string) => void, onListen: () => void) => {
+      connected = onListen;
+      return Promise.resolve({});
+    },
+    end: () => Promise.resolve(),
+  } as unknown as Sql;
+  const feeds = new Feeds(silent.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {});
+  const wake = new Wake(silent.store, () => client, feeds, { listening: 60_000, deaf: 60_000 });
+  const feed = feeds.hold("room");
+  await feed.refresh();
+  const settled = feed.wait(feed.end, 20_000, new AbortController().signal);
+  const id = await silent.say("missed");
+  connected();
+  await settled;
+  assertEquals(feed.end, id);
+  feeds.letGo(feed);
+  await wake.close();
+});
+
+Deno.test("A room whose messages the database has lost starts anew, rather than freeze", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
+  await posted(server, "room", "one");
+  const lost = await posted(server, "room", "two");
+  const poll = messages(server, "room", `after=${lost.id}&wait=20`);
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  // As after a failover to a standby that was behind.
+  await database.sql.begin(async (sql) => {
+    await sql`delete from messages where id = ${lost.id}`;
+    await sql`update heads set seq = 1`;
+  });
+  assertEquals(await poll, []);
+  const message = await posted(server, "room", "three");
+  assertEquals((await messages(server, "room", "wait=0")).map(({ body }) => body), ["one", "three"]);
+  assertEquals(await messages(server, "room", `after=${lost.id}&wait=5`), [message]);
+});
