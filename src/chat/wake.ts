@@ -15,6 +15,9 @@ const CHANNEL = "linger";
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
 
+/** Longest time that connecting and LISTEN may take, in milliseconds; then they are tried anew. */
+const LISTEN_DEADLINE_MS = 10_000;
+
 /** Intervals of the fallback, in milliseconds: while LISTEN works, and while it doesn't. */
 export interface WakeIntervals {
   readonly listening: number;
@@ -29,6 +32,7 @@ export class Wake {
 
   /** Names this process in its probes; no room's name has a colon. */
   readonly #probe = `probe:${crypto.randomUUID()}`;
+  #connected = false;
   #probeSent = false;
   #hears = false;
   #blind = false;
@@ -109,6 +113,7 @@ export class Wake {
         this.feeds.restart(feed);
       }
     }
+    if (!this.#connected) return;
     this.#probeSent = true;
     await this.store.notify(CHANNEL, [this.#probe]);
   }
@@ -127,14 +132,20 @@ export class Wake {
   /** Keeps one LISTEN connection, anew whenever the fallback finds it deaf. */
   async #listen(signal: AbortSignal): Promise<void> {
     for (let pause = MIN_PAUSE_MS; !signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
-      const renewed = aborted((this.#renew = new AbortController()).signal);
+      const renew = this.#renew = new AbortController();
+      const renewed = aborted(renew.signal);
+      const deadline = setTimeout(() => renew.abort(), LISTEN_DEADLINE_MS);
       const client = this.listenClient();
       const heard = (payload: string) => {
         this.#hear(payload);
         if (this.#hears) pause = MIN_PAUSE_MS / 2;
       };
-      // Also called after each reconnection of the driver's own: what was notified in between has to be looked for.
+      // Also called after each reconnection of the driver's own: what was notified in between has to be looked for, and
+      // a probe that was sent in between will not come back.
       const connected = () => {
+        clearTimeout(deadline);
+        this.#connected = true;
+        this.#probeSent = false;
         for (const feed of this.feeds.values()) feed.wake();
       };
       try {
@@ -142,8 +153,9 @@ export class Wake {
       } catch (error) {
         if (pause === MIN_PAUSE_MS) log("warn", "LISTEN failed; news from other servers comes late", { error: `${error}` });
       }
+      clearTimeout(deadline);
       await client.end({ timeout: 0 });
-      this.#hears = this.#probeSent = false;
+      this.#connected = this.#hears = this.#probeSent = false;
       await sleep(pause, signal);
     }
   }
