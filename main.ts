@@ -25,7 +25,9 @@ async function serve(config: Config, command: string): Promise<void> {
   const database = await openDatabase(config, command, say);
   if (await migrateWhenThere(database, stop.signal)) {
     chat = new Chat(database, config);
-    say(`Linger is ready at http://${config.HOST === "127.0.0.1" ? "localhost" : config.HOST}:${server.addr.port}`);
+    say(
+      `Linger is ready at http://${config.HOST === "127.0.0.1" ? "localhost" : config.HOST}:${server.addr.port}`,
+    );
     await aborted(stop.signal);
   }
   await drain(server, chat, config.DRAIN_MS);
@@ -42,7 +44,9 @@ async function migrateWhenThere(database: Database, signal: AbortSignal): Promis
       for (const name of await migrate(sql)) say(`Applied migration ${name}`);
       return true;
     } catch (error) {
-      if (`${error}` !== said) log("error", "The database can't be migrated yet", { error: said = `${error}` });
+      if (`${error}` !== said) {
+        log("error", "The database can't be migrated yet", { error: said = `${error}` });
+      }
     } finally {
       await sql.end({ timeout: 0 });
     }
@@ -78,6 +82,9 @@ try {
     throw new ConfigError(`${command} is not one of start, serve, migrate`);
   }
 } catch (error) {
-  log("error", error instanceof ConfigError ? error.message : `${error instanceof Error ? error.stack : error}`);
+  log(
+    "error",
+    error instanceof ConfigError ? error.message : `${error instanceof Error ? error.stack : error}`,
+  );
   Deno.exit(1);
 }

@@ -7,7 +7,10 @@ import { internal, notFound, Problem, unavailable } from "./problem.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 
-/** Makes the application. `chat` returns undefined until the server has started. */
+/**
+ * Makes the application. `chat` returns undefined until the server has started.
+ * @internal
+ */
 export function createApp({ chat }: { chat: () => Chat | undefined }): Hono {
   const app = new Hono();
   messageRoutes(app, chat);
@@ -20,7 +23,12 @@ export function createApp({ chat }: { chat: () => Chat | undefined }): Hono {
       return unavailable("The database can't be reached").toResponse();
     }
     const id = c.req.header("x-request-id")?.slice(0, 100) ?? crypto.randomUUID();
-    log("error", "A request failed", { id, method: c.req.method, path: c.req.path, error: error.stack ?? `${error}` });
+    log("error", "A request failed", {
+      id,
+      method: c.req.method,
+      path: c.req.path,
+      error: error.stack ?? `${error}`,
+    });
     const response = internal().toResponse();
     response.headers.set("x-request-id", id);
     return response;

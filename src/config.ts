@@ -9,34 +9,87 @@ const settings = {
     .regex(/^postgres(ql)?:\/\/./, "must be a URL that begins with postgres:// or postgresql://")
     .optional()
     .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
-  DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false").transform((value) => value === "true")
-    .describe("true when DATABASE_URL leads to a pooler in transaction mode: no prepared statements, no session settings"),
+  DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false").transform((value) =>
+    value === "true"
+  )
+    .describe(
+      "true when DATABASE_URL leads to a pooler in transaction mode: no prepared statements, no session settings",
+    ),
   DATA_DIR: text("./data", "Directory of the PostgreSQL that `start` brings up"),
 
-  READ_CONNECTIONS: whole(1, 100, 3, "Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
+  READ_CONNECTIONS: whole(
+    1,
+    100,
+    3,
+    "Database connections for reads; besides them: 1 writes, 1 signals, 1 listens",
+  ),
   MAX_WAITERS: whole(1, 1_000_000, 15_000, "Polls that wait at one time, each some 20 kB; more: 503"),
-  MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000, "Posts that wait for the database at one time; more: 503 not-stored"),
-  MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000, "The same for one room, so that others have places left; more: 429"),
+  MAX_QUEUED_POSTS: whole(
+    1,
+    1_000_000,
+    10_000,
+    "Posts that wait for the database at one time; more: 503 not-stored",
+  ),
+  MAX_QUEUED_POSTS_PER_ROOM: whole(
+    1,
+    1_000_000,
+    5_000,
+    "The same for one room, so that others have places left; more: 429",
+  ),
   MAX_BATCH_POSTS: whole(1, 10_000, 500, "Posts in one statement: bounds how long it holds its rooms"),
-  MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000, "Bytes of text in one statement, for the same reason; at least one post"),
-  MAX_TAIL_MESSAGES: whole(1, 100_000, 1_000, "Newest messages of a watched room kept in memory; older: from the database"),
+  MAX_BATCH_BYTES: whole(
+    1,
+    16_000_000,
+    256_000,
+    "Bytes of text in one statement, for the same reason; at least one post",
+  ),
+  MAX_TAIL_MESSAGES: whole(
+    1,
+    100_000,
+    1_000,
+    "Newest messages of a watched room kept in memory; older: from the database",
+  ),
   MAX_TAIL_BYTES: whole(1, 1_000_000_000, 1_000_000, "Bytes of JSON of the same"),
   MAX_TAILS_BYTES: whole(1, 100_000_000_000, 64_000_000, "Bytes of JSON of the same in all rooms together"),
 
-  FALLBACK_MS: whole(50, 60_000, 5_000, "Milliseconds between two looks for missed messages while LISTEN works"),
-  FALLBACK_WITHOUT_LISTEN_MS: whole(50, 60_000, 500, "The same while it does not: the longest a message takes to be seen"),
+  FALLBACK_MS: whole(
+    50,
+    60_000,
+    5_000,
+    "Milliseconds between two looks for missed messages while LISTEN works",
+  ),
+  FALLBACK_WITHOUT_LISTEN_MS: whole(
+    50,
+    60_000,
+    500,
+    "The same while it does not: the longest a message takes to be seen",
+  ),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000, "Milliseconds after which the database ends a statement"),
-  STATEMENT_DEADLINE_MS: whole(100, 600_000, 6_000, "Milliseconds after which Linger gives up its connection; above the former"),
-  DRAIN_MS: whole(0, 60_000, 3_000, "Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s"),
+  STATEMENT_DEADLINE_MS: whole(
+    100,
+    600_000,
+    6_000,
+    "Milliseconds after which Linger gives up its connection; above the former",
+  ),
+  DRAIN_MS: whole(
+    0,
+    60_000,
+    3_000,
+    "Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s",
+  ),
 };
 
 const Settings = z.object(settings);
 
-/** Linger's settings; see {@linkcode describeSettings} for what each is. */
+/**
+ * Linger's settings; see {@linkcode describeSettings} for what each is.
+ * @internal
+ */
 export type Config = z.infer<typeof Settings> & { readonly onDeploy: boolean };
 
 /** A setting that can't be meant. The message is one sentence per setting. */
 export class ConfigError extends Error {
+  /** `ConfigError`. */
   override readonly name = "ConfigError";
 }
 
@@ -49,7 +102,9 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   const result = Settings.safeParse(given);
   if (!result.success) {
     throw new ConfigError(
-      result.error.issues.map(({ path: [name], message }) => `${String(name)}=${given[String(name)]} ${message}`).join("\n"),
+      result.error.issues.map(({ path: [name], message }) => `${String(name)}=${given[String(name)]} ${message}`).join(
+        "\n",
+      ),
     );
   }
   return { ...result.data, onDeploy: ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name)) };

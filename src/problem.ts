@@ -1,15 +1,24 @@
 // The few ways to fail, as clients see them: RFC 9457 problem details, with the article's `error` member beside.
 // Internal text never gets in here: what a problem says is written for the client.
 
-/** A request that is not served. `type` is the last part of the problem's URN. */
+/** A request that is not served. */
 export class Problem extends Error {
+  /** `Problem`. */
   override readonly name = "Problem";
+
+  /** Written for the client, all of it. */
   constructor(
+    /** The HTTP status. */
     readonly status: number,
+    /** The last part of the type's URN: what a program looks at. */
     readonly type: string,
+    /** The type in words. */
     readonly title: string,
+    /** What is wrong this time. */
     readonly detail: string,
+    /** Further members of the answer. */
     readonly extra: Record<string, unknown> = {},
+    /** Further headers of the answer. */
     readonly headers: Record<string, string> = {},
   ) {
     super(detail);
@@ -18,7 +27,14 @@ export class Problem extends Error {
   /** The answer: `application/problem+json`. */
   toResponse(): Response {
     const { status, title, detail } = this;
-    const body = { type: `urn:linger:problem:${this.type}`, title, status, detail, error: detail, ...this.extra };
+    const body = {
+      type: `urn:linger:problem:${this.type}`,
+      title,
+      status,
+      detail,
+      error: detail,
+      ...this.extra,
+    };
     return new Response(JSON.stringify(body), {
       status,
       headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...this.headers },
@@ -41,7 +57,14 @@ export function notFound(detail: string): Problem {
 
 /** 405: the route is there, the method is not. */
 export function methodNotAllowed(method: string, allow: string): Problem {
-  return new Problem(405, "method-not-allowed", "Method not allowed", `${method} is not one of ${allow}`, {}, { allow });
+  return new Problem(
+    405,
+    "method-not-allowed",
+    "Method not allowed",
+    `${method} is not one of ${allow}`,
+    {},
+    { allow },
+  );
 }
 
 /** 413: the message or the request is longer than `limit` bytes. */
@@ -51,7 +74,12 @@ export function tooLarge(what: string, limit: number): Problem {
 
 /** 415: the body is not JSON in UTF-8. */
 export function unsupportedMediaType(): Problem {
-  return new Problem(415, "unsupported-media-type", "Unsupported media type", "Content-Type must be application/json");
+  return new Problem(
+    415,
+    "unsupported-media-type",
+    "Unsupported media type",
+    "Content-Type must be application/json",
+  );
 }
 
 /** 422: the key belongs to another message of this room. */
@@ -66,12 +94,26 @@ export function keyReused(): Problem {
 
 /** 429: this room takes more than its share of the queue; nothing was stored. */
 export function roomBusy(): Problem {
-  return new Problem(429, "room-busy", "Room busy", "Too many posts wait in this room; nothing was stored", {}, RETRY_AFTER);
+  return new Problem(
+    429,
+    "room-busy",
+    "Room busy",
+    "Too many posts wait in this room; nothing was stored",
+    {},
+    RETRY_AFTER,
+  );
 }
 
 /** 503: nothing was stored; post again. */
 export function notStored(why: string): Problem {
-  return new Problem(503, "not-stored", "Not stored", `${why}; the message was not stored: post it again`, {}, RETRY_AFTER);
+  return new Problem(
+    503,
+    "not-stored",
+    "Not stored",
+    `${why}; the message was not stored: post it again`,
+    {},
+    RETRY_AFTER,
+  );
 }
 
 /** 503: the message may have been stored; post again with the same key only. */

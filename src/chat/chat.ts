@@ -12,17 +12,23 @@ import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
 
-/** What a poll asks for. `wait` is in milliseconds; `signal` aborts when the client leaves. */
+/** What a poll asks for. */
 export interface Poll {
+  /** A cursor, or `now`. */
   readonly after: string;
+  /** Most messages in the answer. */
   readonly limit: number;
+  /** Milliseconds to wait for news; 0 asks the database and answers at once. */
   readonly wait: number;
+  /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
 }
 
 /** A page, and the cursor from which the reader goes on. */
 export interface Reading {
+  /** The messages. */
   readonly page: Page;
+  /** The last id given, or else the cursor asked. */
   readonly next: string;
 }
 
@@ -42,6 +48,7 @@ export class Chat {
   #waiters = 0;
   #draining = false;
 
+  /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
   constructor(database: Database, private readonly config: Config) {
     const client = (name: string, connections: number) =>
       new Client(name, connections, config.STATEMENT_DEADLINE_MS, database.connect);
@@ -103,7 +110,9 @@ export class Chat {
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (wait > 0 && cursor >= feed.end && !this.#draining) {
-        if (this.#waiters >= this.config.MAX_WAITERS) throw unavailable("Too many clients wait on this server");
+        if (this.#waiters >= this.config.MAX_WAITERS) {
+          throw unavailable("Too many clients wait on this server");
+        }
         this.#waiters++;
         await feed.wait(cursor, wait, signal).finally(() => this.#waiters--);
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
@@ -181,6 +190,9 @@ export class Chat {
   async #refuseFuture(cursor: string, newest: string): Promise<void> {
     if (timeOf(cursor) <= timeOf(newest) + MAX_CURSOR_AHEAD_MS) return;
     if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
-    throw invalid("after", "lies more than a minute ahead of the database's clock and of the room's newest message");
+    throw invalid(
+      "after",
+      "lies more than a minute ahead of the database's clock and of the room's newest message",
+    );
   }
 }

@@ -18,9 +18,11 @@ const REFRESH_LIMIT = 1_000;
 /** Pages kept until the next message: one for each place where many stand, which are few. */
 const MAX_PAGES = 8;
 
-/** How much a tail may hold: messages, and bytes of JSON. */
+/** How much a tail may hold. */
 export interface TailLimits {
+  /** Most messages. */
   readonly messages: number;
+  /** Most bytes of JSON. */
   readonly bytes: number;
 }
 
@@ -40,7 +42,9 @@ export class Feed {
   readonly #pages = new Map<string, Page>();
   readonly #waiters = new Set<Waiter>();
 
+  /** A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks. */
   constructor(
+    /** The room's name. */
     readonly room: string,
     private readonly store: Pick<Store, "readAfter" | "readBefore">,
     private readonly limits: TailLimits,

@@ -14,6 +14,7 @@ export class Feeds {
   #held: AbortController | undefined;
   #bytes = 0;
 
+  /** `limits.all` bounds all tails together, in bytes of JSON; the others bound each. */
   constructor(
     private readonly store: Pick<Store, "readAfter" | "readBefore">,
     private readonly limits: TailLimits & { readonly all: number },

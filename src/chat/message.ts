@@ -37,23 +37,41 @@ const text = z.string()
   .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
   .refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
-/** A room's name: the unreserved characters of a URL, but not `.` and `..`, which URL parsers resolve away. */
+/**
+ * A room's name: the unreserved characters of a URL, but not `.` and `..`, which URL parsers resolve away.
+ * @internal
+ */
 export const Room = z.string()
   .regex(/^[A-Za-z0-9._~-]{1,64}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -")
   .refine((name) => name !== "." && name !== "..", "must not be . or ..");
 
-/** What a client posts. Members it does not know are ignored. */
+/**
+ * What a client posts. Members it does not know are ignored.
+ * @internal
+ */
 export const NewMessage = z.object({
   body: text.min(1, "must not be empty"),
   author: text
-    .refine((value) => utf8.encode(value).length <= MAX_AUTHOR_BYTES, `must be at most ${MAX_AUTHOR_BYTES} bytes of UTF-8`)
+    .refine(
+      (value) => utf8.encode(value).length <= MAX_AUTHOR_BYTES,
+      `must be at most ${MAX_AUTHOR_BYTES} bytes of UTF-8`,
+    )
     .nullish().transform((value) => value || null),
 });
 
-/** A client's name for one post: the same key in the same room never makes a second message. */
-export const IdempotencyKey = z.string().regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters");
+/**
+ * A client's name for one post: the same key in the same room never makes a second message.
+ * @internal
+ */
+export const IdempotencyKey = z.string().regex(
+  /^[\x20-\x7e]{1,255}$/,
+  "must be 1 to 255 printable ASCII characters",
+);
 
-/** What a client is given. */
+/**
+ * What a client is given.
+ * @internal
+ */
 export const Message = z.object({
   id: z.guid(),
   room: Room,
@@ -62,8 +80,14 @@ export const Message = z.object({
   created_at: z.iso.datetime({ precision: 3 }),
 });
 
-/** What a client posts: `body` is 1 to 10,000 bytes of UTF-8. */
+/**
+ * What a client posts: `body` is 1 to 10,000 bytes of UTF-8.
+ * @internal
+ */
 export type NewMessage = z.infer<typeof NewMessage>;
 
-/** A message as it goes over the wire. */
+/**
+ * A message as it goes over the wire.
+ * @internal
+ */
 export type Message = z.infer<typeof Message>;

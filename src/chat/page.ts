@@ -4,18 +4,25 @@ import { Buffer } from "node:buffer";
 import { timeOf } from "./cursor.ts";
 import { MAX_PAGE_BYTES, type Message } from "./message.ts";
 
-/** A stored message with its JSON text; `bytes` is that text's size in UTF-8. */
+/** A stored message, ready to be sent. */
 export interface Entry {
+  /** Its id. */
   readonly id: string;
+  /** The whole message as JSON. */
   readonly json: string;
+  /** Size of `json` in bytes of UTF-8. */
   readonly bytes: number;
 }
 
-/** A JSON array of messages, ascending. `full`: it ended at a limit, so that there may be more. */
+/** A run of messages, ascending. */
 export interface Page {
+  /** The messages as a JSON array, in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
+  /** The id of the first message. */
   readonly first: string | undefined;
+  /** The id of the last message. */
   readonly last: string | undefined;
+  /** Whether it ended at a limit, so that there may be more. */
   readonly full: boolean;
 }
 

@@ -4,20 +4,44 @@ import { makeId } from "./cursor.ts";
 import { type Entry, fitting, makeEntry } from "./page.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 
-/** A message on its way into the store. `random` is the last part of its id, ten hex digits. */
+/** A message on its way into the store. */
 export interface Draft {
+  /** The room's name. */
   readonly room: string;
+  /** The text. */
   readonly body: string;
+  /** Who says it, if told. */
   readonly author: string | null;
+  /** The Idempotency-Key, if given. */
   readonly key: string | null;
+  /** The last part of its id: ten hex digits. */
   readonly random: string;
 }
 
-/** Stored messages, ascending; `full`: cut at a limit, so that there may be more. */
+/** Stored messages, ascending. */
 export interface Rows {
+  /** The messages. */
   readonly entries: Entry[];
+  /** Whether they were cut at a limit, so that there may be more. */
   readonly full: boolean;
 }
+
+/** A stored message that was posted with a key. */
+export interface StoredKey {
+  /** The room's name. */
+  readonly room: string;
+  /** The Idempotency-Key. */
+  readonly key: string;
+  /** Who said it. */
+  readonly author: string | null;
+  /** The text. */
+  readonly body: string;
+  /** The message. */
+  readonly entry: Entry;
+}
+
+/** The constraint that refuses a second message with the same key in the same room. */
+export const KEY_TAKEN = "messages_key";
 
 /** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
 const LOCK_TIMEOUT_MS = 1_000;
@@ -30,7 +54,12 @@ interface MessageRow {
 
 /** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
 export class Store {
-  constructor(private readonly writer: Client, private readonly reads: Client, private readonly signals: Client) {}
+  /** Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight. */
+  constructor(
+    private readonly writer: Client,
+    private readonly reads: Client,
+    private readonly signals: Client,
+  ) {}
 
   /**
    * Stores the drafts, in order, and returns their entries in the same order: all of them or none.
@@ -137,7 +166,9 @@ export class Store {
   /** The number of the newest message of each of the rooms that has one. */
   async heads(rooms: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.signals.read((sql) =>
-      sql<{ room: string; seq: string }[]>`select room, seq from heads where room = any(${sql.types.texts(rooms)}::text[])`
+      sql<{ room: string; seq: string }[]>`select room, seq from heads where room = any(${
+        sql.types.texts(rooms)
+      }::text[])`
     );
     return new Map(rows.map(({ room, seq }) => [room, Number(seq)]));
   }
@@ -158,18 +189,6 @@ export class Store {
     );
     return row!.ms;
   }
-}
-
-/** The constraint that refuses a second message with the same key in the same room. */
-export const KEY_TAKEN = "messages_key";
-
-/** A stored message that was posted with a key. */
-export interface StoredKey {
-  readonly room: string;
-  readonly key: string;
-  readonly author: string | null;
-  readonly body: string;
-  readonly entry: Entry;
 }
 
 function cut(room: string, rows: readonly MessageRow[], limit: number): Rows {

@@ -18,9 +18,11 @@ const MAX_PAUSE_MS = 60_000;
 /** Longest time that connecting and LISTEN may take, in milliseconds; then they are tried anew. */
 const LISTEN_DEADLINE_MS = 10_000;
 
-/** Intervals of the fallback, in milliseconds: while LISTEN works, and while it doesn't. */
+/** Intervals of the fallback, in milliseconds. */
 export interface WakeIntervals {
+  /** While LISTEN works. */
   readonly listening: number;
+  /** While it does not. */
   readonly deaf: number;
 }
 
@@ -41,6 +43,7 @@ export class Wake {
   #renew = new AbortController();
   readonly #listening: Promise<void>;
 
+  /** Begins to listen. */
   constructor(
     private readonly store: Pick<Store, "heads" | "notify">,
     private readonly listenClient: () => Sql,
@@ -109,7 +112,11 @@ export class Wake {
         this.#hears = false; // a notification was missed; the probe will tell whether more will be
         feed.wake();
       } else if (head < end) {
-        log("error", "The database has lost messages that it had acknowledged", { room: feed.room, had: end, has: head });
+        log("error", "The database has lost messages that it had acknowledged", {
+          room: feed.room,
+          had: end,
+          has: head,
+        });
         this.feeds.restart(feed);
       }
     }
@@ -151,7 +158,9 @@ export class Wake {
       try {
         await Promise.race([client.listen(CHANNEL, heard, connected).then(() => renewed), renewed]);
       } catch (error) {
-        if (pause === MIN_PAUSE_MS) log("warn", "LISTEN failed; news from other servers comes late", { error: `${error}` });
+        if (pause === MIN_PAUSE_MS) {
+          log("warn", "LISTEN failed; news from other servers comes late", { error: `${error}` });
+        }
       }
       clearTimeout(deadline);
       await client.end({ timeout: 0 });

@@ -8,17 +8,23 @@ import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy }
 import type { Entry } from "./page.ts";
 import { type Draft, KEY_TAKEN, type Store } from "./store.ts";
 
-/** What a post got: the stored message, and whether it is an earlier post's with the same key. */
+/** What a post got. */
 export interface Posted {
+  /** The stored message. */
   readonly entry: Entry;
+  /** Whether an earlier post with the same key had stored it. */
   readonly replayed: boolean;
 }
 
-/** Bounds of the queue and of one statement, in posts and in bytes of text. */
+/** Bounds of the queue and of one statement. */
 export interface WriterLimits {
+  /** Most posts that wait. */
   readonly queued: number;
+  /** Most posts that wait for one room. */
   readonly queuedPerRoom: number;
+  /** Most posts in one statement. */
   readonly batch: number;
+  /** Most bytes of text in one statement, but for a single post. */
   readonly batchBytes: number;
 }
 
@@ -38,6 +44,7 @@ export class Writer {
   readonly #perRoom = new Map<string, number>();
   readonly #keyed = new Map<string, Post>();
 
+  /** `committed` is told of each room's new messages in order, before their posts resolve. */
   constructor(
     private readonly store: Pick<Store, "append" | "withKeysOf">,
     private readonly limits: WriterLimits,
@@ -118,7 +125,9 @@ export class Writer {
       return this.#refuse(batch, outcomeUnknown);
     }
     if (error.fate === "unknown") return this.#refuse(batch, outcomeUnknown);
-    if (error.fate === "not-sent") return this.#refuse(batch, () => notStored("The database can't be reached"));
+    if (error.fate === "not-sent") {
+      return this.#refuse(batch, () => notStored("The database can't be reached"));
+    }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
 
     // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone.
@@ -126,10 +135,13 @@ export class Writer {
     const divisible = isRowFault(error) ? batch.length > 1 : isRoomFault(error) && rooms > 1;
     if (!divisible) {
       log("warn", "The database refused a batch", { code: error.code, posts: batch.length });
-      return this.#refuse(batch, () =>
-        isRowFault(error)
-          ? invalid("body", "the database does not take this message")
-          : notStored("The database refused the statement"));
+      return this.#refuse(
+        batch,
+        () =>
+          isRowFault(error)
+            ? invalid("body", "the database does not take this message")
+            : notStored("The database refused the statement"),
+      );
     }
     const sorted = batch.toSorted((a, b) => a.draft.room < b.draft.room ? -1 : a.draft.room > b.draft.room ? 1 : 0);
     const half = Math.ceil(sorted.length / 2);

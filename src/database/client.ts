@@ -13,7 +13,10 @@ const texts = {
   parse: (): readonly (string | null)[] => [], // never called: no answer of ours holds an array
 };
 
-/** postgres.js with the one type that we add: `sql.types.texts(values)` for a `text[]`. */
+/**
+ * postgres.js with the one type that we add: `sql.types.texts(values)` for a `text[]`.
+ * @internal
+ */
 export type Sql = postgres.Sql<{ texts: readonly (string | null)[] }>;
 
 /** The options that all our connections share. */
@@ -36,12 +39,18 @@ export type Connect = (name: string, options: { connections: number; onStatement
  */
 export type Fate = "rolled-back" | "not-sent" | "unknown";
 
-/** A statement failed. `code` is the SQLSTATE or the driver's code, `constraint` the constraint that was violated. */
+/** A statement failed. */
 export class DatabaseError extends Error {
+  /** `DatabaseError`. */
   override readonly name = "DatabaseError";
+
+  /** The driver's error is the cause. */
   constructor(
+    /** What became of the statement. */
     readonly fate: Fate,
+    /** The SQLSTATE, or the driver's own code. */
     readonly code: string,
+    /** The constraint that was violated. */
     readonly constraint: string | undefined,
     options: ErrorOptions,
   ) {
@@ -67,6 +76,7 @@ export class Client {
   #sent = 0;
   #closed = false;
 
+  /** Connects with its first statement. `name` tells it apart in the log and in `pg_stat_activity`. */
   constructor(
     private readonly name: string,
     private readonly connections: number,
@@ -109,7 +119,9 @@ export class Client {
     try {
       return await this.run(statement);
     } catch (error) {
-      if (!(error instanceof DatabaseError) || error.fate !== "unknown" || error.code === DEADLINE) throw error;
+      if (!(error instanceof DatabaseError) || error.fate !== "unknown" || error.code === DEADLINE) {
+        throw error;
+      }
       return await this.run(statement);
     }
   }

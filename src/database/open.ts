@@ -3,9 +3,11 @@ import postgres from "postgres";
 import { type Config, ConfigError } from "../config.ts";
 import { type Connect, connectionOptions } from "./client.ts";
 
-/** A database that can be connected to. `close` ends it when it is our own; all clients must be closed before. */
+/** A database that can be connected to. */
 export interface Database {
+  /** Makes clients. */
   readonly connect: Connect;
+  /** Shuts it down if it is our own; all clients must be closed before. */
   close(): Promise<void>;
 }
 
@@ -14,7 +16,11 @@ export interface Database {
  * some seconds the first time; `say` is told what it is doing.
  * @throws {ConfigError} when there is no DATABASE_URL and this is no place for a database of our own.
  */
-export async function openDatabase(config: Config, command: string, say: (line: string) => void): Promise<Database> {
+export async function openDatabase(
+  config: Config,
+  command: string,
+  say: (line: string) => void,
+): Promise<Database> {
   if (config.DATABASE_URL) return { connect: connector(config), close: () => Promise.resolve() };
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(

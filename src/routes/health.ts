@@ -6,7 +6,10 @@ import { allowOnly } from "./allow.ts";
 
 const METHODS = "GET, HEAD, OPTIONS";
 
-/** Adds `/healthz` (alive) and `/readyz` (the database answers, is migrated, and the server is not shutting down). */
+/**
+ * Adds `/healthz` (alive) and `/readyz` (the database answers, is migrated, and the server is not shutting down).
+ * @internal
+ */
 export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
   app.get("/healthz", (c) => c.json({ status: "alive" }, 200, { "cache-control": "no-store" }));
   app.get("/readyz", async (c) => {

@@ -21,7 +21,10 @@ import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
 /** The room that the article's routes without a room stand for. */
 const LOBBY = "lobby";
 
-/** Adds the routes of messages. `chat` returns undefined until the server has started. */
+/**
+ * Adds the routes of messages. `chat` returns undefined until the server has started.
+ * @internal
+ */
 export function messageRoutes(app: Hono, chat: () => Chat | undefined): void {
   for (const path of ["/messages", "/rooms/:room/messages"]) {
     app.get(path, (c) => list(c, started(chat)));
@@ -54,7 +57,9 @@ async function list(c: Context, chat: Chat): Promise<Response> {
   const after = cursor(query, "after");
   const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
-  if (before !== undefined && after !== undefined) throw invalid("before", "can't be given together with after");
+  if (before !== undefined && after !== undefined) {
+    throw invalid("before", "can't be given together with after");
+  }
   if (before !== undefined) return await listBefore(chat, roomOf(c), before, limit);
 
   const preferred = wait === undefined ? preferredWait(c.req.header("prefer")) : undefined;

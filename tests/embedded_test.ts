@@ -1,0 +1,332 @@
+// Runs real servers, and kills real processes: what must hold is that no acknowledged row is lost and no
+// PostgreSQL is left behind, whatever ends the program that started it.
+
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import postgres from "postgres";
+import { startEmbedded } from "../src/database/embedded.ts";
+
+const ROOT = Deno.uid() === 0;
+const NOBODY = 65534;
+const OWNER = fileURLToPath(new URL("./fixtures/embedded_owner.ts", import.meta.url));
+const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
+const DEADLINE_MS = 15_000;
+
+/** For the tests that need no new directory. Its path has what separates or quotes paths in settings. */
+let home: string;
+
+Deno.test.beforeAll(async () => {
+  home = join(await Deno.makeTempDir(), "it's, data");
+});
+
+Deno.test.afterAll(() => Deno.remove(dirname(home), { recursive: true }));
+
+Deno.test("startEmbedded() creates a database in a new directory, and later only starts it", async () => {
+  const lines: string[] = [];
+  const say = (line: string) => lines.push(line);
+  const first = await startEmbedded(home, { say });
+  await query(first.socket, "create table note (body text)");
+  await query(first.socket, "insert into note values ('kept')");
+  await first.stop();
+  assertEquals(lines, [`Copying PostgreSQL 18.4 to ${home}`, `Creating the database in ${home}`]);
+
+  const second = await startEmbedded(home, { say });
+  assertEquals(await query(second.socket, "select body from note"), [{ body: "kept" }]);
+  assertEquals(await query(second.socket, "show fsync"), [{ fsync: "on" }]);
+  assertEquals(await query(second.socket, "show listen_addresses"), [{ listen_addresses: "" }]);
+  await second.stop();
+  assertEquals(lines.length, 2);
+});
+
+Deno.test("startEmbedded() refuses a directory that is in use, and takes it when it is free", async () => {
+  const server = await startEmbedded(home);
+  await assertRejects(() => startEmbedded(home), Error, "is in use by another Linger");
+  assertEquals(await query(server.socket, "select 1 as one"), [{ one: 1 }]);
+  await server.stop();
+  await (await startEmbedded(home)).stop();
+});
+
+Deno.test("stop() may be called again, and leaves no process behind", async () => {
+  const server = await startEmbedded(home);
+  if (Deno.build.os === "linux") assert((await processesOf(home)).length > 0);
+  await Promise.all([server.stop(), server.stop()]);
+  await server.stop();
+  await untilGone(home);
+});
+
+Deno.test("startEmbedded() hands its settings to the server, and nothing of the environment", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const before = Deno.env.get("PGPORT");
+  Deno.env.set("PGPORT", "1");
+  const plain = await startEmbedded(home);
+  await plain.stop();
+  const settings = { listen_addresses: "127.0.0.1", port: String(port), max_connections: "7" };
+  const server = await startEmbedded(home, { settings });
+  if (before === undefined) Deno.env.delete("PGPORT");
+  else Deno.env.set("PGPORT", before);
+
+  assertEquals(plain.socket, join(home, ".s.PGSQL.5432"));
+  assertEquals(server.socket, join(home, `.s.PGSQL.${port}`));
+  assertEquals(await query(server.socket, "show max_connections"), [{ max_connections: "7" }]);
+  const sql = postgres({ host: "127.0.0.1", port, username: "postgres", database: "postgres", max: 1 });
+  assertEquals([...await sql`select 1 as one`], [{ one: 1 }]);
+  await sql.end();
+  await server.stop();
+});
+
+Deno.test("startEmbedded() says why the server did not start, and releases the directory", async () => {
+  const settings = { shared_preload_libraries: "no_such_library" };
+  const error = await assertRejects(
+    () => startEmbedded(home, { settings }),
+    Error,
+    "PostgreSQL did not start",
+  );
+  assertStringIncludes(error.message, 'could not access file "no_such_library"');
+  await untilGone(home);
+  await (await startEmbedded(home)).stop();
+});
+
+Deno.test("startEmbedded() keeps the errors of statements out of the log", async () => {
+  const server = await startEmbedded(home);
+  await assertRejects(() => query(server.socket, "select secret"), Error, "does not exist");
+  await server.stop();
+  const log = await Deno.readTextFile(join(home, "postgres.log"));
+  assertStringIncludes(log, "ready to accept connections");
+  assert(!log.includes("secret"), log);
+});
+
+Deno.test("startEmbedded() refuses a path that is too long for a socket", async () => {
+  const directory = join("/tmp", "long".repeat(25));
+  await assertRejects(() => startEmbedded(directory), Error, "is too long");
+  await assertRejects(() => Deno.stat(directory), Deno.errors.NotFound);
+});
+
+Deno.test("startEmbedded() leaves a directory alone that holds other files", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await Deno.writeTextFile(join(directory, "thesis.txt"), "");
+    await Deno.chmod(directory, 0o755);
+    const before = await Deno.stat(directory);
+    await assertRejects(() => startEmbedded(directory), Error, "holds other files");
+    const after = await Deno.stat(directory);
+    assertEquals([after.mode, after.uid], [before.mode, before.uid]);
+    assertEquals(await namesIn(directory), ["thesis.txt"]);
+  });
+});
+
+Deno.test("startEmbedded() refuses a database of another major version", async () => {
+  const file = join(home, "cluster", "PG_VERSION");
+  await Deno.writeTextFile(file, "17\n");
+  await assertRejects(() => startEmbedded(home), Error, "was made by PostgreSQL 17");
+  await Deno.writeTextFile(file, "18\n");
+  await (await startEmbedded(home)).stop();
+});
+
+Deno.test("startEmbedded() replaces the programs of another version", async () => {
+  const programs = async () => (await namesIn(home)).filter((name) => name.startsWith("postgresql-"));
+  const [current] = await programs();
+  await Deno.rename(join(home, current!), join(home, "postgresql-18.3.0"));
+  await (await startEmbedded(home)).stop();
+  assertEquals(await programs(), [current!]);
+});
+
+Deno.test("startEmbedded() says when the server ends by itself, and starts despite what it left", async () => {
+  const pidFile = join(home, "cluster", "postmaster.pid");
+  const said = Promise.withResolvers<string>();
+  const server = await startEmbedded(home, {
+    say: (line) => line.startsWith("PostgreSQL has ended") && said.resolve(line),
+  });
+  const [pid, ...rest] = (await Deno.readTextFile(pidFile)).split("\n");
+  Deno.kill(Number(pid), "SIGKILL");
+  assertStringIncludes(await said.promise, "postgres.log");
+  await server.stop();
+  await untilGone(home);
+
+  // After a reboot, any process of the same user may have the number of the server that was.
+  const other = new Deno.Command("sleep", { args: ["60"], ...ROOT ? { uid: NOBODY, gid: NOBODY } : {} })
+    .spawn();
+  await Deno.writeTextFile(pidFile, [other.pid, ...rest].join("\n"));
+  const again = await startEmbedded(home);
+  assertEquals(await query(again.socket, "select 1 as one"), [{ one: 1 }]);
+  await again.stop();
+  other.kill();
+  await other.status;
+});
+
+Deno.test("A SIGKILL of the owner loses no row and leaves no process", async () => {
+  const owner = startOwner(home);
+  await owner.says("Ready");
+  const socket = join(home, ".s.PGSQL.5432");
+  await query(socket, "create table survivor (body text)");
+  await query(socket, "insert into survivor values ('acknowledged')");
+  await owner.kill();
+  await untilGone(home);
+
+  const server = await startEmbedded(home);
+  assertEquals(await query(server.socket, "select body from survivor"), [{ body: "acknowledged" }]);
+  await server.stop();
+});
+
+Deno.test("startEmbedded() after a SIGKILL waits until the previous server is gone", async () => {
+  const owner = startOwner(home);
+  await owner.says("Ready");
+  const previous = Number((await Deno.readTextFile(join(home, "cluster", "postmaster.pid"))).split("\n")[0]);
+  Deno.kill(previous, "SIGSTOP"); // so that it cannot shut down before it is waited for
+  await owner.kill();
+  const lines: string[] = [];
+  const server = await startEmbedded(home, {
+    say(line) {
+      lines.push(line);
+      Deno.kill(previous, "SIGCONT");
+    },
+  }).catch((error) => {
+    Deno.kill(previous, "SIGCONT");
+    throw error;
+  });
+  assertEquals(lines, [`Waiting for the PostgreSQL of the previous run to shut down (process ${previous})`]);
+  assertEquals(await query(server.socket, "select 1 as one"), [{ one: 1 }]);
+  await server.stop();
+});
+
+Deno.test("startEmbedded() recovers from a SIGKILL at any moment of the first start", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const moments = [["Copying", 0], ["Copying", 150], ["Creating", 0], ["Creating", 150], [
+      "Creating",
+      400,
+    ]] as const;
+    for (const [line, ms] of moments) {
+      const owner = startOwner(directory);
+      await owner.says(line);
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await owner.kill();
+    }
+    const server = await startEmbedded(directory);
+    assertEquals(await query(server.socket, "select 1 as one"), [{ one: 1 }]);
+    await server.stop();
+    await untilGone(directory);
+
+    await (await startEmbedded(directory)).stop();
+    assertEquals((await namesIn(directory)).filter((name) => name.startsWith("new-")), []);
+  });
+});
+
+Deno.test({
+  name: "startEmbedded() as root runs the server as nobody, with a capability only where nobody needs one",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const directory = join(parent, "data");
+      for (const [mode, capabilities] of [[0o700, /^0+[24]$/], [0o755, /^0+$/]] as const) {
+        await Deno.chmod(parent, mode);
+        const server = await startEmbedded(directory);
+        assertEquals(await query(server.socket, "select 1 as one"), [{ one: 1 }]);
+        const pid = (await Deno.readTextFile(join(directory, "cluster", "postmaster.pid"))).split("\n")[0];
+        const status = await Deno.readTextFile(`/proc/${pid}/status`);
+        assertMatch(status, /^Uid:\s+65534\s+65534\s+65534\s+65534$/m);
+        assertMatch(/^CapEff:\s+(\S+)$/m.exec(status)![1]!, capabilities);
+        await server.stop();
+        assertEquals((await Deno.stat(directory)).mode! & 0o777, 0o700);
+      }
+    });
+  },
+});
+
+// For an ordinary user, every test here is one of this. For root it is this one; a capability lets the other
+// user read the files of Deno and of this project, wherever they lie.
+Deno.test({
+  name: "startEmbedded() works as an ordinary user",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (directory) => {
+      await Deno.chown(directory, NOBODY, NOBODY);
+      const owner = startOwner(directory, [
+        ...[
+          "setpriv",
+          `--reuid=${NOBODY}`,
+          `--regid=${NOBODY}`,
+          "--clear-groups",
+          "--securebits=+no_setuid_fixup",
+        ],
+        ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+      ]);
+      await owner.says("Ready");
+      assertEquals((await Deno.stat(join(directory, "postgres.lock"))).uid, NOBODY);
+      assertEquals(await query(join(directory, ".s.PGSQL.5432"), "select 1 as one"), [{ one: 1 }]);
+      await owner.kill();
+      await untilGone(directory);
+    });
+  },
+});
+
+async function inTemporaryDirectory(test: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await test(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Uses a connection of its own, so that none is open when a server is killed. */
+async function query(socket: string, text: string): Promise<unknown[]> {
+  const options = { path: socket, username: "postgres", database: "postgres", password: "", max: 1 };
+  const sql = postgres(options as postgres.Options<Record<string, never>>);
+  try {
+    return [...await sql.unsafe(text)];
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Another program, which owns the server in `directory` and can be killed. */
+function startOwner(directory: string, via: string[] = []) {
+  const run = ["run", "--allow-all", "--quiet", "--config", CONFIG, OWNER, directory];
+  const [first, ...args] = [...via, Deno.execPath(), ...run];
+  // Works, like one that is started in a clone below /root, in a directory that only root can enter.
+  const child = new Deno.Command(first!, { args, cwd: dirname(directory), stdin: "null", stdout: "piped" })
+    .spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let said = "";
+  return {
+    async says(text: string) {
+      while (!said.includes(text)) {
+        const { value, done } = await reader.read();
+        assert(!done, `The owner ended before it said "${text}", but said: ${said}`);
+        said += value;
+      }
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await child.status;
+      while (!(await reader.read()).done);
+    },
+  };
+}
+
+/** The processes that name the directory in their command line or work in it, where /proc tells. */
+async function processesOf(directory: string): Promise<string[]> {
+  if (Deno.build.os !== "linux") return [];
+  const found: string[] = [];
+  for (const pid of (await namesIn("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const command = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
+    const cwd = await Deno.readLink(`/proc/${pid}/cwd`).catch(() => "");
+    if (command.includes(directory) || cwd.startsWith(directory)) found.push(`${pid} ${command}`);
+  }
+  return found;
+}
+
+async function untilGone(directory: string): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const left = await processesOf(directory);
+    if (left.length === 0) return;
+    assert(performance.now() < deadline, `Still running: ${left.join("\n")}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+}
