@@ -27,7 +27,10 @@ async function ownPostgres() {
 Deno.test("Without its database a server answers 503, and is ready as soon as the database is there", async () => {
   await using own = await ownPostgres();
   await using server = spawnStarting(own.url, { PORT: `${freePort()}` });
-  await until(() => fetch(`${server.url}/healthz`).then((response) => response.json()).then(() => true, () => false), "it listens");
+  await until(
+    () => fetch(`${server.url}/healthz`).then((response) => response.json()).then(() => true, () => false),
+    "it listens",
+  );
 
   const refused = async (response: Response, type: string) => {
     assertEquals([response.status, response.headers.get("retry-after")], [503, "1"]);
@@ -61,8 +64,11 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   });
-  let last: string | undefined;
-  const pollers = Array.from({ length: 3 }, (_, i) => follow(servers, "room", `${i}`, (cursor) => cursor >= (last ?? "g")));
+  const end: { id?: string | undefined } = {}; // the last message, once all are written
+  const pollers = Array.from(
+    { length: 3 },
+    (_, i) => follow(servers, "room", `${i}`, (cursor) => end.id !== undefined && cursor >= end.id),
+  );
 
   await until(() => posts.length > 100, "posts flow");
   await database.stop();
@@ -86,7 +92,7 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
     assert(again.id, JSON.stringify(again));
     posts.push(again);
   }
-  last = posts.map((post) => post.id ?? "").sort().at(-1);
+  end.id = posts.map((post) => post.id ?? "").sort().at(-1);
   const polls = await Promise.all(pollers);
   const history = { posts: posts.filter((post) => post.id), polls, table: await table() };
   assertEquals(violations(history), []);
@@ -126,15 +132,20 @@ Deno.test("Killing all connections again and again loses nothing", async () => {
       while (!record.id) posts.push(record = await recordPost(i % 2 ? two : one, "room", body, body));
     }
   });
-  let last: string | undefined;
-  const pollers = Array.from({ length: 4 }, (_, i) => follow([one, two], "room", `${i}`, (cursor) => cursor >= (last ?? "g")));
+  const end: { id?: string | undefined } = {}; // the last message, once all are written
+  const pollers = Array.from(
+    { length: 4 },
+    (_, i) => follow([one, two], "room", `${i}`, (cursor) => end.id !== undefined && cursor >= end.id),
+  );
   for (let i = 0; i < 20; i++) {
     await new Promise((resolve) => setTimeout(resolve, 100));
-    await database.admin((sql) => sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database.name}`);
+    await database.admin((sql) =>
+      sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database.name}`
+    );
   }
   finished = true;
   await Promise.all(writers);
-  last = posts.map((post) => post.id ?? "").sort().at(-1);
+  end.id = posts.map((post) => post.id ?? "").sort().at(-1);
   const polls = await Promise.all(pollers);
   const sql = driver(database.url, { max: 1, fetch_types: false });
   const table = await sql<{ id: string; body: string }[]>`select id, body from messages order by id`;

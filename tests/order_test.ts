@@ -19,8 +19,8 @@ async function run(database: TestDatabase, script: string, table: string): Promi
   await using two = await spawnServer(database.url, {}, script);
   const servers = [one, two];
   let stored = 0;
-  let last: string | undefined;
-  const done = (cursor: string) => last !== undefined && cursor >= last;
+  const end: { id?: string | undefined } = {}; // the last message, once all are written
+  const done = (cursor: string) => end.id !== undefined && cursor >= end.id;
 
   const writers = Array.from({ length: WRITERS }, async (_, i) => {
     const records = await write(i % 2 ? servers : servers.toReversed(), "room", `writer${i}`, POSTS);
@@ -32,9 +32,11 @@ async function run(database: TestDatabase, script: string, table: string): Promi
     return await follow(i % 2 ? servers : servers.toReversed(), "room", `poller${i}`, done);
   });
   const posts = (await Promise.all(writers)).flat();
-  last = posts.map((post) => post.id ?? "").sort().at(-1);
+  end.id = posts.map((post) => post.id ?? "").sort().at(-1);
   const polls = await Promise.all(pollers);
-  const rows = await database.sql<{ id: string; body: string }[]>`select id, body from ${database.sql(table)} order by id`;
+  const rows = await database.sql<{ id: string; body: string }[]>`select id, body from ${
+    database.sql(table)
+  } order by id`;
   return { posts, polls, table: rows };
 }
 
@@ -49,12 +51,16 @@ Deno.test("Two servers, 16 writers, 8 pollers that change servers: everything re
 Deno.test("The same run against the article's design loses messages", async () => {
   await using database = await postgres.create();
   let found: string[] = [];
-  await until(async () => {
-    const history = await run(database, "tests/support/article_server.ts", "article_messages");
-    await database.sql`truncate article_messages`;
-    found = violations(history).filter((violation) => violation.includes("never saw"));
-    return found.length > 0;
-  }, "the article's design loses a message", 60_000);
+  await until(
+    async () => {
+      const history = await run(database, "tests/support/article_server.ts", "article_messages");
+      await database.sql`truncate article_messages`;
+      found = violations(history).filter((violation) => violation.includes("never saw"));
+      return found.length > 0;
+    },
+    "the article's design loses a message",
+    60_000,
+  );
   assertGreater(found.length, 0);
 });
 

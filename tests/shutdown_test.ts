@@ -12,7 +12,8 @@ const GONE_WITHIN_MS = 5_000;
 
 const postgres = await testPostgres();
 
-const table = (database: TestDatabase) => database.sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
+const table = (database: TestDatabase) =>
+  database.sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
 
 /** Resolves to the exit code; fails when the process is not gone in time. */
 async function exitCode(status: Promise<Deno.CommandStatus>): Promise<number> {
@@ -27,7 +28,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await using database = await postgres.create();
     await using server = await spawnServer(database.url);
     await posted(server, "room", "first");
-    const polls = Array.from({ length: 100 }, (_, i) => messages(server, i % 2 ? "room" : "other", "after=now&wait=50"));
+    const polls = Array.from(
+      { length: 100 },
+      (_, i) => messages(server, i % 2 ? "room" : "other", "after=now&wait=50"),
+    );
     // All wait once a look of the fallback has found the rooms: ask another way, from outside, until the last is parked.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     server.kill(signal);
@@ -55,7 +59,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
     assertEquals(violations({ posts, polls: [], table: await table(database) }), []);
     assertGreater(posts.filter((post) => post.status === 201).length, 500);
-    for (const post of posts) assert([0, 201].includes(post.status) || post.problem === "not-stored", JSON.stringify(post));
+    for (const post of posts) {
+      assert([0, 201].includes(post.status) || post.problem === "not-stored", JSON.stringify(post));
+    }
   });
 }
 
@@ -73,7 +79,8 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
   await locking.promise;
   const post = recordPost(server, "room", "stuck", "key");
   await until(async () => {
-    const [row] = await database.sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
+    const [row] = await database
+      .sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
     return row !== undefined;
   }, "the post waits for the lock");
   server.kill("SIGTERM");

@@ -18,7 +18,11 @@ async function statementsDuring(server: TestServer, ms: number): Promise<number>
 }
 
 /** Parks `count` polls in a room; `leave` aborts them. */
-function park(server: TestServer, room: string, count: number): { leave(): Promise<void>; answers: Promise<unknown>[] } {
+function park(
+  server: TestServer,
+  room: string,
+  count: number,
+): { leave(): Promise<void>; answers: Promise<unknown>[] } {
   const leaving = new AbortController();
   const answers = Array.from({ length: count }, async () => {
     const response = await fetch(`${server.url}/rooms/${room}/messages?after=now&wait=50`, { signal: leaving.signal });

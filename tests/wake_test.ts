@@ -18,7 +18,9 @@ const postgres = await testPostgres();
 const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
 
 /** A store on connections of its own: a server that stores and tells nobody. */
-async function silentStore(database: TestDatabase): Promise<AsyncDisposable & { store: Store; say(body: string): Promise<string> }> {
+async function silentStore(
+  database: TestDatabase,
+): Promise<AsyncDisposable & { store: Store; say(body: string): Promise<string> }> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
   const { connect } = await openDatabase(config, "serve", () => {});
   const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, connect));

@@ -38,7 +38,9 @@ function* storedAsTold({ posts, table }: History): Iterable<string> {
   for (const post of posts) {
     const found = stored.get(post.body) ?? [];
     if (found.length > 1) yield `${post.body} is stored ${found.length} times`;
-    if (post.id && !found.some(({ id }) => id === post.id)) yield `${post.body} was acknowledged as ${post.id} and is not stored`;
+    if (post.id && !found.some(({ id }) => id === post.id)) {
+      yield `${post.body} was acknowledged as ${post.id} and is not stored`;
+    }
     if (post.problem === "not-stored" && found.length > 0) yield `${post.body} was refused as not stored and is stored`;
   }
 }
@@ -54,7 +56,9 @@ function* seenAsStored({ polls, table }: History): Iterable<string> {
       if (id <= from) yield `${name} began at ${from} and saw ${id}`;
     }
     const bodies = new Map(table.map(({ id, body }) => [id, body]));
-    for (const { id, body } of messages) if (bodies.get(id) !== body) yield `${name} saw ${id} as ${body}, which is not stored so`;
+    for (const { id, body } of messages) {
+      if (bodies.get(id) !== body) yield `${name} saw ${id} as ${body}, which is not stored so`;
+    }
   }
 }
 
@@ -68,6 +72,8 @@ function* inRealTime({ posts }: History): Iterable<string> {
     for (; next < byAnswer.length && byAnswer[next]!.answered < post.sent; next++) {
       if (!newest || byAnswer[next]!.id! > newest.id!) newest = byAnswer[next]!;
     }
-    if (newest && newest.id! > post.id!) yield `${post.body} was sent after ${newest.body} was acknowledged, and stands before it`;
+    if (newest && newest.id! > post.id!) {
+      yield `${post.body} was sent after ${newest.body} was acknowledged, and stands before it`;
+    }
   }
 }

@@ -24,7 +24,12 @@ export async function recordPost(server: Server, room: string, body: string, key
 }
 
 /** A writer: posts `count` messages one after the other, each to the next server. */
-export async function write(servers: readonly Server[], room: string, name: string, count: number): Promise<PostRecord[]> {
+export async function write(
+  servers: readonly Server[],
+  room: string,
+  name: string,
+  count: number,
+): Promise<PostRecord[]> {
   const records = [];
   for (let i = 0; i < count; i++) {
     records.push(await recordPost(servers[i % servers.length]!, room, `${name}-${i}`));

@@ -63,7 +63,11 @@ export async function spawnServer(databaseUrl: string, env: Env = {}, script = "
 }
 
 /** Starts a server without waiting until it is ready; with a `PORT`, it can be asked before. */
-export function spawnStarting(databaseUrl: string, env: Env, script = "main.ts"): ServerProcess & { ready: Promise<string> } {
+export function spawnStarting(
+  databaseUrl: string,
+  env: Env,
+  script = "main.ts",
+): ServerProcess & { ready: Promise<string> } {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--frozen", "--quiet", projectPath(script), "serve"],
     cwd: projectPath("."),
