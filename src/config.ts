@@ -3,80 +3,47 @@
 import { z } from "zod";
 
 const settings = {
-  PORT: whole(0, 65_535, 8080, "TCP port to listen on; 0 takes a free one"),
-  HOST: text("127.0.0.1", "Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
+  PORT: whole(0, 65_535, 8080)
+    .describe("TCP port to listen on; 0 takes a free one"),
+  HOST: z.string().default("127.0.0.1")
+    .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
   DATABASE_URL: z.string()
     .regex(/^postgres(ql)?:\/\/./, "must be a URL that begins with postgres:// or postgresql://")
     .optional()
     .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
-  DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false").transform((value) =>
-    value === "true"
-  )
-    .describe(
-      "true when DATABASE_URL leads to a pooler in transaction mode: no prepared statements, no session settings",
-    ),
-  DATA_DIR: text("./data", "Directory of the PostgreSQL that `start` brings up"),
+  DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false")
+    .transform((value) => value === "true")
+    .describe("true when DATABASE_URL leads to a pooler in transaction mode: nothing is kept in the session"),
+  DATA_DIR: z.string().default("./data")
+    .describe("Directory of the PostgreSQL that `start` brings up"),
 
-  READ_CONNECTIONS: whole(
-    1,
-    100,
-    3,
-    "Database connections for reads; besides them: 1 writes, 1 signals, 1 listens",
-  ),
-  MAX_WAITERS: whole(1, 1_000_000, 15_000, "Polls that wait at one time, each some 20 kB; more: 503"),
-  MAX_QUEUED_POSTS: whole(
-    1,
-    1_000_000,
-    10_000,
-    "Posts that wait for the database at one time; more: 503 not-stored",
-  ),
-  MAX_QUEUED_POSTS_PER_ROOM: whole(
-    1,
-    1_000_000,
-    5_000,
-    "The same for one room, so that others have places left; more: 429",
-  ),
-  MAX_BATCH_POSTS: whole(1, 10_000, 500, "Posts in one statement: bounds how long it holds its rooms"),
-  MAX_BATCH_BYTES: whole(
-    1,
-    16_000_000,
-    256_000,
-    "Bytes of text in one statement, for the same reason; at least one post",
-  ),
-  MAX_TAIL_MESSAGES: whole(
-    1,
-    100_000,
-    1_000,
-    "Newest messages of a watched room kept in memory; older: from the database",
-  ),
-  MAX_TAIL_BYTES: whole(1, 1_000_000_000, 1_000_000, "Bytes of JSON of the same"),
-  MAX_TAILS_BYTES: whole(1, 100_000_000_000, 64_000_000, "Bytes of JSON of the same in all rooms together"),
+  READ_CONNECTIONS: whole(1, 100, 3)
+    .describe("Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
+  MAX_WAITERS: whole(1, 1_000_000, 15_000)
+    .describe("Polls that wait at one time, each some 20 kB; more: 503"),
+  MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
+    .describe("Posts that wait for the database at one time; more: 503 not-stored"),
+  MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
+    .describe("The same for one room, so that others have places left; more: 429"),
+  MAX_BATCH_POSTS: whole(1, 10_000, 500)
+    .describe("Posts in one statement: bounds how long it holds its rooms"),
+  MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000)
+    .describe("Bytes of text in one statement, for the same reason; at least one post"),
+  MAX_TAIL_MESSAGES: whole(1, 100_000, 1_000)
+    .describe("Newest messages of a watched room kept in memory; older: from the database"),
+  MAX_TAIL_BYTES: whole(1, 1_000_000_000, 1_000_000)
+    .describe("Bytes of JSON of the same"),
+  MAX_TAILS_BYTES: whole(1, 100_000_000_000, 64_000_000)
+    .describe("Bytes of JSON of the same in all rooms together"),
 
-  FALLBACK_MS: whole(
-    50,
-    60_000,
-    5_000,
-    "Milliseconds between two looks for missed messages while LISTEN works",
-  ),
-  FALLBACK_WITHOUT_LISTEN_MS: whole(
-    50,
-    60_000,
-    500,
-    "The same while it does not: the longest a message takes to be seen",
-  ),
-  STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000, "Milliseconds after which the database ends a statement"),
-  STATEMENT_DEADLINE_MS: whole(
-    100,
-    600_000,
-    6_000,
-    "Milliseconds after which Linger gives up its connection; above the former",
-  ),
-  DRAIN_MS: whole(
-    0,
-    60_000,
-    3_000,
-    "Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s",
-  ),
+  FALLBACK_MS: whole(50, 60_000, 5_000)
+    .describe("Milliseconds between two looks for missed messages while LISTEN works"),
+  FALLBACK_WITHOUT_LISTEN_MS: whole(50, 60_000, 500)
+    .describe("The same while it does not: the longest a message takes to be seen"),
+  STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
+    .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
+  DRAIN_MS: whole(0, 60_000, 3_000)
+    .describe("Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s"),
 };
 
 const Settings = z.object(settings);
@@ -101,11 +68,11 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   const given = Object.fromEntries(Object.keys(settings).map((name) => [name, env.get(name) || undefined]));
   const result = Settings.safeParse(given);
   if (!result.success) {
-    throw new ConfigError(
-      result.error.issues.map(({ path: [name], message }) => `${String(name)}=${given[String(name)]} ${message}`).join(
-        "\n",
-      ),
-    );
+    const sentences = result.error.issues.map(({ path, message }) => {
+      const name = path.join();
+      return `${name}=${given[name]} ${message}`;
+    });
+    throw new ConfigError(sentences.join("\n"));
   }
   return { ...result.data, onDeploy: ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name)) };
 }
@@ -120,15 +87,10 @@ export function describeSettings(): { name: string; default: string | undefined;
   }));
 }
 
-function whole(min: number, max: number, otherwise: number, description: string) {
+function whole(min: number, max: number, otherwise: number) {
   return z.string()
     .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
-    .default(otherwise)
-    .describe(description);
-}
-
-function text(otherwise: string, description: string) {
-  return z.string().default(otherwise).describe(description);
+    .default(otherwise);
 }

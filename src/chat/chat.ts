@@ -51,7 +51,7 @@ export class Chat {
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
   constructor(database: Database, private readonly config: Config) {
     const client = (name: string, connections: number) =>
-      new Client(name, connections, config.STATEMENT_DEADLINE_MS, database.connect);
+      new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.connect);
     // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.
     const writes = client("writes", 1);
     const reads = client("reads", config.READ_CONNECTIONS);
