@@ -1,7 +1,7 @@
 // A server that is told to stop answers all who wait, acknowledges or refuses every post truthfully, and is gone.
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { violations } from "./support/checker.ts";
-import { messages, posted, until } from "./support/client.ts";
+import { health, messages, posted, until } from "./support/client.ts";
 import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./support/run.ts";
 import { spawnServer, spawnStarting } from "./support/server.ts";
@@ -32,8 +32,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       { length: 100 },
       (_, i) => messages(server, i % 2 ? "room" : "other", "after=now&wait=50"),
     );
-    // All wait once a look of the fallback has found the rooms: ask another way, from outside, until the last is parked.
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await until(async () => (await health(server)).waiters === 100, "all wait");
     server.kill(signal);
     for (const answer of await Promise.all(polls)) assertEquals(answer, []);
     assertEquals(await exitCode(server.status), 0);

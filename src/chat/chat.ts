@@ -32,6 +32,18 @@ export interface Reading {
   readonly next: string;
 }
 
+/** What a process holds. */
+export interface ChatState {
+  /** Polls that wait. */
+  readonly waiters: number;
+  /** Rooms that somebody is reading. */
+  readonly feeds: number;
+  /** Statements sent to the database since the start. */
+  readonly statements: number;
+  /** Whether notifications of other servers arrive, as far as is known. */
+  readonly listening: boolean;
+}
+
 /** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
 const LAST_MOMENT_MS = 500;
 
@@ -158,7 +170,7 @@ export class Chat {
   }
 
   /** What this process holds at the moment. */
-  get state(): { waiters: number; feeds: number; statements: number; listening: boolean } {
+  get state(): ChatState {
     return {
       waiters: this.#waiters,
       feeds: this.#feeds.size,

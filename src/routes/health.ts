@@ -7,11 +7,12 @@ import { allowOnly } from "./allow.ts";
 const METHODS = "GET, HEAD, OPTIONS";
 
 /**
- * Adds `/healthz` (alive) and `/readyz` (the database answers, is migrated, and the server is not shutting down).
+ * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (the database answers,
+ * is migrated, and the server is not shutting down).
  * @internal
  */
 export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
-  app.get("/healthz", (c) => c.json({ status: "alive" }, 200, { "cache-control": "no-store" }));
+  app.get("/healthz", (c) => c.json({ status: "alive", ...chat()?.state }, 200, { "cache-control": "no-store" }));
   app.get("/readyz", async (c) => {
     const running = chat();
     if (!running) throw unavailable("This server is starting");

@@ -39,6 +39,12 @@ export async function messages(server: { url: string }, room: string, query: str
   return answer;
 }
 
+/** What a server says it holds. */
+export async function health(server: { url: string }): Promise<{ waiters: number; feeds: number; listening: boolean }> {
+  const response = await fetch(`${server.url}/healthz`);
+  return await response.json();
+}
+
 /** Resolves when `condition` holds; fails after `ms` milliseconds, so that a test that would hang says why. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
