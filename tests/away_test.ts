@@ -2,12 +2,12 @@
 // that tells the truth, and everything goes on by itself.
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { startEmbedded } from "../src/database/embedded.ts";
-import { violations } from "./support/checker.ts";
+import { type StoredMessage, violations } from "./torture/checker.ts";
 import { messages, post, posted, until } from "./support/client.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
-import { follow, recordPost } from "./support/run.ts";
+import { follow, recordPost } from "./torture/clients.ts";
 import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
-import type { PostRecord } from "./support/checker.ts";
+import type { PostRecord } from "./torture/checker.ts";
 import driver from "postgres";
 
 const postgres = await testPostgres();
@@ -85,7 +85,7 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
   assertGreater(refused.length, 0);
   for (const record of refused) assertEquals(record.status, 503, JSON.stringify(record));
   const sql = driver(own.url, { max: 1, fetch_types: false });
-  const table = () => sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
+  const table = () => sql<StoredMessage[]>`select room, id, body, key from messages`;
   assertEquals(violations({ posts, polls: [], table: await table() }), []);
   for (const { body } of refused) {
     const again = await recordPost(servers[0]!, "room", body, body);
@@ -148,7 +148,7 @@ Deno.test("Killing all connections again and again loses nothing", async () => {
   end.id = posts.map((post) => post.id ?? "").sort().at(-1);
   const polls = await Promise.all(pollers);
   const sql = driver(database.url, { max: 1, fetch_types: false });
-  const table = await sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
+  const table = await sql<StoredMessage[]>`select room, id, body, key from messages`;
   await sql.end();
   // A body that was refused as not stored and stored by a later try is no violation; what counts is the last try.
   const final = [...new Map(posts.map((post) => [post.body, post])).values()];

@@ -1,10 +1,10 @@
 // One order, no holes: with several servers, every reader sees every acknowledged message once, in one order. The same
 // run against the article's design shows that this test can see it when it is not so.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { type History, violations } from "./support/checker.ts";
+import { type History, violations } from "./torture/checker.ts";
 import { until } from "./support/client.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { follow, write } from "./support/run.ts";
+import { follow, write } from "./torture/clients.ts";
 import { spawnServer } from "./support/server.ts";
 
 const WRITERS = 16;
@@ -37,7 +37,7 @@ async function run(database: TestDatabase, script: string, table: string): Promi
   const rows = await database.sql<{ id: string; body: string }[]>`select id, body from ${
     database.sql(table)
   } order by id`;
-  return { posts, polls, table: rows };
+  return { posts, polls, table: rows.map(({ id, body }) => ({ room: "room", id, body, key: null })) };
 }
 
 Deno.test("Two servers, 16 writers, 8 pollers that change servers: everything reaches everybody once, in one order", async () => {

@@ -1,19 +1,18 @@
 // A server that is told to stop answers all who wait, acknowledges or refuses every post truthfully, and is gone.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { violations } from "./support/checker.ts";
+import { type StoredMessage, violations } from "./torture/checker.ts";
 import { health, messages, posted, until } from "./support/client.ts";
 import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { recordPost } from "./support/run.ts";
+import { recordPost } from "./torture/clients.ts";
 import { spawnServer, spawnStarting } from "./support/server.ts";
-import type { PostRecord } from "./support/checker.ts";
+import type { PostRecord } from "./torture/checker.ts";
 
 /** Deno Deploy kills after 5 s. */
 const GONE_WITHIN_MS = 5_000;
 
 const postgres = await testPostgres();
 
-const table = (database: TestDatabase) =>
-  database.sql<{ id: string; body: string }[]>`select id, body from messages order by id`;
+const table = (database: TestDatabase) => database.sql<StoredMessage[]>`select room, id, body, key from messages where body <> 'first'`;
 
 /** Resolves to the exit code; fails when the process is not gone in time. */
 async function exitCode(status: Promise<Deno.CommandStatus>): Promise<number> {

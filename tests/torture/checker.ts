@@ -1,0 +1,126 @@
+// Decides whether a run kept the promises: takes what the writers were told, what the pollers were given and what the
+// database holds, and returns every violation as a sentence. No sentence: the run was right.
+//
+// Every body is posted by one writer and is unlike all others, so that a body says which post a message comes from.
+
+/** One attempt to post, as its client saw it. Times in milliseconds, all by one clock. */
+export interface PostRecord {
+  readonly room: string;
+  readonly body: string;
+  /** The Idempotency-Key; attempts with the same key are the same post. */
+  readonly key?: string | undefined;
+  readonly sent: number;
+  readonly answered: number;
+  /** 0: no answer came. */
+  readonly status: number;
+  /** The id in an answer of success. */
+  readonly id?: string;
+  /** Whether the answer said that an earlier attempt had stored it. */
+  readonly replayed?: boolean;
+  /** The last part of the problem's type, in an answer of refusal. */
+  readonly problem?: string;
+}
+
+/** What one poller was given, in the order it came, whatever servers it came from. */
+export interface PollRecord {
+  readonly name: string;
+  readonly room: string;
+  /** The cursor it began at. */
+  readonly from: string;
+  readonly messages: readonly { readonly id: string; readonly body: string }[];
+}
+
+/** A stored message, as the database holds it at the end. */
+export interface StoredMessage {
+  readonly room: string;
+  readonly id: string;
+  readonly body: string;
+  readonly key: string | null;
+}
+
+/** All of a run. Pollers have read to the end. */
+export interface History {
+  readonly posts: readonly PostRecord[];
+  readonly polls: readonly PollRecord[];
+  readonly table: readonly StoredMessage[];
+}
+
+/** All violations of a run, as sentences. */
+export function violations({ posts, polls, table }: History): string[] {
+  const rooms = Map.groupBy(table.toSorted((a, b) => a.id < b.id ? -1 : 1), (message) => message.room);
+  const attempts = Map.groupBy(posts, (post) => `${post.room} ${post.body}`);
+  const stored = Map.groupBy(table, (message) => `${message.room} ${message.body}`);
+  return [
+    ...attempts.values().flatMap((tries) =>
+      storedAsTold(tries, stored.get(`${tries[0]!.room} ${tries[0]!.body}`) ?? [])
+    ),
+    ...table.filter(({ room, body }) => !attempts.has(`${room} ${body}`)).map(({ id }) =>
+      `${id} is stored, and nobody posted it`
+    ),
+    ...Map.groupBy(table.filter(({ key }) => key !== null), ({ room, key }) => `${room} ${key}`).entries()
+      .filter(([, messages]) => messages.length > 1).map(([key, messages]) =>
+        `Key ${key} is stored ${messages.length} times`
+      ),
+    ...polls.flatMap((poll) => [...seenAsStored(poll, rooms.get(poll.room) ?? [])]),
+    ...Map.groupBy(posts, (post) => post.room).values().flatMap(inRealTime),
+  ];
+}
+
+/** All attempts to post one body, and what is stored of it. */
+function* storedAsTold(attempts: readonly PostRecord[], stored: readonly StoredMessage[]): Iterable<string> {
+  const { body } = attempts[0]!;
+  const acked = attempts.filter((attempt) => attempt.id !== undefined);
+  const sure = attempts.every((attempt) => attempt.problem === "not-stored" || attempt.problem === "room-busy");
+  if (sure && stored.length > 0) yield `${body} was refused as not stored, and is stored`;
+  if (stored.length > Math.max(1, attempts[0]!.key ? 1 : attempts.length)) {
+    yield `${body} is stored ${stored.length} times`;
+  }
+
+  for (const { id } of acked) {
+    if (!stored.some((message) => message.id === id)) yield `${body} was acknowledged as ${id}, and is not stored so`;
+  }
+  const ids = new Set(acked.map((attempt) => attempt.id));
+  if (attempts[0]!.key && ids.size > 1) yield `${body} was acknowledged with one key as ${[...ids].join(" and as ")}`;
+
+  // The first answer that says "replayed" betrays that an attempt before it was stored: one that was told so, or not sure.
+  const inTime = attempts.toSorted((a, b) => a.answered - b.answered);
+  const replay = inTime.find((attempt) => attempt.replayed);
+  if (replay) {
+    const before = attempts.filter((attempt) => attempt !== replay && attempt.sent < replay.answered);
+    if (before.every((attempt) => attempt.problem !== undefined && attempt.problem !== "outcome-unknown")) {
+      yield `${body} was answered as stored before, and no attempt before had been told that it may be`;
+    }
+  }
+}
+
+function* seenAsStored({ name, from, messages }: PollRecord, room: readonly StoredMessage[]): Iterable<string> {
+  const expected = room.filter(({ id }) => id > from);
+  const bodies = new Map(room.map(({ id, body }) => [id, body]));
+  const seen = new Set<string>();
+  for (const [i, { id, body }] of messages.entries()) {
+    if (seen.has(id)) yield `${name} saw ${id} twice`;
+    else if (i > 0 && id < messages[i - 1]!.id) yield `${name} saw ${id} after ${messages[i - 1]!.id}`;
+    if (id <= from) yield `${name} began at ${from}, and saw ${id}`;
+    if (!bodies.has(id)) yield `${name} saw ${id}, which is not stored`;
+    else if (bodies.get(id) !== body) yield `${name} saw ${id} as ${body}, which is stored as ${bodies.get(id)}`;
+    seen.add(id);
+  }
+  for (const { id, body } of expected) if (!seen.has(id)) yield `${name} never saw ${body} (${id})`;
+}
+
+/** What was acknowledged before another post was sent stands before it. */
+function* inRealTime(posts: readonly PostRecord[]): Iterable<string> {
+  // A replay's answer says nothing of when its message was stored, but for "before the answer".
+  const acked = posts.filter((post) => post.id !== undefined);
+  const byAnswer = acked.toSorted((a, b) => a.answered - b.answered);
+  let newest: PostRecord | undefined; // the newest message of all that were answered before the post at hand was sent
+  let next = 0;
+  for (const post of acked.filter((post) => !post.replayed).toSorted((a, b) => a.sent - b.sent)) {
+    for (; next < byAnswer.length && byAnswer[next]!.answered < post.sent; next++) {
+      if (!newest || byAnswer[next]!.id! > newest.id!) newest = byAnswer[next]!;
+    }
+    if (newest && newest.id! > post.id!) {
+      yield `${post.body} was sent after ${newest.body} was acknowledged, and stands before it`;
+    }
+  }
+}
