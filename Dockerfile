@@ -1,0 +1,49 @@
+# The image that runs `linger serve`; `docker run … migrate` brings the database up to date and ends.
+#
+#   docker build -t linger .
+#   docker run -p 8080:8080 -e DATABASE_URL=postgres://user:password@host/database linger
+#
+# To pin the base image beyond its tag, append the digest that this command prints, as in 2.9.6@sha256:…
+#   docker buildx imagetools inspect denoland/deno:2.9.6
+FROM denoland/deno:2.9.6
+
+# With lazy caching only what main.ts imports is fetched: the PostgreSQL programs for `deno task start` stay out.
+ENV DENO_DIR=/deno-dir \
+    DENO_NO_UPDATE_CHECK=1 \
+    DENO_NO_PROMPT=1 \
+    DENO_UNSTABLE_NPM_LAZY_CACHING=1
+
+WORKDIR /app
+# The dependencies, in a layer that stays while only our own code changes. deno.json links to tests/std, and Deno reads it
+# whatever it runs.
+COPY deno.json deno.lock ./
+COPY tests/std tests/std
+RUN echo 'import "hono"; import "postgres"; import "ulid"; import "zod";' > dependencies.ts \
+  && deno install --node-modules-dir=none --frozen --entrypoint dependencies.ts \
+  && rm dependencies.ts
+
+COPY main.ts ./
+COPY src src
+COPY migrations migrations
+# All files belong to root: the server can read its own code and change none of it.
+RUN deno install --node-modules-dir=none --frozen --entrypoint main.ts
+
+USER deno
+ENV HOST=0.0.0.0
+EXPOSE 8080
+
+# SIGTERM makes the server answer all who wait, finish the posts under way and end, in less than 5 seconds.
+STOPSIGNAL SIGTERM
+
+# /healthz and not /readyz: an unhealthy container gets replaced, and that brings no database back. Load balancers ask
+# /readyz, which also says whether the database answers.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["deno", "eval", "--no-config", "const { ok } = await fetch('http://127.0.0.1:' + (Deno.env.get('PORT') || 8080) + '/healthz'); Deno.exit(ok ? 0 : 1)"]
+
+# /tini comes with the base image. No right to write, to run programs or to read anything but the migrations; the names
+# after --allow-env are the settings in src/config.ts and what the database driver looks for.
+ENTRYPOINT ["/tini", "--", "deno", "run", "--cached-only", "--frozen", "--node-modules-dir=none", \
+  "--allow-net", "--allow-read=migrations", \
+  "--allow-env=PORT,HOST,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,STATEMENT_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
+  "main.ts"]
+CMD ["serve"]
