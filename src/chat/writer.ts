@@ -134,7 +134,6 @@ export class Writer {
     const rooms = new Set(batch.map((post) => post.draft.room)).size;
     const divisible = isRowFault(error) ? batch.length > 1 : isRoomFault(error) && rooms > 1;
     if (!divisible) {
-      log("warn", "The database refused a batch", { code: error.code, posts: batch.length });
       return this.#refuse(
         batch,
         () =>

@@ -2,14 +2,17 @@
 // in a bad moment, and can't give up one connection, only a whole client. So every statement has a deadline here, after
 // which its client is thrown away and a new one made. And the caller is told what a failure means for its statement.
 import postgres from "postgres";
-import { log } from "../log.ts";
+import { Outage } from "./outage.ts";
 
 /** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */
 const texts = {
   to: 1009, // the type text[]
   from: [],
-  serialize: (values: readonly (string | null)[]) =>
-    `{${values.map((value) => value === null ? "null" : `"${value.replace(/[\\"]/g, "\\$&")}"`).join()}}`,
+  // The driver hands over what we made of it when it sends a statement again, whose plan the server has dropped.
+  serialize: (values: readonly (string | null)[] | string) =>
+    typeof values === "string"
+      ? values
+      : `{${values.map((value) => value === null ? "null" : `"${value.replace(/[\\"]/g, "\\$&")}"`).join()}}`,
   parse: (): readonly (string | null)[] => [], // never called: no answer of ours holds an array
 };
 
@@ -57,9 +60,9 @@ export class DatabaseError extends Error {
     super(`The database failed (${code}, ${fate})`, options);
   }
 
-  /** Whether the statement itself is wrong (syntax or data), so that asking again can't help. */
+  /** Whether the database is well and the statement wrong (data, constraint, syntax), so that asking again can't help. */
   get isOurs(): boolean {
-    return this.fate === "rolled-back" && /^(22|42)/.test(this.code);
+    return this.fate === "rolled-back" && /^(22|23|42|54)/.test(this.code);
   }
 }
 
@@ -72,7 +75,7 @@ const GRACE_MS = 50;
 /** One postgres.js client of `connections` connections, with a deadline of `deadlineMs` on every statement. */
 export class Client {
   #sql: Sql;
-  #down = false;
+  readonly #outage: Outage;
   #sent = 0;
   #closed = false;
 
@@ -84,6 +87,7 @@ export class Client {
     private readonly connect: Connect,
   ) {
     this.#sql = this.#open();
+    this.#outage = new Outage(name);
   }
 
   /** Statements sent to the server so far. */
@@ -100,15 +104,11 @@ export class Client {
     const sentBefore = this.#sent;
     try {
       const result = await withDeadline(Promise.resolve(statement(sql)), this.deadlineMs);
-      if (this.#down) log("info", `The database answers again (${this.name})`);
-      this.#down = false;
+      this.#outage.succeeded();
       return result;
     } catch (cause) {
       const error = failure(cause, this.#sent !== sentBefore);
-      if (error.fate !== "rolled-back" && !this.#down && !this.#closed) {
-        this.#down = true; // said once, not per statement
-        log("error", `The database can't be reached (${this.name})`, { code: error.code, cause: `${cause}` });
-      }
+      if (!error.isOurs && !this.#closed) this.#outage.failed(error.code, cause);
       if (error.code === DEADLINE) this.#giveUp(sql);
       throw error;
     }
@@ -119,9 +119,8 @@ export class Client {
     try {
       return await this.run(statement);
     } catch (error) {
-      if (!(error instanceof DatabaseError) || error.fate !== "unknown" || error.code === DEADLINE) {
-        throw error;
-      }
+      const lost = error instanceof DatabaseError && error.fate === "unknown" && error.code !== DEADLINE;
+      if (!lost) throw error;
       return await this.run(statement);
     }
   }
