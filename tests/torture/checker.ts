@@ -9,6 +9,8 @@ export interface PostRecord {
   readonly body: string;
   /** The Idempotency-Key; attempts with the same key are the same post. */
   readonly key?: string | undefined;
+  /** The server that was asked. */
+  readonly server?: string;
   readonly sent: number;
   readonly answered: number;
   /** 0: no answer came. */

@@ -10,6 +10,12 @@ export interface Target {
 /** Longest time that a request may take beyond the wait it asked for, in milliseconds; longer is a hung request. */
 const PATIENCE_MS = 15_000;
 
+/**
+ * A connection for each request. Over a kept connection that is cut, fetch sends a request again by itself, a POST too;
+ * then a server rightly stores what the client believes to have posted once.
+ */
+const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+
 /** Counts of what went on. */
 export interface Tally {
   requests: number;
@@ -35,7 +41,7 @@ async function request(
   const signal = AbortSignal.timeout(wait * 1000 + PATIENCE_MS);
   tally.requests++;
   try {
-    const response = await fetch(url, { ...init, signal });
+    const response = await fetch(url, { ...init, signal, client });
     const answer = await response.json();
     if (!response.ok) tally.refused++;
     return { status: response.status, headers: response.headers, answer };
@@ -65,7 +71,15 @@ export async function recordPost(
     0,
     tally,
   );
-  const record = { room, body, key, sent, answered: performance.now(), status: result?.status ?? 0 };
+  const record = {
+    room,
+    body,
+    key,
+    server: server.url,
+    sent,
+    answered: performance.now(),
+    status: result?.status ?? 0,
+  };
   if (!result) return record;
   const answer = result.answer as { id?: string; type?: string };
   return answer.type
@@ -79,13 +93,14 @@ export async function postUntilStored(
   room: string,
   body: string,
   tally = newTally(),
+  records: PostRecord[] = [],
 ): Promise<PostRecord[]> {
-  const records: PostRecord[] = [];
-  for (let i = 0; records.at(-1)?.id === undefined; i++) {
-    if (i > 0) await pause(50);
-    records.push(await recordPost(servers[i % servers.length]!, room, body, body, tally));
+  for (let i = 0;; i++) {
+    const record = await recordPost(servers[i % servers.length]!, room, body, body, tally);
+    records.push(record);
+    if (record.id !== undefined) return records;
+    await pause(50);
   }
-  return records;
 }
 
 /** A writer: posts `count` messages one after the other, each once and without a key, each to the next server. */

@@ -1,0 +1,205 @@
+// A run: writers and pollers on all servers, while faults come and go; then everything heals, the pollers read to the
+// end, and the checker and the meters give their verdict.
+import { health, until } from "../support/client.ts";
+import { type PollRecord, type PostRecord, type StoredMessage, violations } from "./checker.ts";
+import { follow, newTally, pause, postUntilStored, recordPost, type Tally } from "./clients.ts";
+import { type Fault, faults } from "./faults.ts";
+import { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+const ROOMS = 5;
+const KEYED_WRITERS = 8;
+const PLAIN_WRITERS = 4;
+const POLLERS = 12;
+
+/** How long a server may take to serve again once a fault is over, in milliseconds. */
+const RECOVERY_LIMIT_MS = 20_000;
+
+/** How long those that a fault does not hit may be kept waiting by it, in milliseconds. */
+const STALL_LIMIT_MS = 3_000;
+
+/** Lines that a server may log for one fault: events, not requests. */
+const LOG_LIMIT = 30;
+
+/** What one kind of fault did. */
+export interface FaultReport {
+  readonly name: string;
+  times: number;
+  /** Worst time from the end of the fault until every server has served again, in milliseconds. */
+  recovery: number;
+  /** Worst time that a post took on a server that was not hit, in milliseconds. */
+  stall: number;
+  /** Worst number of lines that one server logged. */
+  lines: number;
+}
+
+/** The verdict on a run. */
+export interface Verdict {
+  readonly faults: FaultReport[];
+  readonly tally: Tally;
+  readonly acked: number;
+  readonly stored: number;
+  readonly pollers: number;
+  readonly violations: string[];
+}
+
+/** What to do. */
+export interface TormentOptions {
+  /** Repeats the schedule. */
+  readonly seed: number;
+  /** How long to go on with mixed faults after each has come alone, in milliseconds. */
+  readonly mixedMs: number;
+  /** How long one fault lasts, in milliseconds. */
+  readonly faultMs: number;
+  /** Only faults whose names contain one of these. */
+  readonly only?: readonly string[] | undefined;
+  /** Is told what goes on. */
+  readonly say: (line: string) => void;
+}
+
+/** Torments the world. */
+export async function torment(world: World, { seed, mixedMs, faultMs, only, say }: TormentOptions): Promise<Verdict> {
+  const random = new Random(seed);
+  const tally = newTally();
+  const posts: PostRecord[] = [];
+  const found: string[] = [];
+  const reports = new Map<string, FaultReport>();
+
+  // The load.
+  let writing = true;
+  const ends = new Map<string, string>(); // the last message of each room, once all are written
+  const roomOf = (i: number) => `room${i % ROOMS}`;
+  const hop = (
+    i: number,
+  ) => [...world.servers.slice(i % world.servers.length), ...world.servers.slice(0, i % world.servers.length)];
+  const writers = [
+    ...Array.from({ length: KEYED_WRITERS }, async (_, i) => {
+      for (let n = 0; writing; n++) {
+        await postUntilStored(hop(i + n), roomOf(i), `keyed${i}-${n}`, tally, posts);
+        await pause(10);
+      }
+    }),
+    ...Array.from({ length: PLAIN_WRITERS }, async (_, i) => {
+      for (let n = 0; writing; n++) {
+        posts.push(await recordPost(hop(i + n)[0]!, roomOf(i), `plain${i}-${n}`, undefined, tally));
+        await pause(10);
+      }
+    }),
+  ];
+  const polls: Promise<PollRecord>[] = [];
+  const addPoller = () => {
+    const i = polls.length;
+    const room = roomOf(i);
+    // Some begin at the start, some at a message in the middle.
+    const middle = random.next() < 0.5 ? posts.findLast((post) => post.room === room && post.id)?.id : undefined;
+    const done = (cursor: string) => ends.has(room) && cursor >= ends.get(room)!;
+    const options = {
+      wait: random.whole(0, 3),
+      limit: random.pick([1, 10, 100, 1000]),
+      tally,
+      ...middle && { from: middle },
+    };
+    polls.push(follow(hop(i), room, `poller${i}`, done, options));
+  };
+  for (let i = 0; i < POLLERS; i++) addPoller();
+
+  // The faults: each alone, then several at a time.
+  const inflict = async (batch: readonly Fault[]) => {
+    const name = batch.length === 1 ? batch[0]!.name : "mixed";
+    say(`${batch.map((fault) => fault.name).join(" + ")}`);
+    const report = reports.get(name) ?? { name, times: 0, recovery: 0, stall: 0, lines: 0 };
+    reports.set(name, report);
+    const lines = world.servers.map((server) => server.log.split("\n").length);
+    const start = performance.now();
+    const hit = await Promise.all(batch.map((fault) =>
+      fault.run(world, random, faultMs).catch((error) => {
+        found.push(`${fault.name}: ${error instanceof Error ? error.message : error}`);
+      })
+    ));
+    const end = performance.now();
+    await Promise.all(world.servers.map(async (server, i) => {
+      await postUntilStored([server], roomOf(i), `probe${i}-${end}`, tally, posts);
+    }));
+    const recovery = performance.now() - end;
+    report.times++;
+    report.recovery = Math.max(report.recovery, recovery);
+    if (recovery > RECOVERY_LIMIT_MS) found.push(`${name}: took ${recovery.toFixed()} ms to serve again`);
+    for (const [i, server] of world.servers.entries()) {
+      const logged = server.log.split("\n").length - lines[i]!;
+      report.lines = Math.max(report.lines, logged);
+      if (logged > LOG_LIMIT) found.push(`${name}: ${server.name} logged ${logged} lines`);
+    }
+    if (batch.every((fault) => fault.hits !== "database")) {
+      const spared = new Set(world.servers.filter((server) => !hit.includes(server)).map((server) => server.url));
+      for (const { server, sent, answered, body } of posts) {
+        if (sent < start || sent > end || !spared.has(server!)) continue;
+        report.stall = Math.max(report.stall, answered - sent);
+        if (answered - sent > STALL_LIMIT_MS) {
+          found.push(`${name}: ${body} took ${(answered - sent).toFixed()} ms elsewhere`);
+        }
+      }
+    }
+    addPoller();
+  };
+  const possible = faults.filter((fault) =>
+    (fault.possible?.(world) ?? true) && (!only || only.some((part) => fault.name.includes(part)))
+  );
+  await pause(1_000);
+  for (const fault of random.shuffle(possible)) await inflict([fault]);
+  const until_ = performance.now() + mixedMs;
+  while (performance.now() < until_) {
+    // One fault of the database at a time, since they take each other away; with any of the others.
+    const [database, others] = [true, false].map((is) =>
+      possible.filter((fault) => (fault.hits === "database") === is)
+    );
+    const servers = random.shuffle(others!).slice(0, random.whole(1, 2));
+    const kills = servers.filter((fault) => fault.name.startsWith("server:")).length;
+    await inflict([...database!.length > 0 ? [random.pick(database!)] : [], ...kills > 1 ? servers.slice(1) : servers]);
+  }
+
+  // The end: all writers stop, all pollers read what is there.
+  say("everything is well; reading to the end");
+  writing = false;
+  await Promise.all(writers);
+  const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
+  for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
+  const records = await Promise.all(polls);
+  found.push(...violations({ posts, polls: records, table }));
+  found.push(...await leftovers(world));
+  if (tally.hung > 0) say(`${tally.hung} requests hung`);
+  return {
+    faults: [...reports.values()].sort((a, b) => a.name < b.name ? -1 : 1),
+    tally,
+    acked: posts.filter((post) => post.id).length,
+    stored: table.length,
+    pollers: records.length,
+    violations: found,
+  };
+}
+
+/** What should not be there when nobody asks for anything any more. */
+async function leftovers(world: World): Promise<string[]> {
+  const found: string[] = [];
+  for (const server of world.servers) {
+    const state = () => health({ url: server.direct });
+    await until(async () => {
+      const { waiters, feeds } = await state();
+      return waiters === 0 && feeds === 0;
+    }, "nobody waits").catch(async () => found.push(`${server.name} still holds ${JSON.stringify(await state())}`));
+  }
+  const rows = await world.postgres.admin((sql) =>
+    sql<{ name: string; n: number }[]>`
+      select application_name as name, count(*)::int as n from pg_stat_activity
+      where datname = 'linger' and application_name like 'linger%' group by 1`
+  );
+  const most: Record<string, number> = {
+    "linger writes": 1,
+    "linger reads": 3,
+    "linger signals": 1,
+    "linger listen": 1,
+  };
+  for (const { name, n } of rows) {
+    if (n > (most[name] ?? 0) * world.servers.length) found.push(`${n} connections are open as ${name}`);
+  }
+  return found;
+}

@@ -1,0 +1,200 @@
+// What is tormented: a real PostgreSQL, several servers as processes of their own, and a bad network on both sides of
+// each of them. Nothing in the product knows of it.
+import { join } from "node:path";
+import driver from "postgres";
+import { type Embedded, startEmbedded } from "../../src/database/embedded.ts";
+import { freePort } from "../support/postgres.ts";
+import { type ServerProcess, spawnStarting } from "../support/server.ts";
+import { pause } from "./clients.ts";
+import { Proxy } from "./proxy.ts";
+
+/** Statements that the tests send to the database, past the servers. */
+export type Sql = driver.Sql;
+
+/** A PostgreSQL that can be stopped, crashed and started again. */
+export class Postgres implements AsyncDisposable {
+  readonly port: number = freePort();
+  #running: Embedded | undefined;
+
+  private constructor(readonly home: string, private readonly mounted: boolean) {}
+
+  /**
+   * Starts it in a temporary directory, with a database `linger` in which the tests can bend the clock and the
+   * notifications; on a small file system of its own if this user may mount one.
+   */
+  static async start(): Promise<Postgres> {
+    const home = await Deno.makeTempDir({ prefix: "linger-torture-" });
+    const mount = new Deno.Command("mount", {
+      args: ["-t", "tmpfs", "-o", "size=400m", "linger", home],
+      stderr: "null",
+    });
+    const mounted = await mount.output().then(({ success }) => success, () => false);
+    const postgres = new Postgres(home, mounted);
+    await postgres.start();
+    await postgres.admin((sql) => sql`create database linger`, "postgres");
+    // A function of the tests that stands before pg_catalog on the search path is called in place of Postgres's own.
+    await postgres.admin((sql) =>
+      sql.unsafe(`
+        alter database linger set search_path = public, tricks, pg_catalog;
+        create schema tricks;
+        create table tricks.state (clock interval not null, notify text not null);
+        insert into tricks.state values ('0', 'pass');
+        create function tricks.clock_timestamp() returns timestamptz volatile language sql as
+          'select pg_catalog.clock_timestamp() + clock from tricks.state';
+        create function tricks.pg_notify(channel text, payload text) returns void volatile language plpgsql as $$
+          declare mode text := notify from tricks.state;
+          begin
+            if mode = 'drop' then return; end if;
+            if mode = 'late' then perform pg_sleep(0.3); perform pg_catalog.pg_notify(channel, payload || ' '); end if;
+            perform pg_catalog.pg_notify(channel, payload);
+          end $$;`)
+    );
+    return postgres;
+  }
+
+  /** Whether its disk can be filled without harm to others. */
+  get smallDisk(): boolean {
+    return this.mounted;
+  }
+
+  /** The URL of the database, by way of `port`. */
+  url(port: number = this.port): string {
+    return `postgres://postgres@127.0.0.1:${port}/linger`;
+  }
+
+  /** Starts it, unless it runs. */
+  async start(): Promise<void> {
+    this.#running ??= await startEmbedded(this.home, {
+      settings: {
+        listen_addresses: "127.0.0.1",
+        port: `${this.port}`,
+        max_connections: "60",
+        max_wal_size: "64MB",
+        min_wal_size: "32MB",
+      },
+    });
+  }
+
+  /** Stops it in an orderly way. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.stop();
+  }
+
+  /** Stops it as a crash would: nothing is written, it has to recover. */
+  async crash(): Promise<void> {
+    const pid = parseInt(await Deno.readTextFile(join(this.home, "cluster", "postmaster.pid")));
+    Deno.kill(pid, "SIGQUIT");
+    await this.stop();
+  }
+
+  /** Sees to it that it runs: it may have given up by itself. */
+  async revive(): Promise<void> {
+    for (let tries = 0; tries < 20; tries++) {
+      if (await this.admin((sql) => sql`select 1`).then(() => true, () => false)) return;
+      await pause(250);
+    }
+    await this.stop();
+    await this.start();
+  }
+
+  /** Runs statements on a connection of its own. */
+  async admin<T>(statement: (sql: Sql) => PromiseLike<T>, database = "linger"): Promise<T> {
+    const sql = driver({
+      host: "127.0.0.1",
+      port: this.port,
+      user: "postgres",
+      database,
+      max: 1,
+      fetch_types: false,
+      connect_timeout: 2,
+      onnotice: () => {},
+    });
+    try {
+      return await statement(sql);
+    } finally {
+      await sql.end({ timeout: 0 });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    if (this.mounted) await new Deno.Command("umount", { args: [this.home] }).output();
+    await Deno.remove(this.home, { recursive: true });
+  }
+}
+
+/** A server between two bad networks. */
+export class Server implements AsyncDisposable {
+  readonly #port = freePort();
+  #process: ServerProcess | undefined;
+  /** Between clients and the server. */
+  readonly front: Proxy = new Proxy(() => this.#port);
+  /** Between the server and its database. */
+  readonly back: Proxy;
+  /** What earlier processes of this server have logged. */
+  #log = "";
+
+  constructor(
+    readonly name: string,
+    private readonly databasePort: number,
+    private readonly env: Record<string, string>,
+  ) {
+    this.back = new Proxy(() => this.databasePort);
+  }
+
+  /** Where clients reach it, through its front. */
+  get url(): string {
+    return `http://127.0.0.1:${this.front.port}`;
+  }
+
+  /** Where it can be asked past the network. */
+  get direct(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** The pid of the process that runs at the moment. */
+  get pid(): number {
+    return this.#process!.pid;
+  }
+
+  /** All that it has logged. */
+  get log(): string {
+    return this.#log + (this.#process?.log() ?? "");
+  }
+
+  /** Starts the process; resolves when it is ready. */
+  async start(): Promise<void> {
+    const url = `postgres://postgres@127.0.0.1:${this.back.port}/linger`;
+    const process = this.#process = spawnStarting(url, { PORT: `${this.#port}`, ...this.env });
+    await process.ready;
+  }
+
+  /** Sends it a signal. */
+  kill(signal: Deno.Signal): void {
+    this.#process!.kill(signal);
+  }
+
+  /** Resolves to the exit code when the process is gone. */
+  async gone(): Promise<number> {
+    const process = this.#process!;
+    const { code } = await process.status;
+    await process[Symbol.asyncDispose]();
+    this.#log += process.log();
+    this.#process = undefined;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process?.[Symbol.asyncDispose]();
+    await this.front[Symbol.asyncDispose]();
+    await this.back[Symbol.asyncDispose]();
+  }
+}
+
+/** Everything that a fault can get at. */
+export interface World {
+  readonly postgres: Postgres;
+  readonly servers: readonly Server[];
+}
