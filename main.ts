@@ -13,17 +13,30 @@ const say = (line: string) => log("info", line);
 /** Serves at once, answering 503 until the database is there; then chats, until a signal ends it. */
 async function serve(config: Config, command: string): Promise<void> {
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => stop.abort());
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => stop.signal.aborted ? Deno.exit(130) : stop.abort()); // who asks twice means it
+  }
+
+  // postgres.js can throw out of its own timers when a connection dies in a bad moment. Its statements have deadlines that
+  // see to them; nobody else must die of it.
+  for (const type of ["error", "unhandledrejection"]) {
+    addEventListener(type, (event) => {
+      event.preventDefault();
+      const { error, reason } = event as ErrorEvent & PromiseRejectionEvent;
+      log("error", "Uncaught", { error: (error ?? reason)?.stack ?? `${error ?? reason}` });
+    });
+  }
 
   let chat: Chat | undefined;
   const server = Deno.serve({
     port: config.PORT,
     hostname: config.HOST,
-    handler: createApp({ chat: () => chat }).fetch,
+    handler: createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS }).fetch,
     onListen: () => {},
   });
-  const database = await openDatabase(config, command, say);
-  if (await migrateWhenThere(database, stop.signal)) {
+  const opening = openDatabase(config, command, say);
+  const database = await Promise.race([opening, aborted(stop.signal)]);
+  if (database && await migrateWhenThere(database, stop.signal)) {
     chat = new Chat(database, config);
     say(
       `Linger is ready at http://${config.HOST === "127.0.0.1" ? "localhost" : config.HOST}:${server.addr.port}`,
@@ -31,7 +44,7 @@ async function serve(config: Config, command: string): Promise<void> {
     await aborted(stop.signal);
   }
   await drain(server, chat, config.DRAIN_MS);
-  await database.close();
+  await database?.close();
   say("Linger has stopped");
   Deno.exit(0); // a client that never reads its answer must not keep us
 }
@@ -39,7 +52,8 @@ async function serve(config: Config, command: string): Promise<void> {
 /** Migrates as soon as the database can be reached. Returns false when `signal` aborted first. */
 async function migrateWhenThere(database: Database, signal: AbortSignal): Promise<boolean> {
   for (let said = ""; !signal.aborted; await sleep(500, signal)) {
-    const sql = database.connect("migrate", { connections: 1 });
+    const { sql, destroy } = database.openPool("migrate");
+    signal.addEventListener("abort", destroy);
     try {
       for (const name of await migrate(sql)) say(`Applied migration ${name}`);
       return true;
@@ -48,7 +62,8 @@ async function migrateWhenThere(database: Database, signal: AbortSignal): Promis
         log("error", "The database can't be migrated yet", { error: said = `${error}` });
       }
     } finally {
-      await sql.end({ timeout: 0 });
+      signal.removeEventListener("abort", destroy);
+      await destroy();
     }
   }
   return false;
@@ -73,8 +88,8 @@ try {
   const command = Deno.args[0] ?? "start";
   if (command === "migrate") {
     const database = await openDatabase(config, command, say);
-    const sql = database.connect("migrate", { connections: 1 });
-    const applied = await migrate(sql).finally(() => sql.end());
+    const { sql, destroy } = database.openPool("migrate");
+    const applied = await migrate(sql).finally(destroy);
     say(applied.length > 0 ? `Applied ${applied.join(", ")}` : "The database is up to date");
   } else if (command === "start" || command === "serve") {
     await serve(config, command);

@@ -1,20 +1,19 @@
 // The HTTP application: routes, and what becomes of errors. Does no I/O of its own, so that tests build it too.
 import { Hono } from "hono";
-import type { Chat } from "./chat/chat.ts";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
 import { internal, notFound, Problem, unavailable } from "./problem.ts";
 import { healthRoutes } from "./routes/health.ts";
-import { messageRoutes } from "./routes/messages.ts";
+import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 
 /**
- * Makes the application. `chat` returns undefined until the server has started.
+ * Makes the application.
  * @internal
  */
-export function createApp({ chat }: { chat: () => Chat | undefined }): Hono {
+export function createApp(deps: MessageRoutes): Hono {
   const app = new Hono();
-  messageRoutes(app, chat);
-  healthRoutes(app, chat);
+  messageRoutes(app, deps);
+  healthRoutes(app, deps.chat);
   app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());
   app.onError((error, c) => {
     if (error instanceof Problem) return error.toResponse();
@@ -27,7 +26,8 @@ export function createApp({ chat }: { chat: () => Chat | undefined }): Hono {
       id,
       method: c.req.method,
       path: c.req.path,
-      error: error.stack ?? `${error}`,
+      error: error.stack,
+      cause: error.cause && `${error.cause}`,
     });
     const response = internal().toResponse();
     response.headers.set("x-request-id", id);

@@ -42,6 +42,8 @@ const settings = {
     .describe("The same while it does not: the longest a message takes to be seen"),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
+  UPLOAD_TIMEOUT_MS: whole(100, 600_000, 20_000)
+    .describe("Milliseconds that a request's body may take to arrive; longer: 408"),
   DRAIN_MS: whole(0, 60_000, 3_000)
     .describe("Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s"),
 };
@@ -70,7 +72,7 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   if (!result.success) {
     const sentences = result.error.issues.map(({ path, message }) => {
       const name = path.join();
-      return `${name}=${given[name]} ${message}`;
+      return `${name}=${given[name]?.replace(/:[^:@]*@/, ":***@")} ${message}`; // no password gets into a log
     });
     throw new ConfigError(sentences.join("\n"));
   }

@@ -37,7 +37,12 @@ export class Problem extends Error {
     };
     return new Response(JSON.stringify(body), {
       status,
-      headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...this.headers },
+      headers: {
+        "content-type": "application/problem+json",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        ...this.headers,
+      },
     });
   }
 }
@@ -65,6 +70,13 @@ export function methodNotAllowed(method: string, allow: string): Problem {
     {},
     { allow },
   );
+}
+
+/** 408: the request's body took longer than `ms` milliseconds to arrive. */
+export function requestTimeout(ms: number): Problem {
+  return new Problem(408, "request-timeout", "Request timeout", `The body did not arrive within ${ms} ms`, {}, {
+    connection: "close",
+  });
 }
 
 /** 413: the message or the request is longer than `limit` bytes. */

@@ -99,7 +99,7 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
   assertEquals(history.table.length, new Set(posts.map((post) => post.body)).size);
   await sql.end();
   for (const server of servers) {
-    assertEquals(server.log().match(/can't be reached \(writes\)/g)?.length, 1, "said once");
+    assertEquals(server.log().match(/The database fails \(writes\)/g)?.length, 1, "said once");
     await server[Symbol.asyncDispose]();
   }
   await database.stop();

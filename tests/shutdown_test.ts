@@ -12,7 +12,8 @@ const GONE_WITHIN_MS = 5_000;
 
 const postgres = await testPostgres();
 
-const table = (database: TestDatabase) => database.sql<StoredMessage[]>`select room, id, body, key from messages where body <> 'first'`;
+const table = (database: TestDatabase) =>
+  database.sql<StoredMessage[]>`select room, id, body, key from messages where body <> 'first'`;
 
 /** Resolves to the exit code; fails when the process is not gone in time. */
 async function exitCode(status: Promise<Deno.CommandStatus>): Promise<number> {

@@ -7,7 +7,7 @@ import { randomDigits } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
-import type { Sql } from "../src/database/client.ts";
+import type { Pool } from "../src/database/pool.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
@@ -22,8 +22,8 @@ async function silentStore(
   database: TestDatabase,
 ): Promise<AsyncDisposable & { store: Store; say(body: string): Promise<string> }> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { connect } = await openDatabase(config, "serve", () => {});
-  const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, connect));
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, openPool));
   const [writes, reads, signals] = clients;
   const store = new Store(writes!, reads!, signals!);
   return {
@@ -133,10 +133,12 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
       connected = onListen;
       return Promise.resolve({});
     },
-    end: () => Promise.resolve(),
-  } as unknown as Sql;
+  } as unknown as Pool["sql"];
   const feeds = new Feeds(silent.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {});
-  const wake = new Wake(silent.store, () => client, feeds, { listening: 60_000, deaf: 60_000 });
+  const wake = new Wake(silent.store, () => ({ sql: client, destroy: () => Promise.resolve() }), feeds, {
+    listening: 60_000,
+    deaf: 60_000,
+  });
   const feed = feeds.hold("room");
   await feed.refresh();
   const settled = feed.wait(feed.end, 20_000, new AbortController().signal);

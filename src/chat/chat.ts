@@ -4,7 +4,7 @@ import { Client } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { invalid, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
-import { randomDigits, seqOf, timeOf } from "./cursor.ts";
+import { NOW, randomDigits, seqOf, timeOf } from "./cursor.ts";
 import { Feeds } from "./feeds.ts";
 import { MAX_CURSOR_AHEAD_MS, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
@@ -47,9 +47,6 @@ export interface ChatState {
 /** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
 const LAST_MOMENT_MS = 500;
 
-/** The cursor word that stands for the newest message at the moment of the request. */
-export const NOW = "now";
-
 /** The chat of one process. Any number of processes can share one database. */
 export class Chat {
   readonly #clients: Client[];
@@ -63,7 +60,7 @@ export class Chat {
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
   constructor(database: Database, private readonly config: Config) {
     const client = (name: string, connections: number) =>
-      new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.connect);
+      new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
     // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.
     const writes = client("writes", 1);
     const reads = client("reads", config.READ_CONNECTIONS);
@@ -77,7 +74,7 @@ export class Chat {
     );
     this.#wake = new Wake(
       this.#store,
-      () => database.connect("listen", { connections: 1 }),
+      () => database.openPool("listen"),
       this.#feeds,
       { listening: config.FALLBACK_MS, deaf: config.FALLBACK_WITHOUT_LISTEN_MS },
     );

@@ -5,14 +5,16 @@ import { ulidToUUID } from "ulid";
 /** The cursor before every message: "from the start". */
 export const NIL = "00000000-0000-0000-0000-000000000000";
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+/** The cursor word that stands for the newest message at the moment of the request. */
+export const NOW = "now";
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i;
 
 /** Reads a cursor given as a UUID or as a 26-character ULID, in either case. Returns undefined for anything else. */
 export function parseCursor(text: string): string | undefined {
-  const uuid = text.toLowerCase();
-  if (UUID.test(uuid)) return uuid;
-  return ULID.test(text.toUpperCase()) ? ulidToUUID(text).toLowerCase() : undefined;
+  if (UUID.test(text)) return text.toLowerCase();
+  return ULID.test(text) ? ulidToUUID(text).toLowerCase() : undefined;
 }
 
 /** Puts an id together: `ms` since 1970 (48 bit), the message's number in its room (40 bit), 10 random hex digits. */

@@ -6,6 +6,7 @@
 // is under way, all further calls share the next one, since the one under way may have read before the change they
 // were told of. Without that second flight a message committed in such a moment would wake nobody.
 import { NIL, seqOf } from "./cursor.ts";
+import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
@@ -14,9 +15,6 @@ const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
-
-/** Pages kept until the next message: one for each place where many stand, which are few. */
-const MAX_PAGES = 8;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -37,9 +35,11 @@ export class Feed {
   #bytes = 0;
   #floor = NIL;
   #loaded = false;
+  #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   readonly #pages = new Map<string, Page>();
+  #pageBytes = 0;
   readonly #waiters = new Set<Waiter>();
 
   /** A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks. */
@@ -106,7 +106,7 @@ export class Feed {
     const timer = setTimeout(settle, ms);
     signal.addEventListener("abort", settle);
     waiters.add(waiter);
-    if (signal.aborted) settle();
+    if (signal.aborted || this.#closed) settle();
     return promise;
 
     function settle() {
@@ -122,6 +122,12 @@ export class Feed {
     for (const waiter of this.#waiters) waiter.settle();
   }
 
+  /** Settles all waiters, and whoever comes to wait from now on: another feed has taken this one's place. */
+  close(): void {
+    this.#closed = true;
+    this.release();
+  }
+
   /** The messages after `cursor`, at most `limit`; undefined when they begin before the tail. */
   page(cursor: string, limit: number): Page | undefined {
     if (cursor < this.#floor) return undefined;
@@ -132,15 +138,17 @@ export class Feed {
     const count = fitting(this.#tail, start, limit);
     const full = count === limit || start + count < this.#tail.length;
     const page = makePage(this.#tail.slice(start, start + count), full);
-    if (this.#pages.size >= MAX_PAGES) this.#pages.clear();
+    // Kept until the next message, for the others who stand at this place; they are few places, or small pages.
+    if (this.#pageBytes > MAX_PAGE_BYTES) this.#forgetPages();
     this.#pages.set(place, page);
+    this.#pageBytes += page.body.length;
     return page;
   }
 
   /** Forgets the messages, not the place: what comes next still wakes the waiters. */
   forget(): void {
     this.#drop(this.#tail.length);
-    this.#pages.clear();
+    this.#forgetPages();
   }
 
   async #look(): Promise<void> {
@@ -165,7 +173,7 @@ export class Feed {
     if (fresh.length === 0) return;
     this.#tail.push(...fresh);
     this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));
-    this.#pages.clear();
+    this.#forgetPages();
 
     let surplus = Math.max(0, this.#tail.length - this.limits.messages);
     let bytes = this.#bytes - this.#tail.slice(0, surplus).reduce((sum, entry) => sum + entry.bytes, 0);
@@ -181,6 +189,11 @@ export class Feed {
     const dropped = this.#tail.splice(0, count);
     this.#floor = dropped.at(-1)!.id;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
+  }
+
+  #forgetPages(): void {
+    this.#pages.clear();
+    this.#pageBytes = 0;
   }
 
   #resize(bytes: number): void {

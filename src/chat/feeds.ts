@@ -68,8 +68,8 @@ export class Feeds {
 
   /** Starts a room's feed anew, since the database has lost messages that it holds; its waiters come back by themselves. */
   restart(feed: Feed): void {
-    this.#remove(feed);
-    feed.release();
+    if (this.#feeds.get(feed.room) === feed) this.#remove(feed);
+    feed.close();
   }
 
   /** Settles all waiters. */

@@ -1,7 +1,7 @@
 // LISTEN, and whether it works. That can't be asked of Postgres: through a pooler LISTEN is accepted, and nothing ever
 // arrives. So a probe of our own has to come back. And the driver's own attempt to listen again after a lost connection
 // is its only one; so whenever a probe stays out, everything is made anew.
-import type { Sql } from "../database/client.ts";
+import type { Pool } from "../database/pool.ts";
 import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 
@@ -16,11 +16,8 @@ const LISTEN_DEADLINE_MS = 10_000;
 export interface ListenerOptions {
   /** The Postgres channel. */
   readonly channel: string;
-  /**
-   * Makes the postgres.js client that listens, and nothing else.
-   * @internal
-   */
-  readonly connect: () => Sql;
+  /** Opens the pool that listens, and does nothing else. */
+  readonly openPool: () => Pool;
   /** Sends a notification on the channel, over another connection. */
   readonly notify: (payload: string) => Promise<void>;
   /** Is handed every notification, but for probes. */
@@ -92,7 +89,7 @@ export class Listener {
 
   /** Listens until it is to be done anew. */
   async #listen(): Promise<void> {
-    const { channel, connect } = this.options;
+    const { channel, openPool } = this.options;
     const renewal = this.#renewal = new AbortController();
     const renewed = new Promise<void>((resolve) => renewal.signal.addEventListener("abort", () => resolve()));
     const deadline = setTimeout(() => renewal.abort(), LISTEN_DEADLINE_MS);
@@ -102,15 +99,15 @@ export class Listener {
       this.options.connected();
     };
     this.#proven = false;
-    const client = connect();
+    const { sql, destroy } = openPool();
     try {
       await Promise.race([
-        client.listen(channel, (payload) => this.#hear(payload), connected).then(() => renewed),
+        sql.listen(channel, (payload) => this.#hear(payload), connected).then(() => renewed),
         renewed,
       ]);
     } finally {
       clearTimeout(deadline);
-      await client.end({ timeout: 0 });
+      await destroy();
     }
   }
 

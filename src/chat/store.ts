@@ -70,10 +70,12 @@ export class Store {
     // The numbers come out of the update of the locked head row itself, which Postgres reads anew after its wait.
     // A sub-select in the same statement would see the snapshot from before the wait, and lose messages.
     // Locks are taken in the order of the rooms' names, by every server: no deadlock.
+    // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
     const heads = await this.writer.run((sql) =>
       sql<{ room: string; seq: string; ms: string }[]>`
         with settings as materialized (
-          select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)
+          select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
+            set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)
         ),
         batch as materialized (
           select * from unnest(

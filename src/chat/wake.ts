@@ -1,9 +1,10 @@
 // How news travels between servers. A notification says where to look, nothing more: lost, doubled or late ones do no
 // harm. And while anyone waits, one query per interval looks for what notifications missed.
-import type { Sql } from "../database/client.ts";
+import type { Pool } from "../database/pool.ts";
 import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { seqOf } from "./cursor.ts";
+import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import { Listener } from "./listener.ts";
 import type { Store } from "./store.ts";
@@ -30,18 +31,16 @@ export class Wake {
   /** Begins to listen. */
   constructor(
     private readonly store: Pick<Store, "heads" | "notify">,
-    listenClient: () => Sql,
+    openPool: () => Pool,
     private readonly feeds: Feeds,
     private readonly intervals: WakeIntervals,
   ) {
     this.#listener = new Listener({
       channel: CHANNEL,
-      connect: listenClient,
+      openPool,
       notify: (payload) => store.notify(CHANNEL, [payload]),
       heard: (payload) => this.#hear(payload),
-      connected: () => {
-        for (const feed of feeds.values()) feed.wake();
-      },
+      connected: () => void this.#look(), // what was notified before has not been heard
     });
   }
 
@@ -50,7 +49,7 @@ export class Wake {
     return this.#listener.hears;
   }
 
-  /** Whether the last look at the heads failed: then nobody can say that there is no news. */
+  /** Whether the last look for news failed: then nobody can say that there is none. */
   get blind(): boolean {
     return this.#blind;
   }
@@ -68,7 +67,7 @@ export class Wake {
       const sure = this.hears && !this.#blind;
       await sleep(sure ? this.intervals.listening : this.intervals.deaf, signal);
       if (signal.aborted) return;
-      await this.#look().then(() => this.#blind = false, () => this.#blind = true);
+      await this.#look();
     }
   }
 
@@ -88,24 +87,30 @@ export class Wake {
     this.#notifying = undefined;
   }
 
+  /** One query for all held feeds, and a refresh for those that are behind. Never rejects. */
   async #look(): Promise<void> {
     const before = Array.from(this.feeds.values(), (feed) => ({ feed, end: seqOf(feed.end) }));
-    const heads = await this.store.heads(before.map(({ feed }) => feed.room));
-    for (const { feed, end } of before) {
-      const head = heads.get(feed.room) ?? 0;
-      if (head > seqOf(feed.end) && !feed.refreshing) {
-        this.#listener.doubt();
-        feed.wake();
-      } else if (head < end) {
-        log("error", "The database has lost messages that it had acknowledged", {
-          room: feed.room,
-          had: end,
-          has: head,
-        });
-        this.feeds.restart(feed);
-      }
+    if (before.length === 0) return;
+    try {
+      const heads = await this.store.heads(before.map(({ feed }) => feed.room));
+      await Promise.all(before.map(({ feed, end }) => this.#compare(feed, end, heads.get(feed.room) ?? 0)));
+      this.#blind = false;
+    } catch {
+      this.#blind = true;
     }
-    await this.#listener.probe();
+    await this.#listener.probe().catch(() => {}); // a probe that can't be sent does not come back
+  }
+
+  /** `end` is what the feed knew before the look that saw `head`. */
+  async #compare(feed: Feed, end: number, head: number): Promise<void> {
+    if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
+    if (head > seqOf(feed.end)) {
+      if (!feed.refreshing) this.#listener.doubt();
+      await feed.refresh();
+    } else if (head < end) {
+      log("error", "The database has lost messages that it had acknowledged", { room: feed.room, had: end, has: head });
+      this.feeds.restart(feed);
+    }
   }
 
   #hear(payload: string): void {

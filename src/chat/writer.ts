@@ -30,11 +30,17 @@ export interface WriterLimits {
 
 interface Post {
   readonly draft: Draft;
+  /** Size of its text as JSON: what it takes in the tails of those who wait for it. */
   readonly bytes: number;
+  /** When it came, in milliseconds. */
+  readonly since: number;
   readonly promise: Promise<Posted>;
   resolve(posted: Posted): void;
   reject(problem: Problem): void;
 }
+
+/** How long the posts of a batch that fails are tried in smaller ones, in milliseconds; then they are refused. */
+const PATIENCE_MS = 10_000;
 
 /** Stores posts in batches. */
 export class Writer {
@@ -61,7 +67,10 @@ export class Writer {
 
     // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
     const twin = draft.key === null ? undefined : this.#keyed.get(keyOf(draft));
-    if (twin) return replay((await twin.promise).entry, twin.draft, draft);
+    if (twin) {
+      const first = await twin.promise.catch(() => undefined);
+      return first ? replay(first.entry, twin.draft, draft) : await this.post(draft);
+    }
 
     if (this.#queue.length >= this.limits.queued) throw notStored("Too many posts wait on this server");
     const inRoom = this.#perRoom.get(draft.room) ?? 0;
@@ -111,9 +120,9 @@ export class Writer {
   async #write(batch: Post[]): Promise<void> {
     try {
       const entries = await this.store.append(batch.map((post) => post.draft));
-      batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
       const byRoom = Map.groupBy(entries, (_, i) => batch[i]!.draft.room);
       for (const [room, stored] of byRoom) this.committed(room, stored);
+      batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
     } catch (error) {
       await this.#recover(batch, error);
     }
@@ -130,10 +139,17 @@ export class Writer {
     }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
 
-    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone.
-    const rooms = new Set(batch.map((post) => post.draft.room)).size;
-    const divisible = isRowFault(error) ? batch.length > 1 : isRoomFault(error) && rooms > 1;
-    if (!divisible) {
+    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone; but not for
+    // longer than the others in the queue can wait.
+    const patient = performance.now() - batch[0]!.since < PATIENCE_MS;
+    const halves = !patient
+      ? undefined
+      : isRowFault(error)
+      ? halve(batch)
+      : isRoomFault(error)
+      ? halveRooms(batch)
+      : undefined;
+    if (!halves) {
       return this.#refuse(
         batch,
         () =>
@@ -142,16 +158,19 @@ export class Writer {
             : notStored("The database refused the statement"),
       );
     }
-    const sorted = batch.toSorted((a, b) => a.draft.room < b.draft.room ? -1 : a.draft.room > b.draft.room ? 1 : 0);
-    const half = Math.ceil(sorted.length / 2);
-    await this.#write(sorted.slice(0, half));
-    await this.#write(sorted.slice(half));
+    for (const half of halves) await this.#write(half);
   }
 
   /** A key in the batch is taken: answers the posts whose messages are stored already, and sends the rest again. */
   async #answerKnown(batch: Post[]): Promise<void> {
     const known = await this.store.withKeysOf(batch.map((post) => post.draft)).catch(() => []);
-    if (known.length === 0) return this.#refuse(batch, () => notStored("The database can't be reached"));
+    if (known.length === 0) {
+      // This attempt has stored nothing; but which of the keys stands for a message that is stored, we can't say.
+      for (const post of batch) {
+        post.reject(post.draft.key === null ? notStored("The database can't be reached") : outcomeUnknown());
+      }
+      return;
+    }
     const stored = new Map(known.map((message) => [keyOf(message), message]));
     const rest = batch.filter((post) => {
       const message = post.draft.key === null ? undefined : stored.get(keyOf(post.draft));
@@ -187,6 +206,17 @@ function isRoomFault({ code }: DatabaseError): boolean {
   return code === "55P03" || code === "57014";
 }
 
+/** A list in two halves; undefined when it can't be halved. */
+function halve<T>(list: readonly T[]): [T[], T[]] | undefined {
+  const half = Math.ceil(list.length / 2);
+  return list.length < 2 ? undefined : [list.slice(0, half), list.slice(half)];
+}
+
+/** A batch in two, with half of its rooms in each. */
+function halveRooms(batch: readonly Post[]): Post[][] | undefined {
+  return halve([...Map.groupBy(batch, (post) => post.draft.room).values()])?.map((rooms) => rooms.flat());
+}
+
 /** Names a key across rooms; no room's name has a space. */
 function keyOf({ room, key }: { room: string; key: string | null }): string {
   return `${room} ${key}`;
@@ -194,5 +224,6 @@ function keyOf({ room, key }: { room: string; key: string | null }): string {
 
 function makePost(draft: Draft): Post {
   const { promise, resolve, reject } = Promise.withResolvers<Posted>();
-  return { draft, bytes: Buffer.byteLength(draft.body), promise, resolve, reject };
+  const bytes = Buffer.byteLength(JSON.stringify([draft.body, draft.author, draft.key]));
+  return { draft, bytes, since: performance.now(), promise, resolve, reject };
 }

@@ -1,39 +1,9 @@
 // A Postgres client on which nothing hangs. postgres.js may leave a query unsettled for ever when its connection dies
-// in a bad moment, and can't give up one connection, only a whole client. So every statement has a deadline here, after
-// which its client is thrown away and a new one made. And the caller is told what a failure means for its statement.
+// in a bad moment, and can't give up one connection, only a whole pool. So every statement has a deadline here, after
+// which its pool is thrown away and a new one made. And the caller is told what a failure means for its statement.
 import postgres from "postgres";
 import { Outage } from "./outage.ts";
-
-/** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */
-const texts = {
-  to: 1009, // the type text[]
-  from: [],
-  // The driver hands over what we made of it when it sends a statement again, whose plan the server has dropped.
-  serialize: (values: readonly (string | null)[] | string) =>
-    typeof values === "string"
-      ? values
-      : `{${values.map((value) => value === null ? "null" : `"${value.replace(/[\\"]/g, "\\$&")}"`).join()}}`,
-  parse: (): readonly (string | null)[] => [], // never called: no answer of ours holds an array
-};
-
-/**
- * postgres.js with the one type that we add: `sql.types.texts(values)` for a `text[]`.
- * @internal
- */
-export type Sql = postgres.Sql<{ texts: readonly (string | null)[] }>;
-
-/** The options that all our connections share. */
-export const connectionOptions = {
-  types: { texts },
-  fetch_types: false,
-  // A dead server is asked again by the next request, not after a pause that grows to 20 s.
-  backoff: () => 0.05,
-  connect_timeout: 5,
-  onnotice: () => {},
-} as const;
-
-/** Makes postgres.js clients for one database. `connections` is the most that each of them opens. */
-export type Connect = (name: string, options: { connections: number; onStatement?: () => void }) => Sql;
+import type { OpenPool, Pool, Sql } from "./pool.ts";
 
 /**
  * What became of a statement that failed:
@@ -67,16 +37,30 @@ export class DatabaseError extends Error {
 }
 
 /**
+ * Statements that may be under way on each connection: some, so that a distant server is not waited for one by one; not
+ * many, since all behind a slow one wait for it, and their deadlines run.
+ */
+const STATEMENTS_PER_CONNECTION = 4;
+
+/** Statements that may wait for one of these places; more fail at once. */
+const MAX_QUEUED = 10_000;
+
+/** Time within which a statement has to be on its way to the server, in milliseconds: a connection is made by then. */
+const SEND_DEADLINE_MS = 3_000;
+
+/**
  * Time in which an answer that is due may still be read, in milliseconds. A process that was frozen finds the deadline
  * passed and the answer unread in its socket; the answer goes first.
  */
 const GRACE_MS = 50;
 
-/** One postgres.js client of `connections` connections, with a deadline of `deadlineMs` on every statement. */
+/** A pool of `connections` connections, with a deadline of `deadlineMs` on every statement. */
 export class Client {
-  #sql: Sql;
+  #pool: Pool;
   readonly #outage: Outage;
   #sent = 0;
+  #running = 0;
+  readonly #queue: PromiseWithResolvers<void>[] = [];
   #closed = false;
 
   /** Connects with its first statement. `name` tells it apart in the log and in `pg_stat_activity`. */
@@ -84,9 +68,9 @@ export class Client {
     private readonly name: string,
     private readonly connections: number,
     private readonly deadlineMs: number,
-    private readonly connect: Connect,
+    private readonly openPool: OpenPool,
   ) {
-    this.#sql = this.#open();
+    this.#pool = this.#open();
     this.#outage = new Outage(name);
   }
 
@@ -96,21 +80,18 @@ export class Client {
   }
 
   /**
-   * Runs one statement.
+   * Runs one statement, as soon as it has a place.
    * @throws {DatabaseError} when it fails, or when its end is not seen within the deadline.
    */
   async run<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
-    const sql = this.#sql;
-    const sentBefore = this.#sent;
+    if (this.#running < this.connections * STATEMENTS_PER_CONNECTION) this.#running++;
+    else await this.#takePlace();
     try {
-      const result = await withDeadline(Promise.resolve(statement(sql)), this.deadlineMs);
-      this.#outage.succeeded();
-      return result;
-    } catch (cause) {
-      const error = failure(cause, this.#sent !== sentBefore);
-      if (!error.isOurs && !this.#closed) this.#outage.failed(error.code, cause);
-      if (error.code === DEADLINE) this.#giveUp(sql);
-      throw error;
+      return await this.#send(statement);
+    } finally {
+      const next = this.#queue.shift();
+      if (next) next.resolve(); // the place goes to it
+      else this.#running--;
     }
   }
 
@@ -128,17 +109,57 @@ export class Client {
   /** Ends all connections at once; statements under way fail. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#sql.end({ timeout: 0 });
+    this.#refuseQueued();
+    await this.#pool.destroy();
   }
 
-  #open(): Sql {
-    return this.connect(this.name, { connections: this.connections, onStatement: () => this.#sent++ });
+  async #takePlace(): Promise<void> {
+    if (this.#closed || this.#queue.length >= MAX_QUEUED) throw notSent("QUEUE_FULL");
+    const place = Promise.withResolvers<void>();
+    this.#queue.push(place);
+    await place.promise;
   }
 
-  #giveUp(sql: Sql) {
-    if (sql !== this.#sql || this.#closed) return; // another statement has given it up already
-    this.#sql = this.#open();
-    sql.end({ timeout: 0 }).catch(() => {}); // what it still holds fails with it, and says so by itself
+  async #send<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
+    const pool = this.#pool;
+    const sentBefore = this.#sent;
+    try {
+      const result = await this.#withDeadline(Promise.resolve(statement(pool.sql)), () => this.#sent !== sentBefore);
+      this.#outage.succeeded();
+      return result;
+    } catch (cause) {
+      const error = failure(cause, this.#sent !== sentBefore);
+      if (!error.isOurs && !this.#closed) this.#outage.failed(error.code, cause);
+      // The driver's connections don't survive their own end unharmed: the next statement would be told of this failure.
+      if (error.fate !== "rolled-back") this.#giveUp(pool);
+      if (error.code === DEADLINE) this.#refuseQueued(); // they would wait for the same server, one deadline after the other
+      throw error;
+    }
+  }
+
+  #open(): Pool {
+    return this.openPool(this.name, { connections: this.connections, onStatement: () => this.#sent++ });
+  }
+
+  #giveUp(pool: Pool) {
+    if (pool !== this.#pool || this.#closed) return; // another statement has given it up already
+    this.#pool = this.#open();
+    pool.destroy().catch(() => {}); // what it still holds fails with it, and says so by itself
+  }
+
+  #refuseQueued(): void {
+    for (const place of this.#queue.splice(0)) place.reject(notSent(DEADLINE));
+  }
+
+  #withDeadline<T>(promise: Promise<T>, sent: () => boolean): Promise<T> {
+    const { promise: deadline, reject } = Promise.withResolvers<never>();
+    const expire = () => reject(Object.assign(new Error("No answer in time"), { code: DEADLINE }));
+    const sendDeadline = Math.min(SEND_DEADLINE_MS, this.deadlineMs);
+    let timer = setTimeout(() => {
+      if (!sent()) return expire();
+      timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), this.deadlineMs - sendDeadline);
+    }, sendDeadline);
+    return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
   }
 }
 
@@ -153,11 +174,6 @@ function failure(cause: unknown, sent: boolean): DatabaseError {
   return new DatabaseError(fate, code, constraint_name, { cause });
 }
 
-function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout>;
-  const deadline = new Promise<never>((_, reject) => {
-    const expire = () => reject(Object.assign(new Error(`No answer within ${ms} ms`), { code: DEADLINE }));
-    timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), ms);
-  });
-  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
+function notSent(code: string): DatabaseError {
+  return new DatabaseError("not-sent", code, undefined, {});
 }

@@ -1,7 +1,7 @@
 // Brings the database to the shape that this program needs: numbered plain SQL files, forward only, all in one
 // transaction under a lock, so that any number of servers can start at once and a failure leaves nothing half done.
 import { log } from "../log.ts";
-import type { Sql } from "./client.ts";
+import type { Sql } from "./pool.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
 
@@ -15,6 +15,7 @@ const LOCK = "119212478817650";
 export async function migrate(sql: Sql): Promise<string[]> {
   const files = await migrationFiles();
   return await sql.begin(async (sql) => {
+    await sql`set local statement_timeout = 0`; // waiting for another migrator, or building an index, takes its time
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
     await sql`select pg_advisory_xact_lock(${LOCK})`;
     await sql`create table if not exists migrations (

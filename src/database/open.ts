@@ -1,13 +1,12 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
-import postgres from "postgres";
 import { type Config, ConfigError } from "../config.ts";
-import { type Connect, connectionOptions } from "./client.ts";
+import { type OpenPool, pools as openPools } from "./pool.ts";
 
 /** A database that can be connected to. */
 export interface Database {
-  /** Makes clients. */
-  readonly connect: Connect;
-  /** Shuts it down if it is our own; all clients must be closed before. */
+  /** Opens connections. */
+  readonly openPool: OpenPool;
+  /** Shuts it down if it is our own; all pools must be destroyed before. */
   close(): Promise<void>;
 }
 
@@ -21,7 +20,7 @@ export async function openDatabase(
   command: string,
   say: (line: string) => void,
 ): Promise<Database> {
-  if (config.DATABASE_URL) return { connect: connector(config), close: () => Promise.resolve() };
+  if (config.DATABASE_URL) return { openPool: pools(config), close: () => Promise.resolve() };
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
       "DATABASE_URL is not set, and must be: only `deno task start` on a machine that keeps its disk brings its own database",
@@ -29,23 +28,18 @@ export async function openDatabase(
   }
   const { startEmbedded } = await import("./embedded.ts"); // not needed, nor permitted, anywhere else
   const embedded = await startEmbedded(config.DATA_DIR, { say });
-  return { connect: connector(config, embedded.socket), close: () => embedded.stop() };
+  return { openPool: pools(config, embedded.socket), close: () => embedded.stop() };
 }
 
-function connector(config: Config, socket?: string): Connect {
-  // The server's own variables (PGHOST, PGUSER …) must not lead the client of our own database astray.
-  const place = socket ? { path: socket, user: "postgres", pass: "", database: "postgres", ssl: false } : {};
-  // As libpq does: TLS where the server offers it, unless the URL says otherwise with ?sslmode=.
+function pools(config: Config, socket?: string): OpenPool {
+  // TLS as libpq has it: where the server offers it, unless the URL says otherwise with ?sslmode=.
   const ssl = /[?&](ssl|sslmode)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
+  // The driver would take what is not said here from PGHOST, PGUSER and the like, which mean another server.
+  const own = { path: socket, user: "postgres", pass: "", database: "postgres", ssl: false };
   const session = config.DATABASE_POOLED ? {} : { statement_timeout: config.STATEMENT_TIMEOUT_MS };
-  return (name, { connections, onStatement }) =>
-    postgres(config.DATABASE_URL ?? "", {
-      ...connectionOptions,
-      ...ssl,
-      ...place as object,
-      max: connections,
-      prepare: !config.DATABASE_POOLED,
-      debug: () => onStatement?.(),
-      connection: { application_name: `linger ${name}`, ...session },
-    });
+  return openPools(config.DATABASE_URL ?? "", {
+    ...socket ? own as object : ssl,
+    prepare: !config.DATABASE_POOLED,
+    connection: session,
+  });
 }

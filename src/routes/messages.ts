@@ -1,6 +1,6 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
+import { Buffer } from "node:buffer";
 import type { Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { Chat } from "../chat/chat.ts";
 import { NIL, parseCursor } from "../chat/cursor.ts";
 import {
@@ -9,39 +9,48 @@ import {
   IdempotencyKey,
   MAX_BODY_BYTES,
   MAX_LIMIT,
-  MAX_REQUEST_BYTES,
   MAX_WAIT_SECONDS,
   NewMessage,
   Room,
 } from "../chat/message.ts";
 import { invalid, notStored, Problem, tooLarge, unavailable, unsupportedMediaType } from "../problem.ts";
 import { allowOnly } from "./allow.ts";
+import { readBody } from "./body.ts";
 import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
 
 /** The room that the article's routes without a room stand for. */
 const LOBBY = "lobby";
 
+/** What the routes need. */
+export interface MessageRoutes {
+  /** The chat; undefined until the server has started. */
+  readonly chat: () => Chat | undefined;
+  /** How long a request's body may take to arrive, in milliseconds. */
+  readonly uploadTimeoutMs: number;
+}
+
 /**
- * Adds the routes of messages. `chat` returns undefined until the server has started.
+ * Adds the routes of messages.
  * @internal
  */
-export function messageRoutes(app: Hono, chat: () => Chat | undefined): void {
+export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   for (const path of ["/messages", "/rooms/:room/messages"]) {
-    app.get(path, (c) => list(c, started(chat)));
-    app.post(path, (c) => post(c, chat()));
+    app.get(path, (c) => list(c, started(deps)));
+    app.post(path, (c) => post(c, deps));
     allowOnly(app, path, "GET, HEAD, OPTIONS, POST");
   }
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
-    app.get(path, (c) => find(c, started(chat)));
+    app.get(path, (c) => find(c, started(deps)));
     allowOnly(app, path, "GET, HEAD, OPTIONS");
   }
 }
 
-async function post(c: Context, chat: Chat | undefined): Promise<Response> {
+async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const room = roomOf(c);
   const header = c.req.header("idempotency-key");
   const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
-  const message = messageIn(await bodyOf(c, chat));
+  const message = messageIn(await bodyOf(c, deps));
+  const chat = deps.chat();
   if (!chat) throw notStored("This server is starting");
 
   const { entry, replayed } = await chat.post(room, message, key);
@@ -62,8 +71,9 @@ async function list(c: Context, chat: Chat): Promise<Response> {
   }
   if (before !== undefined) return await listBefore(chat, roomOf(c), before, limit);
 
-  const preferred = wait === undefined ? preferredWait(c.req.header("prefer")) : undefined;
-  const seconds = c.req.method === "HEAD" ? 0 : wait ?? preferred ?? DEFAULT_WAIT_SECONDS;
+  const given = c.req.method === "HEAD" ? 0 : wait;
+  const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
+  const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const { page, next } = await chat.poll(roomOf(c), {
     after: after ?? NIL,
     limit,
@@ -91,7 +101,7 @@ async function find(c: Context, chat: Chat): Promise<Response> {
   return json(entry.json, 200);
 }
 
-function started(chat: () => Chat | undefined): Chat {
+function started({ chat }: MessageRoutes): Chat {
   const running = chat();
   if (!running) throw unavailable("This server is starting");
   return running;
@@ -101,29 +111,21 @@ function roomOf(c: Context): string {
   return valid(Room, c.req.param("room") ?? LOBBY, "room");
 }
 
-const limitBody = bodyLimit({
-  maxSize: MAX_REQUEST_BYTES,
-  onError: () => {
-    throw tooLarge("The request", MAX_REQUEST_BYTES);
-  },
-});
-
-async function bodyOf(c: Context, chat: Chat | undefined): Promise<ArrayBuffer> {
-  const type = c.req.header("content-type") ?? "";
-  if (!/^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(type)) throw unsupportedMediaType();
+async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes): Promise<Uint8Array> {
+  const type = req.header("content-type") ?? "";
+  if (!/^application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)?$/i.test(type)) throw unsupportedMediaType();
   try {
-    await limitBody(c, async () => void await c.req.arrayBuffer());
-    return await c.req.arrayBuffer();
+    return await readBody(req.raw, uploadTimeoutMs);
   } catch (error) {
     if (error instanceof Problem) throw error;
     // A server that shuts down loses the bodies that are still on their way (denoland/deno#36809).
-    throw chat?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
+    throw chat()?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
   }
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-function messageIn(bytes: ArrayBuffer): NewMessage {
+function messageIn(bytes: Uint8Array): NewMessage {
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(bytes));
@@ -131,17 +133,16 @@ function messageIn(bytes: ArrayBuffer): NewMessage {
     throw invalid("body", "must be JSON in UTF-8");
   }
   const message = valid(NewMessage, value, "body");
-  if (encoder.encode(message.body).length > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
+  if (Buffer.byteLength(message.body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
   return message;
 }
 
-const encoder = new TextEncoder();
-
-function json(body: BodyInit, status: number, headers: Record<string, string> = {}): Response {
+function json(body: string | Uint8Array<ArrayBuffer>, status: number, headers: Record<string, string> = {}): Response {
   return new Response(body, {
     status,
     headers: {
       "content-type": "application/json",
+      "content-length": `${Buffer.byteLength(body)}`, // told here, so that HEAD has it too
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
       ...headers,

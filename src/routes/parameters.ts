@@ -1,8 +1,7 @@
 // Reads what a request says beside its body. Whatever can't be meant is refused by name; nothing is clamped, but for
 // Prefer, which by its RFC is a wish.
 import type { z } from "zod";
-import { NOW } from "../chat/chat.ts";
-import { parseCursor } from "../chat/cursor.ts";
+import { NOW, parseCursor } from "../chat/cursor.ts";
 import { MAX_WAIT_SECONDS } from "../chat/message.ts";
 import { invalid } from "../problem.ts";
 
@@ -47,8 +46,9 @@ export function cursor(query: Query, name: string): string | undefined {
 
 /** The seconds that `Prefer: wait=n` (RFC 7240) asks for, brought into range; undefined where it does not, or unreadably. */
 export function preferredWait(header: string | undefined): number | undefined {
-  // The first instance of a preference counts; a value may be quoted; parameters after a semicolon are not for us.
-  const wait = header?.split(",").map((preference) => preference.split(";")[0]!.trim())
+  // Commas part preferences, but for those inside quotes; the first instance counts; parameters are not for us.
+  const wait = header?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g)
+    ?.map((preference) => preference.split(";")[0]!.trim())
     .find((preference) => /^wait\s*=/i.test(preference));
   const seconds = wait?.match(/^wait\s*=\s*(?:(\d+)|"(\d+)")$/i);
   return seconds ? Math.min(Number(seconds[1] ?? seconds[2]), MAX_WAIT_SECONDS) : undefined;

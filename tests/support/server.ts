@@ -22,12 +22,12 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const variables: Env = { DATABASE_URL: databaseUrl, ...env };
   const config = readConfig({ get: (name) => variables[name] });
   const database = await openDatabase(config, "serve", () => {});
-  const sql = database.connect("migrate", { connections: 1 });
-  await migrate(sql).finally(() => sql.end());
+  const { sql, destroy } = database.openPool("migrate");
+  await migrate(sql).finally(destroy);
   const chat = new Chat(database, config);
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => chat }).fetch,
+    createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS }).fetch,
   );
   return {
     url: `http://127.0.0.1:${server.addr.port}`,

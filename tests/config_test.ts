@@ -1,0 +1,150 @@
+// A setting that is read wrongly shows days later; so a value that can't be meant has to stop the start with a sentence.
+import { assert, assertEquals, assertFalse, assertMatch, assertThrows } from "@std/assert";
+import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
+
+const NUMBERS: Record<string, [min: number, max: number]> = {
+  PORT: [0, 65_535],
+  READ_CONNECTIONS: [1, 100],
+  MAX_WAITERS: [1, 1_000_000],
+  MAX_QUEUED_POSTS: [1, 1_000_000],
+  MAX_QUEUED_POSTS_PER_ROOM: [1, 1_000_000],
+  MAX_BATCH_POSTS: [1, 10_000],
+  MAX_BATCH_BYTES: [1, 16_000_000],
+  MAX_TAIL_MESSAGES: [1, 100_000],
+  MAX_TAIL_BYTES: [1, 1_000_000_000],
+  MAX_TAILS_BYTES: [1, 100_000_000_000],
+  FALLBACK_MS: [50, 60_000],
+  FALLBACK_WITHOUT_LISTEN_MS: [50, 60_000],
+  STATEMENT_TIMEOUT_MS: [100, 600_000],
+  UPLOAD_TIMEOUT_MS: [100, 600_000],
+  DRAIN_MS: [0, 60_000],
+};
+
+Deno.test("readConfig() gives the defaults when nothing is set", () => {
+  assertEquals<unknown>(read({}), {
+    PORT: 8080,
+    HOST: "127.0.0.1",
+    DATABASE_URL: undefined,
+    DATABASE_POOLED: false,
+    DATA_DIR: "./data",
+    READ_CONNECTIONS: 3,
+    MAX_WAITERS: 15_000,
+    MAX_QUEUED_POSTS: 10_000,
+    MAX_QUEUED_POSTS_PER_ROOM: 5_000,
+    MAX_BATCH_POSTS: 500,
+    MAX_BATCH_BYTES: 256_000,
+    MAX_TAIL_MESSAGES: 1_000,
+    MAX_TAIL_BYTES: 1_000_000,
+    MAX_TAILS_BYTES: 64_000_000,
+    FALLBACK_MS: 5_000,
+    FALLBACK_WITHOUT_LISTEN_MS: 500,
+    STATEMENT_TIMEOUT_MS: 5_000,
+    UPLOAD_TIMEOUT_MS: 20_000,
+    DRAIN_MS: 3_000,
+    onDeploy: false,
+  });
+});
+
+Deno.test("readConfig() counts an empty value as not set", () => {
+  const empty = Object.fromEntries(describeSettings().map(({ name }) => [name, ""]));
+  assertEquals(read(empty), read({}));
+});
+
+Deno.test("readConfig() takes every number from its least to its greatest", () => {
+  for (const [name, bounds] of Object.entries(NUMBERS)) {
+    for (const value of bounds) assertEquals<unknown>({ ...read({ [name]: `${value}` }) }[name], value);
+  }
+});
+
+Deno.test("readConfig() names the variable, its value and what is allowed, in one sentence, for every bad number", () => {
+  for (const [name, [min, max]] of Object.entries(NUMBERS)) {
+    const allowed = `must be a whole number from ${min} to ${max}`;
+    for (
+      const value of [
+        `${min - 1}`,
+        `${max + 1}`,
+        "many",
+        "1.5",
+        "1e3",
+        " 10",
+        "10 ",
+        "0x10",
+        "10ms",
+        "1".repeat(40),
+      ]
+    ) {
+      const error = assertThrows(() => read({ [name]: value }), ConfigError);
+      assertEquals(error.message, `${name}=${value} ${allowed}`);
+    }
+  }
+});
+
+Deno.test("readConfig() refuses a DATABASE_URL that is not one of PostgreSQL, and says what is", () => {
+  for (
+    const url of [
+      "postgres",
+      "postgres:/db",
+      "mysql://db/linger",
+      "http://db",
+      " postgres://db",
+      "postgresqls://db",
+    ]
+  ) {
+    const error = assertThrows(() => read({ DATABASE_URL: url }), ConfigError);
+    assertMatch(
+      error.message,
+      /^DATABASE_URL=\S* ?\S* must be a URL that begins with postgres:\/\/ or postgresql:\/\/$/,
+    );
+  }
+  for (const url of ["postgres://db/linger", "postgresql://me:secret@db:5432/linger?sslmode=require"]) {
+    assertEquals(read({ DATABASE_URL: url }).DATABASE_URL, url);
+  }
+});
+
+Deno.test("readConfig() takes true and false for DATABASE_POOLED, and nothing else", () => {
+  assertEquals(read({ DATABASE_POOLED: "true" }).DATABASE_POOLED, true);
+  assertEquals(read({ DATABASE_POOLED: "false" }).DATABASE_POOLED, false);
+  for (const value of ["yes", "1", "TRUE", "on"]) {
+    const error = assertThrows(() => read({ DATABASE_POOLED: value }), ConfigError);
+    assertEquals(error.message, `DATABASE_POOLED=${value} must be true or false`);
+  }
+});
+
+Deno.test("readConfig() says everything that is wrong at once, a line for each setting", () => {
+  const error = assertThrows(() => read({ PORT: "http", MAX_WAITERS: "0", HOST: "::" }), ConfigError);
+  assertEquals(error.message.split("\n"), [
+    "PORT=http must be a whole number from 0 to 65535",
+    "MAX_WAITERS=0 must be a whole number from 1 to 1000000",
+  ]);
+});
+
+Deno.test("readConfig() knows Deno Deploy by either of its variables", () => {
+  assert(read({ DENO_DEPLOY: "1" }).onDeploy);
+  assert(read({ DENO_DEPLOYMENT_ID: "abc" }).onDeploy);
+  assertFalse(read({ DENO_DEPLOY: "" }).onDeploy);
+});
+
+Deno.test("readConfig() reads no variable but its own", () => {
+  const asked = new Set<string>();
+  readConfig({ get: (name) => (asked.add(name), undefined) });
+  const own = describeSettings().map(({ name }) => name);
+  assertEquals(asked.difference(new Set(own)), new Set(["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"]));
+});
+
+Deno.test("describeSettings() says of every setting what it is, and its default", () => {
+  const described = describeSettings();
+  const defaults: Record<string, unknown> = read({});
+  for (const { name, default: otherwise, description } of described) {
+    assertEquals(otherwise, defaults[name]?.toString(), name);
+    assert(description.length > 0, name);
+  }
+  const names = described.map(({ name }) => name);
+  assertEquals(
+    new Set(names),
+    new Set([...Object.keys(NUMBERS), "HOST", "DATABASE_URL", "DATABASE_POOLED", "DATA_DIR"]),
+  );
+});
+
+function read(variables: Record<string, string>) {
+  return readConfig({ get: (name) => variables[name] });
+}

@@ -1,0 +1,523 @@
+// One room in memory. A feed that is wrong keeps a reader asleep beside news, or shows a room with a hole in it, so the
+// looks that run beside commits are held here at their worst moments: by the test, not by luck.
+import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
+import { Feed } from "../src/chat/feed.ts";
+import { type Entry, makeEntry, type Page } from "../src/chat/page.ts";
+import { Store } from "../src/chat/store.ts";
+import { readConfig } from "../src/config.ts";
+import { Client } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { testPostgres } from "./support/postgres.ts";
+
+const HOUR_MS = 3_600_000;
+const ROOMY = { messages: 1_000, bytes: 1_000_000 };
+
+const postgres = await testPostgres();
+
+Deno.test("Feed.append() takes messages that continue the tail, without asking the database, and wakes who waits", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const reads = room.reads;
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const [first, second] = room.commit(2);
+  feed.append([first!]);
+  await soon(waiting);
+  feed.append([second!]);
+  assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
+  assertEquals(room.reads, reads);
+});
+
+Deno.test("Feed.append() before the tail has been read asks the database for it", async () => {
+  const room = new FakeRoom();
+  const [first, second] = room.commit(2);
+  const feed = makeFeed(room);
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  feed.append([second!]);
+  await soon(waiting);
+  assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
+});
+
+Deno.test("Feed.append() that leaves a gap asks the database, and nothing is lost", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  const [first] = await commit(store, 1);
+  const feed = await loaded(store);
+  const waiting = feed.wait(first!.id, HOUR_MS, never());
+  const foreign = await commit(store, 2);
+  const own = await commit(store, 1);
+  feed.append(own);
+  assertEquals(feed.end, first!.id);
+  await soon(waiting);
+  assertEquals(ids(feed.page(first!.id, 10)), [...foreign, ...own].map(({ id }) => id));
+});
+
+Deno.test("Feed.append() during a look that has read the same messages gives none of them twice", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const gate = new Gate(opened.store);
+  const feed = await loaded(gate.store);
+  const own = await commit(opened.store, 2);
+  const foreign = await commit(opened.store, 2);
+  const held = gate.hold();
+  const refreshed = feed.refresh();
+  await held.read;
+  feed.append(own);
+  assertEquals(ids(feed.page(NIL, 10)), own.map(({ id }) => id));
+  held.release();
+  await refreshed;
+  assertEquals(ids(feed.page(NIL, 10)), [...own, ...foreign].map(({ id }) => id));
+  assertEquals(feed.bytes, [...own, ...foreign].reduce((sum, { bytes }) => sum + bytes, 0));
+});
+
+Deno.test("Feed.append() ignores messages that the tail has already", async () => {
+  const room = new FakeRoom();
+  const entries = room.commit(3);
+  const feed = await loaded(room);
+  feed.append(entries.slice(0, 2));
+  feed.append(entries);
+  assertEquals(ids(feed.page(NIL, 10)), entries.map(({ id }) => id));
+});
+
+Deno.test("Feed.refresh() reads the newest messages of a room, and what comes before them stays unknown", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const entries = await commit(opened.store, 250);
+  const feed = makeFeed(opened.store);
+  assertFalse(feed.loaded);
+  await feed.refresh();
+  assert(feed.loaded);
+  assertEquals(feed.end, entries[249]!.id);
+  assertEquals(ids(feed.page(entries[150]!.id, 1_000)), entries.slice(151).map(({ id }) => id));
+  assertEquals(feed.page(entries[149]!.id, 1_000), undefined);
+  assertEquals(feed.page(NIL, 1_000), undefined);
+});
+
+Deno.test("Feed.refresh() knows a room from its start when the room is short", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const empty = await loaded(opened.store, ROOMY, "empty");
+  assertEquals([empty.end, ids(empty.page(NIL, 10))], [NIL, []]);
+  const entries = await commit(opened.store, 99);
+  const feed = await loaded(opened.store);
+  assertEquals(ids(feed.page(NIL, 1_000)), entries.map(({ id }) => id));
+});
+
+Deno.test("Feed.refresh() reads on until it has all, however much that is", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const feed = await loaded(opened.store, { messages: 10_000, bytes: 10_000_000 });
+  const entries = await commit(opened.store, 2_500);
+  await feed.refresh();
+  assertEquals(feed.end, entries.at(-1)!.id);
+  assertEquals(ids(feed.page(NIL, 10_000)), entries.map(({ id }) => id));
+});
+
+Deno.test("Feed.refresh() called during a look starts another look after it, which all such calls share", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const gate = new Gate(opened.store);
+  const feed = await loaded(gate.store);
+  const reads = gate.reads;
+  const held = gate.hold();
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const first = feed.refresh();
+  await held.read; // it has read, and found nothing
+  const [missed] = await commit(opened.store, 1);
+  const others = [feed.refresh(), feed.refresh(), feed.refresh()];
+  held.release();
+  await first;
+  assertEquals(feed.end, NIL);
+  await soon(Promise.all([...others, waiting]));
+  assertEquals(feed.end, missed!.id);
+  assertEquals(gate.reads, reads + 2);
+});
+
+Deno.test("Feed.wake() during a look that has read before the commit still wakes who waits", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const gate = new Gate(opened.store);
+  const feed = makeFeed(gate.store);
+  const held = gate.hold(); // the first look of all, which reads in another way than the later ones
+  const first = feed.refresh();
+  await held.read;
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const entries = await commit(opened.store, 1);
+  feed.wake();
+  held.release();
+  await soon(Promise.all([first, waiting]));
+  assertEquals(ids(feed.page(NIL, 10)), entries.map(({ id }) => id));
+});
+
+Deno.test("Feed.refresh() that fails says so and leaves the feed as it was, and the next one works", async () => {
+  const room = new FakeRoom();
+  const feed = makeFeed(room);
+  room.failures = 1;
+  await assertRejects(() => feed.refresh(), Error, "no database");
+  assertFalse(feed.loaded);
+  assertFalse(feed.refreshing);
+  await feed.refresh();
+  assert(feed.loaded);
+
+  const [first] = room.commit(1);
+  room.failures = 1;
+  await assertRejects(() => feed.refresh(), Error, "no database");
+  assertEquals(feed.end, NIL);
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  await feed.refresh();
+  await soon(waiting);
+  assertEquals(feed.end, first!.id);
+});
+
+Deno.test("Feed.refresh() called during a look that fails makes a look of its own", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const [first] = room.commit(1);
+  room.failures = 1;
+  const failing = feed.refresh();
+  const next = feed.refresh();
+  await assertRejects(() => failing, Error, "no database");
+  await next;
+  assertEquals(feed.end, first!.id);
+});
+
+Deno.test("Feed.wake() that fails is nobody's error", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  room.failures = 2;
+  feed.wake();
+  feed.wake();
+  await assertRejects(() => feed.refresh(), Error, "no database");
+  await feed.refresh();
+});
+
+Deno.test("Feed.wait() settles only when the tail is past its own cursor", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const [first, second, third] = room.commit(3);
+  const behind = watch(feed.wait(NIL, HOUR_MS, never()));
+  const at = watch(feed.wait(first!.id, HOUR_MS, never()));
+  const ahead = watch(feed.wait(second!.id, HOUR_MS, never()));
+  feed.append([first!]);
+  await soon(behind.promise);
+  assertEquals([at.settled, ahead.settled], [false, false]);
+  feed.append([second!]);
+  await soon(at.promise);
+  assertFalse(ahead.settled);
+  feed.append([third!]);
+  await soon(ahead.promise);
+});
+
+Deno.test("Feed.wait() settles at its deadline, not before, and once", async () => {
+  using time = new FakeTime();
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const signal = counted();
+  const waiting = watch(feed.wait(NIL, 10_000, signal.signal));
+  await time.tickAsync(9_999);
+  await time.runMicrotasks();
+  assertFalse(waiting.settled);
+  await time.tickAsync(1);
+  await waiting.promise;
+  assertEquals(signal.listeners.size, 0);
+  signal.abort();
+  feed.append(room.commit(1));
+  feed.release();
+  assertEquals(signal.removals, 1, "it was settled again");
+});
+
+Deno.test("Feed.wait() ended by news, by its signal or by release() leaves neither timer nor listener", async () => {
+  for (const end of ["news", "signal", "release"]) {
+    using time = new FakeTime();
+    const room = new FakeRoom();
+    const feed = await loaded(room);
+    const signal = counted();
+    const waiting = watch(feed.wait(NIL, 10_000, signal.signal));
+    assertEquals(signal.listeners.size, 1);
+    await time.runMicrotasks();
+    assertFalse(waiting.settled);
+    if (end === "news") feed.append(room.commit(1));
+    if (end === "signal") signal.abort();
+    if (end === "release") feed.release();
+    await waiting.promise;
+    assertEquals(signal.listeners.size, 0, end);
+    assertFalse(time.next(), `${end} left a timer`);
+    feed.append(room.commit(1));
+    feed.release();
+    assertEquals(signal.removals, 1, `${end} left it among the waiters`);
+  }
+});
+
+Deno.test("Feed.wait() whose signal aborts leaves the other waiters waiting", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const leaving = counted();
+  const left = feed.wait(NIL, HOUR_MS, leaving.signal);
+  const staying = watch(feed.wait(NIL, HOUR_MS, never()));
+  leaving.abort();
+  await soon(left);
+  assertFalse(staying.settled);
+  feed.append(room.commit(1));
+  await soon(staying.promise);
+});
+
+Deno.test("Feed.wait() with a signal that has aborted settles at once", async () => {
+  const feed = await loaded(new FakeRoom());
+  await soon(feed.wait(NIL, HOUR_MS, AbortSignal.abort()));
+});
+
+Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const waiting = [1, 2, 3].map(() => feed.wait(NIL, HOUR_MS, never()));
+  feed.release();
+  await soon(Promise.all(waiting));
+  const later = watch(feed.wait(NIL, HOUR_MS, never()));
+  await Promise.resolve();
+  assertFalse(later.settled);
+  feed.append(room.commit(1));
+  await soon(later.promise);
+});
+
+Deno.test("Feed.page() gives what comes after the cursor, at every place in the tail", async () => {
+  const room = new FakeRoom();
+  const entries = room.commit(5);
+  const feed = await loaded(room);
+  const cursors = [NIL, ...entries.map(({ id }) => id)];
+  for (const [i, cursor] of cursors.entries()) {
+    for (const limit of [1, 2, 4, 5, 6]) {
+      const page = feed.page(cursor, limit);
+      const expected = entries.slice(i, i + limit).map(({ id }) => id);
+      assertEquals(ids(page), expected);
+      assertEquals([page?.first, page?.last], [expected.at(0), expected.at(-1)]);
+      assertEquals(page?.full, expected.length === limit, `${limit} from ${i}`);
+    }
+  }
+  assertEquals(ids(feed.page("ffffffff-ffff-ffff-ffff-ffffffffffff", 10)), []);
+});
+
+Deno.test("Feed.page() takes a cursor that is no message's id as the moment that it is", async () => {
+  const room = new FakeRoom();
+  const entries = room.commit(3);
+  const feed = await loaded(room);
+  const between = entries[1]!.id.slice(0, -10) + "ffffffffff"; // after the second, before the third
+  assertEquals(ids(feed.page(between, 10)), [entries[2]!.id]);
+});
+
+Deno.test("Feed.page() ends at a page's bytes and says that there is more", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room, { messages: 1_000, bytes: 10_000_000 });
+  feed.append(room.commit(150, "x".repeat(10_000)));
+  const page = feed.page(NIL, 1_000)!;
+  assert(page.full);
+  assert(page.body.length <= 1_000_000 + 2 + 150);
+  assert(ids(page).length > 90);
+});
+
+Deno.test("Feed.page() gives every reader at one place the very same bytes, until there is news", async () => {
+  const room = new FakeRoom();
+  room.commit(3);
+  const feed = await loaded(room);
+  const page = feed.page(NIL, 10)!;
+  assertStrictEquals(feed.page(NIL, 10)?.body, page.body);
+  assertEquals(ids(feed.page(NIL, 2)).length, 2);
+  assertStrictEquals(feed.page(NIL, 10)?.body, page.body);
+  feed.append(room.commit(1));
+  assert(feed.page(NIL, 10)?.body !== page.body);
+  assertEquals(ids(feed.page(NIL, 10)).length, 4);
+});
+
+Deno.test("Feed trims its tail to a number of messages, and what it gave up is older than the tail", async () => {
+  const room = new FakeRoom();
+  let bytes = 0;
+  const feed = new Feed("lobby", room, { messages: 3, bytes: 1_000_000 }, (change) => bytes += change);
+  await feed.refresh();
+  const entries = room.commit(5);
+  feed.append(entries.slice(0, 2));
+  assertEquals(ids(feed.page(NIL, 10)).length, 2);
+  feed.append(entries.slice(2));
+  assertEquals(feed.page(entries[0]!.id, 10), undefined);
+  assertEquals(ids(feed.page(entries[1]!.id, 10)), entries.slice(2).map(({ id }) => id));
+  assertEquals(feed.bytes, entries.slice(2).reduce((sum, entry) => sum + entry.bytes, 0));
+  assertEquals(bytes, feed.bytes);
+});
+
+Deno.test("Feed trims its tail to a number of bytes", async () => {
+  const room = new FakeRoom();
+  const entries = room.commit(5);
+  const { bytes } = entries[0]!;
+  const feed = await loaded(room, { messages: 1_000, bytes: 2 * bytes });
+  assertEquals(feed.page(entries[1]!.id, 10), undefined);
+  assertEquals(ids(feed.page(entries[2]!.id, 10)), entries.slice(3).map(({ id }) => id));
+  assertEquals(feed.bytes, 2 * bytes);
+});
+
+Deno.test("Feed wakes its waiters also for a message that is larger than its tail may be", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room, { messages: 1_000, bytes: 10 });
+  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const entries = room.commit(1);
+  feed.append(entries);
+  await soon(waiting);
+  assertEquals(feed.end, entries[0]!.id);
+  assertEquals(feed.bytes, 0);
+  assertEquals(feed.page(NIL, 10), undefined);
+  assertEquals(ids(feed.page(feed.end, 10)), []);
+});
+
+Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes next still wakes", async () => {
+  const room = new FakeRoom();
+  const entries = room.commit(3);
+  let bytes = 0;
+  const feed = new Feed("lobby", room, ROOMY, (change) => bytes += change);
+  await feed.refresh();
+  feed.page(entries[0]!.id, 10);
+  feed.forget();
+  assertEquals([feed.bytes, bytes], [0, 0]);
+  assertEquals(feed.end, entries[2]!.id);
+  assertEquals(feed.page(entries[0]!.id, 10), undefined);
+  const waiting = feed.wait(feed.end, HOUR_MS, never());
+  const reads = room.reads;
+  const next = room.commit(1);
+  feed.append(next);
+  await soon(waiting);
+  assertEquals(room.reads, reads);
+  assertEquals(ids(feed.page(entries[2]!.id, 10)), [next[0]!.id]);
+});
+
+/** A room without a database, for what a feed does by itself. */
+class FakeRoom implements Pick<Store, "readAfter" | "readBefore"> {
+  readonly #entries: Entry[] = [];
+  reads = 0;
+  /** So many of the next reads fail. */
+  failures = 0;
+
+  commit(count: number, body = "hello"): Entry[] {
+    const committed = Array.from({ length: count }, (_, i) => {
+      return makeEntry("lobby", makeId(1, this.#entries.length + i + 1, randomDigits()), null, body);
+    });
+    this.#entries.push(...committed);
+    return committed;
+  }
+
+  readAfter(_room: string, after: string, limit: number) {
+    return this.#read(this.#entries.filter(({ id }) => id > after).slice(0, limit), limit);
+  }
+
+  readBefore(_room: string, before: string | undefined, limit: number) {
+    return this.#read(this.#entries.filter(({ id }) => !before || id < before).slice(-limit), limit);
+  }
+
+  async #read(entries: Entry[], limit: number) {
+    this.reads++;
+    await Promise.resolve();
+    if (this.failures > 0) {
+      this.failures--;
+      throw new Error("no database");
+    }
+    return { entries, full: entries.length === limit };
+  }
+}
+
+/** Holds reads of a store after the database has answered them, until the test lets them go. */
+class Gate {
+  readonly store: Pick<Store, "readAfter" | "readBefore">;
+  reads = 0;
+  #held: { arrived(): void; opened: Promise<void> } | undefined;
+
+  constructor(store: Store) {
+    const pass = async <T>(reading: Promise<T>): Promise<T> => {
+      this.reads++;
+      const held = this.#held;
+      this.#held = undefined;
+      const rows = await reading;
+      held?.arrived();
+      await held?.opened;
+      return rows;
+    };
+    this.store = {
+      readAfter: (...query) => pass(store.readAfter(...query)),
+      readBefore: (...query) => pass(store.readBefore(...query)),
+    };
+  }
+
+  /** Holds the next read: `read` resolves when the database has answered it. */
+  hold(): { read: Promise<void>; release(): void } {
+    const arrived = Promise.withResolvers<void>();
+    const opened = Promise.withResolvers<void>();
+    this.#held = { arrived: arrived.resolve, opened: opened.promise };
+    return { read: arrived.promise, release: opened.resolve };
+  }
+}
+
+/** The store of a migrated database. */
+async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  await migrate(sql).finally(destroy);
+  const client = new Client("test", 2, config.STATEMENT_TIMEOUT_MS, openPool);
+  return { store: new Store(client, client, client), [Symbol.asyncDispose]: () => client.close() };
+}
+
+/** Commits messages as any server does. */
+function commit(store: Store, count: number): Promise<Entry[]> {
+  return store.append(Array.from({ length: count }, (_, i) => {
+    return { room: "lobby", body: `${i}`, author: null, key: null, random: randomDigits() };
+  }));
+}
+
+function makeFeed(store: Pick<Store, "readAfter" | "readBefore">, limits = ROOMY, room = "lobby"): Feed {
+  return new Feed(room, store, limits, () => {});
+}
+
+async function loaded(...parameters: Parameters<typeof makeFeed>): Promise<Feed> {
+  const feed = makeFeed(...parameters);
+  await feed.refresh();
+  return feed;
+}
+
+/** The ids in a page, out of the bytes that a client gets. */
+function ids(page: Page | undefined): string[] {
+  const messages: { id: string }[] = JSON.parse(new TextDecoder().decode(page?.body));
+  return messages.map(({ id }) => id);
+}
+
+function never(): AbortSignal {
+  return new AbortController().signal;
+}
+
+/** Waits for what must come at once; fails after ten seconds, so that a test that would hang says so. */
+async function soon(promise: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => late.reject(new Error("Nothing settled it")), 10_000);
+  await Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
+}
+
+/** A promise of which can be seen whether it has settled. */
+function watch(promise: Promise<void>) {
+  const watched = { promise, settled: false };
+  promise.then(() => watched.settled = true);
+  return watched;
+}
+
+/** A signal that tells which listeners it has, and how often one was taken off. */
+function counted() {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { addEventListener, removeEventListener } = signal;
+  const counts = { signal, listeners: new Set<unknown>(), removals: 0, abort: () => controller.abort() };
+  signal.addEventListener = (...args: unknown[]) => {
+    counts.listeners.add(args[1]);
+    Reflect.apply(addEventListener, signal, args);
+  };
+  signal.removeEventListener = (...args: unknown[]) => {
+    counts.listeners.delete(args[1]);
+    counts.removals++;
+    Reflect.apply(removeEventListener, signal, args);
+  };
+  return counts;
+}

@@ -1,0 +1,328 @@
+// The order of a room, and that a reader of it misses nothing, is made in one SQL statement. Whatever it promises is
+// compared here with what stands in the tables, while others post, hold locks, or set the clock back.
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import { makeId, NIL, parseCursor, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { MAX_PAGE_BYTES, type Message } from "../src/chat/message.ts";
+import type { Entry } from "../src/chat/page.ts";
+import { type Draft, KEY_TAKEN, Store } from "../src/chat/store.ts";
+import { readConfig } from "../src/config.ts";
+import { Client, DatabaseError } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { until } from "./support/client.ts";
+import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+
+const postgres = await testPostgres();
+
+Deno.test("Store.append() returns what is stored: the same ids, numbered from 1, for rooms that are mixed in one batch", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const rooms = ["b", "a", "b", "C", "a", "b"];
+  const first = await store.append(rooms.map((room, i) => draft(room, `first ${i}`)));
+  const second = await store.append(rooms.map((room, i) => draft(room, `second ${i}`)));
+  for (const room of ["a", "b", "C"]) {
+    const returned = [...first, ...second].map(read).filter((message) => message.room === room);
+    assertEquals(returned.map(({ id, body }) => ({ id, body })), await stored(database, room));
+    assertEquals(returned.map(({ id }) => seqOf(id)), returned.map((_, i) => i + 1));
+    assertEquals(await headOf(database, room), returned.length);
+  }
+  assertEquals(first.map(read).map(({ body }) => body), rooms.map((_, i) => `first ${i}`));
+});
+
+Deno.test("Store.append() keeps every text as it is", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const texts = [
+    ...['"', "'", "\\", '\\"', "{", "}", "{}", '{"a"}', ",", "a,b", "NULL", "null", '"NULL"', "", " ", "  x  "],
+    ...["\n", "\r\n", "\t", "\u0001\u007f", "$1", "%s", "\\x41", "E'\\n'", "--", "; drop table messages"],
+    ...["Grüße", "世界", "👋🏽", "e\u0301", "\u2028", "\ufeff", "\uffff", "\u{10ffff}", "\u202e"],
+  ];
+  const entries = await store.append(texts.map((text, i) => {
+    return { ...draft("lobby", text), author: texts[texts.length - 1 - i]!, key: `${i} ${text}` };
+  }));
+  const { entries: found } = await store.readAfter("lobby", NIL, 1_000);
+  assertEquals(found, entries);
+  assertEquals(found.map(read).map(({ body }) => body), texts);
+  assertEquals(found.map(read).map(({ author }) => author), texts.toReversed());
+  const keys = await database.sql<{ key: string }[]>`select key from messages order by id`;
+  assertEquals(keys.map(({ key }) => key), texts.map((text, i) => `${i} ${text}`));
+});
+
+Deno.test("Store.append() tells no author and no key from those that are the word null", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await opened.store.append([draft("lobby", "x"), { ...draft("lobby", "y"), author: "null", key: "null" }]);
+  const rows = await database.sql<{ author: string | null; key: string | null }[]>`
+    select author, key from messages order by id`;
+  assertEquals([...rows], [{ author: null, key: null }, { author: "null", key: "null" }]);
+});
+
+Deno.test("Store.append() makes ids that grow, whatever the database's clock does, with the time of that clock", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await database.sql.unsafe(`
+    create schema faketime;
+    create table faketime.clock (ms bigint);
+    insert into faketime.clock values (1700000000000);
+    create function faketime.clock_timestamp() returns timestamptz volatile language sql
+      as 'select pg_catalog.to_timestamp(ms / 1000.0) from faketime.clock';
+    alter database ${database.name} set search_path = faketime, public, pg_catalog`); // for connections from here on
+  const times = [1_700_000_000_000, 1_700_000_000_001, 1_600_000_000_000, 1, 1_700_000_000_000, 1_800_000_000_000];
+  const ids: string[] = [];
+  for (const ms of times) {
+    await database.sql`update faketime.clock set ms = ${ms}`;
+    assertEquals(await opened.store.clock(), ms);
+    const entries = await opened.store.append([draft("lobby", "a", "ffffffffff"), draft("lobby", "b", "0000000000")]);
+    ids.push(...entries.map(({ id }) => id));
+  }
+  for (const [i, id] of ids.slice(1).entries()) assertGreater(id, ids[i]!);
+  assertEquals(ids.map(seqOf), ids.map((_, i) => i + 1));
+  const highest = times.map((_, i) => Math.max(...times.slice(0, i + 1)));
+  assertEquals(ids.map(timeOf), highest.flatMap((ms) => [ms, ms]));
+  assertEquals((await stored(database, "lobby")).map(({ id }) => id), ids);
+});
+
+Deno.test("Store.append() that waited for another's post comes after it, though it began before that was there", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await opened.store.append([draft("old", "1")]);
+  for (const room of ["old", "new"]) {
+    const future = Date.now() + 5_000; // the other's clock is ahead
+    const seq = room === "old" ? 2 : 1;
+    const theirs = makeId(future, seq, "ffffffffff");
+    const other = await hold(database, async (sql) => {
+      await sql`insert into heads as h values (${room}, 1, ${future})
+        on conflict (room) do update set seq = h.seq + 1, ms = excluded.ms`;
+      await sql`insert into messages (room, id, body) values (${room}, ${theirs}, 'theirs')`;
+    });
+    const appending = opened.store.append([draft(room, "ours", "0000000000")]);
+    await waiting(database);
+    await other.end();
+    const [ours] = await appending;
+    assertGreater(ours!.id, theirs);
+    assertEquals([seqOf(ours!.id), timeOf(ours!.id)], [seq + 1, future]);
+    assertEquals((await stored(database, room)).map(({ id }) => id).slice(-2), [theirs, ours!.id]);
+  }
+});
+
+Deno.test("Store.append() of two servers into one new room numbers their messages together", async () => {
+  await using database = await postgres.create();
+  await using one = await open(database);
+  await using two = await open(database);
+  for (let round = 0; round < 10; round++) {
+    const room = `room-${round}`;
+    const answers = await Promise.all(
+      [one, two].map(({ store }) => store.append([draft(room, "x"), draft(room, "y")])),
+    );
+    const returned = answers.flat().map(({ id }) => id).sort();
+    assertEquals(returned.map(seqOf), [1, 2, 3, 4]);
+    assertEquals((await stored(database, room)).map(({ id }) => id), returned);
+    assertEquals(await headOf(database, room), 4);
+  }
+});
+
+Deno.test("Store.append() lets every snapshot see a gapless beginning of the room, while two servers post", async () => {
+  await using database = await postgres.create();
+  await using one = await open(database);
+  await using two = await open(database);
+  let posting = true;
+  const samples: { count: string; max: string; head: string }[] = [];
+  const sampling = (async () => {
+    while (posting) {
+      samples.push(
+        ...await database.sql<typeof samples>`
+          select count(*) as count, coalesce(max(('x' || substr(replace(id::text, '-', ''), 13, 10))::bit(40)::bigint), 0) as max,
+            coalesce((select seq from heads where room = 'lobby'), 0) as head
+          from messages where room = 'lobby'`,
+      );
+    }
+  })();
+  await Promise.all([one, two].map(async ({ store }) => {
+    for (let i = 0; i < 100; i++) await store.append([draft("lobby", "x"), draft("aside", "x"), draft("lobby", "y")]);
+  }));
+  posting = false;
+  await sampling;
+  for (const { count, max, head } of samples) assertEquals([max, head], [count, count]);
+  assertGreater(new Set(samples.map(({ count }) => count)).size, 5);
+  assertEquals(await headOf(database, "lobby"), 400);
+});
+
+Deno.test("Store.append() of servers that take the same rooms in another order never deadlocks", async () => {
+  await using database = await postgres.create();
+  await using one = await open(database);
+  await using two = await open(database);
+  const rooms = Array.from({ length: 20 }, (_, i) => `room-${i}`);
+  await Promise.all([[one, rooms], [two, rooms.toReversed()]].map(async ([server, order]) => {
+    for (let i = 0; i < 30; i++) {
+      await (server as typeof one).store.append((order as string[]).map((room) => draft(room, "x")));
+    }
+  }));
+  for (const room of rooms) assertEquals(await headOf(database, room), 60);
+});
+
+Deno.test("Store.append() gives up on a room that another holds, with nothing stored, and works when it is free", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await opened.store.append([draft("held", "1")]);
+  const other = await hold(database, (sql) => sql`select from heads where room = 'held' for update`);
+  const error = await assertRejects(() => opened.store.append([draft("free", "x"), draft("held", "x")]), DatabaseError);
+  assertEquals([error.fate, error.code], ["rolled-back", "55P03"]);
+  await other.end();
+  assertEquals([await headOf(database, "free"), await headOf(database, "held")], [undefined, 1]);
+  const entries = await opened.store.append([draft("free", "x"), draft("held", "x")]);
+  assertEquals(entries.map(({ id }) => seqOf(id)), [1, 2]);
+});
+
+Deno.test("Store.append() refuses a key that its room knows, all of the batch, and takes it in another room", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const [first] = await store.append([{ ...draft("a", "x"), key: "k" }]);
+  const again = [draft("a", "y"), { ...draft("a", "x"), key: "k" }];
+  const error = await assertRejects(() => store.append(again), DatabaseError);
+  assertEquals([error.fate, error.constraint], ["rolled-back", KEY_TAKEN]);
+  assertEquals(await headOf(database, "a"), 1);
+  await store.append([{ ...draft("b", "x"), key: "k" }, draft("a", "no key"), draft("a", "no key")]);
+  const found = await store.withKeysOf([...again, { ...draft("c", "x"), key: "k" }, { ...draft("a", "x"), key: "K" }]);
+  assertEquals(found, [{ room: "a", key: "k", author: null, body: "x", entry: first! }]);
+});
+
+Deno.test("Store.readAfter() and readBefore() give what the limit allows on their side of the cursor, ascending", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const entries = await store.append(Array.from({ length: 10 }, (_, i) => draft("lobby", `${i}`)));
+  await store.append([draft("other", "x")]);
+  const id = (i: number) => entries[i]!.id;
+
+  assertEquals(await store.readAfter("lobby", NIL, 10), { entries, full: true });
+  assertEquals(await store.readAfter("lobby", NIL, 11), { entries, full: false });
+  assertEquals(await store.readAfter("lobby", id(3), 3), { entries: entries.slice(4, 7), full: true });
+  assertEquals(await store.readAfter("lobby", id(8), 3), { entries: entries.slice(9), full: false });
+  assertEquals(await store.readAfter("lobby", id(9), 3), { entries: [], full: false });
+  assertEquals(await store.readAfter("nowhere", NIL, 3), { entries: [], full: false });
+
+  assertEquals(await store.readBefore("lobby", undefined, 3), { entries: entries.slice(7), full: true });
+  assertEquals(await store.readBefore("lobby", undefined, 11), { entries, full: false });
+  assertEquals(await store.readBefore("lobby", id(3), 2), { entries: entries.slice(1, 3), full: true });
+  assertEquals(await store.readBefore("lobby", id(1), 2), { entries: entries.slice(0, 1), full: false });
+  assertEquals(await store.readBefore("lobby", NIL, 2), { entries: [], full: false });
+});
+
+Deno.test("Store.readAfter() and readBefore() cut at a page's bytes of JSON, and lose nothing by it", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const plain = Array.from({ length: 150 }, () => draft("lobby", "x".repeat(10_000)));
+  const escaped = Array.from({ length: 30 }, () => draft("lobby", "\u0001".repeat(10_000))); // six times the size as JSON
+  const entries = [...await store.append(plain), ...await store.append(escaped)];
+
+  const forward: Entry[] = [];
+  for (let full = true; full;) {
+    const rows = await store.readAfter("lobby", forward.at(-1)?.id ?? NIL, 1_000);
+    assertFits(rows.entries);
+    forward.push(...rows.entries);
+    full = rows.full;
+  }
+  assertEquals(forward.map(({ id }) => id), entries.map(({ id }) => id));
+
+  const backward: Entry[] = [];
+  for (let full = true; full;) {
+    const rows = await store.readBefore("lobby", backward[0]?.id, 1_000);
+    assertFits(rows.entries);
+    backward.unshift(...rows.entries);
+    full = rows.full;
+  }
+  assertEquals(backward.map(({ id }) => id), entries.map(({ id }) => id));
+});
+
+Deno.test("Store.readOne() finds a message in its room only", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const [entry] = await opened.store.append([{ ...draft("lobby", "x"), author: "Ada" }]);
+  assertEquals(await opened.store.readOne("lobby", entry!.id), entry);
+  assertEquals(await opened.store.readOne("other", entry!.id), undefined);
+  assertEquals(await opened.store.readOne("lobby", parseCursor("0".repeat(26))!), undefined);
+});
+
+Deno.test("Store.heads() gives the number of the newest message of each room that has one", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await opened.store.append([draft("a", "1"), draft("b", "1"), draft("a", "2")]);
+  assertEquals(await opened.store.heads(["a", "b", "nowhere"]), new Map([["a", 2], ["b", 1]]));
+  assertEquals(await opened.store.heads([]), new Map());
+});
+
+Deno.test("Store.notify() sends each payload on the channel", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const heard: string[] = [];
+  await database.sql.listen("news", (payload) => heard.push(payload));
+  await opened.store.notify("elsewhere", ["not for us"]);
+  await opened.store.notify("news", ["1 a", '2 "b"', ""]);
+  await until(() => heard.length >= 3, "the notifications have come");
+  assertEquals(heard, ["1 a", '2 "b"', ""]);
+});
+
+function assertFits(entries: readonly Entry[]): void {
+  const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  assert(bytes <= MAX_PAGE_BYTES, `${entries.length} entries of ${bytes} bytes`);
+  assertLess(0, entries.length);
+}
+
+function draft(room: string, body: string, random = "0123456789"): Draft {
+  return { room, body, author: null, key: null, random };
+}
+
+function read({ json }: Entry): Message {
+  return JSON.parse(json);
+}
+
+/** The store of one server, with its connections as a server has them; none of them is open yet. */
+async function open({ url }: TestDatabase): Promise<AsyncDisposable & { store: Store }> {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  await migrate(sql).finally(destroy);
+  const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 6_000, openPool));
+  const [writes, reads, signals] = clients;
+  return {
+    store: new Store(writes!, reads!, signals!),
+    [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
+  };
+}
+
+/** Holds a transaction open that has run `statements`, until `end` commits it. */
+async function hold(database: TestDatabase, statements: (sql: TestDatabase["sql"]) => PromiseLike<unknown>) {
+  const held = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const holding = database.sql.begin(async (sql) => {
+    await statements(sql as unknown as TestDatabase["sql"]);
+    held.resolve();
+    await ended.promise;
+  });
+  await Promise.race([held.promise, holding]);
+  return {
+    end: async () => {
+      ended.resolve();
+      await holding;
+    },
+  };
+}
+
+/** Resolves when a statement waits for a lock. */
+function waiting({ sql, name }: TestDatabase): Promise<void> {
+  const backends = () => sql`select from pg_stat_activity where datname = ${name} and wait_event_type = 'Lock'`;
+  return until(async () => (await backends()).length > 0, "a statement waits for a lock");
+}
+
+async function stored({ sql }: TestDatabase, room: string): Promise<{ id: string; body: string }[]> {
+  return [...await sql<{ id: string; body: string }[]>`select id, body from messages where room = ${room} order by id`];
+}
+
+async function headOf({ sql }: TestDatabase, room: string): Promise<number | undefined> {
+  const [row] = await sql<{ seq: string }[]>`select seq from heads where room = ${room}`;
+  return row && Number(row.seq);
+}

@@ -1,0 +1,393 @@
+// Posts share statements, and must not share their fates: each is answered with what became of it, and a post that is
+// sent again with its key becomes no second message. Statements are held and killed here in the middle of their work.
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { randomDigits, seqOf } from "../src/chat/cursor.ts";
+import type { Entry } from "../src/chat/page.ts";
+import { type Draft, Store } from "../src/chat/store.ts";
+import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
+import { readConfig } from "../src/config.ts";
+import { Client, DatabaseError } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { Problem } from "../src/problem.ts";
+import { until } from "./support/client.ts";
+import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+
+const ROOMY: WriterLimits = { queued: 10_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };
+
+const postgres = await testPostgres();
+
+Deno.test("Writer.post() stores the message and returns it", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const { entry, replayed } = await server.writer().post({ ...draft("lobby", "hello"), author: "Ada" });
+  assertEquals(replayed, false);
+  assertEquals(await server.store.readOne("lobby", entry.id), entry);
+});
+
+Deno.test("Writer sends all posts that come during a statement in one next statement, and tells of them by room", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const told: [room: string, ids: string[]][] = [];
+  const writer = new Writer(gate, ROOMY, (room, entries) => told.push([room, entries.map(({ id }) => id)]));
+  const first = writer.post(draft("a", "1"));
+  const others = ["a", "b", "a", "b", "b"].map((room, i) => writer.post(draft(room, `${i}`)));
+  gate.open();
+  const posted = await Promise.all([first, ...others]);
+  assertEquals(gate.batches.map((batch) => batch.length), [1, 5]);
+  const id = (i: number) => posted[i]!.entry.id;
+  assertEquals(told, [["a", [id(0)]], ["a", [id(1), id(3)]], ["b", [id(2), id(4), id(5)]]]);
+});
+
+Deno.test("Writer stores a room's posts in the order in which they came", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const writer = server.writer({ ...ROOMY, batch: 7 });
+  const posted = await Promise.all(
+    Array.from({ length: 100 }, (_, i) => writer.post(draft(i % 3 ? "a" : "b", `${i}`))),
+  );
+  for (const room of ["a", "b"]) {
+    const inRoom = posted.filter((_, i) => (i % 3 ? "a" : "b") === room);
+    assertEquals(inRoom.map(({ entry }) => seqOf(entry.id)), inRoom.map((_, i) => i + 1));
+    assertEquals(inRoom.map(({ entry }) => entry.id), (await rows(database, room)).map(({ id }) => id));
+  }
+});
+
+Deno.test("Writer ends a statement at its number of posts", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, batch: 3 }, () => {});
+  const posts = Array.from({ length: 8 }, (_, i) => writer.post(draft("lobby", `${i}`)));
+  gate.open();
+  await Promise.all(posts);
+  assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body).join("")), ["0", "123", "456", "7"]);
+});
+
+Deno.test("Writer ends a statement at the bytes of its posts as JSON, though never before its first post", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, batchBytes: 38 }, () => {});
+  // Each post has 14 bytes around its body.
+  const bodies = ["first", "12345", "67890", "1", "ééééé", "x", "larger than all", "y"];
+  const posts = bodies.map((body) => writer.post(draft("lobby", body)));
+  gate.open();
+  await Promise.all(posts);
+  assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [
+    ["first"],
+    ["12345", "67890"],
+    ["1"],
+    ["ééééé"],
+    ["x"],
+    ["larger than all"],
+    ["y"],
+  ]);
+});
+
+Deno.test("Writer.post() refuses not-stored what the queue has no place for, and takes it when there is place again", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, queued: 2 }, () => {});
+  const posts = ["under way", "1", "2"].map((body) => writer.post(draft("lobby", body)));
+  assertEquals(await problem(writer.post(draft("lobby", "3"))), [503, "not-stored"]);
+  gate.open();
+  await Promise.all(posts);
+  await writer.post(draft("lobby", "3"));
+  assertEquals(gate.batches.flat().map(({ body }) => body), ["under way", "1", "2", "3"]);
+});
+
+Deno.test("Writer.post() refuses room-busy what is over one room's places, and other rooms have theirs", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, queuedPerRoom: 2 }, () => {});
+  const posts = ["under way", "1", "2"].map((body) => writer.post(draft("busy", body)));
+  assertEquals(await problem(writer.post(draft("busy", "3"))), [429, "room-busy"]);
+  posts.push(writer.post(draft("other", "1")));
+  gate.open();
+  await Promise.all(posts);
+  await Promise.all(["3", "4"].map((body) => writer.post(draft("busy", body))));
+});
+
+Deno.test("Writer refuses the one message that the database does not take, and stores all that share its statement", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  await database.sql`alter table messages add constraint no_poison check (body <> 'poison')`;
+  const gate = new Gate(server.store);
+  const told: Entry[] = [];
+  const writer = new Writer(gate, ROOMY, (_, entries) => told.push(...entries));
+  const first = writer.post(draft("a", "first"));
+  const posts = Array.from({ length: 40 }, (_, i) => {
+    return writer.post(draft("cab"[i % 3]!, i === 17 ? "poison" : `${i}`));
+  });
+  gate.open();
+  await first;
+  const results = await Promise.allSettled(posts);
+  const refused = results.filter((result) => result.status === "rejected");
+  assertEquals(refused.map(({ reason }) => [reason.status, reason.extra.parameter]), [[400, "body"]]);
+  assertEquals(results[17]!.status, "rejected");
+  assertEquals(told.length, 40);
+  for (const room of ["a", "b", "c"]) {
+    const expected = results.flatMap((_, i) => "cab"[i % 3] === room && i !== 17 ? [`${i}`] : []);
+    const stored = (await rows(database, room)).map(({ body }) => body).filter((body) => body !== "first");
+    assertEquals(stored, expected);
+  }
+});
+
+Deno.test("Writer answers every post of one key, in one batch or a later one, with the one message", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const writer = new Writer(gate, ROOMY, () => {});
+  const first = writer.post(draft("lobby", "first"));
+  const twins = [1, 2, 3].map(() => writer.post(draft("lobby", "x", "k")));
+  const elsewhere = writer.post(draft("other", "x", "k"));
+  gate.open();
+  await first;
+  const [one, ...others] = await Promise.all(twins);
+  assertEquals(others.map(({ entry }) => entry), [one!.entry, one!.entry]);
+  assertEquals([one!.replayed, ...others.map(({ replayed }) => replayed)], [false, true, true]);
+  assertEquals((await elsewhere).replayed, false);
+
+  const later = await Promise.all([
+    writer.post(draft("lobby", "new")),
+    writer.post(draft("lobby", "x", "k")),
+    writer.post(draft("lobby", "new", "l")),
+  ]);
+  assertEquals(later.map(({ replayed }) => replayed), [false, true, false]);
+  assertEquals(later[1]!.entry, one!.entry);
+  assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["first", "x", "new", "new"]);
+});
+
+Deno.test("Writer.post() refuses a key that belongs to a message with another body or author", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const writer = new Writer(gate, ROOMY, () => {});
+  const original = { ...draft("lobby", "x", "k"), author: "Ada" };
+  const others = [{ ...original, body: "y" }, { ...original, author: null }, { ...original, author: "Eve" }];
+  const first = writer.post(original);
+  const during = others.map((other) => problem(writer.post(other)));
+  gate.open();
+  const { entry } = await first;
+  for (const answer of [...during, ...others.map((other) => problem(writer.post(other)))]) {
+    assertEquals(await answer, [422, "key-reused"]);
+  }
+  assertEquals((await writer.post(original)).entry, entry);
+  assertEquals((await rows(database, "lobby")).length, 1);
+});
+
+Deno.test("Writers of two servers store one message for each key, and give every caller its id", async () => {
+  await using database = await postgres.create();
+  await using one = await open(database.url);
+  await using two = await open(database.url);
+  const keys = Array.from({ length: 100 }, (_, i) => `key ${i}`);
+  const writers = [one.writer({ ...ROOMY, batch: 9 }), two.writer({ ...ROOMY, batch: 13 })];
+  const answers = await Promise.all([...writers, ...writers].map((writer, i) => {
+    const order = i % 2 ? keys.toReversed() : keys;
+    return Promise.all(order.map(async (key) => {
+      return [key, await writer.post(draft(`room-${key.length}`, key, key))] as [string, Posted];
+    }));
+  }));
+  const posted = answers.flat();
+  assertEquals(posted.filter(([, { replayed }]) => !replayed).length, keys.length);
+  const stored = [...await rows(database, "room-5"), ...await rows(database, "room-6")];
+  const byKey = new Map(stored.map(({ id, body }) => [body, id]));
+  assertEquals([stored.length, byKey.size], [keys.length, keys.length]);
+  for (const [key, { entry }] of posted) assertEquals(entry.id, byKey.get(key));
+  for (const room of ["room-5", "room-6"]) {
+    assertEquals(
+      (await rows(database, room)).map(({ id }) => seqOf(id)),
+      (await rows(database, room)).map((_, i) => i + 1),
+    );
+  }
+});
+
+Deno.test("Writer refuses not-stored the posts of a room that another holds, and stores those of other rooms", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const writer = new Writer(gate, ROOMY, () => {});
+  const first = writer.post(draft("held", "0"));
+  const held = [1, 2].map((i) => problem(writer.post(draft("held", `${i}`))));
+  const free = [1, 2].map((i) => writer.post(draft("free", `${i}`)));
+  await gate.waiting;
+  gate.open(1);
+  await first;
+  const lock = await holdHead(database, "held");
+  gate.open();
+  for (const answer of held) assertEquals(await answer, [503, "not-stored"]);
+  await Promise.all(free);
+  await lock.end();
+  assertEquals(gate.batches[1]!.length, 4);
+  assertEquals((await rows(database, "held")).map(({ body }) => body), ["0"]);
+  assertEquals((await rows(database, "free")).map(({ body }) => body), ["1", "2"]);
+  assertEquals(seqOf((await writer.post(draft("held", "again"))).entry.id), 2);
+});
+
+Deno.test("Writer says outcome-unknown when a statement's backend is killed, and the same key settles it", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const writer = server.writer();
+  await writer.post(draft("lobby", "first"));
+  const lock = await holdHead(database, "lobby");
+  const killed = problem(writer.post(draft("lobby", "x", "k")));
+  await killWaiting(database);
+  assertEquals(await killed, [503, "outcome-unknown"]);
+  await lock.end();
+  const again = await writer.post(draft("lobby", "x", "k"));
+  assertEquals((await writer.post(draft("lobby", "x", "k"))).entry, again.entry);
+  assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["first", "x"]);
+});
+
+Deno.test("Writer answers a post that is sent again with the message that was committed unseen", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const writer = new Writer(
+    {
+      append: async (drafts) => {
+        await server.store.append(drafts);
+        throw new DatabaseError("unknown", "CONNECTION_CLOSED", undefined, {});
+      },
+      withKeysOf: (drafts) => server.store.withKeysOf(drafts),
+    },
+    ROOMY,
+    () => {},
+  );
+  assertEquals(await problem(writer.post(draft("lobby", "x", "k"))), [503, "outcome-unknown"]);
+  const { entry, replayed } = await writer.post(draft("lobby", "x", "k"));
+  assert(replayed);
+  assertEquals((await rows(database, "lobby")).map(({ id }) => id), [entry.id]);
+});
+
+Deno.test("Writer.post() refuses not-stored when there is no database", async () => {
+  await using server = await open(`postgres://postgres@127.0.0.1:${freePort()}/postgres`, false);
+  const writer = server.writer();
+  const answers = [1, 2, 3].map((i) => problem(writer.post(draft("lobby", `${i}`, `${i}`))));
+  for (const answer of answers) assertEquals(await answer, [503, "not-stored"]);
+});
+
+Deno.test("Writer.post() says outcome-unknown for what nobody foresaw, and goes on", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, ROOMY, () => {});
+  gate.failure = new TypeError("a mistake of ours");
+  gate.open();
+  assertEquals(await problem(writer.post(draft("lobby", "1"))), [503, "outcome-unknown"]);
+  gate.failure = undefined;
+  await writer.post(draft("lobby", "2"));
+});
+
+Deno.test("Writer.close() refuses what is queued and what comes, and waits for the statement under way", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const writer = new Writer(gate, ROOMY, () => {});
+  const underWay = writer.post(draft("lobby", "under way"));
+  const queued = [1, 2].map((i) => problem(writer.post(draft("lobby", `${i}`))));
+  await gate.waiting;
+  let closed = false;
+  const closing = writer.close().then(() => closed = true);
+  for (const answer of queued) assertEquals(await answer, [503, "not-stored"]);
+  assertEquals(await problem(writer.post(draft("lobby", "late"))), [503, "not-stored"]);
+  assertEquals(closed, false);
+  gate.open();
+  await underWay;
+  await closing;
+  assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["under way"]);
+});
+
+/** Holds the statements of a store, or of none, before they are sent, until the test lets them go. */
+class Gate implements Pick<Store, "append" | "withKeysOf"> {
+  readonly batches: Draft[][] = [];
+  failure: Error | undefined;
+  readonly #waiting = Promise.withResolvers<void>();
+  readonly #passes: (() => void)[] = [];
+  #passable = 0;
+  #seq = 0;
+
+  constructor(private readonly store?: Store) {}
+
+  /** Resolves when the first statement waits at the gate. */
+  get waiting(): Promise<void> {
+    return this.#waiting.promise;
+  }
+
+  /** Lets the next `count` statements pass, by default all. */
+  open(count = Infinity): void {
+    this.#passable += count;
+    while (this.#passable > 0 && this.#passes.length > 0) {
+      this.#passable--;
+      this.#passes.shift()!();
+    }
+  }
+
+  async append(drafts: readonly Draft[]): Promise<Entry[]> {
+    this.batches.push([...drafts]);
+    this.#waiting.resolve();
+    if (this.#passable > 0) this.#passable--;
+    else await new Promise<void>((resolve) => this.#passes.push(resolve));
+    if (this.failure) throw this.failure;
+    return await this.store?.append(drafts) ??
+      drafts.map(() => ({ id: `00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, json: "{}", bytes: 2 }));
+  }
+
+  async withKeysOf(drafts: readonly Draft[]) {
+    return await this.store?.withKeysOf(drafts) ?? [];
+  }
+}
+
+/** The store of one server, and writers on it. */
+async function open(url: string, migrating = true) {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  if (migrating) {
+    const { sql, destroy } = openPool("migrate");
+    await migrate(sql).finally(destroy);
+  }
+  const [writes, reads] = ["writes", "reads"].map((name) => new Client(name, 1, 6_000, openPool));
+  const store = new Store(writes!, reads!, reads!);
+  return {
+    store,
+    writer: (limits = ROOMY) => new Writer(store, limits, () => {}),
+    [Symbol.asyncDispose]: async () => {
+      await writes!.close();
+      await reads!.close();
+    },
+  };
+}
+
+function draft(room: string, body: string, key: string | null = null): Draft {
+  return { room, body, author: null, key, random: randomDigits() };
+}
+
+/** What a post that must fail is refused with. */
+async function problem(posting: Promise<unknown>): Promise<[status: number, type: string]> {
+  const { status, type } = await assertRejects(() => posting, Problem);
+  return [status, type];
+}
+
+/** Holds a room's head row until `end`. */
+async function holdHead(database: TestDatabase, room: string) {
+  const held = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const holding = database.sql.begin(async (sql) => {
+    const locked = await sql`select from heads where room = ${room} for update`;
+    assertGreater(locked.length, 0);
+    held.resolve();
+    await ended.promise;
+  });
+  await Promise.race([held.promise, holding]);
+  return {
+    end: async () => {
+      ended.resolve();
+      await holding;
+    },
+  };
+}
+
+/** Kills the backend that waits for a lock, as soon as there is one; returns when it is gone. */
+async function killWaiting({ sql, name }: TestDatabase): Promise<void> {
+  const kill = () =>
+    sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
+      where datname = ${name} and wait_event_type = 'Lock'`;
+  await until(async () => (await kill()).length > 0, "a statement waits for a lock");
+}
+
+async function rows({ sql }: TestDatabase, room: string): Promise<{ id: string; body: string }[]> {
+  return [...await sql<{ id: string; body: string }[]>`select id, body from messages where room = ${room} order by id`];
+}
