@@ -13,13 +13,16 @@ import driver from "postgres";
 const postgres = await testPostgres();
 
 /** A PostgreSQL of a test's own, which it can stop and start again. */
-async function ownPostgres() {
+async function ownPostgres(settings: Record<string, string> = {}) {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
-  const start = () => startEmbedded(home, { settings: { listen_addresses: "127.0.0.1", port: `${port}` } });
+  const start = () =>
+    startEmbedded(home, { settings: { listen_addresses: "127.0.0.1", port: `${port}`, ...settings } });
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,
+    /** Ends it as a crash would: what is not on disk is lost. */
+    crash: async () => Deno.kill(parseInt(await Deno.readTextFile(`${home}/cluster/postmaster.pid`)), "SIGQUIT"),
     [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
   };
 }
@@ -102,6 +105,19 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
     assertEquals(server.log().match(/The database fails \(writes\)/g)?.length, 1, "said once");
     await server[Symbol.asyncDispose]();
   }
+  await database.stop();
+});
+
+Deno.test("What is acknowledged survives a crash, also where the database has synchronous_commit off", async () => {
+  await using own = await ownPostgres({ synchronous_commit: "off", wal_writer_delay: "10s" });
+  let database = await own.start();
+  await using server = await startServer(own.url);
+  const stored = [];
+  for (let i = 0; i < 20; i++) stored.push(await posted(server, "room", `${i}`));
+  await own.crash();
+  await database.stop();
+  database = await own.start();
+  assertEquals(await messages(server, "room", "before=now"), stored);
   await database.stop();
 });
 

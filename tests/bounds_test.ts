@@ -1,0 +1,121 @@
+// What is bounded, and what happens at the bound: bursts, slow uploads, starts that hang.
+import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { sleep } from "../src/sleep.ts";
+import { messages, post, posted, until } from "./support/client.ts";
+import { freePort, testPostgres } from "./support/postgres.ts";
+import { spawnStarting, startServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+const encoder = new TextEncoder();
+
+/** Sends bytes to a server, and resolves to all that it says until it closes or `ms` milliseconds have passed. */
+async function exchange(server: { url: string }, bytes: string, ms: number): Promise<string> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+  const timer = setTimeout(() => connection.close(), ms);
+  let text = "";
+  try {
+    await connection.write(encoder.encode(bytes));
+    for await (const chunk of connection.readable.pipeThrough(new TextDecoderStream())) text += chunk;
+  } catch { /* closed by us */ }
+  clearTimeout(timer);
+  return text;
+}
+
+Deno.test("An upload that stalls is answered 408, and nothing is stored", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { UPLOAD_TIMEOUT_MS: "300" });
+  const head = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  for (const rest of ['Content-Length: 100\r\n\r\n{"body"', 'Transfer-Encoding: chunked\r\n\r\n7\r\n{"body"\r\n']) {
+    const answer = await exchange(server, head + rest, 1_500);
+    assertEquals(answer.slice(0, 12), "HTTP/1.1 408", answer);
+  }
+  await posted(server, "lobby", "after");
+  assertEquals((await messages(server, "lobby", "wait=0")).length, 1);
+});
+
+Deno.test("A burst of reads is served, each in its turn", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "1000" });
+  await Promise.all(Array.from({ length: 50 }, (_, i) => posted(server, "room", `${i}`.repeat(700))));
+  const answers = await Promise.all(
+    Array.from({ length: 1_000 }, () => messages(server, "room", "before=now&limit=1000").then((page) => page.length)),
+  );
+  assertEquals(new Set(answers), new Set([50]));
+  await messages(server, "room", "before=now");
+});
+
+Deno.test("Reads that hang don't make those behind them hang one deadline after the other", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "500" });
+  await posted(server, "room", "first");
+  const held = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holder = database.sql.begin(async (sql) => {
+    await sql`lock table messages`;
+    locked.resolve();
+    await held.promise;
+  });
+  await locked.promise;
+  const reads = await Promise.all(Array.from({ length: 100 }, async () => {
+    const response = await fetch(`${server.url}/rooms/room/messages?before=now`);
+    await response.body?.cancel();
+    return response.status;
+  }));
+  assertEquals(new Set(reads), new Set([503]));
+  held.resolve();
+  await holder;
+  assertEquals((await messages(server, "room", "before=now")).length, 1);
+});
+
+Deno.test("News that fills the tail reaches all waiters without a query for each", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const polls = Array.from({ length: 100 }, () => messages(server, "room", "after=now&wait=20&limit=1000"));
+  await until(() => server.chat.state.waiters === 100, "all wait");
+  const before = server.chat.state.statements;
+  // As JSON, control characters take six times their bytes.
+  const body = "\u0001".repeat(10_000);
+  await Promise.all(
+    Array.from({ length: 25 }, (_, i) => post(server, "room", { body, author: `${i}` }).then((r) => r.body?.cancel())),
+  );
+  const answers = await Promise.all(polls);
+  for (const answer of answers) assertGreater(answer.length, 0);
+  assertLessOrEqual(server.chat.state.statements - before, 40);
+});
+
+Deno.test("SIGTERM ends a server whose database hangs up, and one whose database never answers", async () => {
+  for (const hangsUp of [true, false]) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const connections: Deno.TcpConn[] = [];
+    const accepting = (async () => {
+      for await (const connection of listener) {
+        if (hangsUp) connection.close();
+        else connections.push(connection);
+      }
+    })();
+    await using server = spawnStarting(`postgres://postgres@127.0.0.1:${listener.addr.port}/x`, {
+      PORT: `${freePort()}`,
+    });
+    await until(() => fetch(`${server.url}/healthz`).then((r) => r.json()).then(() => true, () => false), "it listens");
+    await sleep(300);
+    server.kill("SIGTERM");
+    let code: number | undefined;
+    server.status.then((status) => code = status.code);
+    await until(() => code !== undefined, "the process is gone", 5_000);
+    assertEquals(code, 0);
+    listener.close();
+    await accepting;
+    for (const connection of connections) connection.close();
+  }
+});
+
+Deno.test("A server that stops while it is still connecting leaves no connection behind", async () => {
+  await using database = await postgres.create();
+  for (let i = 0; i < 5; i++) {
+    const server = await startServer(database.url);
+    await server[Symbol.asyncDispose]();
+  }
+  const left = () =>
+    database.sql`select from pg_stat_activity where datname = ${database.name} and application_name like 'linger%'`;
+  await until(async () => (await left()).length === 0, "all connections are closed", 5_000);
+});
