@@ -1,0 +1,29 @@
+// The short form of `deno task torture`: some faults of each kind, and the same checker.
+import { assertEquals, assertGreater } from "@std/assert";
+import { torment } from "./torture/torment.ts";
+import { Postgres, Server } from "./torture/world.ts";
+
+Deno.test("Two servers keep their promises through kills, a crash of the database, and a bad network", async () => {
+  await using postgres = await Postgres.start();
+  await using one = new Server("server 1", postgres.port, {});
+  await using two = new Server("server 2", postgres.port, {});
+  await Promise.all([one.start(), two.start()]);
+  const verdict = await torment({ postgres, servers: [one, two] }, {
+    seed: 1,
+    mixedMs: 0,
+    faultMs: 1_000,
+    only: [
+      "kill -9",
+      "SIGTERM",
+      "postgres: crash",
+      "all connections killed",
+      "server–database: stall",
+      "dropped",
+      "vanish",
+    ],
+    say: () => {},
+  });
+  assertEquals(verdict.violations, []);
+  assertGreater(verdict.acked, 100);
+  assertEquals(verdict.faults.length, 7);
+});
