@@ -14,6 +14,14 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
+/** Resolves when `signal` aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  else signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}
+
 /** Resolves when `promise` settles, either way, but after `ms` milliseconds at the latest. */
 export async function within(promise: Promise<unknown>, ms: number): Promise<void> {
   const settled = new AbortController();

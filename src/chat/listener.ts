@@ -3,7 +3,7 @@
 // is its only one; so whenever a probe stays out, everything is made anew.
 import type { Pool } from "../database/pool.ts";
 import { log } from "../log.ts";
-import { sleep } from "../sleep.ts";
+import { aborted, sleep } from "../sleep.ts";
 
 /** Pauses between two attempts to LISTEN anew, in milliseconds: growing, since behind a pooler all of them are in vain. */
 const MIN_PAUSE_MS = 500;
@@ -91,7 +91,7 @@ export class Listener {
   async #listen(): Promise<void> {
     const { channel, openPool } = this.options;
     const renewal = this.#renewal = new AbortController();
-    const renewed = new Promise<void>((resolve) => renewal.signal.addEventListener("abort", () => resolve()));
+    const renewed = aborted(renewal.signal);
     const deadline = setTimeout(() => renewal.abort(), LISTEN_DEADLINE_MS);
     const connected = () => { // also after each reconnection of the driver's own
       clearTimeout(deadline);

@@ -1,9 +1,14 @@
 // Brings the database to the shape that this program needs: numbered plain SQL files, forward only, all in one
 // transaction under a lock, so that any number of servers can start at once and a failure leaves nothing half done.
 import { log } from "../log.ts";
+import { sleep } from "../sleep.ts";
+import type { Database } from "./open.ts";
 import type { Sql } from "./pool.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
+
+/** Pause before a database that can't be reached is asked again, in milliseconds. */
+const RETRY_MS = 500;
 
 /** The key of the advisory lock that migrators take in turn: "linger" in ASCII. */
 const LOCK = "119212478817650";
@@ -33,6 +38,31 @@ export async function migrate(sql: Sql): Promise<string[]> {
     }
     return missing;
   });
+}
+
+/**
+ * Migrates as soon as the database can be reached, and returns whether it came to that before `signal` aborted. `say` is
+ * told of each migration.
+ */
+export async function migrateWhenThere(
+  { openPool }: Database,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<boolean> {
+  for (let said = ""; !signal.aborted; await sleep(RETRY_MS, signal)) {
+    const { sql, destroy } = openPool("migrate");
+    signal.addEventListener("abort", destroy); // a server that accepts us and says nothing would hold us for ever
+    try {
+      for (const name of await migrate(sql)) say(`Applied migration ${name}`);
+      return true;
+    } catch (error) {
+      if (`${error}` !== said) log("error", "The database can't be migrated yet", { error: said = `${error}` });
+    } finally {
+      signal.removeEventListener("abort", destroy);
+      await destroy();
+    }
+  }
+  return false;
 }
 
 async function migrationFiles(): Promise<string[]> {
