@@ -2,6 +2,7 @@
 // and takes it away again; then it is over, and what it hit has to serve again by itself.
 import { join } from "node:path";
 import driver from "postgres";
+import { until } from "../support/client.ts";
 import { pause } from "./clients.ts";
 import type { Weather } from "./proxy.ts";
 import type { Random } from "./random.ts";
@@ -68,8 +69,12 @@ async function holdTransaction({ postgres }: World, statement: string, ms: numbe
   }).catch(() => {});
 }
 
-const bend = ({ postgres }: World, change: string) =>
-  postgres.admin((sql) => sql.unsafe(`update tricks.state set ${change}`));
+/** Bends the clock or the notifications, as soon as the database is there. */
+async function bend({ postgres }: World, change: string): Promise<void> {
+  const done = () =>
+    postgres.admin((sql) => sql.unsafe(`update tricks.state set ${change}`)).then(() => true, () => false);
+  await until(done, "the database can be bent", 30_000);
+}
 
 /** Opens `count` connections to a server and sends each the same bytes. */
 async function connections(server: Server, count: number, bytes: string): Promise<Deno.TcpConn[]> {

@@ -4,6 +4,8 @@ import { health, until } from "../support/client.ts";
 import { type PollRecord, type PostRecord, type StoredMessage, violations } from "./checker.ts";
 import { follow, newTally, pause, postUntilStored, recordPost, type Tally } from "./clients.ts";
 import { type Fault, faults } from "./faults.ts";
+import { Crowd, CROWD_ROOM } from "./crowd.ts";
+import { MemoryWatch } from "./memory.ts";
 import { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -11,6 +13,9 @@ const ROOMS = 5;
 const KEYED_WRITERS = 8;
 const PLAIN_WRITERS = 4;
 const POLLERS = 12;
+
+/** One more poller comes after each fault, up to this many: each keeps all that it sees. */
+const MAX_POLLERS = 60;
 
 /** How long a server may take to serve again once a fault is over, in milliseconds. */
 const RECOVERY_LIMIT_MS = 20_000;
@@ -40,6 +45,9 @@ export interface Verdict {
   readonly acked: number;
   readonly stored: number;
   readonly pollers: number;
+  readonly crowd: { readonly pollers: number; readonly delivered: number; readonly failed: number };
+  /** Resident memory of the servers in the course of the run, in words. */
+  readonly memory: string;
   readonly violations: string[];
 }
 
@@ -51,6 +59,10 @@ export interface TormentOptions {
   readonly mixedMs: number;
   /** How long one fault lasts, in milliseconds. */
   readonly faultMs: number;
+  /** Pause of each writer between two posts, in milliseconds. */
+  readonly paceMs?: number;
+  /** Pollers beside the recorded ones, who only check the numbers. */
+  readonly crowd?: number;
   /** Only faults whose names contain one of these. */
   readonly only?: readonly string[] | undefined;
   /** Is told what goes on. */
@@ -58,7 +70,10 @@ export interface TormentOptions {
 }
 
 /** Torments the world. */
-export async function torment(world: World, { seed, mixedMs, faultMs, only, say }: TormentOptions): Promise<Verdict> {
+export async function torment(
+  world: World,
+  { seed, mixedMs, faultMs, paceMs = 10, crowd: crowdSize = 0, only, say }: TormentOptions,
+): Promise<Verdict> {
   const random = new Random(seed);
   const tally = newTally();
   const posts: PostRecord[] = [];
@@ -76,16 +91,26 @@ export async function torment(world: World, { seed, mixedMs, faultMs, only, say 
     ...Array.from({ length: KEYED_WRITERS }, async (_, i) => {
       for (let n = 0; writing; n++) {
         await postUntilStored(hop(i + n), roomOf(i), `keyed${i}-${n}`, tally, posts);
-        await pause(10);
+        await pause(paceMs);
       }
     }),
     ...Array.from({ length: PLAIN_WRITERS }, async (_, i) => {
       for (let n = 0; writing; n++) {
         posts.push(await recordPost(hop(i + n)[0]!, roomOf(i), `plain${i}-${n}`, undefined, tally));
-        await pause(10);
+        await pause(paceMs);
       }
     }),
   ];
+  if (crowdSize > 0) {
+    writers.push((async () => {
+      for (let n = 0; writing; n++) {
+        await postUntilStored(hop(n), CROWD_ROOM, `crowd-${n}`, tally, posts);
+        await pause(1_000);
+      }
+    })());
+  }
+  const crowd = new Crowd(world.servers, crowdSize);
+  const memory = new MemoryWatch(world.servers);
   const polls: Promise<PollRecord>[] = [];
   const addPoller = () => {
     const i = polls.length;
@@ -139,7 +164,7 @@ export async function torment(world: World, { seed, mixedMs, faultMs, only, say 
         }
       }
     }
-    addPoller();
+    if (polls.length < MAX_POLLERS) addPoller();
   };
   const possible = faults.filter((fault) =>
     (fault.possible?.(world) ?? true) && (!only || only.some((part) => fault.name.includes(part)))
@@ -164,6 +189,8 @@ export async function torment(world: World, { seed, mixedMs, faultMs, only, say 
   const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
   for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
   const records = await Promise.all(polls);
+  if (crowdSize > 0) await crowd.readTo(ends.get(CROWD_ROOM)!);
+  found.push(...crowd.violations, ...memory.stop());
   found.push(...violations({ posts, polls: records, table }));
   found.push(...await leftovers(world));
   if (tally.hung > 0) say(`${tally.hung} requests hung`);
@@ -173,6 +200,8 @@ export async function torment(world: World, { seed, mixedMs, faultMs, only, say 
     acked: posts.filter((post) => post.id).length,
     stored: table.length,
     pollers: records.length,
+    crowd: { pollers: crowdSize, delivered: crowd.delivered, failed: crowd.failed },
+    memory: memory.report(),
     violations: found,
   };
 }
@@ -187,6 +216,7 @@ async function leftovers(world: World): Promise<string[]> {
       return waiters === 0 && feeds === 0;
     }, "nobody waits").catch(async () => found.push(`${server.name} still holds ${JSON.stringify(await state())}`));
   }
+  if (world.pooled) return found; // the connections are the pooler's
   const rows = await world.postgres.admin((sql) =>
     sql<{ name: string; n: number }[]>`
       select application_name as name, count(*)::int as n from pg_stat_activity

@@ -197,4 +197,6 @@ export class Server implements AsyncDisposable {
 export interface World {
   readonly postgres: Postgres;
   readonly servers: readonly Server[];
+  /** Whether the servers' connections end at a pooler. */
+  readonly pooled?: boolean;
 }
