@@ -16,7 +16,7 @@ async function serve(config: Config, command: string): Promise<never> {
 
   let chat: Chat | undefined;
   const app = createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS });
-  const server = Deno.serve({ port: config.PORT, hostname: config.HOST, onListen: () => {} }, app.fetch);
+  const server = listen(config, app.fetch);
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
@@ -31,6 +31,15 @@ async function serve(config: Config, command: string): Promise<never> {
   await database?.close();
   say("Linger has stopped");
   Deno.exit(0); // a client that never reads its answer must not keep us
+}
+
+function listen({ PORT: port, HOST: hostname }: Config, handler: Deno.ServeHandler): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({ port, hostname, onListen: () => {} }, handler);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) throw new ConfigError(`PORT=${port} is in use by another program`);
+    throw error;
+  }
 }
 
 /** Brings the database up to date. */

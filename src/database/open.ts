@@ -27,7 +27,9 @@ export async function openDatabase(
     );
   }
   const { startEmbedded } = await import("./embedded.ts"); // not needed, nor permitted, anywhere else
-  const embedded = await startEmbedded(config.DATA_DIR, { say });
+  const embedded = await startEmbedded(config.DATA_DIR, { say }).catch((error) => {
+    throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
+  });
   return { openPool: pools(config, embedded.socket), close: () => embedded.stop() };
 }
 
