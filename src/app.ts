@@ -2,15 +2,24 @@
 import { Hono } from "hono";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
-import { internal, notFound, Problem, unavailable } from "./problem.ts";
+import { internal, invalid, notFound, Problem, unavailable } from "./problem.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 
 /**
- * Makes the application.
- * @internal
+ * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
+ * and query.
  */
-export function createApp(deps: MessageRoutes): Hono {
+const HOST = /^[\w.~%!$&'()*+,;=:[\]-]*$/;
+
+/** Answers requests. */
+export interface App {
+  /** Never rejects. */
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+/** Makes the application. */
+export function createApp(deps: MessageRoutes): App {
   const app = new Hono();
   messageRoutes(app, deps);
   healthRoutes(app, deps.chat);
@@ -33,5 +42,10 @@ export function createApp(deps: MessageRoutes): Hono {
     response.headers.set("x-request-id", id);
     return response;
   });
-  return app;
+  return {
+    fetch: (request) =>
+      HOST.test(request.headers.get("host") ?? "")
+        ? app.fetch(request)
+        : invalid("Host", "must be a name or an address, with or without a port").toResponse(),
+  };
 }

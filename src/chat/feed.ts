@@ -170,7 +170,12 @@ export class Feed {
   #take(entries: readonly Entry[]): void {
     // Own commits and a look that ran beside them overlap.
     const fresh = entries.slice(firstAfter(entries, this.end));
-    if (fresh.length === 0) return;
+    if (fresh.length > 0) this.#grow(fresh);
+    const end = this.end;
+    for (const waiter of this.#waiters) if (waiter.cursor < end) waiter.settle();
+  }
+
+  #grow(fresh: readonly Entry[]): void {
     this.#tail.push(...fresh);
     this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));
     this.#forgetPages();
@@ -179,9 +184,6 @@ export class Feed {
     let bytes = this.#bytes - this.#tail.slice(0, surplus).reduce((sum, entry) => sum + entry.bytes, 0);
     while (bytes > this.limits.bytes) bytes -= this.#tail[surplus++]!.bytes;
     this.#drop(surplus);
-
-    const end = this.end;
-    for (const waiter of this.#waiters) if (waiter.cursor < end) waiter.settle();
   }
 
   #drop(count: number): void {
