@@ -6,13 +6,12 @@ import { pause, type Target } from "./clients.ts";
 /** The room that the crowd follows. */
 export const CROWD_ROOM = "crowd";
 
-const client = Deno.createHttpClient({ poolMaxIdlePerHost: 10_000 });
-
 /** A crowd of pollers. */
 export class Crowd {
   delivered = 0;
   failed = 0;
   readonly violations: string[] = [];
+  readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: 10_000 });
   readonly #pollers: Promise<void>[];
   #end: string | undefined;
 
@@ -25,6 +24,7 @@ export class Crowd {
   async readTo(id: string): Promise<void> {
     this.#end = id;
     await Promise.all(this.#pollers);
+    this.#client.close();
   }
 
   async #follow(i: number): Promise<void> {
@@ -33,7 +33,7 @@ export class Crowd {
       const { url } = this.servers[n % this.servers.length]!;
       const query = cursor === undefined ? "after=now&wait=0" : `after=${cursor}&wait=25&limit=1000`;
       try {
-        const response = await fetch(`${url}/rooms/${CROWD_ROOM}/messages?${query}`, { client });
+        const response = await fetch(`${url}/rooms/${CROWD_ROOM}/messages?${query}`, { client: this.#client });
         const messages: { id: string }[] = await response.json();
         if (!response.ok) throw new Error(`${response.status}`);
         cursor ??= response.headers.get("link")!.match(/after=([^&>]+)/)![1]!;

@@ -137,7 +137,7 @@ export const faults: readonly Fault[] = [
   }),
   toDatabase("postgres: away", async ({ postgres }, _, ms) => {
     await postgres.stop();
-    await pause(2.5 * ms);
+    await pause((10 / 3) * ms); // ten seconds, if the others last three
     await postgres.start();
   }),
   {

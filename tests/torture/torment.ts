@@ -26,6 +26,9 @@ const STALL_LIMIT_MS = 3_000;
 /** Lines that a server may log for one fault: events, not requests. */
 const LOG_LIMIT = 30;
 
+/** Files and sockets that a server may have open when nobody asks for anything: those of the runtime, and six connections. */
+const MAX_OPEN_FILES = 60;
+
 /** What one kind of fault did. */
 export interface FaultReport {
   readonly name: string;
@@ -189,7 +192,7 @@ export async function torment(
   const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
   for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
   const records = await Promise.all(polls);
-  if (crowdSize > 0) await crowd.readTo(ends.get(CROWD_ROOM)!);
+  await crowd.readTo(ends.get(CROWD_ROOM) ?? "");
   found.push(...crowd.violations, ...memory.stop());
   found.push(...violations({ posts, polls: records, table }));
   found.push(...await leftovers(world));
@@ -215,6 +218,10 @@ async function leftovers(world: World): Promise<string[]> {
       const { waiters, feeds } = await state();
       return waiters === 0 && feeds === 0;
     }, "nobody waits").catch(async () => found.push(`${server.name} still holds ${JSON.stringify(await state())}`));
+  }
+  for (const server of world.servers) {
+    const open = Array.from(Deno.readDirSync(`/proc/${server.pid}/fd`)).length;
+    if (open > MAX_OPEN_FILES) found.push(`${server.name} has ${open} files and sockets open`);
   }
   if (world.pooled) return found; // the connections are the pooler's
   const rows = await world.postgres.admin((sql) =>
