@@ -1,11 +1,9 @@
 // Wrong, strange and huge input. The rule: an answer or a closed connection, never a 500, and nothing half stored.
 // What fetch would not send goes over a socket of the test's own.
 import { assert, assertEquals, assertFalse, assertNotEquals } from "@std/assert";
-import postgres from "postgres";
-import type { Sql } from "../src/database/pool.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { get, type Message, messages, post, posted, type ProblemDetails, read, until } from "./support/client.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { connectTo, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 
 const utf8 = new TextEncoder();
@@ -616,23 +614,4 @@ async function exchange(
   assert(timely, `Neither an answer nor a closed connection after ${JSON.stringify(text.slice(0, 200))}`);
   assertFalse(statuses.some((status) => status >= 500), text.slice(0, 500));
   return { text, statuses };
-}
-
-/** A connection of the test's own. */
-function connectTo({ url }: TestDatabase): Sql {
-  return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
-}
-
-/** The driver clears its timers when its sockets have closed, a little after its end() resolved. */
-async function serversAreGone(sql: Sql): Promise<void> {
-  await until(
-    async () => {
-      const others = await sql`
-      select pid from pg_stat_activity where datname = current_database() and application_name like 'linger %'`;
-      return others.length === 0;
-    },
-    "the servers' connections are closed",
-    5_000,
-  );
-  await new Promise((resolve) => setTimeout(resolve, 20));
 }

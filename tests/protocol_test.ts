@@ -9,7 +9,6 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
-import postgres from "postgres";
 import { encodeTime, uuidToULID } from "ulid";
 import { createApp } from "../src/app.ts";
 import type { Sql } from "../src/database/pool.ts";
@@ -26,7 +25,7 @@ import {
   read,
   until,
 } from "./support/client.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { connectTo, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Env, startServer, type TestServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
@@ -1070,23 +1069,4 @@ function timeOf(id: string): number {
 /** The number of the message in its room. */
 function numberOf(id: string): number {
   return parseInt(id.replaceAll("-", "").slice(12, 22), 16);
-}
-
-/** A connection of the test's own. */
-function connectTo({ url }: TestDatabase): Sql {
-  return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
-}
-
-/** The driver clears its timers when its sockets have closed, a little after its end() resolved. */
-async function serversAreGone(sql: Sql): Promise<void> {
-  await until(
-    async () => {
-      const others = await sql`
-      select pid from pg_stat_activity where datname = current_database() and application_name like 'linger %'`;
-      return others.length === 0;
-    },
-    "the servers' connections are closed",
-    5_000,
-  );
-  await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -2,6 +2,8 @@
 // for each test that asks for one. A test file starts it before its tests, so that the sanitizers don't count it.
 import { join } from "node:path";
 import postgres from "postgres";
+import type { Sql } from "../../src/database/pool.ts";
+import { until } from "./client.ts";
 import { startEmbedded } from "../../src/database/embedded.ts";
 
 /** A database that nobody else uses; dropped when disposed of. */
@@ -64,6 +66,21 @@ async function asAdmin(url: string, statement: (sql: postgres.Sql) => PromiseLik
   } finally {
     await sql.end({ timeout: 1 });
   }
+}
+
+/** A connection of a test's own, for one that outlives the servers on its database. */
+export function connectTo({ url }: TestDatabase): Sql {
+  return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
+}
+
+/** Resolves when no server is connected to the database any more, and the driver's timers are cleared with it. */
+export async function serversAreGone(sql: Sql): Promise<void> {
+  await until(async () => {
+    const others = await sql`
+      select from pg_stat_activity where datname = current_database() and application_name like 'linger %'`;
+    return others.length === 0;
+  }, "the servers' connections are closed");
+  await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** A TCP port that nobody listens on at this moment. */
