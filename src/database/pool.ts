@@ -54,7 +54,7 @@ export interface PoolOptions {
 export function pools(url: string, options: postgres.Options<Record<string, never>>): OpenPool {
   return (name, { connections = 1, onStatement = () => {} } = {}) => {
     const sockets = new Set<Socket>();
-    let destroyed = false;
+    const destroyed = new AbortController();
     let lastClosed = -Infinity;
     const sql = postgres(url, {
       fetch_types: false,
@@ -73,7 +73,8 @@ export function pools(url: string, options: postgres.Options<Record<string, neve
     async function socket(
       { host, port, path }: { host: string[]; port: number[]; path?: string | false },
     ): Promise<Socket> {
-      if (performance.now() - lastClosed < RECONNECT_PAUSE_MS) await sleep(RECONNECT_PAUSE_MS);
+      if (performance.now() - lastClosed < RECONNECT_PAUSE_MS) await sleep(RECONNECT_PAUSE_MS, destroyed.signal);
+      destroyed.signal.throwIfAborted(); // else the driver would try again for ever
       const next = sockets.size % host.length;
       const place = path ? { path } : { host: host[next]!, port: port[next]! };
       const socket = Object.assign(connect(place as { path: string }), path ? {} : place);
@@ -82,14 +83,13 @@ export function pools(url: string, options: postgres.Options<Record<string, neve
         sockets.delete(socket);
         lastClosed = performance.now();
       });
-      if (destroyed) socket.destroy();
       return socket;
     }
 
     return {
       sql,
       destroy: async () => {
-        destroyed = true;
+        destroyed.abort();
         await sql.end({ timeout: 0 });
         await Promise.all(Array.from(sockets, closed));
       },
