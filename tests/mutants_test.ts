@@ -1,0 +1,263 @@
+// Mistakes that are easy to make and hard to see: each of these tests is what sees one of the deliberate breakages of
+// `deno task mutate`. Most would be mended a little later by something else, such as a notification or the fallback; so
+// here there is neither.
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { Chat, type Poll } from "../src/chat/chat.ts";
+import { NIL, NOW, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { Feed } from "../src/chat/feed.ts";
+import { Feeds } from "../src/chat/feeds.ts";
+import type { Entry } from "../src/chat/page.ts";
+import { Store } from "../src/chat/store.ts";
+import { Wake } from "../src/chat/wake.ts";
+import { readConfig } from "../src/config.ts";
+import { Client } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import type { OpenPool, Pool } from "../src/database/pool.ts";
+import { Problem } from "../src/problem.ts";
+import { sleep } from "../src/sleep.ts";
+import { health, messages, post, posted, until } from "./support/client.ts";
+import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { spawnServer, startServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+Deno.test("A post whose commit fails is not acknowledged, though its statement had gone through", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await database.sql.unsafe(`
+    create function refuse() returns trigger language plpgsql as $$ begin raise exception 'too late'; end $$;
+    create constraint trigger refuse after insert on messages deferrable initially deferred
+      for each row execute function refuse()`);
+  const response = await post(server, "room", { body: "never" });
+  assertEquals([response.status, (await response.json()).type], [503, "urn:linger:problem:not-stored"]);
+  assertEquals((await database.sql`select from messages`).length, 0);
+});
+
+Deno.test("A poll parks such that a message that comes at any moment after its look is given to it at once", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  for (const turns of [0, 1, 2, 3, 4, 5, 6, 7, 8, Infinity]) {
+    const room = `room-${turns}`;
+    const { refresh } = Feed.prototype;
+    let message: Entry | undefined;
+    Feed.prototype.refresh = function () {
+      Feed.prototype.refresh = refresh;
+      const looked = refresh.call(this).then(async () => void (message = await alone.commit(room)));
+      looked.then(async () => {
+        if (turns === Infinity) await new Promise((resolve) => setTimeout(resolve, 0));
+        else for (let turn = 0; turn < turns; turn++) await undefined;
+        this.append([message!]);
+      });
+      return looked;
+    };
+    try {
+      assertEquals(await alone.poll(room, { after: NIL }), [message!.id], `after ${turns} turns`);
+    } finally {
+      Feed.prototype.refresh = refresh;
+    }
+  }
+});
+
+Deno.test("A post wakes who waits on its own server, also where LISTEN does not work", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const poll = alone.poll("room", { after: NOW });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  const { entry } = await alone.chat.post("room", { body: "here", author: null }, null);
+  assertEquals(await poll, [entry.id]);
+});
+
+Deno.test("A cursor that is ahead of what its server knows asks the database, and then waits", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const first = alone.poll("room", { after: NOW });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  const seen = await alone.commit("room"); // on another server, by a client that now comes here
+  const missed = await alone.commit("room");
+  const answers = await Promise.all([first, alone.poll("room", { after: seen.id })]);
+  assertEquals(answers, [[seen.id, missed.id], [missed.id]]);
+});
+
+Deno.test("An answer to wait=0 has what another server stored before it, though nobody has told this one", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const waiting = alone.poll("room", { after: NOW });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  const stored = await alone.commit("room");
+  const answers = await Promise.all([waiting, alone.poll("room", { after: NIL, wait: 0 })]);
+  assertEquals(answers, [[stored.id], [stored.id]]);
+});
+
+Deno.test("LISTEN that has missed a message is not believed until a probe is back", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  let hear = (_payload: string) => {};
+  let connected = () => {};
+  const sql = {
+    listen: (_channel: string, heard: typeof hear, onListen: () => void) => {
+      [hear, connected] = [heard, onListen];
+      return Promise.resolve({});
+    },
+  } as unknown as Pool["sql"];
+  const probes: { payload: string; hears: boolean }[] = [];
+  const feeds = new Feeds(alone.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {});
+  const wake = new Wake(
+    {
+      heads: (rooms) => alone.store.heads(rooms),
+      notify: (_, [payload]) => Promise.resolve(void probes.push({ payload: payload!, hears: wake.hears })),
+    },
+    () => ({ sql, destroy: () => Promise.resolve() }),
+    feeds,
+    { listening: 60_000, deaf: 60_000 },
+  );
+  const feed = feeds.hold("room");
+  await feed.refresh();
+  connected();
+  await until(() => probes.length === 1, "a probe is sent");
+  hear(probes[0]!.payload);
+  assert(wake.hears);
+
+  const { id } = await alone.commit("room");
+  connected(); // makes it look, as the fallback does
+  await until(() => probes.length === 2, "another probe is sent");
+  assertEquals(feed.end, id);
+  assertFalse(probes[1]!.hears);
+  hear(probes[1]!.payload);
+  assert(wake.hears);
+  feeds.letGo(feed);
+  await wake.close();
+});
+
+Deno.test("A post that is under way when its server is told to stop is finished and acknowledged", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url);
+  await database.sql.unsafe(`
+    create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1.5); return new; end $$;
+    create trigger dawdle before insert on messages for each row execute function dawdle()`);
+  const posting = posted(server, "room", "slow");
+  await until(async () => {
+    return (await database
+      .sql`select from pg_stat_activity where wait_event = 'PgSleep' and datname = ${database.name}`)
+      .length > 0;
+  }, "the statement is under way");
+  server.kill("SIGTERM");
+  const { id } = await posting;
+  assertEquals((await database.sql<{ id: string }[]>`select id from messages`).map((row) => row.id), [id]);
+  await server.status;
+});
+
+Deno.test("Who waited on a server that shuts down is answered at once, and comes back in vain", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url, { DRAIN_MS: "60000" });
+  let answered = 0;
+  const polls = Array.from({ length: 20 }, async () => {
+    assertEquals(await messages(server, "room", "after=now&wait=50"), []);
+    answered++;
+    await assertRejects(() => fetch(`${server.url}/rooms/room/messages?after=now&wait=50`), TypeError);
+  });
+  await until(async () => (await health(server)).waiters === polls.length, "all wait");
+  server.kill("SIGTERM");
+  await Promise.all([until(() => answered === polls.length, "all are answered"), ...polls]);
+  await server.status;
+});
+
+Deno.test("A poll that comes while its server drains is refused at once, not parked", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  alone.chat.drain();
+  await assertRejects(() => alone.poll("room", { after: NOW }), Problem, "shutting down");
+});
+
+Deno.test("Statements of two servers that meet in the middle of their rooms take them in turn, and don't deadlock", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  await alone.append(["a", "m", "z"]);
+  const held = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const holding = database.sql.begin(async (sql) => {
+    await sql`select from heads where room = 'm' for update`;
+    held.resolve();
+    await released.promise;
+  });
+  await held.promise;
+  const waiting = async () => {
+    return (await database
+      .sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`)
+      .length;
+  };
+  const one = alone.append(["a", "m", "z"]);
+  await until(async () => await waiting() === 1, "the one has its first room, and waits for the second");
+  const other = alone.append(["z", "m", "a"]);
+  await until(async () => await waiting() === 2, "the other waits too");
+  released.resolve();
+  await holding;
+  const stored = await Promise.all([one, other]);
+  assertEquals(stored.map((entries) => entries.map(({ id }) => seqOf(id))), [[2, 2, 2], [3, 3, 3]]);
+});
+
+Deno.test("A process that was frozen takes the answer in its socket also when the statement had long been sent", async () => {
+  await using database = await postgres.create();
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const client = new Client("test", 1, 3_600, openPool);
+  await client.run((sql) => sql`select 1`);
+  const began = performance.now();
+  const answer = client.run((sql) => sql`select 'in time' as answer from pg_sleep(3.3)`);
+  await sleep(3_200);
+  while (performance.now() < began + 4_000); // the answer comes, then the deadline passes
+  assertEquals([...await answer], [{ answer: "in time" }]);
+  await client.close();
+});
+
+Deno.test("Who waits in a room whose messages the database has lost is answered soon, not kept until the end", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database, "100");
+  const { entry } = await alone.chat.post("room", { body: "lost", author: null }, null);
+  const poll = alone.poll("room", { after: entry.id });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  await database.sql`truncate heads, messages`; // as after a failover to a server that was behind
+  assertEquals(await poll, []);
+});
+
+/** A chat that hears nothing and looks by itself at most once a minute, and a store of somebody else who tells it nothing. */
+async function openAlone(database: TestDatabase, fallbackMs = "60000") {
+  const variables: Record<string, string> = {
+    DATABASE_URL: database.url,
+    FALLBACK_MS: fallbackMs,
+    FALLBACK_WITHOUT_LISTEN_MS: fallbackMs,
+  };
+  const config = readConfig({ get: (name) => variables[name] });
+  const { openPool, close } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  await migrate(sql).finally(destroy);
+  const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
+  const chat = new Chat({
+    openPool: ((name, options) => name === "listen" ? deaf : openPool(name, options)) as OpenPool,
+    close,
+  }, config);
+  const client = new Client("else", 2, 5_000, openPool);
+  const store = new Store(client, client, client);
+  const append = (rooms: string[]) =>
+    store.append(rooms.map((room) => ({ room, body: "x", author: null, key: null, random: randomDigits() })));
+  return {
+    chat,
+    store,
+    append,
+    /** Commits a message as another server does whose notification is lost. */
+    commit: async (room: string): Promise<Entry> => (await append([room]))[0]!,
+    /** The ids that a poll is given; fails when it is kept waiting. */
+    poll: async (room: string, poll: Partial<Poll>): Promise<string[]> => {
+      const leaving = new AbortController();
+      const timer = setTimeout(() => leaving.abort(), 5_000);
+      const { page } = await chat.poll(room, { after: NIL, limit: 100, wait: 50_000, signal: leaving.signal, ...poll })
+        .finally(() => clearTimeout(timer));
+      assertFalse(leaving.signal.aborted, "the poll was kept waiting beside news");
+      return JSON.parse(new TextDecoder().decode(page.body)).map(({ id }: { id: string }) => id);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await chat.close();
+      await client.close();
+    },
+  };
+}

@@ -1,0 +1,488 @@
+// Deliberate breakages, each a mistake that looks right or that somebody could make while tidying up. A suite that stays
+// green on one of them doesn't prove what it says. The texts are short, so that they go on to fit while the code around
+// them changes; one that fits no more stops the run.
+//
+// Some breakages are none, and so are not in the table:
+// - Draining before server.shutdown() in src/drain.ts, in one turn: what the waiters are answered goes out after that turn, so
+//   nobody sees the order. Draining a turn earlier is in the table.
+// - Leaving `after !== NOW` out of the poll's look-up: the word is greater than every id, so that the poll asks anyway.
+// - Taking FATAL for rolled back in client.ts: postgres.js keeps a FATAL to itself and reports the closed connection. That it
+//   goes on to do so is its own affair, so the check stays.
+
+/** One replacement; `from` stands exactly once in `file`. */
+export interface Patch {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One breakage, and where it must show. */
+export interface Mutation {
+  /** What is broken, as one would say it. */
+  readonly name: string;
+  readonly patches: readonly Patch[];
+  /** Test files below `tests/`; after a `>` the part of a test's name, to run no others. The first to fail is enough. */
+  readonly tests: readonly string[];
+}
+
+const STORE = "src/chat/store.ts";
+const WRITER = "src/chat/writer.ts";
+const FEED = "src/chat/feed.ts";
+const FEEDS = "src/chat/feeds.ts";
+const CHAT = "src/chat/chat.ts";
+const WAKE = "src/chat/wake.ts";
+const LISTENER = "src/chat/listener.ts";
+const CLIENT = "src/database/client.ts";
+const DRAIN = "src/drain.ts";
+const MIGRATION = "migrations/0001_messages.sql";
+
+/** The number of the newest message that the statement's snapshot shows. */
+const NEWEST = `(select coalesce(max(('x' || substr(replace(m.id::text, '-', ''), 13, 10))::bit(40)::bigint), 0)
+  from messages m where m.room = batch.room)`;
+
+/** A mutation of one place. */
+function broken(name: string, tests: string[], file: string, from: string, to: string): Mutation {
+  return { name, tests, patches: [{ file, from, to }] };
+}
+
+/** All breakages. */
+export const mutations: readonly Mutation[] = [
+  // The order of a room
+
+  {
+    name: "ids are made in the process, from its clock and a counter",
+    tests: ["store_test.ts > waited for another"],
+    patches: [
+      { file: STORE, from: "interface MessageRow {", to: "let counter = 0;\n\ninterface MessageRow {" },
+      {
+        file: STORE,
+        from: "const column = (",
+        to: "const [now, base] = [Date.now(), counter];\ncounter += drafts.length;\nconst column = (",
+      },
+      { file: STORE, from: "lpad(to_hex(ms), 12, '0')", to: "lpad(to_hex(${now}::bigint), 12, '0')" },
+      {
+        file: STORE,
+        from: "to_hex(seq - count(*) over siblings + row_number() over (siblings order by ord))",
+        to: "to_hex(${base}::bigint + ord)",
+      },
+      { file: STORE, from: "{ room, author, body, random }) =>", to: "{ room, author, body, random }, i) =>" },
+      { file: STORE, from: "makeId(head.ms, head.seq--, random)", to: "makeId(now, base + drafts.length - i, random)" },
+    ],
+  },
+  broken(
+    "the number comes out of a sub-select on heads, not out of the locked row",
+    ["store_test.ts"],
+    STORE,
+    "seq = h.seq + excluded.seq",
+    "seq = (select max(o.seq) from heads o where o.room = excluded.room) + excluded.seq",
+  ),
+  {
+    name: "the number is the newest message's and one, though the row is locked",
+    tests: ["store_test.ts"],
+    patches: [
+      { file: STORE, from: "select room, count(*), floor(", to: `select room, count(*) + ${NEWEST}, floor(` },
+      { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
+    ],
+  },
+  {
+    name: "an advisory lock in the statement itself, and the number out of its snapshot",
+    tests: ["store_test.ts"],
+    patches: [
+      {
+        file: STORE,
+        from: "select set_config('lock_timeout'",
+        to: "select pg_advisory_xact_lock(1), set_config('lock_timeout'",
+      },
+      { file: STORE, from: "select room, count(*), floor(", to: `select room, count(*) + ${NEWEST}, floor(` },
+      { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
+    ],
+  },
+  {
+    name: "no row is locked: heads are inserted or left alone, and numbers follow the newest message",
+    tests: ["store_test.ts > waited for another"],
+    patches: [
+      { file: STORE, from: "locked as (", to: "made as (" },
+      {
+        file: STORE,
+        from: "on conflict (room) do update set",
+        to: "on conflict (room) do nothing), unused as (select",
+      },
+      {
+        file: STORE,
+        from: "seq = h.seq + excluded.seq,",
+        to: `1), locked as (select room, count(*) + ${NEWEST} as seq,`,
+      },
+      {
+        file: STORE,
+        from: "ms = greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)",
+        to: "floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms from batch group by room",
+      },
+      { file: STORE, from: "returning room, seq, ms", to: "" },
+    ],
+  },
+  broken(
+    "the time of an id may fall with the database's clock",
+    ["store_test.ts"],
+    STORE,
+    "greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)",
+    "floor(extract(epoch from clock_timestamp()) * 1000)::bigint",
+  ),
+  broken(
+    "rooms are locked in the order of the batch",
+    ["mutants_test.ts > deadlock"],
+    STORE,
+    'order by room collate "C"',
+    "order by min(ord)",
+  ),
+  broken(
+    "a batch is numbered from its end",
+    ["store_test.ts"],
+    STORE,
+    "(siblings order by ord)",
+    "(siblings order by ord desc)",
+  ),
+  broken(
+    "the posts of a batch are answered with each other's messages",
+    ["writer_test.ts"],
+    WRITER,
+    "entry: entries[i]!",
+    "entry: entries.at(-1 - i)!",
+  ),
+
+  // Acknowledged means stored, and a refusal is true
+
+  {
+    name: "a post is acknowledged before its commit",
+    tests: ["mutants_test.ts > commit"],
+    patches: [
+      {
+        file: STORE,
+        from: "interface MessageRow {",
+        to: `const early = (sql: any, statement: any): any =>
+  new Promise((resolve, reject) => {
+    sql.begin(async (sql: any) => resolve(await statement(sql))).catch(reject);
+  });
+
+interface MessageRow {`,
+      },
+      { file: STORE, from: "sql<{ room: string; seq: string; ms: string }[]>`", to: "early(sql, (sql: any) => sql`" },
+      { file: STORE, from: "select room, seq, ms from locked`", to: "select room, seq, ms from locked`)" },
+    ],
+  },
+  broken(
+    "synchronous_commit stays off where it is",
+    ["away_test.ts > survives a crash"],
+    STORE,
+    "coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')",
+    "current_setting('synchronous_commit')",
+  ),
+  broken(
+    "the writer tells an unknown outcome as not-stored",
+    ["writer_test.ts"],
+    WRITER,
+    '"unknown") return this.#refuse(batch, outcomeUnknown)',
+    '"unknown") return this.#refuse(batch, () => notStored("The connection was lost"))',
+  ),
+  broken(
+    "the client takes a statement whose end it did not see for one that was not sent",
+    ["database_client_test.ts > killed"],
+    CLIENT,
+    'refused ? "rolled-back" : "unknown"',
+    'refused ? "rolled-back" : "not-sent"',
+  ),
+  broken(
+    "a statement that writes is sent again when its connection is lost",
+    ["writer_test.ts"],
+    STORE,
+    "const heads = await this.writer.run(",
+    "const heads = await this.writer.read(",
+  ),
+  broken(
+    "statements have no deadline",
+    ["database_client_test.ts > deadline"],
+    CLIENT,
+    "Promise.race([promise, deadline])",
+    "Promise.race([promise])",
+  ),
+  broken(
+    "the deadline does not read the socket first",
+    ["mutants_test.ts > frozen"],
+    CLIENT,
+    "setTimeout(() => timer = setTimeout(expire, GRACE_MS), ",
+    "setTimeout(expire, ",
+  ),
+  broken(
+    "a pool is kept after a lost connection",
+    ["database_client_test.ts > deadline"],
+    CLIENT,
+    'if (error.fate !== "rolled-back") this.#giveUp(pool)',
+    "",
+  ),
+  broken(
+    "a statement waits for a locked room as long as it takes",
+    ["store_test.ts > another holds"],
+    STORE,
+    "const LOCK_TIMEOUT_MS = 1_000",
+    "const LOCK_TIMEOUT_MS = 0",
+  ),
+  broken(
+    "a batch with a bad row is refused as a whole",
+    ["writer_test.ts"],
+    WRITER,
+    "? halve(batch)",
+    "? undefined",
+  ),
+  broken(
+    "a batch with a locked room is refused as a whole",
+    ["writer_test.ts"],
+    WRITER,
+    "? halveRooms(batch)",
+    "? undefined",
+  ),
+  broken("the queue has no bound", ["writer_test.ts"], WRITER, "this.#queue.length >= this.limits.queued", "false"),
+  broken("a room has all of the queue", ["writer_test.ts"], WRITER, "inRoom >= this.limits.queuedPerRoom", "false"),
+  broken(
+    "shutting down does not wait for the posts under way",
+    ["mutants_test.ts > told to stop"],
+    DRAIN,
+    "await within(finished, ms);",
+    "",
+  ),
+
+  // Retries
+
+  broken(
+    "keys are not unique",
+    ["writer_test.ts"],
+    MIGRATION,
+    "create unique index messages_key",
+    "create index messages_key",
+  ),
+  broken(
+    "keys are unique across rooms",
+    ["store_test.ts > refuses a key"],
+    MIGRATION,
+    "messages_key on messages (room, key)",
+    "messages_key on messages (key)",
+  ),
+  broken(
+    "a replay is not compared with what is stored",
+    ["writer_test.ts"],
+    WRITER,
+    "if (stored.body !== draft.body || stored.author !== draft.author) throw keyReused();",
+    "",
+  ),
+  broken("two posts with one key share a statement", ["writer_test.ts"], WRITER, "if (twin) {", "if (false) {"),
+
+  // No reader sleeps beside news
+
+  broken(
+    "a refresh during a look returns that look: no dirty bit",
+    ["feed_test.ts"],
+    FEED,
+    "return this.#next ??= this.#looking",
+    "return this.#looking;\n    this.#next ??= this.#looking",
+  ),
+  broken(
+    "a poll checks and parks in two turns of the microtask queue",
+    ["mutants_test.ts > parks"],
+    CHAT,
+    "await feed.wait(",
+    "await Promise.resolve();\n        await feed.wait(",
+  ),
+  broken(
+    "a poll checks and parks in two turns of the event loop",
+    ["mutants_test.ts > parks"],
+    CHAT,
+    "await feed.wait(",
+    "await new Promise((resolve) => setTimeout(resolve, 0));\n        await feed.wait(",
+  ),
+  broken(
+    "own commits reach no feed: neither appended nor refreshed",
+    ["mutants_test.ts > own server"],
+    CHAT,
+    "this.#feeds.get(room)?.append(entries);",
+    "",
+  ),
+  broken(
+    "own commits are appended over a gap",
+    ["feed_test.ts"],
+    FEED,
+    "seqOf(entries[0]!.id) <= seqOf(this.end) + 1",
+    "true",
+  ),
+  broken(
+    "what a look and an own commit both bring is in the tail twice",
+    ["feed_test.ts"],
+    FEED,
+    "entries.slice(firstAfter(entries, this.end))",
+    "entries",
+  ),
+  broken(
+    "a cursor ahead of the tail parks without asking the database",
+    ["mutants_test.ts > ahead"],
+    CHAT,
+    "after <= feed.end &&",
+    "",
+  ),
+  broken(
+    "wait=0 is answered from the tail, however old it is",
+    ["mutants_test.ts > wait=0"],
+    CHAT,
+    "(wait > 0 || ",
+    "(true || ",
+  ),
+  broken(
+    "the tail's floor stays where it was when the tail is trimmed",
+    ["feed_test.ts"],
+    FEED,
+    "this.#floor = dropped.at(-1)!.id;",
+    "",
+  ),
+  broken(
+    "the first look takes the newest messages for all of them",
+    ["feed_test.ts"],
+    FEED,
+    "if (full) this.#floor = entries.shift()!.id;",
+    "",
+  ),
+  broken("pages are kept after news", ["feed_test.ts"], FEED, "this.#pages.clear();", ""),
+  broken(
+    "a feed whose messages the database has lost goes on",
+    ["mutants_test.ts > has lost"],
+    WAKE,
+    "this.feeds.restart(feed);",
+    "",
+  ),
+  broken(
+    "a cursor in the far future waits for ever",
+    ["protocol_test.ts > further ahead"],
+    CHAT,
+    "if (cursor > feed.end) await this.#refuseFuture(",
+    "if (false) await this.#refuseFuture(",
+  ),
+  broken(
+    "a poll that could not look says that there is no news",
+    ["away_test.ts > not told that there is no news"],
+    CHAT,
+    "cursor >= feed.end && this.#wake.blind",
+    "false",
+  ),
+
+  // How news travels
+
+  broken(
+    "notifications are never sent",
+    ["wake_test.ts"],
+    WAKE,
+    "this.#notifying ??= this.#notifyAll();",
+    "",
+  ),
+  broken("notifications are not heeded", ["wake_test.ts"], WAKE, ") feed.wake();", ") void 0;"),
+  broken(
+    "nothing is looked for after LISTEN is connected again",
+    ["wake_test.ts > connected again"],
+    WAKE,
+    "connected: () => void this.#look()",
+    "connected: () => {}",
+  ),
+  broken(
+    "the fallback never looks",
+    ["wake_test.ts"],
+    WAKE,
+    "if (signal.aborted) return;",
+    "if (signal.aborted) return;\n      else continue;",
+  ),
+  broken(
+    "the fallback does not end with the last waiter",
+    ["waiting_test.ts > nothing asks", "feeds_test.ts"],
+    FEEDS,
+    "this.#held?.abort();",
+    "",
+  ),
+  broken(
+    "LISTEN is believed to work, whatever becomes of the probe",
+    ["wake_test.ts > probe"],
+    LISTENER,
+    "return this.#hears;",
+    "return true;",
+  ),
+  broken(
+    "a probe that stays out renews nothing",
+    ["wake_test.ts > can't be renewed"],
+    LISTENER,
+    'if (this.#state === "probing") {',
+    "if (false) {",
+  ),
+  broken(
+    "a fallback that finds what LISTEN missed believes in LISTEN all the same",
+    ["mutants_test.ts > missed"],
+    WAKE,
+    "this.#listener.doubt()",
+    "void 0",
+  ),
+
+  // Waiting is free
+
+  broken(
+    "a client that leaves goes on waiting",
+    ["feed_test.ts"],
+    FEED,
+    'signal.addEventListener("abort", settle);',
+    "",
+  ),
+  broken(
+    "a settled poll's listener stays on its signal",
+    ["feed_test.ts"],
+    FEED,
+    'signal.removeEventListener("abort", settle);',
+    "",
+  ),
+  broken("a settled poll stays among the waiters", ["feed_test.ts"], FEED, "waiters.delete(waiter);", ""),
+  broken("a settled poll's timer runs on", ["feed_test.ts"], FEED, "clearTimeout(timer);", ""),
+  broken(
+    "a feed that nobody holds is kept",
+    ["waiting_test.ts > nothing asks", "feeds_test.ts"],
+    FEEDS,
+    "#remove(feed: Feed): void {",
+    "#remove(feed: Feed): void {\n    return;",
+  ),
+  broken(
+    "any number of polls may wait",
+    ["waiting_test.ts > too many"],
+    CHAT,
+    "this.#waiters >= this.config",
+    "false && this.config",
+  ),
+  broken(
+    "all tails together have no bound",
+    ["feeds_test.ts"],
+    FEEDS,
+    "oldest.forget();",
+    "",
+  ),
+
+  // Shutting down
+
+  broken("draining releases nobody", ["mutants_test.ts > in vain"], CHAT, "this.#feeds.release();", ""),
+  broken(
+    "those who wait are released when the drain is over, not when it begins",
+    ["mutants_test.ts > in vain"],
+    DRAIN,
+    "chat?.drain();",
+    "",
+  ),
+  broken("draining lets new polls wait", ["mutants_test.ts > not parked"], CHAT, "this.#draining = true;", ""),
+  {
+    name: "the waiters are released before the server takes no more requests",
+    tests: ["mutants_test.ts > in vain"],
+    patches: [
+      { file: DRAIN, from: "chat?.drain();", to: "" },
+      {
+        file: DRAIN,
+        from: "const finished = server.shutdown();",
+        to: "chat?.drain();\n  await within(new Promise(() => {}), 50);\n  const finished = server.shutdown();",
+      },
+    ],
+  },
+];
