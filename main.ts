@@ -3,7 +3,7 @@
 import { createApp } from "./src/app.ts";
 import { Chat } from "./src/chat/chat.ts";
 import { type Config, ConfigError, readConfig } from "./src/config.ts";
-import { migrate, migrateWhenThere } from "./src/database/migrate.ts";
+import { migrateOnce, migrateWhenThere } from "./src/database/migrate.ts";
 import { openDatabase } from "./src/database/open.ts";
 import { drain } from "./src/drain.ts";
 import { log, surviveUncaught } from "./src/log.ts";
@@ -44,9 +44,7 @@ function listen({ PORT: port, HOST: hostname }: Config, handler: Deno.ServeHandl
 
 /** Brings the database up to date. */
 async function bringUpToDate(config: Config): Promise<void> {
-  const { openPool } = await openDatabase(config, "migrate", say);
-  const { sql, destroy } = openPool("migrate");
-  const applied = await migrate(sql).finally(destroy);
+  const applied = await migrateOnce(await openDatabase(config, "migrate", say));
   say(applied.length > 0 ? `Applied ${applied.join(", ")}` : "The database is up to date");
 }
 

@@ -60,10 +60,7 @@ if (command === "waiters") {
   });
   console.log("parked");
   const all = await Promise.all(answers);
-  console.log(
-    JSON.stringify({
-      served: all.filter(({ status }) => status === 200).length,
-      at: all.map(({ at }) => at).sort(),
-    }),
-  );
+  const times = all.map(({ at }) => at).sort((a, b) => a - b);
+  const served = all.filter(({ status }) => status === 200).length;
+  console.log(JSON.stringify({ served, half: times[Math.floor(times.length / 2)], last: times.at(-1) }));
 }

@@ -1,5 +1,5 @@
-// A first look at how Linger does, beside something fixed in the same run: pgbench for posts, and for waiting the
-// figures themselves. `deno task bench`; needs `pgbench` (Debian: postgresql-client with postgresql-contrib's pgbench).
+// A first look at how Linger does: posts beside pgbench's single-row inserts in the same run, and what waiting costs.
+// `deno task bench`; needs pgbench, which comes with Debian's package postgresql-15 or with the one of another version.
 import { startEmbedded } from "../src/database/embedded.ts";
 import { freePort } from "../tests/support/postgres.ts";
 import { type ServerProcess, spawnServer } from "../tests/support/server.ts";
@@ -40,27 +40,9 @@ const load = (...args: (string | number)[]) => [
 ];
 
 async function pgbench(): Promise<number> {
-  const out = await run(
-    "pgbench",
-    "-n",
-    "-M",
-    "prepared",
-    "-c",
-    `${CLIENTS}`,
-    "-j",
-    "2",
-    "-T",
-    `${SECONDS}`,
-    "-f",
-    `${home}/insert.sql`,
-    "-h",
-    "127.0.0.1",
-    "-p",
-    `${pgPort}`,
-    "-U",
-    "postgres",
-    "postgres",
-  );
+  const options =
+    `-n -M prepared -c ${CLIENTS} -j 2 -T ${SECONDS} -f ${home}/insert.sql -h 127.0.0.1 -p ${pgPort} -U postgres`;
+  const out = await run("pgbench", ...options.split(" "), "postgres");
   return Number(out.match(/tps = ([\d.]+)/)![1]);
 }
 
@@ -86,17 +68,11 @@ async function waiting() {
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   const kib = (await memory() - before) / WAITERS;
 
-  const statements = async () => {
-    await sql`select pg_stat_force_next_flush()`;
-    const [row] = await sql<
-      { n: string }[]
-    >`select xact_commit + xact_rollback as n from pg_stat_database where datname = 'postgres'`;
-    return Number(row!.n);
-  };
-  const [ticks, sent] = [await cpu(), await statements()];
+  const sent = async () => (await (await fetch(`${server.url}/healthz`)).json()).statements as number;
+  const [ticksBefore, sentBefore] = [await cpu(), await sent()];
   await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
-  const perSecond = (await statements() - sent - 2) / IDLE_SECONDS; // less the two that ask
-  const cpuPercent = (await cpu() - ticks) / IDLE_SECONDS; // a tick is 10 ms: 1 % of a core for a second
+  const perSecond = (await sent() - sentBefore) / IDLE_SECONDS;
+  const cpuPercent = (await cpu() - ticksBefore) / IDLE_SECONDS; // a tick is 10 ms: 1 % of a core for a second
 
   const start = performance.timeOrigin + performance.now();
   await fetch(`${server.url}/rooms/bench/messages`, {
@@ -104,10 +80,10 @@ async function waiting() {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ body: "news" }),
   }).then((response) => response.body?.cancel());
-  const { served, at } = JSON.parse((await lines.read()).value!);
+  const { served, half, last } = JSON.parse((await lines.read()).value!);
   if (served !== WAITERS) throw new Error(`Only ${served} of ${WAITERS} were served`);
   await child.status;
-  return { kib, perSecond, cpuPercent, p50: at[WAITERS / 2] - start, last: at.at(-1) - start };
+  return { kib, perSecond, cpuPercent, half: half - start, last: last - start };
 }
 
 console.log(
@@ -130,12 +106,12 @@ for (let round = 1; round <= ROUNDS; round++) {
 }
 console.log(`\nwaiting: ${WAITERS} polls in one room`);
 for (let round = 1; round <= ROUNDS; round++) {
-  const { kib, perSecond, cpuPercent, p50, last } = await waiting();
+  const { kib, perSecond, cpuPercent, half, last } = await waiting();
   console.log(
     `round ${round}: ${kib.toFixed(1)} KiB per waiter, idle ${perSecond.toFixed(1)} statements/s and ${
       cpuPercent.toFixed(1)
     } % of a core, ` +
-      `one post reaches half after ${p50.toFixed(0)} ms, all after ${last.toFixed(0)} ms`,
+      `one post reaches half after ${half.toFixed(0)} ms, all after ${last.toFixed(0)} ms`,
   );
 }
 await sql.end();

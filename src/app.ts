@@ -26,7 +26,7 @@ export function createApp(deps: MessageRoutes): App {
   app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());
   app.onError((error, c) => {
     if (error instanceof Problem) return error.toResponse();
-    // Logged already, once, by the database client; what the database said is not for everyone.
+    // The log has it, once for all statements that fail; what the database said is not for everyone.
     if (error instanceof DatabaseError && !error.isOurs) {
       return unavailable("The database can't be reached").toResponse();
     }

@@ -109,22 +109,25 @@ Deno.test("LISTEN that has missed a message is not believed until a probe is bac
     },
     () => ({ sql, destroy: () => Promise.resolve() }),
     feeds,
-    { listening: 60_000, deaf: 60_000 },
+    { listening: 400, deaf: 100 },
   );
   const feed = feeds.hold("room");
   await feed.refresh();
   connected();
+  const leaving = new AbortController();
+  const watching = wake.watch(leaving.signal);
   await until(() => probes.length === 1, "a probe is sent");
   hear(probes[0]!.payload);
   assert(wake.hears);
 
   const { id } = await alone.commit("room");
-  connected(); // makes it look, as the fallback does
   await until(() => probes.length === 2, "another probe is sent");
   assertEquals(feed.end, id);
   assertFalse(probes[1]!.hears);
   hear(probes[1]!.payload);
   assert(wake.hears);
+  leaving.abort();
+  await watching;
   feeds.letGo(feed);
   await wake.close();
 });

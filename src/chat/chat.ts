@@ -187,7 +187,7 @@ export class Chat {
     this.drain();
     await within(this.#writer.close(), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
-    await Promise.all(this.#clients.map((client) => client.close()));
+    await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
   }
 
   async #catchUp(room: string, cursor: string, limit: number): Promise<Page> {

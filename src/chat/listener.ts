@@ -92,7 +92,11 @@ export class Listener {
     const { channel, openPool } = this.options;
     const renewal = this.#renewal = new AbortController();
     const renewed = aborted(renewal.signal);
-    const deadline = setTimeout(() => renewal.abort(), LISTEN_DEADLINE_MS);
+    let late = false;
+    const deadline = setTimeout(() => {
+      late = true;
+      renewal.abort();
+    }, LISTEN_DEADLINE_MS);
     const connected = () => { // also after each reconnection of the driver's own
       clearTimeout(deadline);
       this.#state = "connected";
@@ -105,6 +109,7 @@ export class Listener {
         sql.listen(channel, (payload) => this.#hear(payload), connected).then(() => renewed),
         renewed,
       ]);
+      if (late) throw new Error(`LISTEN took more than ${LISTEN_DEADLINE_MS} ms`);
     } finally {
       clearTimeout(deadline);
       await destroy();

@@ -12,6 +12,9 @@ import type { Store } from "./store.ts";
 /** The Postgres channel that all servers of a database share. */
 const CHANNEL = "linger";
 
+/** Time after which a look that has no answer yet counts as failed, in milliseconds. */
+const LOOK_DEADLINE_MS = 1_000;
+
 /** Intervals of the fallback, in milliseconds. */
 export interface WakeIntervals {
   /** While LISTEN works. */
@@ -68,6 +71,8 @@ export class Wake {
       await sleep(sure ? this.intervals.listening : this.intervals.deaf, signal);
       if (signal.aborted) return;
       await this.#look();
+      if (signal.aborted) return;
+      await this.#listener.probe().catch(() => {}); // a probe that can't be sent does not come back
     }
   }
 
@@ -91,14 +96,16 @@ export class Wake {
   async #look(): Promise<void> {
     const before = Array.from(this.feeds.values(), (feed) => ({ feed, end: seqOf(feed.end) }));
     if (before.length === 0) return;
+    const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
     try {
       const heads = await this.store.heads(before.map(({ feed }) => feed.room));
       await Promise.all(before.map(({ feed, end }) => this.#compare(feed, end, heads.get(feed.room) ?? 0)));
       this.#blind = false;
     } catch {
       this.#blind = true;
+    } finally {
+      clearTimeout(late);
     }
-    await this.#listener.probe().catch(() => {}); // a probe that can't be sent does not come back
   }
 
   /** `end` is what the feed knew before the look that saw `head`. */

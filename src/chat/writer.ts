@@ -32,8 +32,6 @@ interface Post {
   readonly draft: Draft;
   /** Size of its text as JSON: what it takes in the tails of those who wait for it. */
   readonly bytes: number;
-  /** When it came, in milliseconds. */
-  readonly since: number;
   readonly promise: Promise<Posted>;
   resolve(posted: Posted): void;
   reject(problem: Problem): void;
@@ -68,7 +66,10 @@ export class Writer {
     // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
     const twin = draft.key === null ? undefined : this.#keyed.get(keyOf(draft));
     if (twin) {
-      const first = await twin.promise.catch(() => undefined);
+      const first = await twin.promise.catch((problem: Problem) => {
+        if (problem.status === 503) throw problem; // as true of this one
+        return undefined; // the first was refused for what it says, which this one may not
+      });
       return first ? replay(first.entry, twin.draft, draft) : await this.post(draft);
     }
 
@@ -117,18 +118,18 @@ export class Writer {
   }
 
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
-  async #write(batch: Post[]): Promise<void> {
+  async #write(batch: Post[], until?: number): Promise<void> {
     try {
       const entries = await this.store.append(batch.map((post) => post.draft));
       const byRoom = Map.groupBy(entries, (_, i) => batch[i]!.draft.room);
       for (const [room, stored] of byRoom) this.committed(room, stored);
       batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
     } catch (error) {
-      await this.#recover(batch, error);
+      await this.#recover(batch, error, until ?? performance.now() + PATIENCE_MS);
     }
   }
 
-  async #recover(batch: Post[], error: unknown): Promise<void> {
+  async #recover(batch: Post[], error: unknown, until: number): Promise<void> {
     if (!(error instanceof DatabaseError)) {
       log("error", "A batch failed", { error: `${error}` });
       return this.#refuse(batch, outcomeUnknown);
@@ -141,24 +142,14 @@ export class Writer {
 
     // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone; but not for
     // longer than the others in the queue can wait.
-    const patient = performance.now() - batch[0]!.since < PATIENCE_MS;
-    const halves = !patient
-      ? undefined
-      : isRowFault(error)
-      ? halve(batch)
-      : isRoomFault(error)
-      ? halveRooms(batch)
-      : undefined;
-    if (!halves) {
-      return this.#refuse(
-        batch,
-        () =>
-          isRowFault(error)
-            ? invalid("body", "the database does not take this message")
-            : notStored("The database refused the statement"),
-      );
+    const halves = isRowFault(error) ? halve(batch) : isRoomFault(error) ? halveRooms(batch) : undefined;
+    if (halves && performance.now() < until) {
+      for (const half of halves) await this.#write(half, until);
+    } else if (isRowFault(error) && batch.length === 1) {
+      this.#refuse(batch, () => invalid("body", "the database does not take this message"));
+    } else {
+      this.#refuse(batch, () => notStored("The database refused the statement"));
     }
-    for (const half of halves) await this.#write(half);
   }
 
   /** A key in the batch is taken: answers the posts whose messages are stored already, and sends the rest again. */
@@ -225,5 +216,5 @@ function keyOf({ room, key }: { room: string; key: string | null }): string {
 function makePost(draft: Draft): Post {
   const { promise, resolve, reject } = Promise.withResolvers<Posted>();
   const bytes = Buffer.byteLength(JSON.stringify([draft.body, draft.author, draft.key]));
-  return { draft, bytes, since: performance.now(), promise, resolve, reject };
+  return { draft, bytes, promise, resolve, reject };
 }

@@ -30,23 +30,19 @@ export class DatabaseError extends Error {
     super(`The database failed (${code}, ${fate})`, options);
   }
 
+  /** Whether the statement's connection was lost under it, or given up for another's sake. */
+  get isLost(): boolean {
+    return this.code === "CONNECTION_DESTROYED" || this.fate === "unknown" && this.code !== DEADLINE;
+  }
+
   /** Whether the database is well and the statement wrong (data, constraint, syntax), so that asking again can't help. */
   get isOurs(): boolean {
     return this.fate === "rolled-back" && /^(22|23|42|54)/.test(this.code);
   }
 }
 
-/**
- * Statements that may be under way on each connection: some, so that a distant server is not waited for one by one; not
- * many, since all behind a slow one wait for it, and their deadlines run.
- */
-const STATEMENTS_PER_CONNECTION = 4;
-
-/** Statements that may wait for one of these places; more fail at once. */
+/** Statements that may wait for a connection; more fail at once. */
 const MAX_QUEUED = 10_000;
-
-/** Time within which a statement has to be on its way to the server, in milliseconds: a connection is made by then. */
-const SEND_DEADLINE_MS = 3_000;
 
 /**
  * Time in which an answer that is due may still be read, in milliseconds. A process that was frozen finds the deadline
@@ -84,7 +80,8 @@ export class Client {
    * @throws {DatabaseError} when it fails, or when its end is not seen within the deadline.
    */
   async run<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
-    if (this.#running < this.connections * STATEMENTS_PER_CONNECTION) this.#running++;
+    // One statement for each connection: behind a slow one, the driver would leave others waiting while some are free.
+    if (this.#running < this.connections) this.#running++;
     else await this.#takePlace();
     try {
       return await this.#send(statement);
@@ -100,8 +97,7 @@ export class Client {
     try {
       return await this.run(statement);
     } catch (error) {
-      const lost = error instanceof DatabaseError && error.fate === "unknown" && error.code !== DEADLINE;
-      if (!lost) throw error;
+      if (!(error instanceof DatabaseError) || !error.isLost) throw error;
       return await this.run(statement);
     }
   }
@@ -109,30 +105,42 @@ export class Client {
   /** Ends all connections at once; statements under way fail. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#refuseQueued();
+    for (const place of this.#queue.splice(0)) place.reject(this.#refused("CLOSED"));
     await this.#pool.destroy();
   }
 
   async #takePlace(): Promise<void> {
-    if (this.#closed || this.#queue.length >= MAX_QUEUED) throw notSent("QUEUE_FULL");
+    if (this.#closed || this.#queue.length >= MAX_QUEUED) throw this.#refused("QUEUE_FULL");
     const place = Promise.withResolvers<void>();
     this.#queue.push(place);
-    await place.promise;
+    const timer = setTimeout(() => {
+      this.#queue.splice(this.#queue.indexOf(place), 1);
+      place.reject(this.#refused(DEADLINE));
+    }, this.deadlineMs);
+    await place.promise.finally(() => clearTimeout(timer));
+  }
+
+  #refused(code: string): DatabaseError {
+    const error = new DatabaseError("not-sent", code, undefined, {});
+    if (!this.#closed) this.#outage.failed(code, error);
+    return error;
   }
 
   async #send<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     const pool = this.#pool;
     const sentBefore = this.#sent;
     try {
-      const result = await this.#withDeadline(Promise.resolve(statement(pool.sql)), () => this.#sent !== sentBefore);
+      const result = await withDeadline(Promise.resolve(statement(pool.sql)), this.deadlineMs);
       this.#outage.succeeded();
       return result;
     } catch (cause) {
-      const error = failure(cause, this.#sent !== sentBefore);
+      const sent = this.#sent !== sentBefore;
+      const error = failure(cause, sent);
       if (!error.isOurs && !this.#closed) this.#outage.failed(error.code, cause);
       // The driver's connections don't survive their own end unharmed: the next statement would be told of this failure.
-      if (error.fate !== "rolled-back") this.#giveUp(pool);
-      if (error.code === DEADLINE) this.#refuseQueued(); // they would wait for the same server, one deadline after the other
+      // But where the server lets nobody in, those who are in can stay.
+      const unharmed = error.fate === "rolled-back" || !sent && cause instanceof postgres.PostgresError;
+      if (!unharmed) this.#renewPool(pool);
       throw error;
     }
   }
@@ -141,25 +149,10 @@ export class Client {
     return this.openPool(this.name, { connections: this.connections, onStatement: () => this.#sent++ });
   }
 
-  #giveUp(pool: Pool) {
-    if (pool !== this.#pool || this.#closed) return; // another statement has given it up already
+  #renewPool(pool: Pool) {
+    if (pool !== this.#pool || this.#closed) return; // another statement has seen to it already
     this.#pool = this.#open();
     pool.destroy().catch(() => {}); // what it still holds fails with it, and says so by itself
-  }
-
-  #refuseQueued(): void {
-    for (const place of this.#queue.splice(0)) place.reject(notSent(DEADLINE));
-  }
-
-  #withDeadline<T>(promise: Promise<T>, sent: () => boolean): Promise<T> {
-    const { promise: deadline, reject } = Promise.withResolvers<never>();
-    const expire = () => reject(Object.assign(new Error("No answer in time"), { code: DEADLINE }));
-    const sendDeadline = Math.min(SEND_DEADLINE_MS, this.deadlineMs);
-    let timer = setTimeout(() => {
-      if (!sent()) return expire();
-      timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), this.deadlineMs - sendDeadline);
-    }, sendDeadline);
-    return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
   }
 }
 
@@ -174,6 +167,9 @@ function failure(cause: unknown, sent: boolean): DatabaseError {
   return new DatabaseError(fate, code, constraint_name, { cause });
 }
 
-function notSent(code: string): DatabaseError {
-  return new DatabaseError("not-sent", code, undefined, {});
+function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+  const { promise: deadline, reject } = Promise.withResolvers<never>();
+  const expire = () => reject(Object.assign(new Error(`No answer within ${ms} ms`), { code: DEADLINE }));
+  let timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), ms);
+  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
 }

@@ -7,6 +7,9 @@ import type { Sql } from "./pool.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
 
+/** Longest time that connecting may take, in milliseconds; then it is tried anew. */
+const CONNECT_DEADLINE_MS = 10_000;
+
 /** Pause before a database that can't be reached is asked again, in milliseconds. */
 const RETRY_MS = 500;
 
@@ -40,26 +43,37 @@ export async function migrate(sql: Sql): Promise<string[]> {
   });
 }
 
+/** Migrates over a connection of its own, which ends when `signal` aborts. Returns the names of what was applied. */
+export async function migrateOnce({ openPool }: Database, signal?: AbortSignal): Promise<string[]> {
+  const { sql, destroy } = openPool("migrate");
+  const deadline = setTimeout(destroy, CONNECT_DEADLINE_MS); // a server that accepts us and says nothing would hold us
+  signal?.addEventListener("abort", destroy);
+  try {
+    await sql`select`;
+    clearTimeout(deadline);
+    return await migrate(sql);
+  } finally {
+    clearTimeout(deadline);
+    signal?.removeEventListener("abort", destroy);
+    await destroy();
+  }
+}
+
 /**
  * Migrates as soon as the database can be reached, and returns whether it came to that before `signal` aborted. `say` is
  * told of each migration.
  */
 export async function migrateWhenThere(
-  { openPool }: Database,
+  database: Database,
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<boolean> {
   for (let said = ""; !signal.aborted; await sleep(RETRY_MS, signal)) {
-    const { sql, destroy } = openPool("migrate");
-    signal.addEventListener("abort", destroy); // a server that accepts us and says nothing would hold us for ever
     try {
-      for (const name of await migrate(sql)) say(`Applied migration ${name}`);
+      for (const name of await migrateOnce(database, signal)) say(`Applied migration ${name}`);
       return true;
     } catch (error) {
       if (`${error}` !== said) log("error", "The database can't be migrated yet", { error: said = `${error}` });
-    } finally {
-      signal.removeEventListener("abort", destroy);
-      await destroy();
     }
   }
   return false;

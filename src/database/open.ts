@@ -35,7 +35,7 @@ export async function openDatabase(
 
 function pools(config: Config, socket?: string): OpenPool {
   // TLS as libpq has it: where the server offers it, unless the URL says otherwise with ?sslmode=.
-  const ssl = /[?&](ssl|sslmode)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
+  const ssl = /[?&](ssl|sslmode|sslrootcert)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
   // The driver would take what is not said here from PGHOST, PGUSER and the like, which mean another server.
   const own = { path: socket, user: "postgres", pass: "", database: "postgres", ssl: false };
   const session = config.DATABASE_POOLED ? {} : { statement_timeout: config.STATEMENT_TIMEOUT_MS };

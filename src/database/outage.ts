@@ -8,7 +8,7 @@ const QUIET_MS = 10_000;
 export class Outage {
   #failures = 0;
   #said = -Infinity;
-  #open = false;
+  #told = false;
 
   /** `what` names the statements. */
   constructor(private readonly what: string) {}
@@ -19,15 +19,14 @@ export class Outage {
     const now = performance.now();
     if (now - this.#said < QUIET_MS) return;
     this.#said = now;
-    this.#open = true;
+    this.#told = true;
     log("error", `The database fails (${this.what})`, { code, failures: this.#failures, cause: `${cause}` });
   }
 
   /** A statement succeeded. */
   succeeded(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    log("info", `The database answers again (${this.what})`, { failures: this.#failures });
+    if (this.#told) log("info", `The database answers again (${this.what})`, { failures: this.#failures });
+    this.#told = false;
     this.#failures = 0;
   }
 }

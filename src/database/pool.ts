@@ -52,14 +52,15 @@ export interface PoolOptions {
  * @internal
  */
 export function pools(url: string, options: postgres.Options<Record<string, never>>): OpenPool {
+  let attempts = 0; // of all pools, so that each goes on to the next host where there are several
   return (name, { connections = 1, onStatement = () => {} } = {}) => {
-    const sockets = new Set<Socket>();
+    const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
     const sql = postgres(url, {
       fetch_types: false,
       backoff: () => 0, // the pause is in socket(); the driver's own grows to 20 s, and is left out where a server hangs up
-      connect_timeout: 5,
+      connect_timeout: 3,
       onnotice: () => {},
       ...options as object,
       types: { texts },
@@ -69,19 +70,21 @@ export function pools(url: string, options: postgres.Options<Record<string, neve
       socket,
     } as postgres.Options<{ texts: typeof texts }>) as unknown as Sql;
 
-    /** The driver's own way of connecting, with an eye on what comes of it. */
+    /** Connects in place of the driver, which has no way to give a connection up while it is being made. */
     async function socket(
       { host, port, path }: { host: string[]; port: number[]; path?: string | false },
     ): Promise<Socket> {
       if (performance.now() - lastClosed < RECONNECT_PAUSE_MS) await sleep(RECONNECT_PAUSE_MS, destroyed.signal);
       destroyed.signal.throwIfAborted(); // else the driver would try again for ever
-      const next = sockets.size % host.length;
+      const next = attempts++ % host.length;
       const place = path ? { path } : { host: host[next]!, port: port[next]! };
       const socket = Object.assign(connect(place as { path: string }), path ? {} : place);
-      sockets.add(socket);
-      socket.once("close", () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      sockets.set(socket, promise);
+      whenClosed(socket, () => {
         sockets.delete(socket);
         lastClosed = performance.now();
+        resolve();
       });
       return socket;
     }
@@ -91,15 +94,21 @@ export function pools(url: string, options: postgres.Options<Record<string, neve
       destroy: async () => {
         destroyed.abort();
         await sql.end({ timeout: 0 });
-        await Promise.all(Array.from(sockets, closed));
+        const closing = [...sockets.values()];
+        for (const socket of sockets.keys()) socket.destroy();
+        await Promise.all(closing);
       },
     };
   };
 }
 
-function closed(socket: Socket): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  socket.once("close", () => resolve());
-  socket.destroy();
-  return promise;
+/** Listens for `close`, also when the driver takes all listeners away, as it does where it begins to speak TLS. */
+function whenClosed(socket: Socket, closed: () => void): void {
+  const { removeAllListeners } = socket;
+  socket.once("close", closed);
+  socket.removeAllListeners = (...names) => {
+    removeAllListeners.apply(socket, names);
+    socket.once("close", closed);
+    return socket;
+  };
 }

@@ -3,7 +3,7 @@
 import { createApp } from "../../src/app.ts";
 import { Chat } from "../../src/chat/chat.ts";
 import { readConfig } from "../../src/config.ts";
-import { migrate } from "../../src/database/migrate.ts";
+import { migrateOnce } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
 import { projectPath } from "./postgres.ts";
 
@@ -22,8 +22,7 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const variables: Env = { DATABASE_URL: databaseUrl, ...env };
   const config = readConfig({ get: (name) => variables[name] });
   const database = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = database.openPool("migrate");
-  await migrate(sql).finally(destroy);
+  await migrateOnce(database);
   const chat = new Chat(database, config);
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
