@@ -220,8 +220,10 @@ async function leftovers(world: World): Promise<string[]> {
     }, "nobody waits").catch(async () => found.push(`${server.name} still holds ${JSON.stringify(await state())}`));
   }
   for (const server of world.servers) {
-    const open = Array.from(Deno.readDirSync(`/proc/${server.pid}/fd`)).length;
-    if (open > MAX_OPEN_FILES) found.push(`${server.name} has ${open} files and sockets open`);
+    const open = () => Array.from(Deno.readDirSync(`/proc/${server.pid}/fd`)).length;
+    await until(() => open() <= MAX_OPEN_FILES, "its sockets are closed").catch(() => {
+      found.push(`${server.name} has ${open()} files and sockets open`);
+    });
   }
   if (world.pooled) return found; // the connections are the pooler's
   const rows = await world.postgres.admin((sql) =>
