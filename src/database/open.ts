@@ -1,6 +1,6 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
 import { type Config, ConfigError } from "../config.ts";
-import { type OpenPool, pools as openPools } from "./pool.ts";
+import { type OpenPool, pools } from "./pool.ts";
 
 /** A database that can be connected to. */
 export interface Database {
@@ -20,7 +20,7 @@ export async function openDatabase(
   command: string,
   say: (line: string) => void,
 ): Promise<Database> {
-  if (config.DATABASE_URL) return { openPool: pools(config), close: () => Promise.resolve() };
+  if (config.DATABASE_URL) return { openPool: poolsOf(config), close: () => Promise.resolve() };
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
       "DATABASE_URL is not set, and must be: only `deno task start` on a machine that keeps its disk brings its own database",
@@ -30,16 +30,16 @@ export async function openDatabase(
   const embedded = await startEmbedded(config.DATA_DIR, { say }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
-  return { openPool: pools(config, embedded.socket), close: () => embedded.stop() };
+  return { openPool: poolsOf(config, embedded.socket), close: () => embedded.stop() };
 }
 
-function pools(config: Config, socket?: string): OpenPool {
+function poolsOf(config: Config, socket?: string): OpenPool {
   // TLS as libpq has it: where the server offers it, unless the URL says otherwise with ?sslmode=.
   const ssl = /[?&](ssl|sslmode|sslrootcert)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
   // The driver would take what is not said here from PGHOST, PGUSER and the like, which mean another server.
   const own = { path: socket, user: "postgres", pass: "", database: "postgres", ssl: false };
   const session = config.DATABASE_POOLED ? {} : { statement_timeout: config.STATEMENT_TIMEOUT_MS };
-  return openPools(config.DATABASE_URL ?? "", {
+  return pools(config.DATABASE_URL ?? "", {
     ...socket ? own as object : ssl,
     prepare: !config.DATABASE_POOLED,
     connection: session,
