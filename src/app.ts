@@ -2,7 +2,8 @@
 import { Hono } from "hono";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
-import { internal, invalid, notFound, Problem, unavailable } from "./problem.ts";
+import { internal, invalid, Problem, unavailable } from "./problem.ts";
+import { answerOthers } from "./routes/allow.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 
@@ -23,7 +24,7 @@ export function createApp(deps: MessageRoutes): App {
   const app = new Hono();
   messageRoutes(app, deps);
   healthRoutes(app, deps.chat);
-  app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());
+  answerOthers(app);
   app.onError((error, c) => {
     if (error instanceof Problem) return error.toResponse();
     // The log has it, once for all statements that fail; what the database said is not for everyone.

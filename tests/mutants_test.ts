@@ -253,7 +253,7 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
     poll: async (room: string, poll: Partial<Poll>): Promise<string[]> => {
       const leaving = new AbortController();
       const timer = setTimeout(() => leaving.abort(), 5_000);
-      const { page } = await chat.poll(room, { after: NIL, limit: 100, wait: 50_000, signal: leaving.signal, ...poll })
+      const { page } = await chat.poll(room, { after: NIL, limit: 100, wait: 50_000, client: leaving, ...poll })
         .finally(() => clearTimeout(timer));
       assertFalse(leaving.signal.aborted, "the poll was kept waiting beside news");
       return JSON.parse(new TextDecoder().decode(page.body)).map(({ id }: { id: string }) => id);

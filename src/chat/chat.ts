@@ -20,8 +20,8 @@ export interface Poll {
   readonly limit: number;
   /** Milliseconds to wait for news; 0 asks the database and answers at once. */
   readonly wait: number;
-  /** Aborts when the client leaves. */
-  readonly signal: AbortSignal;
+  /** Who asks: its signal aborts when it leaves. The signal is made when it is first asked for, which only waiting does. */
+  readonly client: { readonly signal: AbortSignal };
 }
 
 /** A page, and the cursor from which the reader goes on. */
@@ -106,7 +106,7 @@ export class Chat {
    * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
    * @throws {Problem} 400 for a cursor that lies in the future, 503.
    */
-  async poll(room: string, { after, limit, wait, signal }: Poll): Promise<Reading> {
+  async poll(room: string, { after, limit, wait, client }: Poll): Promise<Reading> {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
     const feed = this.#feeds.hold(room);
@@ -123,7 +123,8 @@ export class Chat {
           throw unavailable("Too many clients wait on this server");
         }
         this.#waiters++;
-        await feed.wait(cursor, wait, signal).finally(() => this.#waiters--);
+        await feed.wait(cursor, wait, client.signal);
+        this.#waiters--;
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
       }
       const page = feed.page(cursor, limit) ?? await this.#catchUp(room, cursor, limit);

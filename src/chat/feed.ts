@@ -5,7 +5,12 @@
 // own commits and by refreshing, which reads what the database has after the end. A refresh is single flight: while one
 // is under way, all further calls share the next one, since the one under way may have read before the change they
 // were told of. Without that second flight a message committed in such a moment would wake nobody.
+//
+// News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
+// checks and other rooms are served in between, and the memory of one slice serves the next.
+import { setImmediate } from "node:timers";
 import { NIL, seqOf } from "./cursor.ts";
+import { Deadlines } from "./deadlines.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
@@ -16,6 +21,9 @@ const PRELOAD = 100;
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
 
+/** Waiters that news settles in one turn of the event loop: a turn of some milliseconds. */
+const SLICE = 250;
+
 /** How much a tail may hold. */
 export interface TailLimits {
   /** Most messages. */
@@ -24,9 +32,37 @@ export interface TailLimits {
   readonly bytes: number;
 }
 
-interface Waiter {
-  readonly cursor: string;
-  settle(): void;
+/** A deadline ends a wait a little late; all feeds share the timers. */
+const deadlines = new Deadlines();
+
+/** One parked poll. An object rather than closures, since there are so many; the signal knows it as its listener. */
+class Waiter {
+  readonly #deadline: number;
+
+  constructor(
+    readonly cursor: string,
+    ms: number,
+    private readonly signal: AbortSignal,
+    private readonly waiters: Set<Waiter>,
+    private readonly resolve: () => void,
+  ) {
+    waiters.add(this);
+    signal.addEventListener("abort", this);
+    this.#deadline = deadlines.add(this, ms);
+  }
+
+  /** The client has left. */
+  handleEvent(): void {
+    this.settle();
+  }
+
+  /** Ends the wait, for whatever reason; once. */
+  settle(): void {
+    deadlines.remove(this, this.#deadline);
+    this.signal.removeEventListener("abort", this);
+    this.waiters.delete(this);
+    this.resolve();
+  }
 }
 
 /** The tail of one room and its waiters. */
@@ -38,6 +74,8 @@ export class Feed {
   #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #news = false;
+  #settling = false;
   readonly #pages = new Map<string, Page>();
   #pageBytes = 0;
   readonly #waiters = new Set<Waiter>();
@@ -100,21 +138,10 @@ export class Feed {
    * would wake nobody.
    */
   wait(cursor: string, ms: number, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const waiters = this.#waiters;
-    const waiter = { cursor, settle };
-    const timer = setTimeout(settle, ms);
-    signal.addEventListener("abort", settle);
-    waiters.add(waiter);
-    if (signal.aborted || this.#closed) settle();
-    return promise;
-
-    function settle() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", settle);
-      waiters.delete(waiter);
-      resolve();
-    }
+    return new Promise((resolve) => {
+      const waiter = new Waiter(cursor, ms, signal, this.#waiters, resolve);
+      if (signal.aborted || this.#closed) waiter.settle();
+    });
   }
 
   /** Settles all waiters, news or not. */
@@ -171,8 +198,23 @@ export class Feed {
     // Own commits and a look that ran beside them overlap.
     const fresh = entries.slice(firstAfter(entries, this.end));
     if (fresh.length > 0) this.#grow(fresh);
-    const end = this.end;
-    for (const waiter of this.#waiters) if (waiter.cursor < end) waiter.settle();
+    this.#news = true;
+    if (!this.#settling) void this.#settleAll();
+  }
+
+  /** Settles all waiters that the tail is past; begins at once. */
+  async #settleAll(): Promise<void> {
+    this.#settling = true;
+    while (this.#news) {
+      this.#news = false;
+      let settled = 0;
+      for (const waiter of this.#waiters) {
+        if (waiter.cursor >= this.end) continue;
+        waiter.settle();
+        if (++settled % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    this.#settling = false;
   }
 
   #grow(fresh: readonly Entry[]): void {

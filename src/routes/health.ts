@@ -2,9 +2,6 @@
 import type { Hono } from "hono";
 import type { Chat } from "../chat/chat.ts";
 import { unavailable } from "../problem.ts";
-import { allowOnly } from "./allow.ts";
-
-const METHODS = "GET, HEAD, OPTIONS";
 
 /**
  * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (the database answers,
@@ -19,5 +16,4 @@ export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
     await running.check();
     return c.json({ status: "ready" }, 200, { "cache-control": "no-store" });
   });
-  for (const path of ["/healthz", "/readyz"]) allowOnly(app, path, METHODS);
 }

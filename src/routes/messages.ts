@@ -1,7 +1,7 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
 import { Buffer } from "node:buffer";
 import type { Context, Hono } from "hono";
-import type { Chat } from "../chat/chat.ts";
+import type { Chat, Reading } from "../chat/chat.ts";
 import { NIL, parseCursor } from "../chat/cursor.ts";
 import {
   DEFAULT_LIMIT,
@@ -13,8 +13,8 @@ import {
   NewMessage,
   Room,
 } from "../chat/message.ts";
+import type { Page } from "../chat/page.ts";
 import { invalid, notStored, Problem, tooLarge, unavailable, unsupportedMediaType } from "../problem.ts";
-import { allowOnly } from "./allow.ts";
 import { readBody } from "./body.ts";
 import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
 
@@ -37,11 +37,9 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   for (const path of ["/messages", "/rooms/:room/messages"]) {
     app.get(path, (c) => list(c, started(deps)));
     app.post(path, (c) => post(c, deps));
-    allowOnly(app, path, "GET, HEAD, OPTIONS, POST");
   }
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
     app.get(path, (c) => find(c, started(deps)));
-    allowOnly(app, path, "GET, HEAD, OPTIONS");
   }
 }
 
@@ -60,7 +58,7 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   });
 }
 
-async function list(c: Context, chat: Chat): Promise<Response> {
+function list(c: Context, chat: Chat): Promise<Response> {
   const query = c.req.queries();
   const before = cursor(query, "before");
   const after = cursor(query, "after");
@@ -69,21 +67,29 @@ async function list(c: Context, chat: Chat): Promise<Response> {
   if (before !== undefined && after !== undefined) {
     throw invalid("before", "can't be given together with after");
   }
-  if (before !== undefined) return await listBefore(chat, roomOf(c), before, limit);
+  if (before !== undefined) return listBefore(chat, roomOf(c), before, limit);
 
   const given = c.req.method === "HEAD" ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
-  const { page, next } = await chat.poll(roomOf(c), {
-    after: after ?? NIL,
-    limit,
-    wait: seconds * 1000,
-    signal: c.req.raw.signal,
+  const poll = { after: after ?? NIL, limit, wait: seconds * 1000, client: c.req.raw };
+  return chat.poll(roomOf(c), poll).then((reading) => {
+    const answer = answerOf(reading, limit);
+    if (preferred !== undefined) answer.headers.set("preference-applied", `wait=${preferred}`);
+    return answer;
   });
-  return json(page.body, 200, {
-    link: `<?after=${next}&limit=${limit}>; rel="next"`,
-    ...preferred !== undefined && { "preference-applied": `wait=${preferred}` },
-  });
+}
+
+const answers = new WeakMap<Page, Response>();
+
+/** The answer to a poll. All who stand at one place get copies of one, which cost a fraction of making it. */
+function answerOf({ page, next }: Reading, limit: number): Response {
+  let answer = answers.get(page);
+  if (!answer) {
+    answer = json(page.body, 200, { link: `<?after=${next}&limit=${limit}>; rel="next"` });
+    answers.set(page, answer);
+  }
+  return answer.clone();
 }
 
 async function listBefore(chat: Chat, room: string, before: string, limit: number): Promise<Response> {
