@@ -6,6 +6,7 @@ import { internal, invalid, Problem, unavailable } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
+import { Parked } from "./routes/parked.ts";
 
 /**
  * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
@@ -25,28 +26,34 @@ export function createApp(deps: MessageRoutes): App {
   messageRoutes(app, deps);
   healthRoutes(app, deps.chat);
   answerOthers(app);
-  app.onError((error, c) => {
-    if (error instanceof Problem) return error.toResponse();
-    // The log has it, once for all statements that fail; what the database said is not for everyone.
-    if (error instanceof DatabaseError && !error.isOurs) {
-      return unavailable("The database can't be reached").toResponse();
-    }
-    const id = c.req.header("x-request-id")?.slice(0, 100) ?? crypto.randomUUID();
-    log("error", "A request failed", {
-      id,
-      method: c.req.method,
-      path: c.req.path,
-      error: error.stack,
-      cause: error.cause && `${error.cause}`,
-    });
-    const response = internal().toResponse();
-    response.headers.set("x-request-id", id);
-    return response;
-  });
+  app.onError((error, c) => answerError(error, c.req.raw));
   return {
-    fetch: (request) =>
-      HOST.test(request.headers.get("host") ?? "")
-        ? app.fetch(request)
-        : invalid("Host", "must be a name or an address, with or without a port").toResponse(),
+    fetch: (request) => {
+      if (!HOST.test(request.headers.get("host") ?? "")) {
+        return invalid("Host", "must be a name or an address, with or without a port").toResponse();
+      }
+      const response = app.fetch(request);
+      if (!(response instanceof Parked)) return response;
+      return response.answer.catch((error) => answerError(error, request));
+    },
   };
+}
+
+function answerError(error: Error, { method, headers, url }: Request): Response {
+  if (error instanceof Problem) return error.toResponse();
+  // The log has it, once for all statements that fail; what the database said is not for everyone.
+  if (error instanceof DatabaseError && !error.isOurs) {
+    return unavailable("The database can't be reached").toResponse();
+  }
+  const id = headers.get("x-request-id")?.slice(0, 100) ?? crypto.randomUUID();
+  log("error", "A request failed", {
+    id,
+    method,
+    path: new URL(url).pathname,
+    error: error.stack,
+    cause: error.cause && `${error.cause}`,
+  });
+  const response = internal().toResponse();
+  response.headers.set("x-request-id", id);
+  return response;
 }

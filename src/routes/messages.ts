@@ -16,6 +16,7 @@ import {
 import type { Page } from "../chat/page.ts";
 import { invalid, notStored, Problem, tooLarge, unavailable, unsupportedMediaType } from "../problem.ts";
 import { readBody } from "./body.ts";
+import { Parked } from "./parked.ts";
 import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
 
 /** The room that the article's routes without a room stand for. */
@@ -58,7 +59,7 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   });
 }
 
-function list(c: Context, chat: Chat): Promise<Response> {
+function list(c: Context, chat: Chat): Response | Promise<Response> {
   const query = c.req.queries();
   const before = cursor(query, "before");
   const after = cursor(query, "after");
@@ -73,11 +74,12 @@ function list(c: Context, chat: Chat): Promise<Response> {
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const poll = { after: after ?? NIL, limit, wait: seconds * 1000, client: c.req.raw };
-  return chat.poll(roomOf(c), poll).then((reading) => {
-    const answer = answerOf(reading, limit);
-    if (preferred !== undefined) answer.headers.set("preference-applied", `wait=${preferred}`);
-    return answer;
+  const answer = chat.poll(roomOf(c), poll).then((reading) => {
+    const copy = answerOf(reading, limit);
+    if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
+    return copy;
   });
+  return poll.wait > 0 ? new Parked(answer) : answer;
 }
 
 const answers = new WeakMap<Page, Response>();
