@@ -28,9 +28,18 @@ export interface Page {
 
 /** Makes the entry of a message; its time is the one in its id. */
 export function makeEntry(room: string, id: string, author: string | null, body: string): Entry {
-  const created_at = new Date(timeOf(id)).toISOString();
+  const created_at = rfc3339(timeOf(id));
   const json = JSON.stringify({ id, room, author, body, created_at } satisfies Message);
   return { id, json, bytes: Buffer.byteLength(json) };
+}
+
+let lastMs = NaN;
+let lastTime = "";
+
+/** A time as text; the one of the last call is kept, since the messages of a batch have the same. */
+function rfc3339(ms: number): string {
+  if (ms !== lastMs) [lastMs, lastTime] = [ms, new Date(ms).toISOString()];
+  return lastTime;
 }
 
 /** How many of `entries`, from `start` on, fit one page: at most `limit`, at most `MAX_PAGE_BYTES`, at least one. */
