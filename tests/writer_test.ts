@@ -2,7 +2,7 @@
 // sent again with its key becomes no second message. Statements are held and killed here in the middle of their work.
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { randomDigits, seqOf } from "../src/chat/cursor.ts";
-import type { Entry } from "../src/chat/page.ts";
+import { Entry } from "../src/chat/page.ts";
 import { type Draft, Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { readConfig } from "../src/config.ts";
@@ -322,7 +322,7 @@ class Gate implements Pick<Store, "append" | "withKeysOf"> {
     else await new Promise<void>((resolve) => this.#passes.push(resolve));
     if (this.failure) throw this.failure;
     return await this.store?.append(drafts) ??
-      drafts.map(() => ({ id: `00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, json: "{}", bytes: 2 }));
+      drafts.map(() => new Entry(`00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, "{}"));
   }
 
   async withKeysOf(drafts: readonly Draft[]) {

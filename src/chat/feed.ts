@@ -16,7 +16,7 @@ import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack. */
-const PRELOAD = 100;
+export const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
