@@ -33,8 +33,7 @@ export function createApp(deps: MessageRoutes): App {
         return invalid("Host", "must be a name or an address, with or without a port").toResponse();
       }
       const response = app.fetch(request);
-      if (!(response instanceof Parked)) return response;
-      return response.answer.catch((error) => answerError(error, request));
+      return Parked.answerIn(response)?.catch((error) => answerError(error, request)) ?? response;
     },
   };
 }

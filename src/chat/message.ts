@@ -37,6 +37,9 @@ const text = z.string()
   .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
   .refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
+/** A room's name, in short. */
+export const ROOM = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
+
 /**
  * A room's name: the unreserved characters of a URL, but not `.` and `..`, which URL parsers resolve away.
  * @internal

@@ -11,6 +11,7 @@ import {
   MAX_LIMIT,
   MAX_WAIT_SECONDS,
   NewMessage,
+  ROOM,
   Room,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
@@ -81,7 +82,7 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
     return copy;
   });
-  return poll.wait > 0 ? new Parked(answer) : answer;
+  return poll.wait > 0 ? Parked.response(answer) : answer;
 }
 
 const answers = new WeakMap<Page, Response>();
@@ -118,7 +119,8 @@ function started({ chat }: MessageRoutes): Chat {
 }
 
 function roomOf(c: Context): string {
-  return valid(Room, c.req.param("room") ?? LOBBY, "room");
+  const room = c.req.param("room") ?? LOBBY;
+  return ROOM.test(room) ? room : valid(Room, room, "room"); // each poll comes by, and zod takes its time and memory
 }
 
 async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes): Promise<Uint8Array> {
