@@ -5,6 +5,7 @@ import { log } from "./log.ts";
 import { internal, invalid, notFound, Problem, unavailable } from "./problem.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
+import { webRoutes } from "./routes/web.ts";
 
 /**
  * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
@@ -23,6 +24,7 @@ export function createApp(deps: MessageRoutes): App {
   const app = new Hono();
   messageRoutes(app, deps);
   healthRoutes(app, deps.chat);
+  webRoutes(app);
   app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());
   app.onError((error, c) => {
     if (error instanceof Problem) return error.toResponse();
