@@ -3,8 +3,10 @@ import { Hono } from "hono";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
 import { internal, invalid, notFound, Problem, unavailable } from "./problem.ts";
+import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
+import { roomRoutes } from "./routes/rooms.ts";
 import { webRoutes } from "./routes/web.ts";
 
 /**
@@ -20,9 +22,11 @@ export interface App {
 }
 
 /** Makes the application. */
-export function createApp(deps: MessageRoutes): App {
+export function createApp(deps: MessageRoutes & EventRoutes): App {
   const app = new Hono();
   messageRoutes(app, deps);
+  eventRoutes(app, deps);
+  roomRoutes(app, deps);
   healthRoutes(app, deps.chat);
   webRoutes(app);
   app.notFound((c) => notFound(`There is no route ${c.req.path}`).toResponse());

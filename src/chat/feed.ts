@@ -6,7 +6,7 @@
 // is under way, all further calls share the next one, since the one under way may have read before the change they
 // were told of. Without that second flight a message committed in such a moment would wake nobody.
 import { NIL, seqOf } from "./cursor.ts";
-import { MAX_PAGE_BYTES } from "./message.ts";
+import { MAX_LIMIT, MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
@@ -143,6 +143,13 @@ export class Feed {
     this.#pages.set(place, page);
     this.#pageBytes += page.body.length;
     return page;
+  }
+
+  /** The messages after `cursor` that fit one page, as they are; undefined when they begin before the tail. */
+  entriesAfter(cursor: string): readonly Entry[] | undefined {
+    if (cursor < this.#floor) return undefined;
+    const start = firstAfter(this.#tail, cursor);
+    return this.#tail.slice(start, start + fitting(this.#tail, start, MAX_LIMIT));
   }
 
   /** Forgets the messages, not the place: what comes next still wakes the waiters. */

@@ -1,0 +1,13 @@
+// The list of rooms over HTTP.
+import type { Hono } from "hono";
+import { allowOnly } from "./allow.ts";
+import { json, type MessageRoutes, started } from "./messages.ts";
+
+/**
+ * Adds `/rooms`: the newest rooms.
+ * @internal
+ */
+export function roomRoutes(app: Hono, deps: MessageRoutes): void {
+  app.get("/rooms", async () => json(await started(deps).rooms(), 200));
+  allowOnly(app, "/rooms", "GET, HEAD, OPTIONS");
+}
