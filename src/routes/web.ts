@@ -87,6 +87,6 @@ export function webRoutes(app: Hono): void {
 
 /** A source without its comments that stand alone and its indentation: those are for its readers, and half of its size. */
 function lean(source: string): string {
-  const alone = /^[ \t]*(?:\/\/.*|\/\*[^]*?\*\/[ \t]*)$/gm;
+  const alone = /^[ \t]*(?:\/\/.*|\/\*(?:[^*]|\*(?!\/))*\*\/[ \t]*)$/gm;
   return source.replace(alone, "").replace(/[ \t]*\n\s*/g, "\n").trim();
 }
