@@ -42,7 +42,7 @@ function open() {
   const room = linger.room(current);
   byId("room").textContent = current;
   byId("empty-room").textContent = current;
-  byId("curl").textContent = `curl --json '{"body": "Hello"}' ${new URL(`rooms/${current}/messages`, base)}`;
+  byId("curl").textContent = `curl --json '{"body": "Hello"}' \\\n  ${new URL(`rooms/${current}/messages`, base)}`;
   timeline.clear(memory.name, memory.lastRead(current));
   conversation = new Conversation(room, outbox, timeline);
   connectionLine.watch(room.connection);
