@@ -34,7 +34,7 @@ export class Sidebar {
     this.#menu.addEventListener("click", () => this.#open());
     byId("curtain").addEventListener("click", () => this.close());
     this.#list.addEventListener("click", () => this.close());
-    this.#sidebar.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#main.inert && this.close());
     this.#narrow.addEventListener("change", () => this.close());
     this.close();
   }

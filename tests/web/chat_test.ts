@@ -4,6 +4,7 @@ import { launchBrowser, testSite, visit, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
+import { Proxy } from "../torture/proxy.ts";
 
 const site = await testSite();
 
@@ -161,18 +162,24 @@ webTest("What was on its way when the page was closed is sent by the next, once"
 webTest(
   "Offline the page says so and keeps what is written; online everything goes out, and what was missed comes",
   async () => {
-    await using ada = await visit(site, { room: "tunnel", name: "Ada", badNetwork: true });
+    // The browser's own switch lets the requests go on that are under way; the proxy cuts them.
+    await using proxy = new Proxy(() => Number(new URL(site.url).port));
+    const there = { browser: site.browser, url: `http://127.0.0.1:${proxy.port}` };
+    await using ada = await visit(there, { room: "tunnel", name: "Ada", badNetwork: true });
     await ada.say("Into the tunnel");
     await ada.settles();
     await ada.context.setOffline(true);
+    proxy.weather = "refuse";
     await ada.is("offline");
     await ada.say("In the tunnel");
     await posted(site, "tunnel", "Outside");
     await ada.sees("Into the tunnel", "In the tunnel");
+    proxy.weather = "pass";
     await ada.context.setOffline(false);
     await ada.is("live");
-    await ada.sees("Into the tunnel", "Outside", "In the tunnel");
     await ada.settles();
+    await ada.sees(...(await messages(site, "tunnel", "wait=0")).map(({ body }) => body));
+    assertEquals((await ada.bodies()).toSorted(), ["In the tunnel", "Into the tunnel", "Outside"]);
   },
 );
 

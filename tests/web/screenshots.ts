@@ -2,14 +2,11 @@
 // its argument, those and many others into that folder.
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import postgres from "postgres";
-import { makeId, randomDigits } from "../../src/chat/cursor.ts";
 import { startEmbedded } from "../../src/database/embedded.ts";
 import { launchBrowser } from "../support/browser.ts";
+import { type Line, writeHistory } from "../support/history.ts";
 import { freePort, projectPath } from "../support/postgres.ts";
 import { startServer } from "../support/server.ts";
-
-/** Minutes ago, author, body. */
-type Line = [minutes: number, author: string, body: string];
 
 const GARDEN: Line[] = [
   [1480, "Noor", "The seed order is in. Twelve kinds of tomato, because somebody couldn’t choose"],
@@ -44,7 +41,11 @@ const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
 const browser = await launchBrowser();
 try {
   await using server = await startServer(url);
-  await fill(url, { garden: GARDEN, ...OTHERS, archive: many() });
+  const sql = postgres(url, { max: 1 });
+  for (const [room, lines] of Object.entries({ garden: GARDEN, ...OTHERS, archive: many() })) {
+    await writeHistory(sql, room, lines);
+  }
+  await sql.end();
   if (folder) await takeAll(browser, server.url, folder);
   else {
     for (const colorScheme of ["light", "dark"] as const) {
@@ -164,19 +165,4 @@ function many(): Line[] {
     "Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
   ];
   return Array.from({ length: 400 }, (_, i) => [4000 - i * 9 + i % 7, authors[(i * i + i) % 5]!, bodies[i * 7 % 6]!]);
-}
-
-/** Writes conversations into the database with times of their own, which no client could. */
-async function fill(url: string, rooms: Record<string, Line[]>): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  for (const [room, lines] of Object.entries(rooms)) {
-    const messages = lines.map(([minutes, author, body], index) => {
-      const id = makeId(Date.now() - minutes * 60_000, index + 1, randomDigits());
-      return { room, id, author, body };
-    });
-    await sql`insert into messages ${sql(messages)}`;
-    const ms = Date.now() - lines.at(-1)![0] * 60_000;
-    await sql`insert into heads values (${room}, ${lines.length}, ${ms})`;
-  }
-  await sql.end();
 }
