@@ -45,19 +45,20 @@ webTest("Scrolling back through 600 messages loads them all, and what is on the 
   await using reader = await visit(site, { room: "long", name: "Ada" });
   const { page } = reader;
   let loaded = Promise.withResolvers<void>();
-  let asked = Promise.withResolvers<void>();
+  let asked = false;
   await page.route(/before=[0-9a-f]/, async (route) => {
-    asked.resolve();
+    asked = true;
     await loaded.promise; // until the reader has scrolled, and looked where things are
     await route.continue();
   });
   await page.hover("#scroller");
   for (let count = await page.locator(".body").count(); count < 600;) {
-    await page.mouse.wheel(0, -900);
-    await asked.promise;
-    await still(page);
+    while (!asked) {
+      await page.mouse.wheel(0, -900);
+      await still(page);
+    }
     const before = await place(reader);
-    asked = Promise.withResolvers();
+    asked = false;
     loaded.resolve();
     await reader.until((count) => document.querySelectorAll(".body").length > count, count);
     loaded = Promise.withResolvers();
