@@ -10,12 +10,13 @@
 const PAGE = 50;
 
 /** Stands before every message. */
-const NIL = "00000000-0000-0000-0000-000000000000";
+export const NIL = "00000000-0000-0000-0000-000000000000";
 
 export class Conversation {
   #room;
   #outbox;
   #timeline;
+  #grown;
   #left = new AbortController();
   /** @type {Message[]} */
   #fresh = [];
@@ -27,11 +28,12 @@ export class Conversation {
   /** The id of the newest message; "" until the room has been read. */
   newest = "";
 
-  /** @param {Room} room @param {Outbox} outbox @param {Timeline} timeline */
-  constructor(room, outbox, timeline) {
+  /** @param {Room} room @param {Outbox} outbox @param {Timeline} timeline @param {(newest: string) => void} grown */
+  constructor(room, outbox, timeline, grown) {
     this.#room = room;
     this.#outbox = outbox;
     this.#timeline = timeline;
+    this.#grown = grown;
     this.#run().catch((error) => {
       if (!this.#left.signal.aborted) throw error;
     });
@@ -96,6 +98,7 @@ export class Conversation {
     this.#recognize(fresh);
     this.#timeline.append(fresh, this.#waiting());
     this.#oldest = this.#timeline.prune() ?? this.#oldest;
+    this.#grown(this.newest);
   }
 
   /**

@@ -4,7 +4,7 @@
 import { Linger } from "../client/client.ts";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
-import { Conversation } from "./conversation.js";
+import { Conversation, NIL } from "./conversation.js";
 import { byId } from "./element.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
@@ -44,7 +44,7 @@ function open() {
   byId("empty-room").textContent = current;
   byId("curl").textContent = `curl --json '{"body": "Hello"}' \\\n  ${new URL(`rooms/${current}/messages`, base)}`;
   timeline.clear(memory.name, memory.lastRead(current));
-  conversation = new Conversation(room, outbox, timeline);
+  conversation = new Conversation(room, outbox, timeline, grown);
   connectionLine.watch(room.connection);
   composer.open(current);
   showRooms();
@@ -56,11 +56,16 @@ function send(body) {
   timeline.goToEnd();
 }
 
+/** @param {string} newest */
+function grown(newest) {
+  if (newest !== NIL) rooms.saw(current, newest);
+  if (timeline.isSeen) markRead();
+  else showRooms();
+}
+
 function markRead() {
-  const newest = conversation?.newest;
-  if (!newest) return;
-  rooms.saw(current, newest);
-  memory.markRead(current, newest);
+  if (!conversation?.newest) return;
+  memory.markRead(current, conversation.newest);
   showRooms();
 }
 

@@ -28,12 +28,14 @@ export class Rooms {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #looking = new AbortController();
+  #isFirstVisit;
 
   /** @param {Linger} linger @param {Memory} memory @param {() => void} changed */
   constructor(linger, memory, changed) {
     this.#linger = linger;
     this.#memory = memory;
     this.#changed = changed;
+    this.#isFirstVisit = memory.isNew;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.look());
     addEventListener("storage", () => changed()); // another window of this page has read something
@@ -47,7 +49,8 @@ export class Rooms {
     this.#looking = new AbortController();
     const rooms = await this.#linger.rooms(this.#looking).catch(() => []);
     // Who is here for the first time has missed nothing.
-    if (this.#memory.isNew) { for (const { room, newest } of rooms) this.#memory.markRead(room, newest); }
+    for (const { room, newest } of this.#isFirstVisit ? rooms : []) this.#memory.markRead(room, newest);
+    if (rooms.length > 0) this.#isFirstVisit = false;
     for (const { room, newest } of rooms) this.saw(room, newest);
     this.#changed();
   }

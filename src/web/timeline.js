@@ -122,7 +122,6 @@ export class Timeline {
     this.#showPill();
     if (messages.length > 0) {
       for (const line of this.#log.querySelectorAll(".day")) line.textContent = dayName(dateOf(line));
-      if (this.isSeen) this.#actions.seen();
     }
   }
 
