@@ -62,7 +62,7 @@ export function outboxRow(item, retry, remove) {
 /** A circle with somebody's initial, in a colour that is always the same. @param {string} name */
 export function avatar(name) {
   let hash = 0;
-  for (const character of name) hash = (hash * 31 + /** @type {number} */ (character.codePointAt(0))) >>> 0;
+  for (const character of name) hash = (hash * 37 + /** @type {number} */ (character.codePointAt(0))) >>> 0;
   const [first] = graphemes.segment(name.trim() || "?");
   const circle = element("span", {
     className: `avatar hue-${hash % HUES}`,
