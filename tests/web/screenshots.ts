@@ -134,7 +134,7 @@ async function open(
   room = "garden",
   name = "Ada",
 ): Promise<{ page: Page } & AsyncDisposable> {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 660 }, locale: "en-GB", ...options });
+  const context = await browser.newContext({ viewport: { width: 940, height: 600 }, locale: "en-GB", ...options });
   const page = await context.newPage();
   page.on("pageerror", (error) => console.error(error));
   const read = await Promise.all(
