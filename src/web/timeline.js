@@ -54,8 +54,9 @@ export class Timeline {
   /** @param {TimelineActions} actions */
   constructor(actions) {
     this.#actions = actions;
-    this.#older = new IntersectionObserver(([entry]) => {
-      if (entry?.isIntersecting && this.#more) actions.loadOlder();
+    this.#older = new IntersectionObserver((entries) => {
+      // The last tells how it is: a busy page is told of several changes at once.
+      if (entries.at(-1)?.isIntersecting && this.#more) actions.loadOlder();
     }, { root: this.#scroller, rootMargin: AHEAD });
     this.#scroller.addEventListener("scroll", () => this.#look(), { passive: true });
     document.addEventListener("visibilitychange", () => this.#look());

@@ -76,6 +76,15 @@ webTest("Scrolling back through 600 messages loads them all, and what is on the 
   }, 0);
 });
 
+webTest("Who holds the scrollbar at the top gets 2,000 messages without letting go", async () => {
+  await writeHistory(site.database.sql, "top", lines(2_000));
+  await using reader = await visit(site, { room: "top", name: "Ada" });
+  await reader.until(() => {
+    document.getElementById("scroller")!.scrollTop = 0;
+    return document.querySelectorAll(".body").length === 2_000;
+  }, 0);
+});
+
 webTest("What is written by others does not move who reads back; a pill counts it, and leads there", async () => {
   await writeHistory(site.database.sql, "pill", lines(200));
   await using reader = await visit(site, { room: "pill", name: "Ada" });
