@@ -864,7 +864,7 @@ test("a server that shuts down answers all who wait, and lets nobody wait", asyn
 Deno.test("a server that has not started yet answers 503, and only to what it could serve", async () => {
   const http = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000 }).fetch,
+    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000 }).fetch,
   );
   const server = { url: `http://127.0.0.1:${http.addr.port}` };
   assertEquals((await get(server, "/healthz")).status, 200);

@@ -109,13 +109,22 @@ async function find(c: Context, chat: Chat): Promise<Response> {
   return json(entry.json, 200);
 }
 
-function started({ chat }: MessageRoutes): Chat {
+/**
+ * The chat.
+ * @throws {Problem} 503 while the server is starting.
+ */
+export function started({ chat }: Pick<MessageRoutes, "chat">): Chat {
   const running = chat();
   if (!running) throw unavailable("This server is starting");
   return running;
 }
 
-function roomOf(c: Context): string {
+/**
+ * The room that a request is about.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function roomOf(c: Context): string {
   return valid(Room, c.req.param("room") ?? LOBBY, "room");
 }
 
@@ -145,7 +154,12 @@ function messageIn(bytes: Uint8Array): NewMessage {
   return message;
 }
 
-function json(body: string | Uint8Array<ArrayBuffer>, status: number, headers: Record<string, string> = {}): Response {
+/** An answer in JSON. */
+export function json(
+  body: string | Uint8Array<ArrayBuffer>,
+  status: number,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(body, {
     status,
     headers: {
