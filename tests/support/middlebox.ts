@@ -84,7 +84,13 @@ export function cutter(...servers: { url: string }[]): Cutter {
     const pumps: Promise<void>[] = [];
     for await (const client of listener) {
       const port = Number(new URL(servers[turn++ % servers.length]!.url).port);
-      const server = await Deno.connect({ hostname: "127.0.0.1", port });
+      let server: Deno.TcpConn;
+      try {
+        server = await Deno.connect({ hostname: "127.0.0.1", port });
+      } catch { // it is away
+        client.close();
+        continue;
+      }
       open.add(client).add(server);
       pumps.push(pump(client, server, false), pump(server, client, true));
     }
