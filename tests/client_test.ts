@@ -39,7 +39,7 @@ function follow(room: Room, options: FollowOptions = {}): Follow {
 /** Waits, in real time, for a condition, while the faked time stands still. */
 async function settled(time: FakeTime, condition: () => boolean, what: string): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 2_000) throw new Error(`Waited in vain until ${what}`);
+    if (i > 5_000) throw new Error(`Waited in vain until ${what}`);
     await time.delay(2);
   }
 }
@@ -267,6 +267,27 @@ test("An answer that tells no place for now is a failed try, as long as it is em
   await seen.stop();
 });
 
+test("What a proxy gives once more is not given once more", async (server) => {
+  let old: string | undefined;
+  await using box = middlebox(server, async (request, forward) => {
+    if (isPoll(request) && old !== undefined) return new Response(old);
+    const response = await forward();
+    if (box.seen.length === 1) old = await response.clone().text();
+    return response;
+  });
+  for (const body of ["1", "2"]) await posted(server, "room", body);
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room, { after: NIL });
+  await settled(time, () => room.connection.state.status === "reconnecting", "the old page has come again");
+  await posted(server, "room", "3");
+  old = undefined;
+  time.tick(500);
+  await settled(time, () => seen.bodies.length >= 3, "the next is there");
+  await seen.stop();
+  assertEquals(seen.bodies, ["1", "2", "3"]);
+});
+
 test("A post whose answers get lost is stored once, and told in the end", async (server) => {
   await using box = cutter(server);
   const room = new Linger(box.url).room("room");
@@ -338,6 +359,27 @@ test("Who answers empty at once, again and again, is not hammered; and what come
     time.tick(1_000);
   }
   assertEquals(seen.bodies, ["1"]);
+  await seen.stop();
+});
+
+test("A proxy that cuts every poll before its wait is over makes no one slow", async (server) => {
+  const held = new Set<() => void>();
+  await using box = middlebox(server, async (request, forward) => {
+    if (!isPoll(request)) return await forward();
+    await new Promise<void>((resolve) => held.add(resolve));
+    return busy({}, 504);
+  });
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  for (let round = 0; round < 10; round++) {
+    await settled(time, () => held.size === 1, "it waits");
+    time.tick(30_000);
+    held.forEach((cut) => cut());
+    held.clear();
+    await settled(time, () => room.connection.state.status === "reconnecting", "it is cut");
+    time.tick(500);
+  }
   await seen.stop();
 });
 
@@ -515,6 +557,29 @@ test("A network that goes is told, and one that comes back is used at once", asy
   unsubscribe();
   await seen.stop();
   assertEquals(states, ["connecting", "offline", "connecting", "live"]);
+});
+
+test("A network that comes back, or a look at the page, ends a pause", async (server) => {
+  let away = true;
+  await using box = middlebox(server, (_, forward) => away ? busy() : forward());
+  const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  Object.assign(globalThis, { document: page });
+  try {
+    using time = new FakeTime(); // stands still: no pause can pass
+    for (const [source, type] of [[globalThis, "online"], [page, "visibilitychange"]] as const) {
+      away = true;
+      const room = new Linger(box.url).room("room");
+      const seen = follow(room);
+      await settled(time, () => room.connection.state.status === "reconnecting", "it pauses");
+      await idle(time);
+      away = false;
+      source.dispatchEvent(new Event(type));
+      await settled(time, () => room.connection.state.status === "live", "it is live");
+      await seen.stop();
+    }
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
 });
 
 test("Without a network it tries all the same, for the server may be on this machine", async (server) => {
