@@ -245,7 +245,7 @@ class RemoteRoom implements Room {
         const lingered = () => Date.now() - begun >= LINGERED_MS;
         let news: Message[];
         try {
-          ({ news, next: after } = await this.#poll(last || after, last, wait, ended.signal));
+          ({ news, next: after } = await this.#poll(after, last, wait, ended.signal));
           if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
         } catch (failure) {
           if (!(failure instanceof Failure)) throw failure;
