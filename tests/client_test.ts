@@ -429,6 +429,7 @@ for (const kind of ["seconds", "an HTTP date"]) {
     assert(state.retryAt >= begun + 120_000 && state.retryAt <= begun + 122_000);
     await time.delay(20);
     dispatchEvent(new Event("online"));
+    await idle(time);
     time.tick(119_000);
     await idle(time);
     assertEquals(box.seen.length, 2);
@@ -774,11 +775,13 @@ for (const [when, situation] of Object.entries(situations)) {
       const messages = place.room.follow({ signal: ended.signal });
       const next = messages.next();
       await until(place.there, when);
+      const states: string[] = [];
+      place.room.connection.subscribe(({ status }) => states.push(status));
       if (how === "signal") ended.abort();
       else assertEquals(await messages.return!(), { done: true, value: undefined });
       assertEquals(await next, { done: true, value: undefined });
       assertEquals(await messages.next(), { done: true, value: undefined });
-      assertEquals(place.room.connection.state, { status: "idle" });
+      assertEquals(states, ["idle"]);
       assertEquals([listeners.count, getEventListeners(ended.signal, "abort").length], [0, 0]);
     }
   });
