@@ -1,6 +1,6 @@
-// Linger's client for browsers, Deno, Node and Bun: posts are retried until the server has told what became of them, and a
-// follow goes on through restarts, sleep and bad networks, without a loss and without a double. Imports nothing from the
-// rest of Linger. Its types can be stripped, as the server does for browsers: no enum, no parameter property, no namespace.
+// Linger's client for browsers, Deno, Node and Bun: a post is retried until the server has told what became of it, a follow
+// goes on through restarts, sleep and bad networks without a loss or a double. It imports nothing from the rest of Linger,
+// and has only types that can be stripped, as the server does for browsers: no enum, parameter property or namespace.
 import { backOff, exchange, Failure, host, LingerError, pause } from "./exchange.ts";
 
 export { LingerError };
@@ -93,12 +93,12 @@ export interface Room {
   readonly connection: Connection;
   /**
    * Posts a message of 1 to 10,000 bytes; retries, with one key, until the server has told.
-   * @throws {LingerError} when it is refused for good. Else rejects with the reason of the signal only.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   post(body: string, options?: PostOptions): Promise<Message>;
   /**
    * A page of older messages, ascending, and whether there are more before it; retries until there is an answer.
-   * @throws {LingerError} when it is refused for good. Else rejects with the reason of the signal only.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
   /**
@@ -118,8 +118,11 @@ const ANSWER_MS = 20_000;
 /** Most messages that a poll asks for: a client that was away catches up in few of them. */
 const PAGE_LIMIT = 500;
 
-/** An empty answer that comes sooner, in milliseconds, has not waited: to ask again at once would be a busy loop. */
-const LINGERED_MS = 1_000;
+/**
+ * A poll that has lasted so long, in milliseconds, counts as one that waited, however it ends: some proxies cut all that do.
+ * An empty answer that comes sooner does not, and to ask again at once would be a busy loop.
+ */
+const LINGERED_MS = 10_000;
 
 /** Pause between news and the next poll while the page is hidden, in milliseconds: one answer then brings what many would. */
 const HIDDEN_PAUSE_MS = 10_000;
@@ -150,15 +153,11 @@ export class Linger {
 
   /**
    * The 100 rooms with the newest messages, newest first; retries until there is an answer.
-   * @throws {LingerError} when it is refused for good. Else rejects with the reason of the signal only.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   rooms({ signal }: { signal?: AbortSignal } = {}): Promise<RoomSummary[]> {
-    const isRooms = (json: unknown): json is RoomSummary[] =>
-      Array.isArray(json) && json.every((room) => typeof room?.newest === "string");
-    return untilTold(
-      signal,
-      () => this.#try("rooms", {}, ANSWER_MS, signal, (json) => isRooms(json) ? json : undefined),
-    );
+    const read = (json: unknown) => isList<RoomSummary>(json, "newest") ? json : undefined;
+    return untilTold(signal, () => this.#try("rooms", {}, ANSWER_MS, signal, read));
   }
 
   #try: Try = (path, init, ms, signal, read) => {
@@ -192,25 +191,15 @@ class RemoteRoom implements Room {
       headers: { "content-type": "application/json", "idempotency-key": key },
       body: JSON.stringify({ body, author }),
     };
-    return untilTold(
-      signal,
-      () => this.#try("", init, ANSWER_MS, signal, (json) => isMessage(json) ? json : undefined),
-    );
+    const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
+    return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read));
   }
 
   history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
     const query = queryOf({ before, limit });
-    return untilTold(
-      signal,
-      () =>
-        this.#try(
-          query,
-          {},
-          ANSWER_MS,
-          signal,
-          (json, link) => areMessages(json) ? { messages: json, more: link.includes('rel="prev"') } : undefined,
-        ),
-    );
+    const read = (json: unknown, link: string) =>
+      isList<Message>(json, "id") ? { messages: json, more: link.includes('rel="prev"') } : undefined;
+    return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
   }
 
   follow({ after = "now", signal }: FollowOptions = {}): AsyncIterableIterator<Message> {
@@ -246,17 +235,21 @@ class RemoteRoom implements Room {
     this.connection.enter();
 
     let last = ""; // the id of the last message given
-    let failures = 0; // in a row, with neither news nor a real wait between them
+    let failures = 0; // in a row, with neither news nor a poll that lingered between them
     try {
       while (true) {
         // The first poll, and the first after a failure, does not wait: so one knows at once that all is well.
         const wait = live ? WAIT_S : 0;
         if (!live) this.connection.set({ status: "connecting" });
+        const begun = Date.now();
+        const lingered = () => Date.now() - begun >= LINGERED_MS;
         let news: Message[];
         try {
-          ({ news, next: after } = await this.#poll(last || after, last, wait, ended.signal));
+          ({ news, next: after } = await this.#poll(after, last, wait, ended.signal));
+          if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
         } catch (failure) {
           if (!(failure instanceof Failure)) throw failure;
+          if (lingered()) failures = 0;
           live = false;
           await backOff(failure, failures++, ended.signal, (retryAt) =>
             this.connection.set(
@@ -287,24 +280,14 @@ class RemoteRoom implements Room {
   }
 
   /** What is new after a cursor, but for what was given already; and the cursor from which to go on. */
-  async #poll(
-    after: string,
-    last: string,
-    wait: number,
-    signal: AbortSignal,
-  ): Promise<{ news: Message[]; next: string }> {
+  #poll(after: string, last: string, wait: number, signal: AbortSignal): Promise<{ news: Message[]; next: string }> {
     const query = queryOf({ after, limit: PAGE_LIMIT, wait });
-    const begun = Date.now();
-    const page = await this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, link) => {
-      if (!areMessages(json)) return undefined;
+    return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, link) => {
+      if (!isList<Message>(json, "id")) return undefined;
       const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(link)?.[1] ?? json.at(-1)?.id ?? after;
       // `now` asked twice would be two different places, and what came between them lost.
       return next === "now" ? undefined : { news: json.filter(({ id }) => id > last), next };
     });
-    if (wait > 0 && page.news.length === 0 && Date.now() - begun < LINGERED_MS) {
-      throw new Failure("An empty answer, and too soon");
-    }
-    return page;
   }
 }
 
@@ -371,10 +354,7 @@ function queryOf(parameters: Record<string, string | number | undefined>): strin
   return `?${new URLSearchParams(given.map(([name, value]) => [name, `${value}`]))}`;
 }
 
-function isMessage(json: unknown): json is Message {
-  return typeof (json as Message | null | undefined)?.id === "string";
-}
-
-function areMessages(json: unknown): json is Message[] {
-  return Array.isArray(json) && json.every(isMessage);
+/** Whether it is an array of objects that have a text under `member`. */
+function isList<T>(json: unknown, member: keyof T): json is T[] {
+  return Array.isArray(json) && json.every((item) => typeof item?.[member] === "string");
 }
