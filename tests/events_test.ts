@@ -218,6 +218,27 @@ Deno.test("News reaches all subscribers of all servers without a query for each"
   await until(() => one.chat.state.subscribers + two.chat.state.subscribers === 0, "all are gone");
 });
 
+Deno.test("Streams that begin at the same message are each given all that there is then", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  // Somebody waits beyond all of them, so that the room's feed stays the same.
+  const ahead = makeId(Date.now() + 40_000, 1, "0".repeat(10));
+  const leaving = new AbortController();
+  const poll = fetch(`${server.url}/rooms/tea/messages?after=${ahead}&wait=50`, { signal: leaving.signal })
+    .catch(() => {});
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  for (let n = 1; n <= 3; n++) {
+    const message = await posted(server, "tea", `${n}`);
+    await using stream = await subscribe(server, "tea");
+    await until(() => stream.lastId === message.id, "it has the newest");
+    assertEquals(stream.messages.length, n);
+    await stream.leave();
+    await until(() => server.chat.state.subscribers === 0, "it is gone");
+  }
+  leaving.abort();
+  await poll;
+});
+
 Deno.test("A quiet stream shows signs of life, which are no events", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { HEARTBEAT_MS: "50" });
