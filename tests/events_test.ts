@@ -4,6 +4,7 @@ import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertNot
 import { EventSource } from "eventsource";
 import { connect } from "node:net";
 import { uuidToULID } from "ulid";
+import { createApp } from "../src/app.ts";
 import { makeId, NIL } from "../src/chat/cursor.ts";
 import { startEmbedded } from "../src/database/embedded.ts";
 import { get, health, type Message, messages, posted, type ProblemDetails, read, until } from "./support/client.ts";
@@ -265,6 +266,22 @@ Deno.test("A subscriber that leaves is forgotten at once, by whatever way it goe
       assertEquals([server.chat.state.feeds, server.chat.state.waiters], [0, 0]);
       await closed;
     }
+  }
+});
+
+Deno.test("A stream that nobody goes on reading holds nothing, wherever it was left", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await fill(database, "big", 100, 9_000);
+  const app = createApp({ chat: () => server.chat, uploadTimeoutMs: 1_000, heartbeatMs: 60_000 });
+  for (let pieces = 0; pieces < 6; pieces++) {
+    const { body } = await app.fetch(new Request("http://x/rooms/big/events"));
+    assertEquals(server.chat.state.subscribers, 1);
+    const reader = body!.getReader();
+    for (let n = 0; n < pieces; n++) assert(!(await reader.read()).done);
+    await reader.cancel();
+    await until(() => server.chat.state.subscribers === 0, `it is forgotten after ${pieces} pieces`, 2_000);
+    assertEquals(server.chat.state.feeds, 0);
   }
 });
 

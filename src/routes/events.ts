@@ -72,9 +72,7 @@ async function subscribe(c: Context, chat: Chat, heartbeatMs: number): Promise<R
     const begin = await news.next(); // what can't be served is said now, while the status is not
     const goesOn = !begin.done && c.req.method !== "HEAD" && !gone.signal.aborted;
     if (!goesOn) await news.return();
-    return new Response(goesOn ? streamOf(events(begin.value.next, news), gone, heartbeatMs) : null, {
-      headers: HEADERS,
-    });
+    return new Response(goesOn ? streamOf(begin.value.next, news, gone, heartbeatMs) : null, { headers: HEADERS });
   } finally {
     c.req.raw.signal.removeEventListener("abort", leave);
   }
@@ -120,25 +118,25 @@ let latest: { readonly first: Entry; readonly last: Entry; readonly bytes: Uint8
 function encode(entries: readonly Entry[], start: number, end: number): Uint8Array {
   const [first, last] = [entries[start]!, entries[end - 1]!];
   if (latest?.first !== first || latest.last !== last) {
-    const text = entries.slice(start, end).map(({ id, json }) => `id: ${id}\nevent: message\ndata: ${json}\n\n`).join(
-      "",
-    );
-    latest = { first, last, bytes: encoder.encode(text) };
+    const texts = entries.slice(start, end).map(({ id, json }) => `id: ${id}\nevent: message\ndata: ${json}\n\n`);
+    latest = { first, last, bytes: encoder.encode(texts.join("")) };
   }
   return latest.bytes;
 }
 
-/** Hands out `pieces` as they are taken. `gone` is aborted when the client has left, or has stopped to read. */
+/** Hands out the events as they are taken. `gone` is aborted when the client has left, or has stopped to read. */
 function streamOf(
-  pieces: AsyncGenerator<Uint8Array, void, void>,
+  begin: string,
+  news: AsyncGenerator<News, void, void>,
   gone: AbortController,
   heartbeatMs: number,
 ): ReadableStream<Uint8Array> {
+  const pieces = events(begin, news);
   let patience: ReturnType<typeof setTimeout>;
   const leave = () => {
     clearTimeout(patience);
     gone.abort();
-    void pieces.return();
+    void news.return(); // not that of the pieces, which would not reach it before their first turn
   };
   const wait = (controller: ReadableStreamDefaultController<Uint8Array>) => {
     patience = setTimeout(() => {

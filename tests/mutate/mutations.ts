@@ -486,6 +486,13 @@ interface MessageRow {`,
     "",
   ),
   broken(
+    "a stream whose client leaves in its first turn keeps its place",
+    ["events_test.ts > nobody goes on reading"],
+    EVENTS,
+    "void news.return();",
+    "void pieces.return();",
+  ),
+  broken(
     "a stream whose client leaves before it begins goes on",
     ["events_test.ts > before it has an answer"],
     EVENTS,
