@@ -7,7 +7,16 @@ import { uuidToULID } from "ulid";
 import { createApp } from "../src/app.ts";
 import { makeId, NIL } from "../src/chat/cursor.ts";
 import { startEmbedded } from "../src/database/embedded.ts";
-import { get, health, type Message, messages, posted, type ProblemDetails, read, until } from "./support/client.ts";
+import {
+  type Answer,
+  health,
+  type Message,
+  messages,
+  posted,
+  type ProblemDetails,
+  read,
+  until,
+} from "./support/client.ts";
 import { subscribe, type Subscriber } from "./support/events.ts";
 import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer } from "./support/server.ts";
@@ -32,6 +41,32 @@ async function fill(database: TestDatabase, room: string, count: number, bytes =
 /** Resolves when `count` messages have come. */
 const came = (stream: Subscriber, count: number) =>
   until(() => stream.messages.length >= count, `${count} messages have come`, 20_000);
+
+/** Resolves when the server has ended the stream in an orderly way. */
+async function ends(stream: Subscriber): Promise<void> {
+  let orderly: boolean | undefined;
+  stream.ended.then((value) => orderly = value);
+  try {
+    await until(() => orderly !== undefined, "the stream ends");
+  } finally {
+    await stream.leave();
+  }
+  assert(orderly);
+}
+
+/** The problem that a request for a stream is answered with. */
+async function refusal(
+  server: { url: string },
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<Answer<ProblemDetails>> {
+  const response = await fetch(server.url + path, { headers });
+  if (response.status === 200) {
+    await response.body?.cancel();
+    throw new Error(`${path} was served`);
+  }
+  return await read<ProblemDetails>(response);
+}
 
 function assertProblem(answer: { status: number; json: ProblemDetails }, status: number, type: string): void {
   assertEquals([answer.status, answer.json.type], [status, `urn:linger:problem:${type}`]);
@@ -113,12 +148,12 @@ Deno.test("A place that can't be read is refused, and so is one in the future, b
     ["after=now", { "last-event-id": future }, "Last-Event-ID"],
   ] as const;
   for (const [query, headers, parameter] of cases) {
-    const answer = await get<ProblemDetails>(server, `/rooms/tea/events?${query}`, headers);
+    const answer = await refusal(server, `/rooms/tea/events?${query}`, headers);
     assertProblem(answer, 400, "invalid-request");
     assertEquals(answer.json.parameter, parameter);
     assertEquals(answer.headers.get("content-type"), "application/problem+json");
   }
-  assertProblem(await get<ProblemDetails>(server, "/rooms/a%20b/events"), 400, "invalid-request");
+  assertProblem(await refusal(server, "/rooms/a%20b/events"), 400, "invalid-request");
   assertEquals([server.chat.state.subscribers, server.chat.state.feeds], [0, 0]);
 });
 
@@ -131,7 +166,7 @@ Deno.test("One that began with now, and was cut off before its first message, co
   await until(() => stream.lastId !== undefined, "it knows where it is");
   assertEquals([stream.lastId, stream.messages], [old.id, []]);
   await one[Symbol.asyncDispose]();
-  assert(await stream.ended);
+  await ends(stream);
   const missed = await posted(two, "tea", "missed");
   await using again = await subscribe(two, "tea", "after=now", { "last-event-id": stream.lastId! });
   await came(again, 1);
@@ -394,8 +429,8 @@ Deno.test("A server that drains lets nobody subscribe", async () => {
   await using server = await startServer(database.url);
   const stream = await subscribe(server, "tea", "after=now");
   server.chat.drain();
-  assert(await stream.ended);
-  assertProblem(await get<ProblemDetails>(server, "/rooms/tea/events"), 503, "unavailable");
+  await ends(stream);
+  assertProblem(await refusal(server, "/rooms/tea/events"), 503, "unavailable");
   assertEquals(server.chat.state.subscribers, 0);
 });
 
@@ -415,8 +450,8 @@ Deno.test("A stream whose database goes away ends rather than pretend that there
     const stream = await subscribe(server, "tea");
     await came(stream, 1);
     await database.stop();
-    assert(await stream.ended);
-    const refused = await get<ProblemDetails>(server, "/rooms/other/events");
+    await ends(stream);
+    const refused = await refusal(server, "/rooms/other/events");
     assertProblem(refused, 503, "unavailable");
     assertEquals(refused.headers.get("retry-after"), "1");
     assertEquals([server.chat.state.subscribers, server.chat.state.feeds], [0, 0]);
@@ -439,7 +474,7 @@ Deno.test("A stream whose database has lost messages ends, and does not spin", a
   await came(stream, 3);
   await database.sql`delete from messages where substr(id::text, 20, 4) is not null and body = '2'`;
   await database.sql`update heads set seq = 2`;
-  assert(await stream.ended);
+  await ends(stream);
   assertEquals(server.chat.state.subscribers, 0);
 });
 
@@ -451,7 +486,7 @@ Deno.test("Polls and streams share the places that there are", async () => {
   await until(() => server.chat.state.waiters === 1, "the poll waits");
   assertEquals((await health(server)).subscribers, 1);
   for (const path of ["/rooms/tea/events", "/rooms/tea/messages?after=now&wait=1"]) {
-    const refused = await get<ProblemDetails>(server, path);
+    const refused = await refusal(server, path);
     assertProblem(refused, 503, "unavailable");
     assertEquals(refused.headers.get("retry-after"), "1");
   }
