@@ -151,8 +151,8 @@ function streamOf(
       const { value } = await pieces.next().catch(told);
       if (gone.signal.aborted) return;
       if (!value) return controller.close();
+      wait(controller); // first: handing out can find at once that the client has left, and then ends the wait
       controller.enqueue(value);
-      wait(controller);
     },
     cancel: leave,
   }, { highWaterMark: 0 });
