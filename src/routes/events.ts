@@ -59,23 +59,16 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 async function subscribe(c: Context, chat: Chat, heartbeatMs: number): Promise<Response> {
   const after = cursor(c.req.queries(), "after");
   const last = lastEventId(c);
-  const gone = new AbortController();
-  const leave = () => gone.abort();
-  // Until there is an answer the request tells that its client has left, after that the answer's stream.
-  c.req.raw.signal.addEventListener("abort", leave);
-  try {
-    const news = chat.follow(roomOf(c), {
-      after: last ?? after ?? NIL,
-      parameter: last === undefined ? "after" : "Last-Event-ID",
-      signal: gone.signal,
-    });
-    const begin = await news.next(); // what can't be served is said now, while the status is not
-    const goesOn = !begin.done && c.req.method !== "HEAD" && !gone.signal.aborted;
-    if (!goesOn) await news.return();
-    return new Response(goesOn ? streamOf(begin.value.next, news, gone, heartbeatMs) : null, { headers: HEADERS });
-  } finally {
-    c.req.raw.signal.removeEventListener("abort", leave);
-  }
+  const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
+  const news = chat.follow(roomOf(c), {
+    after: last ?? after ?? NIL,
+    parameter: last === undefined ? "after" : "Last-Event-ID",
+    signal: gone.signal,
+  });
+  const begin = await news.next(); // what can't be served is said now, while the status is not
+  const goesOn = !begin.done && c.req.method !== "HEAD";
+  if (!goesOn) await news.return();
+  return new Response(goesOn ? streamOf(begin.value.next, news, gone, heartbeatMs) : null, { headers: HEADERS });
 }
 
 /**

@@ -493,13 +493,6 @@ interface MessageRow {`,
     "void pieces.return();",
   ),
   broken(
-    "a stream whose client leaves before it begins goes on",
-    ["events_test.ts > before it has an answer"],
-    EVENTS,
-    " && !gone.signal.aborted",
-    "",
-  ),
-  broken(
     "a HEAD subscribes",
     ["events_test.ts > HEAD"],
     EVENTS,
