@@ -20,7 +20,7 @@ const settings = {
   READ_CONNECTIONS: whole(1, 100, 3)
     .describe("Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
-    .describe("Polls that wait and event streams that are open at one time, each some 20 kB; more: 503"),
+    .describe("Polls that wait (each some 20 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time; more: 503 not-stored"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)

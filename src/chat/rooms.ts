@@ -14,8 +14,11 @@ export class Rooms {
   #list: { readonly json: string; readonly since: number } | undefined;
   #looking: Promise<string> | undefined;
 
-  /** A list that has not been asked for yet. */
-  constructor(private readonly store: Pick<Store, "newestRooms">) {}
+  /** A list that has not been asked for yet. `now` is a clock in milliseconds that never jumps. */
+  constructor(
+    private readonly store: Pick<Store, "newestRooms">,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
 
   /**
    * The newest rooms, newest first, as a JSON array of `{room, newest}`; never older than `MAX_AGE_MS`. Calls share looks.
@@ -23,12 +26,12 @@ export class Rooms {
    */
   list(): Promise<string> {
     // The age counts from before the look: what was committed while it was under way may be missing.
-    if (this.#list && performance.now() - this.#list.since < MAX_AGE_MS) return Promise.resolve(this.#list.json);
+    if (this.#list && this.now() - this.#list.since < MAX_AGE_MS) return Promise.resolve(this.#list.json);
     return this.#looking ??= this.#look().finally(() => this.#looking = undefined);
   }
 
   async #look(): Promise<string> {
-    const since = performance.now();
+    const since = this.now();
     const json = JSON.stringify(await this.store.newestRooms(MAX_ROOMS));
     this.#list = { json, since };
     return json;

@@ -57,25 +57,16 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 async function subscribe(c: Context, chat: Chat, heartbeatMs: number): Promise<Response> {
   const after = cursor(c.req.queries(), "after");
   const last = lastEventId(c);
-  const gone = new AbortController();
-  const leave = () => gone.abort();
-  // Until there is an answer the request tells that its client has left, after that the answer's stream.
-  c.req.raw.signal.addEventListener("abort", leave);
-  try {
-    const news = chat.follow(roomOf(c), {
-      after: last ?? after ?? NIL,
-      parameter: last === undefined ? "after" : "Last-Event-ID",
-      signal: gone.signal,
-    });
-    const begin = await news.next(); // what can't be served is said now, while the status is not
-    const goesOn = !begin.done && c.req.method !== "HEAD" && !gone.signal.aborted;
-    if (!goesOn) await news.return();
-    return new Response(goesOn ? streamOf(events(begin.value.next, news), gone, heartbeatMs) : null, {
-      headers: HEADERS,
-    });
-  } finally {
-    c.req.raw.signal.removeEventListener("abort", leave);
-  }
+  const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
+  const news = chat.follow(roomOf(c), {
+    after: last ?? after ?? NIL,
+    parameter: last === undefined ? "after" : "Last-Event-ID",
+    signal: gone.signal,
+  });
+  const begin = await news.next(); // what can't be served is said now, while the status is not
+  const goesOn = !begin.done && c.req.method !== "HEAD";
+  if (!goesOn) await news.return();
+  return new Response(goesOn ? streamOf(begin.value.next, news, gone, heartbeatMs) : null, { headers: HEADERS });
 }
 
 /**
@@ -118,25 +109,25 @@ let latest: { readonly first: Entry; readonly last: Entry; readonly bytes: Uint8
 function encode(entries: readonly Entry[], start: number, end: number): Uint8Array {
   const [first, last] = [entries[start]!, entries[end - 1]!];
   if (latest?.first !== first || latest.last !== last) {
-    const text = entries.slice(start, end).map(({ id, json }) => `id: ${id}\nevent: message\ndata: ${json}\n\n`).join(
-      "",
-    );
-    latest = { first, last, bytes: encoder.encode(text) };
+    const texts = entries.slice(start, end).map(({ id, json }) => `id: ${id}\nevent: message\ndata: ${json}\n\n`);
+    latest = { first, last, bytes: encoder.encode(texts.join("")) };
   }
   return latest.bytes;
 }
 
-/** Hands out `pieces` as they are taken. `gone` is aborted when the client has left, or has stopped to read. */
+/** Hands out the events as they are taken. `gone` is aborted when the client has left, or has stopped to read. */
 function streamOf(
-  pieces: AsyncGenerator<Uint8Array, void, void>,
+  begin: string,
+  news: AsyncGenerator<News, void, void>,
   gone: AbortController,
   heartbeatMs: number,
 ): ReadableStream<Uint8Array> {
+  const pieces = events(begin, news);
   let patience: ReturnType<typeof setTimeout>;
   const leave = () => {
     clearTimeout(patience);
     gone.abort();
-    void pieces.return();
+    void news.return(); // not that of the pieces, which would not reach it before their first turn
   };
   const wait = (controller: ReadableStreamDefaultController<Uint8Array>) => {
     patience = setTimeout(() => {
@@ -151,8 +142,8 @@ function streamOf(
       const { value } = await pieces.next().catch(told);
       if (gone.signal.aborted) return;
       if (!value) return controller.close();
+      wait(controller); // first: handing out can find at once that the client has left, and then ends the wait
       controller.enqueue(value);
-      wait(controller);
     },
     cancel: leave,
   }, { highWaterMark: 0 });

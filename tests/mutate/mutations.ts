@@ -30,6 +30,8 @@ const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
 const FEEDS = "src/chat/feeds.ts";
 const CHAT = "src/chat/chat.ts";
+const ROOMS = "src/chat/rooms.ts";
+const EVENTS = "src/routes/events.ts";
 const WAKE = "src/chat/wake.ts";
 const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
@@ -453,7 +455,7 @@ interface MessageRow {`,
     "any number of polls may wait",
     ["waiting_test.ts > too many"],
     CHAT,
-    "this.#waiters >= this.config",
+    "this.#waiters + this.#subscribers >= this.config",
     "false && this.config",
   ),
   broken(
@@ -464,7 +466,176 @@ interface MessageRow {`,
     "",
   ),
 
+  broken(
+    "streams have no share in the places of those who wait",
+    ["events_test.ts > share"],
+    CHAT,
+    "this.#waiters + this.#subscribers >= this.config",
+    "this.#waiters >= this.config",
+  ),
+  broken(
+    "a stream that ends keeps its place",
+    ["events_test.ts > forgotten at once"],
+    CHAT,
+    "this.#subscribers--;",
+    "",
+  ),
+  broken(
+    "a stream whose client leaves goes on",
+    ["events_test.ts > forgotten at once"],
+    EVENTS,
+    "cancel: leave,",
+    "",
+  ),
+  broken(
+    "a stream whose client leaves in its first turn keeps its place",
+    ["events_test.ts > nobody goes on reading"],
+    EVENTS,
+    "void news.return();",
+    "void pieces.return();",
+  ),
+  broken(
+    "a HEAD subscribes",
+    ["events_test.ts > HEAD"],
+    EVENTS,
+    'c.req.method !== "HEAD"',
+    "true",
+  ),
+  broken(
+    "a client that does not read is never cut off",
+    ["events_test.ts > does not read"],
+    EVENTS,
+    "      controller.close();\n      leave();\n",
+    "",
+  ),
+  broken(
+    "what a client does not read is kept for it",
+    ["events_test.ts > does not read"],
+    EVENTS,
+    "highWaterMark: 0",
+    "highWaterMark: 1e9",
+  ),
+
+  // Streams
+
+  broken(
+    "a stream does not say where it begins",
+    ["events_test.ts > comes back to the same place"],
+    EVENTS,
+    "\\nid: ${begin}\\n",
+    "\\n",
+  ),
+  broken(
+    "the cursor goes before the last event's id",
+    ["events_test.ts > goes before it"],
+    EVENTS,
+    "last ?? after ?? NIL",
+    "after ?? last ?? NIL",
+  ),
+  broken(
+    "a last event's id that can't be read is ignored",
+    ["events_test.ts > can't be read"],
+    EVENTS,
+    "if (!id) throw",
+    "if (false) throw",
+  ),
+  broken(
+    "a quiet stream shows no sign of life",
+    ["events_test.ts > signs of life"],
+    EVENTS,
+    "yield HEARTBEAT;",
+    "continue;",
+  ),
+  broken(
+    "streams that begin at the same message are given the same bytes",
+    ["events_test.ts > begin at the same message"],
+    EVENTS,
+    " || latest.last !== last",
+    "",
+  ),
+  broken(
+    "a stream that is behind the tail goes on at its beginning",
+    ["events_test.ts > 5,000"],
+    FEED,
+    "if (cursor < this.#floor) return undefined;\n    const start = firstAfter(this.#tail, cursor);\n    return",
+    "const start = firstAfter(this.#tail, cursor);\n    return",
+  ),
+  broken(
+    "a stream that could not look says that there is no news",
+    ["events_test.ts > pretend"],
+    CHAT,
+    "next >= feed.end && this.#wake.blind",
+    "false",
+  ),
+  broken(
+    "a stream does not ask the database for a cursor that is ahead",
+    ["mutants_test.ts > ahead of what its server knows asks the database first"],
+    CHAT,
+    " || after > feed.end) await",
+    ") await",
+  ),
+  broken(
+    "a stream goes on at a feed whose messages the database has lost",
+    ["events_test.ts > has lost"],
+    CHAT,
+    "&& this.#feeds.get(room) === feed;",
+    ";",
+  ),
+
+  // The list of rooms
+
+  broken(
+    "the age of the list of rooms counts from after its look",
+    ["rooms_test.ts"],
+    ROOMS,
+    "{ json, since };",
+    "{ json, since: this.now() };",
+  ),
+  broken(
+    "a look for rooms that fails gives the old list",
+    ["rooms_test.ts"],
+    ROOMS,
+    "this.#look().finally(",
+    'this.#look().catch(() => this.#list?.json ?? "[]").finally(',
+  ),
+  broken(
+    "each who asks for the list of rooms looks for himself",
+    ["rooms_test.ts"],
+    ROOMS,
+    "this.#looking ??=",
+    "this.#looking =",
+  ),
+  broken(
+    "the list of rooms has some rooms, not the newest",
+    ["rooms_test.ts"],
+    STORE,
+    "order by ms desc, room limit",
+    "order by room limit",
+  ),
+  broken(
+    "the list of rooms has their first messages",
+    ["rooms_test.ts"],
+    STORE,
+    "order by id desc limit 1) message",
+    "order by id limit 1) message",
+  ),
+
   // Shutting down
+
+  broken(
+    "draining lets new streams begin",
+    ["events_test.ts > drains lets nobody"],
+    CHAT,
+    'if (this.#draining) throw unavailable("This server is shutting down");\n    if (this.#crowded)',
+    "if (this.#crowded)",
+  ),
+  broken(
+    "draining does not end streams",
+    ["events_test.ts > drains lets nobody"],
+    CHAT,
+    "const goesOn = () => !this.#draining && ",
+    "const goesOn = () => ",
+  ),
 
   broken("draining releases nobody", ["mutants_test.ts > in vain"], CHAT, "this.#feeds.release();", ""),
   broken(
