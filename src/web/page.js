@@ -1,6 +1,7 @@
 // @ts-check
 // The chat page, put together: the room in the address, its conversation on the timeline, the rooms at the side.
 // All addresses are relative to the page, so it works under any path that a proxy puts before it.
+/// <reference lib="dom" />
 import { Linger } from "../client/client.ts";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";

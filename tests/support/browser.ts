@@ -1,4 +1,5 @@
 // A real browser for the tests of the page: the Chromium of this machine, and people who sit before it.
+/// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { type TestDatabase, testPostgres } from "./postgres.ts";
