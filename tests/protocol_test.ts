@@ -813,6 +813,9 @@ test("OPTIONS answers 204 with Allow, and a method that is not in it 405", async
       [`/rooms/tea/messages/${id}`, one],
       ["/healthz", one],
       ["/readyz", one],
+      ["/", one],
+      ["/web/page.css", one],
+      ["/client/client.ts", one],
     ] as const
   ) {
     const options = await read(fetch(server.url + path, { method: "OPTIONS" }));

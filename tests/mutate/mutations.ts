@@ -28,6 +28,7 @@ export interface Mutation {
 const STORE = "src/chat/store.ts";
 const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
+const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
 const CHAT = "src/chat/chat.ts";
 const ROOMS = "src/chat/rooms.ts";
@@ -291,15 +292,29 @@ interface MessageRow {`,
     "a poll checks and parks in two turns of the microtask queue",
     ["mutants_test.ts > parks"],
     CHAT,
-    "await feed.wait(",
-    "await Promise.resolve();\n        await feed.wait(",
+    "await feed.wait(cursor",
+    "await Promise.resolve();\n        await feed.wait(cursor",
   ),
   broken(
     "a poll checks and parks in two turns of the event loop",
     ["mutants_test.ts > parks"],
     CHAT,
-    "await feed.wait(",
-    "await new Promise((resolve) => setTimeout(resolve, 0));\n        await feed.wait(",
+    "await feed.wait(cursor",
+    "await new Promise((resolve) => setTimeout(resolve, 0));\n        await feed.wait(cursor",
+  ),
+  broken(
+    "news that comes while a slice is being settled is forgotten",
+    ["feed_test.ts"],
+    FEED,
+    "this.#news = true;",
+    "this.#news = !this.#settling;",
+  ),
+  broken(
+    "news settles all waiters in one turn",
+    ["feed_test.ts"],
+    FEED,
+    "++settled % SLICE === 0",
+    "false",
   ),
   broken(
     "own commits reach no feed: neither appended nor refreshed",
@@ -432,18 +447,39 @@ interface MessageRow {`,
     "a client that leaves goes on waiting",
     ["feed_test.ts"],
     FEED,
-    'signal.addEventListener("abort", settle);',
+    'signal.addEventListener("abort", this);',
     "",
   ),
   broken(
     "a settled poll's listener stays on its signal",
     ["feed_test.ts"],
     FEED,
-    'signal.removeEventListener("abort", settle);',
+    'this.signal.removeEventListener("abort", this);',
     "",
   ),
-  broken("a settled poll stays among the waiters", ["feed_test.ts"], FEED, "waiters.delete(waiter);", ""),
-  broken("a settled poll's timer runs on", ["feed_test.ts"], FEED, "clearTimeout(timer);", ""),
+  broken("a settled poll stays among the waiters", ["feed_test.ts"], FEED, "this.waiters.delete(this);", ""),
+  broken(
+    "a waiter that settles stays on its deadline",
+    ["feed_test.ts"],
+    FEED,
+    "deadlines.remove(this, this.#deadline);",
+    "",
+  ),
+  broken("a deadline's timer runs on", ["feed_test.ts"], DEADLINES, "clearTimeout(step.timer);", ""),
+  broken(
+    "the first to leave a deadline takes its timer along",
+    ["deadlines_test.ts"],
+    DEADLINES,
+    " || step.ending.size > 0",
+    "",
+  ),
+  broken(
+    "each waiter has a deadline of its own",
+    ["deadlines_test.ts"],
+    DEADLINES,
+    "Math.ceil((now + ms) / DEADLINE_STEP_MS)",
+    "(now + ms) / DEADLINE_STEP_MS",
+  ),
   broken(
     "a feed that nobody holds is kept",
     ["waiting_test.ts > nothing asks", "feeds_test.ts"],
