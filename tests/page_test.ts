@@ -2,7 +2,7 @@
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { makeId } from "../src/chat/cursor.ts";
 import { MAX_PAGE_BYTES, Message } from "../src/chat/message.ts";
-import { type Entry, fitting, makeEntry, makePage } from "../src/chat/page.ts";
+import { Entry, fitting, makeEntry, makePage } from "../src/chat/page.ts";
 
 const id = (seq: number, ms = 1_700_000_000_123) => makeId(ms, seq, "0123456789");
 
@@ -71,5 +71,5 @@ Deno.test("makePage() makes an empty array of nothing", () => {
 });
 
 function sized(bytes: number): Entry {
-  return { id: id(1), json: "", bytes };
+  return new Entry(id(1), "x".repeat(bytes));
 }

@@ -2,7 +2,7 @@
 // sent again with its key becomes no second message. Statements are held and killed here in the middle of their work.
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { randomDigits, seqOf } from "../src/chat/cursor.ts";
-import type { Entry } from "../src/chat/page.ts";
+import { Entry } from "../src/chat/page.ts";
 import { type Draft, Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { readConfig } from "../src/config.ts";
@@ -63,10 +63,9 @@ Deno.test("Writer ends a statement at its number of posts", async () => {
   assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body).join("")), ["0", "123", "456", "7"]);
 });
 
-Deno.test("Writer ends a statement at the bytes of its posts as JSON, though never before its first post", async () => {
+Deno.test("Writer ends a statement at the bytes of its posts' text, though never before its first post", async () => {
   const gate = new Gate();
-  const writer = new Writer(gate, { ...ROOMY, batchBytes: 38 }, () => {});
-  // Each post has 14 bytes around its body.
+  const writer = new Writer(gate, { ...ROOMY, batchBytes: 10 }, () => {});
   const bodies = ["first", "12345", "67890", "1", "ééééé", "x", "larger than all", "y"];
   const posts = bodies.map((body) => writer.post(draft("lobby", body)));
   gate.open();
@@ -323,7 +322,7 @@ class Gate implements Pick<Store, "append" | "withKeysOf"> {
     else await new Promise<void>((resolve) => this.#passes.push(resolve));
     if (this.failure) throw this.failure;
     return await this.store?.append(drafts) ??
-      drafts.map(() => ({ id: `00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, json: "{}", bytes: 2 }));
+      drafts.map(() => new Entry(`00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, "{}"));
   }
 
   async withKeysOf(drafts: readonly Draft[]) {

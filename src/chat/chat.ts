@@ -5,6 +5,7 @@ import type { Database } from "../database/open.ts";
 import { invalid, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
 import { NOW, randomDigits, seqOf, timeOf } from "./cursor.ts";
+import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
@@ -132,11 +133,16 @@ export class Chat {
    */
   async poll(room: string, { after, limit, wait, client }: Poll): Promise<Reading> {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
+    // A page that is longer than what a feed begins with can't come out of a new one.
+    if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
+      const page = await this.#catchUp(room, after, limit);
+      if (page.last) return { page, next: page.last };
+    }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
     const feed = this.#feeds.hold(room);
     try {
       const known = feed.loaded && after !== NOW && after <= feed.end &&
-        (wait > 0 || feed.page(after, limit)?.full);
+        (wait > 0 || feed.page(after, limit)?.full !== false);
       if (!known) await feed.refresh();
       const cursor = after === NOW ? feed.end : after;
       if (cursor > feed.end) await this.#refuseFuture(cursor, feed.end);

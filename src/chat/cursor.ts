@@ -36,6 +36,5 @@ export function seqOf(id: string): number {
 
 /** Ten random hex digits: the last 40 bits of a new id. */
 export function randomDigits(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(5));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.randomUUID().slice(-10); // all 48 last bits of a version 4 UUID are random
 }

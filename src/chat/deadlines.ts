@@ -1,5 +1,6 @@
-// When waits end. A timer for each of ten thousand waiters is ten thousand timers to make, to keep and to clear, so all
-// whose wait ends within the same step share one.
+// When waits end. A timer for each of ten thousand waiters is ten thousand timers to make, to keep and to clear; so waits
+// of the same length that begin shortly after one another share one. It counts from the last of them that could come, and
+// without a look at any clock, so that nobody is woken too early.
 
 /** How much longer than asked a wait may last, in milliseconds: nobody who asks for whole seconds minds. */
 export const DEADLINE_STEP_MS = 250;
@@ -10,38 +11,53 @@ export interface Expiring {
   settle(): void;
 }
 
-interface Step {
-  readonly timer: ReturnType<typeof setTimeout>;
-  readonly ending: Set<Expiring>;
+/** Deadlines that are shared. */
+export class Deadlines {
+  /** By length of the wait: the deadline that still takes others in. */
+  readonly #open = new Map<number, Deadline>();
+
+  /** The deadline that ends `expiring` in `ms` milliseconds, or up to a step later. */
+  add(expiring: Expiring, ms: number): Deadline {
+    const deadline = this.#open.get(ms) ?? this.#openOne(ms);
+    deadline.add(expiring);
+    return deadline;
+  }
+
+  #openOne(ms: number): Deadline {
+    const deadline = new Deadline(ms, () => {
+      if (this.#open.get(ms) === deadline) this.#open.delete(ms); // it may have a successor
+    });
+    this.#open.set(ms, deadline);
+    return deadline;
+  }
 }
 
-/** The deadlines of all who wait. */
-export class Deadlines {
-  readonly #steps = new Map<number, Step>();
+/** One moment at which waits end. */
+export class Deadline {
+  readonly #ending = new Set<Expiring>();
+  readonly #timer;
+  readonly #closing;
 
-  /** Adds what is to end in `ms` milliseconds, or up to a step later; returns where it stands, for {@linkcode remove}. */
-  add(expiring: Expiring, ms: number): number {
-    const now = performance.now();
-    const number = Math.ceil((now + ms) / DEADLINE_STEP_MS);
-    let step = this.#steps.get(number);
-    if (!step) {
-      const timer = setTimeout(() => this.#expire(number), Math.ceil(number * DEADLINE_STEP_MS - now));
-      step = { timer, ending: new Set() };
-      this.#steps.set(number, step);
-    }
-    step.ending.add(expiring);
-    return number;
+  /** Passes in `ms` milliseconds and a step; `closed` is told when it takes nobody in any more, the step before. */
+  constructor(ms: number, private readonly closed: () => void) {
+    this.#timer = setTimeout(() => this.#pass(), ms + DEADLINE_STEP_MS);
+    this.#closing = setTimeout(closed, DEADLINE_STEP_MS);
   }
 
-  /** Takes out what has ended before its deadline; the last one to leave a step takes its timer along. */
-  remove(expiring: Expiring, number: number): void {
-    const step = this.#steps.get(number);
-    if (!step?.ending.delete(expiring) || step.ending.size > 0) return;
-    clearTimeout(step.timer);
-    this.#steps.delete(number);
+  /** Ends `expiring` too. */
+  add(expiring: Expiring): void {
+    this.#ending.add(expiring);
   }
 
-  #expire(number: number): void {
-    for (const expiring of this.#steps.get(number)!.ending) expiring.settle();
+  /** Leaves out what has ended before; the last one takes the timers along. */
+  remove(expiring: Expiring): void {
+    if (!this.#ending.delete(expiring) || this.#ending.size > 0) return;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#closing);
+    this.closed();
+  }
+
+  #pass(): void {
+    for (const expiring of this.#ending) expiring.settle();
   }
 }

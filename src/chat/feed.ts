@@ -10,13 +10,13 @@
 // checks and other rooms are served in between, and the memory of one slice serves the next.
 import { setImmediate } from "node:timers";
 import { NIL, seqOf } from "./cursor.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
 import { MAX_LIMIT, MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack. */
-const PRELOAD = 100;
+export const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
@@ -32,12 +32,12 @@ export interface TailLimits {
   readonly bytes: number;
 }
 
-/** A deadline ends a wait a little late; all feeds share the timers. */
+/** Of all feeds. */
 const deadlines = new Deadlines();
 
 /** One parked poll. An object rather than closures, since there are so many; the signal knows it as its listener. */
 class Waiter {
-  readonly #deadline: number;
+  readonly #deadline: Deadline;
 
   constructor(
     readonly cursor: string,
@@ -58,7 +58,7 @@ class Waiter {
 
   /** Ends the wait, for whatever reason; once. */
   settle(): void {
-    deadlines.remove(this, this.#deadline);
+    this.#deadline.remove(this);
     this.signal.removeEventListener("abort", this);
     this.waiters.delete(this);
     this.resolve();

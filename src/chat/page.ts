@@ -2,16 +2,24 @@
 // a page once for all readers who stand at the same place: ten thousand waiters cost one encoding.
 import { Buffer } from "node:buffer";
 import { timeOf } from "./cursor.ts";
-import { MAX_PAGE_BYTES, type Message } from "./message.ts";
+import { MAX_PAGE_BYTES } from "./message.ts";
 
 /** A stored message, ready to be sent. */
-export interface Entry {
-  /** Its id. */
-  readonly id: string;
-  /** The whole message as JSON. */
-  readonly json: string;
-  /** Size of `json` in bytes of UTF-8. */
-  readonly bytes: number;
+export class Entry {
+  #bytes = 0;
+
+  /** Made by {@linkcode makeEntry}. */
+  constructor(
+    /** Its id. */
+    readonly id: string,
+    /** The whole message as JSON. */
+    readonly json: string,
+  ) {}
+
+  /** Size of `json` in bytes of UTF-8; counted when it is first asked for, which catching up never does. */
+  get bytes(): number {
+    return this.#bytes ||= Buffer.byteLength(this.json);
+  }
 }
 
 /** A run of messages, ascending. */
@@ -28,14 +36,28 @@ export interface Page {
 
 /** Makes the entry of a message; its time is the one in its id. */
 export function makeEntry(room: string, id: string, author: string | null, body: string): Entry {
-  const created_at = new Date(timeOf(id)).toISOString();
-  const json = JSON.stringify({ id, room, author, body, created_at } satisfies Message);
-  return { id, json, bytes: Buffer.byteLength(json) };
+  // By hand, since it is done for every message that is read: member by member is twice as fast as the whole object.
+  const json = `{"id":"${id}","room":"${room}","author":${author === null ? "null" : JSON.stringify(author)},` +
+    `"body":${JSON.stringify(body)},"created_at":"${rfc3339(timeOf(id))}"}`;
+  return new Entry(id, json);
+}
+
+let lastSecond = NaN;
+let lastText = "";
+
+/** A time as text. What it has in common with the time before, up to the second, is kept: messages come in order. */
+function rfc3339(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) [lastSecond, lastText] = [second, new Date(ms).toISOString().slice(0, 20)];
+  return `${lastText}${`${ms % 1000}`.padStart(3, "0")}Z`;
 }
 
 /** How many of `entries`, from `start` on, fit one page: at most `limit`, at most `MAX_PAGE_BYTES`, at least one. */
 export function fitting(entries: readonly Entry[], start: number, limit: number): number {
   const end = Math.min(entries.length, start + limit);
+  let units = 0;
+  for (let i = start; i < end; i++) units += entries[i]!.json.length;
+  if (units * 3 <= MAX_PAGE_BYTES) return end - start; // UTF-8 has at most three bytes for a unit of UTF-16
   let bytes = 0;
   for (let i = start; i < end; i++) {
     bytes += entries[i]!.bytes;

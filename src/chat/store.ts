@@ -144,10 +144,7 @@ export class Store {
   async readAfter(room: string, after: string, limit: number): Promise<Rows> {
     const rows = await this.reads.read((sql) =>
       sql<MessageRow[]>`
-        select id, author, body from (
-          select id, author, body, sum(octet_length(body)) over (order by id) - octet_length(body) as before
-          from messages where room = ${room} and id > ${after} order by id limit ${limit}
-        ) page where before <= ${MAX_PAGE_BYTES} order by id`
+        select id, author, body from messages where room = ${room} and id > ${after} order by id limit ${limit}`
     );
     return cut(room, rows, limit);
   }

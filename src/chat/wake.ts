@@ -12,6 +12,9 @@ import type { Store } from "./store.ts";
 /** The Postgres channel that all servers of a database share. */
 const CHANNEL = "linger";
 
+/** Pause after notifications have gone out, in milliseconds: under load they gather, on a quiet server none waits. */
+const NOTIFY_PAUSE_MS = 5;
+
 /** Time after which a look that has no answer yet counts as failed, in milliseconds. */
 const LOOK_DEADLINE_MS = 1_000;
 
@@ -88,6 +91,7 @@ export class Wake {
       this.#changed.clear();
       // What could not be told is found by the others' fallback.
       await this.store.notify(CHANNEL, payloads).catch(() => {});
+      await sleep(NOTIFY_PAUSE_MS);
     }
     this.#notifying = undefined;
   }

@@ -30,7 +30,7 @@ export interface WriterLimits {
 
 interface Post {
   readonly draft: Draft;
-  /** Size of its text as JSON: what it takes in the tails of those who wait for it. */
+  /** Size of its text in bytes of UTF-8. */
   readonly bytes: number;
   readonly promise: Promise<Posted>;
   resolve(posted: Posted): void;
@@ -215,6 +215,7 @@ function keyOf({ room, key }: { room: string; key: string | null }): string {
 
 function makePost(draft: Draft): Post {
   const { promise, resolve, reject } = Promise.withResolvers<Posted>();
-  const bytes = Buffer.byteLength(JSON.stringify([draft.body, draft.author, draft.key]));
+  const bytes = Buffer.byteLength(draft.body) + (draft.author ? Buffer.byteLength(draft.author) : 0) +
+    (draft.key?.length ?? 0);
   return { draft, bytes, promise, resolve, reject };
 }

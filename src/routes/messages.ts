@@ -70,12 +70,14 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
   }
   if (before !== undefined) return listBefore(chat, roomOf(c), before, limit);
 
-  const given = c.req.method === "HEAD" ? 0 : wait;
+  const isHead = c.req.method === "HEAD";
+  const given = isHead ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const poll = { after: after ?? NIL, limit, wait: seconds * 1000, client: c.req.raw };
   const answer = chat.poll(roomOf(c), poll).then((reading) => {
     const copy = answerOf(reading, limit);
+    if (isHead) copy.headers.set("content-length", `${reading.page.body.length}`);
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
     return copy;
   });
@@ -99,14 +101,14 @@ async function listBefore(chat: Chat, room: string, before: string, limit: numbe
   // Before the first message there is nothing: what comes next begins at the start.
   const next = `<?after=${page.last ?? NIL}&limit=${limit}>; rel="next"`;
   const prev = `<?before=${page.first}&limit=${limit}>; rel="prev"`;
-  return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next });
+  return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next, ...length(page.body) });
 }
 
 async function find(c: Context, chat: Chat): Promise<Response> {
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
   const entry = await chat.find(roomOf(c), id);
-  return json(entry.json, 200);
+  return json(entry.json, 200, length(entry.json));
 }
 
 /**
@@ -154,6 +156,11 @@ function messageIn(bytes: Uint8Array): NewMessage {
   return message;
 }
 
+/** Deno tells the length of what it sends; for HEAD, which sends nothing, it must be told. */
+function length(body: string | Uint8Array): Record<string, string> {
+  return { "content-length": `${Buffer.byteLength(body)}` };
+}
+
 /** An answer in JSON. */
 export function json(
   body: string | Uint8Array<ArrayBuffer>,
@@ -164,9 +171,7 @@ export function json(
     status,
     headers: {
       "content-type": "application/json",
-      "content-length": `${Buffer.byteLength(body)}`, // told here, so that HEAD has it too
       "cache-control": "no-store",
-      "x-content-type-options": "nosniff",
       ...headers,
     },
   });
