@@ -44,6 +44,6 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
 # after --allow-env are the settings in src/config.ts and what the database driver looks for.
 ENTRYPOINT ["/tini", "--", "deno", "run", "--cached-only", "--frozen", "--node-modules-dir=none", \
   "--allow-net", "--allow-read=migrations", \
-  "--allow-env=PORT,HOST,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
+  "--allow-env=PORT,HOST,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
   "main.ts"]
 CMD ["serve"]

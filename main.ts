@@ -15,7 +15,11 @@ async function serve(config: Config, command: string): Promise<never> {
   const stop = stopSignal();
 
   let chat: Chat | undefined;
-  const app = createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS });
+  const app = createApp({
+    chat: () => chat,
+    uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
+    heartbeatMs: config.HEARTBEAT_MS,
+  });
   const server = listen(config, app.fetch);
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);

@@ -4,9 +4,12 @@ import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
 import { internal, invalid, Problem, unavailable } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
+import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 import { Parked } from "./routes/parked.ts";
+import { roomRoutes } from "./routes/rooms.ts";
+import { webRoutes } from "./routes/web.ts";
 
 /**
  * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
@@ -21,10 +24,13 @@ export interface App {
 }
 
 /** Makes the application. */
-export function createApp(deps: MessageRoutes): App {
+export function createApp(deps: MessageRoutes & EventRoutes): App {
   const app = new Hono();
   messageRoutes(app, deps);
+  eventRoutes(app, deps);
+  roomRoutes(app, deps);
   healthRoutes(app, deps.chat);
+  webRoutes(app);
   answerOthers(app);
   app.onError((error, c) => answerError(error, c.req.raw));
   return {

@@ -20,7 +20,7 @@ const settings = {
   READ_CONNECTIONS: whole(1, 100, 3)
     .describe("Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
-    .describe("Polls that wait at one time, each some 20 kB; more: 503"),
+    .describe("Polls that wait (each some 20 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time; more: 503 not-stored"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
@@ -40,6 +40,8 @@ const settings = {
     .describe("Milliseconds between two looks for missed messages while LISTEN works"),
   FALLBACK_WITHOUT_LISTEN_MS: whole(50, 60_000, 500)
     .describe("The same while it does not: the longest a message takes to be seen"),
+  HEARTBEAT_MS: whole(50, 55_000, 15_000)
+    .describe("Milliseconds between signs of life on a quiet event stream; one that takes nothing for two is cut off"),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
   UPLOAD_TIMEOUT_MS: whole(100, 600_000, 20_000)

@@ -1,5 +1,6 @@
 // One room in memory. A feed that is wrong keeps a reader asleep beside news, or shows a room with a hole in it, so the
 // looks that run beside commits are held here at their worst moments: by the test, not by luck.
+import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
@@ -14,6 +15,10 @@ import { openDatabase } from "../src/database/open.ts";
 import { testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
+
+/** Waiters that are many slices. */
+const CROWD = 5_000;
+
 const ROOMY = { messages: 1_000, bytes: 1_000_000 };
 
 const postgres = await testPostgres();
@@ -270,6 +275,54 @@ Deno.test("Feed.wait() with a signal that has aborted settles at once", async ()
   await soon(feed.wait(NIL, HOUR_MS, AbortSignal.abort()));
 });
 
+Deno.test("Feed settles thousands in slices, between which others have their turn", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  let settled = 0;
+  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()).then(() => settled++));
+  feed.append(room.commit(1));
+  await nextTurn();
+  assert(settled > 0 && settled < CROWD, `${settled} were settled before others had their turn`);
+  await soon(Promise.all(waiting));
+});
+
+Deno.test("Feed gives thousands all news in its order, also what comes while they are being settled", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const entries = room.commit(3);
+  let answers = 0;
+  const follow = async () => {
+    const seen: string[] = [];
+    while (seen.length < entries.length) {
+      await feed.wait(seen.at(-1) ?? NIL, HOUR_MS, never());
+      seen.push(...ids(feed.page(seen.at(-1) ?? NIL, 10)));
+      answers++;
+    }
+    return seen;
+  };
+  const following = Array.from({ length: CROWD }, follow);
+  for (const entry of entries) {
+    feed.append([entry]);
+    await nextTurn();
+    assert(answers < CROWD, "all were answered, and none was being settled");
+  }
+  const expected = entries.map(({ id }) => id);
+  await soon(Promise.all(following).then((all) => all.forEach((seen) => assertEquals(seen, expected))));
+});
+
+Deno.test("Feed settles who has been passed over, too, when the news for them comes before all others are settled", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const [first, second] = room.commit(2);
+  const ahead = watch(feed.wait(first!.id, HOUR_MS, never())); // as one that another server has told the first
+  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()));
+  feed.append([first!]);
+  await nextTurn();
+  feed.append([second!]);
+  await soon(Promise.all(waiting));
+  await soon(ahead.promise);
+});
+
 Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
@@ -489,6 +542,11 @@ function ids(page: Page | undefined): string[] {
 
 function never(): AbortSignal {
   return new AbortController().signal;
+}
+
+/** Lets everything run that is ready to. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Waits for what must come at once; fails after ten seconds, so that a test that would hang says so. */

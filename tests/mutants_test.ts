@@ -223,6 +223,21 @@ Deno.test("Who waits in a room whose messages the database has lost is answered 
   assertEquals(await poll, []);
 });
 
+Deno.test("A stream whose cursor is ahead of what its server knows asks the database first", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const waiting = alone.poll("room", { after: NOW });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  const seen = await alone.commit("room"); // on another server, by a subscriber that now comes here
+  const missed = await alone.commit("room");
+  const news = alone.chat.follow("room", { after: seen.id, parameter: "after", signal: AbortSignal.timeout(5_000) });
+  assertEquals((await news.next()).value, { entries: [], next: seen.id });
+  const { value } = await news.next();
+  assertEquals(value?.entries.map(({ id }) => id), [missed.id]);
+  await news.return();
+  assertEquals(await waiting, [seen.id, missed.id]);
+});
+
 /** A chat that hears nothing and looks by itself at most once a minute, and a store of somebody else who tells it nothing. */
 async function openAlone(database: TestDatabase, fallbackMs = "60000") {
   const variables: Record<string, string> = {

@@ -765,6 +765,7 @@ test("HEAD is as GET with wait=0, without the body", async (server) => {
       `/rooms/tea/messages/${NIL}`,
       "/rooms/tea/messages?limit=0",
       "/messages",
+      "/rooms",
       "/healthz",
       "/readyz",
       "/nowhere",
@@ -805,10 +806,16 @@ test("OPTIONS answers 204 with Allow, and a method that is not in it 405", async
     const [path, allow] of [
       ["/messages", list],
       ["/rooms/tea/messages", list],
+      ["/rooms", one],
+      ["/events", one],
+      ["/rooms/tea/events", one],
       [`/messages/${id}`, one],
       [`/rooms/tea/messages/${id}`, one],
       ["/healthz", one],
       ["/readyz", one],
+      ["/", one],
+      ["/web/page.css", one],
+      ["/client/client.ts", one],
     ] as const
   ) {
     const options = await read(fetch(server.url + path, { method: "OPTIONS" }));
@@ -825,8 +832,10 @@ test("OPTIONS answers 204 with Allow, and a method that is not in it 405", async
 test("an unknown route answers 404, whatever the method", async (server) => {
   const paths = [
     "/nowhere",
-    "/rooms",
+    "/rooms/",
     "/rooms/tea",
+    "/rooms/tea/events/",
+    "/rooms//events",
     "/rooms/tea/",
     "/rooms//messages",
     "/Messages",
@@ -864,11 +873,21 @@ test("a server that shuts down answers all who wait, and lets nobody wait", asyn
 Deno.test("a server that has not started yet answers 503, and only to what it could serve", async () => {
   const http = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000 }).fetch,
+    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000 }).fetch,
   );
   const server = { url: `http://127.0.0.1:${http.addr.port}` };
   assertEquals((await get(server, "/healthz")).status, 200);
-  for (const path of ["/readyz", "/messages", `/messages/${NIL}`, "/messages?before=now"]) {
+  for (
+    const path of [
+      "/readyz",
+      "/messages",
+      "/events",
+      "/rooms/tea/events",
+      "/rooms",
+      `/messages/${NIL}`,
+      "/messages?before=now",
+    ]
+  ) {
     assertUnavailable(await get(server, path), "unavailable");
   }
   assertUnavailable(await read(post(server, "tea", { body: "Hello" })), "not-stored");

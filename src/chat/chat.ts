@@ -1,4 +1,4 @@
-// The chat itself: post, read, poll. Everything that a client can ask for comes through here.
+// The chat itself: post, read, poll, follow. Everything that a client can ask for comes through here.
 import type { Config } from "../config.ts";
 import { Client } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
@@ -7,8 +7,9 @@ import { within } from "../sleep.ts";
 import { NOW, randomDigits, seqOf, timeOf } from "./cursor.ts";
 import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
-import { MAX_CURSOR_AHEAD_MS, type NewMessage } from "./message.ts";
+import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
+import { Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
@@ -33,10 +34,30 @@ export interface Reading {
   readonly next: string;
 }
 
+/** What a subscriber asks for. */
+export interface Subscription {
+  /** A cursor, or `now`. */
+  readonly after: string;
+  /** Where the client gave it, for the problem that it is one. */
+  readonly parameter: string;
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+/** What a subscriber is given at a time. */
+export interface News {
+  /** The messages, at most a page; none is a sign of life. */
+  readonly entries: readonly Entry[];
+  /** The last id given, or else the cursor asked: from there on a subscriber that is cut off misses nothing. */
+  readonly next: string;
+}
+
 /** What a process holds. */
 export interface ChatState {
   /** Polls that wait. */
   readonly waiters: number;
+  /** Event streams that are open. */
+  readonly subscribers: number;
   /** Rooms that somebody is reading. */
   readonly feeds: number;
   /** Statements sent to the database since the start. */
@@ -55,7 +76,9 @@ export class Chat {
   readonly #writer: Writer;
   readonly #feeds: Feeds;
   readonly #wake: Wake;
+  readonly #rooms: Rooms;
   #waiters = 0;
+  #subscribers = 0;
   #draining = false;
 
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
@@ -68,6 +91,7 @@ export class Chat {
     const signals = client("signals", 1);
     this.#clients = [writes, reads, signals];
     this.#store = new Store(writes, reads, signals);
+    this.#rooms = new Rooms(this.#store);
     this.#feeds = new Feeds(
       this.#store,
       { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
@@ -125,9 +149,7 @@ export class Chat {
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (wait > 0 && cursor >= feed.end && !this.#draining) {
-        if (this.#waiters >= this.config.MAX_WAITERS) {
-          throw unavailable("Too many clients wait on this server");
-        }
+        if (this.#crowded) throw unavailable("Too many clients wait on this server");
         this.#waiters++;
         await feed.wait(cursor, wait, client.signal);
         this.#waiters--;
@@ -138,6 +160,51 @@ export class Chat {
     } finally {
       this.#feeds.letGo(feed);
     }
+  }
+
+  /**
+   * The messages of `room` after a cursor, those to come too. Yields first the place where it begins, without messages;
+   * then pages; and signs of life while there is nothing new. A subscriber that is slow to ask for more is read its next
+   * page when it asks. Ends when the server drains or `signal` aborts; the first `next()` throws what a poll would.
+   * @throws {Problem} 400 for a cursor that lies in the future, 503; later on too, when the database can't be reached.
+   */
+  async *follow(room: string, { after, parameter, signal }: Subscription): AsyncGenerator<News, void, void> {
+    if (this.#draining) throw unavailable("This server is shutting down");
+    if (this.#crowded) throw unavailable("Too many clients wait on this server");
+    this.#subscribers++;
+    const feed = this.#feeds.hold(room);
+    try {
+      if (!feed.loaded || after === NOW || after > feed.end) await feed.refresh();
+      let next = after === NOW ? feed.end : after;
+      if (next > feed.end) await this.#refuseFuture(next, feed.end, parameter);
+      yield { entries: [], next };
+
+      // A feed whose place another has taken knows nothing any more.
+      const goesOn = () => !this.#draining && !signal.aborted && this.#feeds.get(room) === feed;
+      while (goesOn()) {
+        if (next >= feed.end) { // from this check to the parking nothing else runs, as in a poll
+          await feed.wait(next, this.config.HEARTBEAT_MS, signal);
+          if (!goesOn()) return;
+          if (next >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
+        }
+        const behind = next < feed.end;
+        const entries = !behind ? [] : feed.entriesAfter(next) ?? await this.#missed(room, next);
+        if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
+        next = entries.at(-1)?.id ?? next;
+        yield { entries, next };
+      }
+    } finally {
+      this.#feeds.letGo(feed);
+      this.#subscribers--;
+    }
+  }
+
+  /**
+   * The newest rooms, newest first, as a JSON array of `{room, newest}`, at most two seconds old.
+   * @throws {DatabaseError} when they can't be looked up.
+   */
+  rooms(): Promise<string> {
+    return this.#rooms.list();
   }
 
   /**
@@ -177,6 +244,7 @@ export class Chat {
   get state(): ChatState {
     return {
       waiters: this.#waiters,
+      subscribers: this.#subscribers,
       feeds: this.#feeds.size,
       statements: this.#clients.reduce((sum, client) => sum + client.sent, 0),
       listening: this.#wake.hears,
@@ -197,17 +265,26 @@ export class Chat {
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
   }
 
+  async #missed(room: string, cursor: string): Promise<readonly Entry[]> {
+    return (await this.#store.readAfter(room, cursor, MAX_LIMIT)).entries;
+  }
+
+  /** Whether as many clients wait as may. */
+  get #crowded(): boolean {
+    return this.#waiters + this.#subscribers >= this.config.MAX_WAITERS;
+  }
+
   async #catchUp(room: string, cursor: string, limit: number): Promise<Page> {
     const { entries, full } = await this.#store.readAfter(room, cursor, limit);
     return makePage(entries, full);
   }
 
   /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
-  async #refuseFuture(cursor: string, newest: string): Promise<void> {
+  async #refuseFuture(cursor: string, newest: string, parameter = "after"): Promise<void> {
     if (timeOf(cursor) <= timeOf(newest) + MAX_CURSOR_AHEAD_MS) return;
     if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
     throw invalid(
-      "after",
+      parameter,
       "lies more than a minute ahead of the database's clock and of the room's newest message",
     );
   }

@@ -11,7 +11,7 @@
 import { setImmediate } from "node:timers";
 import { NIL, seqOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
-import { MAX_PAGE_BYTES } from "./message.ts";
+import { MAX_LIMIT, MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
@@ -170,6 +170,13 @@ export class Feed {
     this.#pages.set(place, page);
     this.#pageBytes += page.body.length;
     return page;
+  }
+
+  /** The messages after `cursor` that fit one page, as they are; undefined when they begin before the tail. */
+  entriesAfter(cursor: string): readonly Entry[] | undefined {
+    if (cursor < this.#floor) return undefined;
+    const start = firstAfter(this.#tail, cursor);
+    return this.#tail.slice(start, start + fitting(this.#tail, start, MAX_LIMIT));
   }
 
   /** Forgets the messages, not the place: what comes next still wakes the waiters. */

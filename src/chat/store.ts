@@ -46,6 +46,14 @@ export const KEY_TAKEN = "messages_key";
 /** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
 const LOCK_TIMEOUT_MS = 1_000;
 
+/** A room in the list of rooms. */
+export interface ListedRoom {
+  /** Its name. */
+  readonly room: string;
+  /** The id of its newest message. */
+  readonly newest: string;
+}
+
 interface MessageRow {
   id: string;
   author: string | null;
@@ -170,6 +178,18 @@ export class Store {
       }::text[])`
     );
     return new Map(rows.map(({ room, seq }) => [room, Number(seq)]));
+  }
+
+  /** The rooms with the newest messages, newest first, at most `limit`. */
+  async newestRooms(limit: number): Promise<ListedRoom[]> {
+    // Reads every head row, since heads has no index on ms: with one, no update of a head row would stay on its page.
+    const rows = await this.reads.read((sql) =>
+      sql<ListedRoom[]>`
+        select room, id as newest from (select room from heads order by ms desc, room limit ${limit}) newest,
+        lateral (select id from messages m where m.room = newest.room order by id desc limit 1) message
+        order by id desc`
+    );
+    return rows.map(({ room, newest }) => ({ room, newest }));
   }
 
   /** Sends one notification for each of the payloads on `channel`. */

@@ -112,13 +112,22 @@ async function find(c: Context, chat: Chat): Promise<Response> {
   return json(entry.json, 200, length(entry.json));
 }
 
-function started({ chat }: MessageRoutes): Chat {
+/**
+ * The chat.
+ * @throws {Problem} 503 while the server is starting.
+ */
+export function started({ chat }: Pick<MessageRoutes, "chat">): Chat {
   const running = chat();
   if (!running) throw unavailable("This server is starting");
   return running;
 }
 
-function roomOf(c: Context): string {
+/**
+ * The room that a request is about.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function roomOf(c: Context): string {
   const room = c.req.param("room") ?? LOBBY;
   return ROOM.test(room) ? room : valid(Room, room, "room"); // each poll comes by, and zod takes its time and memory
 }
@@ -150,11 +159,16 @@ function messageIn(bytes: Uint8Array): NewMessage {
 }
 
 /** Deno tells the length of what it sends; for HEAD, which sends nothing, it must be told. */
-function length(body: string | Uint8Array): Record<string, string> {
+export function length(body: string | Uint8Array): Record<string, string> {
   return { "content-length": `${Buffer.byteLength(body)}` };
 }
 
-function json(body: string | Uint8Array<ArrayBuffer>, status: number, headers: Record<string, string> = {}): Response {
+/** An answer in JSON. */
+export function json(
+  body: string | Uint8Array<ArrayBuffer>,
+  status: number,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(body, {
     status,
     headers: {

@@ -1,6 +1,6 @@
 // `deno task mutate`: breaks a copy of this project on purpose, in every way of mutations.ts, and says which test saw it.
 // A breakage that no test sees is a test that is missing.
-//   --only=TEXT  breakages whose name contains TEXT      --list    only say what there is
+//   --only=TEXT  breakages whose name contains TEXT      --list    only say what there is, if all of it fits
 //   --jobs=2     two at a time (1)
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -36,10 +36,10 @@ if (jobs !== 1 && jobs !== 2) throw new Error("--jobs is 1 or 2");
 const chosen = mutations.filter(({ name }) => name.includes(values.only));
 if (chosen.length === 0) throw new Error(`There is no breakage whose name contains "${values.only}"`);
 
+for (const { name, patches } of chosen) await apply(PROJECT, name, patches); // all of them fit, or none is tried
 if (values.list) {
   for (const { name, tests } of chosen) console.log(`${name}\n    ${tests.join(", ")}`);
 } else {
-  for (const { name, patches } of chosen) await apply(PROJECT, name, patches); // all of them fit, or none is tried
   Deno.exitCode = await run();
 }
 

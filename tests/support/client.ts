@@ -40,7 +40,9 @@ export async function messages(server: { url: string }, room: string, query: str
 }
 
 /** What a server says it holds. */
-export async function health(server: { url: string }): Promise<{ waiters: number; feeds: number; listening: boolean }> {
+export async function health(
+  server: { url: string },
+): Promise<{ waiters: number; subscribers: number; feeds: number; listening: boolean }> {
   const response = await fetch(`${server.url}/healthz`);
   return await response.json();
 }

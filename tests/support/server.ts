@@ -26,7 +26,7 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const chat = new Chat(database, config);
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS }).fetch,
+    createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS, heartbeatMs: config.HEARTBEAT_MS }).fetch,
   );
   return {
     url: `http://127.0.0.1:${server.addr.port}`,

@@ -1,5 +1,6 @@
-// Writers and pollers that talk to several servers over HTTP, and write down all that they are told.
+// Writers, pollers and subscribers that talk to several servers over HTTP, and write down all that they are told.
 import { NIL } from "../../src/chat/cursor.ts";
+import { readBlocks } from "../support/events.ts";
 import type { PollRecord, PostRecord } from "./checker.ts";
 
 /** A server as a client knows it. */
@@ -152,6 +153,58 @@ export async function follow(
     for (const { id, body } of result.answer as { id: string; body: string }[]) messages.push({ id, body });
     tally.delivered += (result.answer as unknown[]).length;
     cursor = messages.at(-1)?.id ?? cursor;
+  }
+  return { name, room, from, messages };
+}
+
+/**
+ * A subscriber: follows a room by event streams, each from the next server and each from the id of the last event, until
+ * `done` says that what it has seen last was the last of all. Its servers must show signs of life often.
+ */
+export async function followEvents(
+  servers: readonly Target[],
+  room: string,
+  name: string,
+  done: (cursor: string) => boolean,
+  { from = NIL, tally = newTally() }: Pick<FollowOptions, "from" | "tally"> = {},
+): Promise<PollRecord> {
+  const messages: { id: string; body: string }[] = [];
+  let cursor = from;
+  for (let i = 0; !done(cursor); i++) {
+    const { url } = servers[i % servers.length]!;
+    const silence = new AbortController();
+    const restart = () => setTimeout(() => silence.abort(), PATIENCE_MS);
+    let patience = restart();
+    tally.requests++;
+    try {
+      const response = await fetch(`${url}/rooms/${room}/events?after=${from}`, {
+        headers: cursor === from ? {} : { "last-event-id": cursor },
+        signal: silence.signal,
+        client,
+      });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        tally.refused++;
+      } else {
+        for await (const { id, data } of readBlocks(response)) {
+          clearTimeout(patience);
+          patience = restart();
+          if (data !== undefined) {
+            const { id, body } = JSON.parse(data);
+            messages.push({ id, body });
+            tally.delivered++;
+          }
+          cursor = id ?? cursor;
+          if (done(cursor)) break;
+        }
+      }
+    } catch {
+      if (silence.signal.aborted) tally.hung++;
+      else tally.unanswered++;
+    } finally {
+      clearTimeout(patience);
+    }
+    await pause(50);
   }
   return { name, room, from, messages };
 }

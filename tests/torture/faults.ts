@@ -213,6 +213,11 @@ export const faults: readonly Fault[] = [
     await pause(ms);
     closeAll(opened);
   }),
+  toServer("clients: event streams never read", async (server, _, ms) => {
+    const opened = await connections(server, 50, "GET /rooms/room0/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    await pause(ms);
+    closeAll(opened);
+  }),
   toServer("clients: slow readers", async (server, _, ms) => {
     const opened = await connections(server, 50, poll("room0", "limit=1000&wait=0").repeat(5));
     const buffer = new Uint8Array(100);

@@ -40,7 +40,7 @@ function print(verdict: Verdict): void {
   const { tally } = verdict;
   console.log(
     `\n${tally.requests} requests: ${verdict.acked} posts acknowledged, ${tally.delivered} messages delivered to ` +
-      `${verdict.pollers} pollers, ${tally.refused} refused, ${tally.unanswered} unanswered, ${tally.hung} hung; ` +
+      `${verdict.pollers} pollers and ${verdict.subscribers} subscribers, ${tally.refused} refused, ${tally.unanswered} unanswered, ${tally.hung} hung; ` +
       `${verdict.stored} messages stored`,
   );
   const { crowd } = verdict;

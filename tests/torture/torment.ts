@@ -1,8 +1,8 @@
-// A run: writers and pollers on all servers, while faults come and go; then everything heals, the pollers read to the
-// end, and the checker and the meters give their verdict.
+// A run: writers, pollers and subscribers on all servers, while faults come and go; then everything heals, the readers read
+// to the end, and the checker and the meters give their verdict.
 import { health, until } from "../support/client.ts";
 import { type PollRecord, type PostRecord, type StoredMessage, violations } from "./checker.ts";
-import { follow, newTally, pause, postUntilStored, recordPost, type Tally } from "./clients.ts";
+import { follow, followEvents, newTally, pause, postUntilStored, recordPost, type Tally } from "./clients.ts";
 import { type Fault, faults } from "./faults.ts";
 import { Crowd, CROWD_ROOM } from "./crowd.ts";
 import { MemoryWatch } from "./memory.ts";
@@ -13,9 +13,10 @@ const ROOMS = 5;
 const KEYED_WRITERS = 8;
 const PLAIN_WRITERS = 4;
 const POLLERS = 12;
+const SUBSCRIBERS = 8;
 
-/** One more poller comes after each fault, up to this many: each keeps all that it sees. */
-const MAX_POLLERS = 60;
+/** One more reader comes after each fault, up to this many: each keeps all that it sees. */
+const MAX_READERS = 70;
 
 /** How long a server may take to serve again once a fault is over, in milliseconds. */
 const RECOVERY_LIMIT_MS = 20_000;
@@ -48,6 +49,7 @@ export interface Verdict {
   readonly acked: number;
   readonly stored: number;
   readonly pollers: number;
+  readonly subscribers: number;
   readonly crowd: { readonly pollers: number; readonly delivered: number; readonly failed: number };
   /** Resident memory of the servers in the course of the run, in words. */
   readonly memory: string;
@@ -114,9 +116,9 @@ export async function torment(
   }
   const crowd = new Crowd(world.servers, crowdSize);
   const memory = new MemoryWatch(world.servers);
-  const polls: Promise<PollRecord>[] = [];
-  const addPoller = () => {
-    const i = polls.length;
+  const readers: { readonly subscribes: boolean; readonly record: Promise<PollRecord> }[] = [];
+  const addReader = (subscribes: boolean) => {
+    const i = readers.length;
     const room = roomOf(i);
     // Some begin at the start, some at a message in the middle.
     const middle = random.next() < 0.5 ? posts.findLast((post) => post.room === room && post.id)?.id : undefined;
@@ -127,9 +129,12 @@ export async function torment(
       tally,
       ...middle && { from: middle },
     };
-    polls.push(follow(hop(i), room, `poller${i}`, done, options));
+    const record = subscribes
+      ? followEvents(hop(i), room, `subscriber${i}`, done, options)
+      : follow(hop(i), room, `poller${i}`, done, options);
+    readers.push({ subscribes, record });
   };
-  for (let i = 0; i < POLLERS; i++) addPoller();
+  for (let i = 0; i < POLLERS + SUBSCRIBERS; i++) addReader(i >= POLLERS);
 
   // The faults: each alone, then several at a time.
   const inflict = async (batch: readonly Fault[]) => {
@@ -167,7 +172,7 @@ export async function torment(
         }
       }
     }
-    if (polls.length < MAX_POLLERS) addPoller();
+    if (readers.length < MAX_READERS) addReader(random.next() < 0.5);
   };
   const possible = faults.filter((fault) =>
     (fault.possible?.(world) ?? true) && (!only || only.some((part) => fault.name.includes(part)))
@@ -185,13 +190,13 @@ export async function torment(
     await inflict([...database!.length > 0 ? [random.pick(database!)] : [], ...kills > 1 ? servers.slice(1) : servers]);
   }
 
-  // The end: all writers stop, all pollers read what is there.
+  // The end: all writers stop, all readers read what is there.
   say("everything is well; reading to the end");
   writing = false;
   await Promise.all(writers);
   const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
   for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
-  const records = await Promise.all(polls);
+  const records = await Promise.all(readers.map(({ record }) => record));
   await crowd.readTo(ends.get(CROWD_ROOM) ?? "");
   found.push(...crowd.violations, ...memory.stop());
   found.push(...violations({ posts, polls: records, table }));
@@ -202,7 +207,8 @@ export async function torment(
     tally,
     acked: posts.filter((post) => post.id).length,
     stored: table.length,
-    pollers: records.length,
+    pollers: readers.filter(({ subscribes }) => !subscribes).length,
+    subscribers: readers.filter(({ subscribes }) => subscribes).length,
     crowd: { pollers: crowdSize, delivered: crowd.delivered, failed: crowd.failed },
     memory: memory.report(),
     violations: found,
@@ -215,8 +221,8 @@ async function leftovers(world: World): Promise<string[]> {
   for (const server of world.servers) {
     const state = () => health({ url: server.direct });
     await until(async () => {
-      const { waiters, feeds } = await state();
-      return waiters === 0 && feeds === 0;
+      const { waiters, subscribers, feeds } = await state();
+      return waiters === 0 && subscribers === 0 && feeds === 0;
     }, "nobody waits").catch(async () => found.push(`${server.name} still holds ${JSON.stringify(await state())}`));
   }
   for (const server of world.servers) {

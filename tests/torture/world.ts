@@ -125,6 +125,9 @@ export class Postgres implements AsyncDisposable {
   }
 }
 
+/** Short, so that a subscriber soon knows a stream that is dead, and the server one that nobody reads. */
+const HEARTBEAT_MS = "1000";
+
 /** A server between two bad networks. */
 export class Server implements AsyncDisposable {
   readonly #port = freePort();
@@ -167,7 +170,7 @@ export class Server implements AsyncDisposable {
   /** Starts the process; resolves when it is ready. */
   async start(): Promise<void> {
     const url = `postgres://postgres@127.0.0.1:${this.back.port}/linger`;
-    const process = this.#process = spawnStarting(url, { PORT: `${this.#port}`, ...this.env });
+    const process = this.#process = spawnStarting(url, { PORT: `${this.#port}`, HEARTBEAT_MS, ...this.env });
     await process.ready;
   }
 

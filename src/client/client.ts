@@ -1,0 +1,360 @@
+// Linger's client for browsers, Deno, Node and Bun: a post is retried until the server has told what became of it, a follow
+// goes on through restarts, sleep and bad networks without a loss or a double. It imports nothing from the rest of Linger,
+// and has only types that can be stripped, as the server does for browsers: no enum, parameter property or namespace.
+import { backOff, exchange, Failure, host, LingerError, pause } from "./exchange.ts";
+
+export { LingerError };
+export type { ProblemDetails } from "./exchange.ts";
+
+/** A message. */
+export interface Message {
+  /** Its id, a UUID: also its place in the room's order (ids compare as text), and a cursor. */
+  id: string;
+  /** The room's name. */
+  room: string;
+  /** Who wrote it, as the writer says; null where nobody is named. */
+  author: string | null;
+  /** The text. */
+  body: string;
+  /** When it was stored: RFC 3339, UTC, milliseconds. */
+  created_at: string;
+}
+
+/** A room that has messages. */
+export interface RoomSummary {
+  /** The room's name. */
+  room: string;
+  /** The id of its newest message. */
+  newest: string;
+}
+
+/** How the follows of a room stand. */
+export type ConnectionState =
+  /** Nobody follows. */
+  | { status: "idle" }
+  /** A try is under way. */
+  | { status: "connecting" }
+  /** What comes is seen at once. */
+  | { status: "live" }
+  /** A try has failed; the next begins at `retryAt`, in milliseconds since 1970. */
+  | { status: "reconnecting"; retryAt: number }
+  /** The browser says that there is no network. It is tried all the same: the server may be on this machine. */
+  | { status: "offline" };
+
+/** The state of a room's follows, to look at and to be told of. */
+export interface Connection {
+  /** The state at this moment. */
+  readonly state: ConnectionState;
+  /** Calls `listener` with every new state from now on; what is returned ends that. */
+  subscribe(listener: (state: ConnectionState) => void): () => void;
+}
+
+/** How a client reaches its server. */
+export interface LingerOptions {
+  /** Sent as `Authorization: Bearer`. */
+  token?: string;
+  /** Used instead of the global `fetch`; called with one `Request`. */
+  fetch?: typeof fetch;
+}
+
+/** How a message is posted. */
+export interface PostOptions {
+  /** At most 100 bytes. */
+  author?: string | undefined;
+  /** The post's `Idempotency-Key`, to be able to repeat it after a reload; without it every post gets a new one. */
+  key?: string;
+  /** Ends the tries. The message may have been stored. */
+  signal?: AbortSignal;
+}
+
+/** Which messages to read. */
+export interface HistoryOptions {
+  /** A cursor, or `now` (default): the newest. */
+  before?: string;
+  /** 1 to 1000 messages; 100 if not given. */
+  limit?: number;
+  /** Ends the tries. */
+  signal?: AbortSignal;
+}
+
+/** Which messages to follow. */
+export interface FollowOptions {
+  /** A cursor, or `now` (default): only what comes next. */
+  after?: string;
+  /** Ends the follow. */
+  signal?: AbortSignal;
+}
+
+/** A room on a server. Each has a connection of its own: keep it as long as you use it. */
+export interface Room {
+  /** The room's name. */
+  readonly name: string;
+  /** How its follows stand. */
+  readonly connection: Connection;
+  /**
+   * Posts a message of 1 to 10,000 bytes; retries, with one key, until the server has told.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
+   */
+  post(body: string, options?: PostOptions): Promise<Message>;
+  /**
+   * A page of older messages, ascending, and whether there are more before it; retries until there is an answer.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
+   */
+  history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
+  /**
+   * The messages after a cursor as they come, each once and in the room's order. Ends by `break`, `return()` or the signal;
+   * never by itself. Asks only while its reader waits for a message.
+   * @throws {LingerError} when it is refused for good.
+   */
+  follow(options?: FollowOptions): AsyncIterableIterator<Message>;
+}
+
+/** Seconds that a poll may linger: below the 60 s after which common proxies cut a silent request. */
+const WAIT_S = 50;
+
+/** Milliseconds for an answer to begin, besides the wait: more than a server in trouble takes to say so. */
+const ANSWER_MS = 20_000;
+
+/** Most messages that a poll asks for: a client that was away catches up in few of them. */
+const PAGE_LIMIT = 500;
+
+/**
+ * A poll that has lasted so long, in milliseconds, counts as one that waited, however it ends: some proxies cut all that do.
+ * An empty answer that comes sooner does not, and to ask again at once would be a busy loop.
+ */
+const LINGERED_MS = 10_000;
+
+/** Pause between news and the next poll while the page is hidden, in milliseconds: one answer then brings what many would. */
+const HIDDEN_PAUSE_MS = 10_000;
+
+/** A Linger server. */
+export class Linger {
+  readonly #base: URL;
+  readonly #headers: Record<string, string>;
+  readonly #fetch: typeof fetch;
+
+  /** The server at `url`, which can have a path prefix. Sends nothing yet. */
+  constructor(url: string | URL, { token, fetch: send = (...args) => fetch(...args) }: LingerOptions = {}) {
+    this.#base = new URL(url);
+    this.#base.pathname = this.#base.pathname.replace(/\/*$/, "/");
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#fetch = send;
+  }
+
+  /**
+   * A room; it need not exist yet.
+   * @throws {TypeError} for `.` and `..`, which would lead to another place.
+   */
+  room(name: string): Room {
+    if (name === "." || name === "..") throw new TypeError(`A room can't be named ${name}`);
+    const path = `rooms/${encodeURIComponent(name)}/messages`;
+    return new RemoteRoom(name, (query, init, ms, signal, read) => this.#try(path + query, init, ms, signal, read));
+  }
+
+  /**
+   * The 100 rooms with the newest messages, newest first; retries until there is an answer.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
+   */
+  rooms({ signal }: { signal?: AbortSignal } = {}): Promise<RoomSummary[]> {
+    const read = (json: unknown) => isList<RoomSummary>(json, "newest") ? json : undefined;
+    return untilTold(signal, () => this.#try("rooms", {}, ANSWER_MS, signal, read));
+  }
+
+  #try: Try = (path, init, ms, signal, read) => {
+    const headers = { ...this.#headers, ...init.headers };
+    return exchange(this.#fetch, new URL(path, this.#base), { ...init, headers }, ms, signal, read);
+  };
+}
+
+/** One try at a path, as {@linkcode exchange} does it. */
+type Try = <T>(
+  path: string,
+  init: { method?: string; headers?: Record<string, string>; body?: string },
+  ms: number,
+  signal: AbortSignal | undefined,
+  read: (json: unknown, link: string) => T | undefined,
+) => Promise<T>;
+
+class RemoteRoom implements Room {
+  readonly name: string;
+  readonly connection: FollowState = new FollowState();
+  readonly #try: Try;
+
+  constructor(name: string, attempt: Try) {
+    this.name = name;
+    this.#try = attempt;
+  }
+
+  post(body: string, { author, key = newKey(), signal }: PostOptions = {}): Promise<Message> {
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": key },
+      body: JSON.stringify({ body, author }),
+    };
+    const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
+    return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read));
+  }
+
+  history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
+    const query = queryOf({ before, limit });
+    const read = (json: unknown, link: string) =>
+      isList<Message>(json, "id") ? { messages: json, more: link.includes('rel="prev"') } : undefined;
+    return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
+  }
+
+  follow({ after = "now", signal }: FollowOptions = {}): AsyncIterableIterator<Message> {
+    const ended = new AbortController();
+    const messages = this.#follow(after, ended, signal);
+    return {
+      next: () => messages.next(),
+      // A generator would first wait for the next() that is under way, which may take a minute.
+      return: () => {
+        ended.abort();
+        return messages.return();
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  async *#follow(
+    after: string,
+    ended: AbortController,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Message, void> {
+    if (signal?.aborted) return;
+    const end = () => ended.abort();
+    let live = false;
+    const offline = () => {
+      live = false;
+      this.connection.set({ status: "offline" });
+    };
+    signal?.addEventListener("abort", end);
+    host.addEventListener?.("offline", offline);
+    this.connection.enter();
+
+    let last = ""; // the id of the last message given
+    let failures = 0; // in a row, with neither news nor a poll that lingered between them
+    try {
+      while (true) {
+        // The first poll, and the first after a failure, does not wait: so one knows at once that all is well.
+        const wait = live ? WAIT_S : 0;
+        if (!live) this.connection.set({ status: "connecting" });
+        const begun = Date.now();
+        const lingered = () => Date.now() - begun >= LINGERED_MS;
+        let news: Message[];
+        try {
+          ({ news, next: after } = await this.#poll(after, last, wait, ended.signal));
+          if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
+        } catch (failure) {
+          if (!(failure instanceof Failure)) throw failure;
+          if (lingered()) failures = 0;
+          live = false;
+          await backOff(failure, failures++, ended.signal, (retryAt) =>
+            this.connection.set(
+              host.navigator?.onLine === false ? { status: "offline" } : { status: "reconnecting", retryAt },
+            ));
+          continue;
+        }
+        if (wait > 0 || news.length > 0) failures = 0;
+        live = true;
+        this.connection.set({ status: "live" });
+
+        for (const message of news) {
+          if (ended.signal.aborted) return;
+          last = message.id;
+          yield message;
+        }
+        // A page that nobody sees need not be the first to know. The pause ends as soon as it is looked at.
+        const hidden = host.document?.visibilityState === "hidden";
+        if (hidden && news.length > 0) await pause(HIDDEN_PAUSE_MS, ended.signal);
+      }
+    } catch (error) {
+      if (error !== ended.signal.reason) throw error;
+    } finally {
+      signal?.removeEventListener("abort", end);
+      host.removeEventListener?.("offline", offline);
+      this.connection.leave();
+    }
+  }
+
+  /** What is new after a cursor, but for what was given already; and the cursor from which to go on. */
+  #poll(after: string, last: string, wait: number, signal: AbortSignal): Promise<{ news: Message[]; next: string }> {
+    const query = queryOf({ after, limit: PAGE_LIMIT, wait });
+    return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, link) => {
+      if (!isList<Message>(json, "id")) return undefined;
+      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(link)?.[1] ?? json.at(-1)?.id ?? after;
+      // `now` asked twice would be two different places, and what came between them lost.
+      return next === "now" ? undefined : { news: json.filter(({ id }) => id > last), next };
+    });
+  }
+}
+
+/** A connection's state, for those who follow to set. */
+class FollowState implements Connection {
+  state: ConnectionState = { status: "idle" };
+  readonly #listeners = new Set<(state: ConnectionState) => void>();
+  #follows = 0;
+
+  subscribe(listener: (state: ConnectionState) => void): () => void {
+    const own = (state: ConnectionState) => listener(state);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  enter(): void {
+    this.#follows++;
+  }
+
+  leave(): void {
+    if (--this.#follows === 0) this.set({ status: "idle" });
+  }
+
+  set(state: ConnectionState): void {
+    if (state.status === this.state.status && state.status !== "reconnecting") return;
+    this.state = state;
+    for (const listener of this.#listeners) {
+      try {
+        listener(state);
+      } catch (error) {
+        // Its own fault, to be seen as such; the follow goes on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}
+
+/** Tries until there is an answer, or an error that is final. */
+async function untilTold<T>(signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
+  for (let failures = 0;; failures++) {
+    try {
+      return await attempt();
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      await backOff(failure, failures, signal);
+    }
+  }
+}
+
+/** The number of a message in its room, out of its id: 1 for the first, 0 for the nil cursor. */
+export function messageNumber(id: string): number {
+  return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
+}
+
+/** A new `Idempotency-Key`. Not `crypto.randomUUID`: browsers have that on https only. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function queryOf(parameters: Record<string, string | number | undefined>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  return `?${new URLSearchParams(given.map(([name, value]) => [name, `${value}`]))}`;
+}
+
+/** Whether it is an array of objects that have a text under `member`. */
+function isList<T>(json: unknown, member: keyof T): json is T[] {
+  return Array.isArray(json) && json.every((item) => typeof item?.[member] === "string");
+}

@@ -1,0 +1,31 @@
+// @ts-check
+// Times as people say them.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
+const exact = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "medium" });
+
+/** "14:03" @param {Date} time */
+export function clockTime(time) {
+  return clock.format(time);
+}
+
+/** "Saturday, November 22, 2026 at 2:03:07 PM" @param {Date} time */
+export function exactTime(time) {
+  return exact.format(time);
+}
+
+/** "Today", "Yesterday", "Friday, November 20", "March 3, 2021" @param {Date} time */
+export function dayName(time) {
+  const now = new Date();
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  if (sameDay(time, now)) return "Today";
+  if (sameDay(time, yesterday)) return "Yesterday";
+  return (time.getFullYear() === now.getFullYear() ? weekday : dayOfYear).format(time);
+}
+
+/** @param {Date} one @param {Date} other */
+export function sameDay(one, other) {
+  return one.toDateString() === other.toDateString();
+}

@@ -1,0 +1,44 @@
+// @ts-check
+// Says how the page stands with the server: a countdown for the eyes, and for screen readers a sentence when it changes.
+import { byId } from "./element.js";
+
+/** @import { Connection, ConnectionState } from "../client/client.ts" */
+
+/** @type {Record<ConnectionState["status"], string>} */
+const SENTENCES = {
+  idle: "Connecting",
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+};
+
+export class ConnectionLine {
+  #line = byId("connection");
+  #seen = byId("connection-seen");
+  #said = byId("connection-said");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #stop = () => {};
+
+  /** @param {Connection} connection */
+  watch(connection) {
+    this.#stop();
+    this.#stop = connection.subscribe((state) => this.#show(state));
+    this.#show(connection.state);
+  }
+
+  /** @param {ConnectionState} state */
+  #show(state) {
+    clearTimeout(this.#timer);
+    const sentence = SENTENCES[state.status];
+    this.#line.dataset.status = state.status;
+    if (this.#said.textContent !== sentence) this.#said.textContent = sentence;
+    this.#seen.textContent = sentence;
+    if (state.status !== "reconnecting") return;
+    const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);
+    if (seconds <= 0) return;
+    this.#seen.textContent = `${sentence} in ${seconds} s`;
+    this.#timer = setTimeout(() => this.#show(state), (state.retryAt - Date.now()) % 1000 || 1000);
+  }
+}

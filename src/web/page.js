@@ -1,0 +1,86 @@
+// @ts-check
+// The chat page, put together: the room in the address, its conversation on the timeline, the rooms at the side.
+// All addresses are relative to the page, so it works under any path that a proxy puts before it.
+/// <reference lib="dom" />
+import { Linger } from "../client/client.ts";
+import { Composer } from "./composer.js";
+import { ConnectionLine } from "./connection-line.js";
+import { Conversation, NIL } from "./conversation.js";
+import { byId } from "./element.js";
+import { Memory } from "./memory.js";
+import { Outbox } from "./outbox.js";
+import { isRoomName, Rooms } from "./rooms.js";
+import { Sidebar } from "./sidebar.js";
+import { Timeline } from "./timeline.js";
+
+/** The room of an address that names none. */
+const LOBBY = "lobby";
+
+const base = new URL(".", location.href);
+const linger = new Linger(base);
+const memory = new Memory(base);
+const sidebar = new Sidebar();
+const connectionLine = new ConnectionLine();
+const rooms = new Rooms(linger, memory, showRooms);
+const outbox = new Outbox(linger, memory, (room) => room === current && conversation?.change());
+const timeline = new Timeline({
+  loadOlder: () => conversation?.loadOlder(),
+  seen: () => markRead(),
+  retry: (item) => outbox.retry(item),
+  remove: (item) => outbox.remove(item),
+});
+const composer = new Composer(memory, { send, renamed: () => open() });
+
+let current = "";
+/** @type {Conversation | undefined} */
+let conversation;
+
+/** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
+function open() {
+  conversation?.leave();
+  const name = location.hash.slice(1);
+  current = isRoomName(name) ? name : LOBBY;
+  const room = linger.room(current);
+  byId("room").textContent = current;
+  byId("empty-room").textContent = current;
+  byId("curl").textContent = `curl --json '{"body": "Hello"}' \\\n  ${new URL(`rooms/${current}/messages`, base)}`;
+  timeline.clear(memory.name, memory.lastRead(current));
+  conversation = new Conversation(room, outbox, timeline, grown);
+  connectionLine.watch(room.connection);
+  composer.open(current);
+  showRooms();
+}
+
+/** @param {string} body */
+function send(body) {
+  outbox.add({ room: current, author: memory.name, body, after: conversation?.newest ?? "" });
+  timeline.goToEnd();
+}
+
+/** @param {string} newest */
+function grown(newest) {
+  if (newest !== NIL) rooms.saw(current, newest);
+  if (timeline.isSeen) markRead();
+  else showRooms();
+}
+
+function markRead() {
+  if (!conversation?.newest) return;
+  memory.markRead(current, conversation.newest);
+  showRooms();
+}
+
+function showRooms() {
+  const list = rooms.list(current);
+  sidebar.show(list, current);
+  const unread = list.reduce((sum, room) => sum + room.unread, 0);
+  document.title = `${unread > 0 ? `(${unread}) ` : ""}${current} · Linger`;
+}
+
+addEventListener("hashchange", () => {
+  open();
+  composer.focus();
+});
+open();
+rooms.look();
+if (matchMedia("(pointer: fine)").matches) composer.focus();

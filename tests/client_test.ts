@@ -1,0 +1,850 @@
+// The client, against real servers over real sockets, with the faults that a laptop meets. Where time matters it stands still,
+// and moves only as a test says: what happens while it stands needs no timer.
+import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { getEventListeners } from "node:events";
+import { type ConnectionState, type FollowOptions, Linger, LingerError, type Message } from "../src/client/client.ts";
+import { messageNumber, type Room } from "../src/client/client.ts";
+import { health, messages, posted, until } from "./support/client.ts";
+import { cutter, middlebox } from "./support/middlebox.ts";
+import { freePort, testPostgres } from "./support/postgres.ts";
+import { type ServerProcess, spawnServer, startServer } from "./support/server.ts";
+
+const NIL = "00000000-0000-0000-0000-000000000000";
+
+const postgres = await testPostgres();
+
+/** A follow that goes on by itself. */
+interface Follow {
+  readonly bodies: string[];
+  /** Resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+function follow(room: Room, options: FollowOptions = {}): Follow {
+  const iterator = room.follow(options);
+  const bodies: string[] = [];
+  const done = (async () => {
+    for await (const { body } of iterator) bodies.push(body);
+  })();
+  return {
+    bodies,
+    stop: async () => {
+      await iterator.return!();
+      await done;
+    },
+  };
+}
+
+/** Waits, in real time, for a condition, while the faked time stands still. */
+async function settled(time: FakeTime, condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; !condition(); i++) {
+    if (i > 5_000) throw new Error(`Waited in vain until ${what}`);
+    await time.delay(2);
+  }
+}
+
+/** Gives everything that needs no timer the chance to happen. */
+const idle = (time: FakeTime) => time.delay(50);
+
+/** A test with a server process of its own. */
+function test(name: string, run: (server: ServerProcess) => Promise<void>): void {
+  Deno.test(name, async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    await run(server);
+  });
+}
+
+const never = () => new Promise<Response>(() => {});
+const busy = (headers: Record<string, string> = {}, status = 503) => new Response("Busy", { status, headers });
+const isPoll = ({ method, url }: Request) => method === "GET" && !url.includes("wait=0");
+
+// What it is for
+
+test("What one posts, the other sees; and history has it", async (server) => {
+  const [one, other] = [new Linger(server.url).room("tea"), new Linger(`${server.url}/`).room("tea")];
+  const seen = follow(other);
+  await until(() => other.connection.state.status === "live", "it is live");
+  const first = await one.post("Hello", { author: "Ann" });
+  assertEquals({ ...first, id: "", created_at: "" }, {
+    id: "",
+    room: "tea",
+    author: "Ann",
+    body: "Hello",
+    created_at: "",
+  });
+  for (const body of ["2", "3", "4", "5"]) await one.post(body);
+  await until(() => seen.bodies.length === 5, "all are there");
+  await seen.stop();
+  assertEquals(seen.bodies, ["Hello", "2", "3", "4", "5"]);
+
+  const newest = await one.history({ limit: 3 });
+  assertEquals([newest.messages.map(({ body }) => body), newest.more], [["3", "4", "5"], true]);
+  const oldest = await one.history({ before: newest.messages[0]!.id, limit: 3 });
+  assertEquals([oldest.messages, oldest.more], [(await messages(server, "tea", "")).slice(0, 2), false]);
+  assertEquals(oldest.messages.map(({ id }) => messageNumber(id)), [1, 2]);
+  assertEquals(messageNumber(NIL), 0);
+});
+
+test("A follow from the first message gives all there are, over many pages", async (server) => {
+  const room = new Linger(server.url).room("long");
+  const bodies = Array.from({ length: 1_203 }, (_, i) => `${i}`);
+  for (let i = 0; i < bodies.length; i += 100) {
+    await Promise.all(bodies.slice(i, i + 100).map((body) => room.post(body)));
+  }
+  const seen = follow(room, { after: NIL });
+  await until(() => seen.bodies.length >= bodies.length, "all are there");
+  await seen.stop();
+  assertEquals(
+    seen.bodies,
+    (await Promise.all(["limit=1000", `before=now&limit=203`].map((query) => messages(server, "long", query)))).flat()
+      .map(({ body }) => body),
+  );
+});
+
+test("A cursor can be a ULID in either case, or any moment", async (server) => {
+  await posted(server, "room", "1");
+  for (const after of ["0".repeat(26), "01arz3ndektsv4rrffq69g5fav", "00000000-0000-0000-0000-00000000000A"]) {
+    const seen = follow(new Linger(server.url).room("room"), { after });
+    await until(() => seen.bodies.length > 0, "it is there");
+    await seen.stop();
+    assertEquals(seen.bodies, ["1"]);
+  }
+});
+
+test("A URL can have a path prefix, with or without a slash, and the token goes with every request", async (server) => {
+  const tokens = new Set<string | null>();
+  await using box = middlebox(server, ({ url, headers }, forward) => {
+    tokens.add(headers.get("authorization"));
+    return url.endsWith("/rooms") ? Response.json([{ room: "room", newest: NIL }]) : forward();
+  }, "/my/chat");
+  for (const url of [`${box.url}/my/chat`, `${box.url}/my/chat/`, new URL(`${box.url}/my/chat?x=1#y`)]) {
+    const linger = new Linger(url, { token: "secret" });
+    const { id } = await linger.room("room").post("x");
+    assertEquals((await linger.room("room").history()).messages.at(-1)!.id, id);
+    assertEquals(await linger.rooms(), [{ room: "room", newest: NIL }]);
+    for await (const { body } of linger.room("room").follow({ after: NIL })) {
+      assertEquals(body, "x");
+      break;
+    }
+  }
+  assertEquals([...tokens], ["Bearer secret"]);
+  assertThrows(() => new Linger(box.url).room(".."), TypeError);
+});
+
+test("Between the first poll of a follow from now on and the second nothing gets lost", async (server) => {
+  const held = Promise.withResolvers<void>();
+  await using box = middlebox(server, async (request, forward) => {
+    if (isPoll(request)) await held.promise;
+    return await forward();
+  });
+  const seen = follow(new Linger(box.url).room("room"));
+  await until(() => box.seen.length === 2, "the first poll is answered, the second on its way");
+  await posted(server, "room", "between");
+  held.resolve();
+  await until(() => seen.bodies.length === 1, "it is there");
+  await seen.stop();
+  assertEquals(seen.bodies, ["between"]);
+});
+
+test("While its reader is busy nothing is asked, and never two things at once", async (server) => {
+  await posted(server, "room", "1");
+  let [under, most] = [0, 0];
+  await using box = middlebox(server, async (_, forward) => {
+    most = Math.max(most, ++under);
+    return await forward().finally(() => under--);
+  });
+  const messages = new Linger(box.url).room("room").follow({ after: NIL });
+  await messages.next();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assertEquals(box.seen.length, 1);
+  const next = [messages.next(), messages.next()];
+  await until(() => box.seen.length === 2, "it asks");
+  await posted(server, "room", "2");
+  await posted(server, "room", "3");
+  assertEquals((await Promise.all(next)).map(({ value }) => (value as Message).body), ["2", "3"]);
+  await messages.return!();
+  assertEquals(most, 1);
+});
+
+// Restarts and bad networks
+
+for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+  Deno.test(`Through ${signal} and a new start, again and again, nothing is lost, doubled or out of order`, async () => {
+    await using database = await postgres.create();
+    const env = { PORT: `${freePort()}` };
+    let server = await spawnServer(database.url, env);
+    const room = new Linger(server.url).room("room");
+    const states: string[] = [];
+    room.connection.subscribe(({ status }) => states.push(status));
+    const follows = [follow(room), follow(new Linger(server.url).room("room"), { after: NIL })];
+    await until(() => room.connection.state.status === "live", "it is live");
+    let finished = false;
+    const acked: Message[] = [];
+    const writers = Array.from({ length: 4 }, async (_, writer) => {
+      for (let i = 0; !finished; i++) acked.push(await room.post(`${writer}-${i}`));
+    });
+    for (let restarts = 0; restarts < 3; restarts++) {
+      const before = acked.length;
+      await until(() => acked.length > before + 50, "posts flow");
+      server.kill(signal);
+      await server.status;
+      server = await spawnServer(database.url, env);
+    }
+    finished = true;
+    await Promise.all(writers);
+    const rows = await database.sql<{ body: string }[]>`select body from messages order by id`;
+    const stored = rows.map(({ body }) => body);
+    await until(() => follows.every(({ bodies }) => bodies.length >= stored.length), "all are there", 40_000);
+    await Promise.all(follows.map((follow) => follow.stop()));
+    await server[Symbol.asyncDispose]();
+    for (const { bodies } of follows) assertEquals(bodies, stored);
+    assertEquals(acked.map(({ body }) => body).sort(), stored.toSorted());
+    assert(states.includes("reconnecting"));
+    assertEquals(states.at(-1), "idle");
+  });
+}
+
+test("Answers cut at any byte lose and double nothing", async (server) => {
+  await using box = cutter(server);
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room, { after: NIL });
+  await until(() => room.connection.state.status === "live", "it is live");
+  const bodies: string[] = [];
+  for (let i = 0; i < 24; i++) {
+    box.cutNext(i * 23); // in the head, in the body, and once behind its end
+    bodies.push(`${i}`);
+    await posted(server, "room", `${i}`);
+    await until(() => seen.bodies.length === i + 1, `${i} is there`, 30_000);
+  }
+  await seen.stop();
+  assertEquals(seen.bodies, bodies);
+  assertGreater(box.cuts, 20);
+});
+
+test("An answer that is cut without a trace, or is not Linger's, is a failed try", async (server) => {
+  const { id } = await posted(server, "room", "1");
+  const odd = [
+    `[{"id":"${id}","body":"1"`,
+    `[{"id":"${id}","body":"1"},{"bo`,
+    "",
+    "null",
+    "{}",
+    `[{"id":1}]`,
+    "<h1>Log in to the network of this hotel</h1>",
+  ];
+  await using box = middlebox(server, (_, forward) => {
+    const text = odd.shift();
+    return text === undefined ? forward() : new Response(text, { headers: { link: `<?after=${id}>; rel="next"` } });
+  });
+  using time = new FakeTime();
+  const seen = follow(new Linger(box.url).room("room"), { after: NIL });
+  while (seen.bodies.length === 0) {
+    await time.delay(5);
+    time.tick(1_000);
+  }
+  assertEquals([seen.bodies, odd], [["1"], []]);
+  await seen.stop();
+});
+
+test("An answer that tells no place for now is a failed try, as long as it is empty", async (server) => {
+  let answers = 0;
+  await using box = middlebox(server, async (_, forward) => {
+    const response = await forward();
+    if (++answers < 3) response.headers.delete("link");
+    return response;
+  });
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  while (room.connection.state.status !== "live") {
+    await time.delay(5);
+    time.tick(1_000);
+  }
+  await settled(time, () => box.seen.length === 4, "it waits");
+  assertEquals(box.seen.map((line) => /after=([^&]*)/.exec(line)![1]), ["now", "now", "now", NIL]);
+  await seen.stop();
+});
+
+test("What a proxy gives once more is not given once more", async (server) => {
+  let old: string | undefined;
+  await using box = middlebox(server, async (request, forward) => {
+    if (isPoll(request) && old !== undefined) return new Response(old);
+    const response = await forward();
+    if (box.seen.length === 1) old = await response.clone().text();
+    return response;
+  });
+  for (const body of ["1", "2"]) await posted(server, "room", body);
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room, { after: NIL });
+  await settled(time, () => room.connection.state.status === "reconnecting", "the old page has come again");
+  await posted(server, "room", "3");
+  old = undefined;
+  time.tick(500);
+  await settled(time, () => seen.bodies.length >= 3, "the next is there");
+  await seen.stop();
+  assertEquals(seen.bodies, ["1", "2", "3"]);
+});
+
+test("A post whose answers get lost is stored once, and told in the end", async (server) => {
+  await using box = cutter(server);
+  const room = new Linger(box.url).room("room");
+  const stored: Message[] = [];
+  for (const bytes of [0, 10, 200, 300]) {
+    box.cutNext(bytes);
+    stored.push(await room.post(`${bytes}`));
+  }
+  assertEquals(await messages(server, "room", ""), stored);
+  assertEquals(box.cuts, 4);
+  const [one, same] = [await room.post("x", { key: "k" }), await room.post("x", { key: "k" })];
+  assertEquals(one, same);
+  const error = await assertRejects(() => room.post("y", { key: "k" }), LingerError);
+  assertEquals([error.status, error.problem!.type], [422, "urn:linger:problem:key-reused"]);
+});
+
+Deno.test("Two servers that take turns, with cuts between, are one server", async () => {
+  await using database = await postgres.create();
+  await using one = await spawnServer(database.url);
+  await using two = await spawnServer(database.url);
+  await using box = cutter(one, two);
+  const rooms = Array.from({ length: 4 }, () => new Linger(box.url).room("room"));
+  const follows = rooms.map((room) => follow(room, { after: NIL }));
+  for (let i = 0; i < 100; i++) {
+    if (i % 10 === 0) box.cutNext(i);
+    await rooms[i % 4]!.post(`${i}`);
+  }
+  const expected = Array.from({ length: 100 }, (_, i) => `${i}`);
+  await until(() => follows.every(({ bodies }) => bodies.length >= 100), "all are there", 30_000);
+  await Promise.all(follows.map((follow) => follow.stop()));
+  for (const { bodies } of follows) assertEquals(bodies, expected);
+});
+
+// Time: pauses, deadlines, sleep
+
+test("A stream of news is not slowed: it flows while time stands still", async (server) => {
+  const room = new Linger(server.url).room("room");
+  using _time = new FakeTime();
+  const seen = room.follow({ after: NIL });
+  for (let i = 0; i < 100; i++) {
+    const next = seen.next();
+    await room.post(`${i}`);
+    assertEquals((await next).value.body, `${i}`);
+  }
+  await seen.return!();
+});
+
+test("Who answers empty at once, again and again, is not hammered; and what comes then is seen", async (server) => {
+  let broken = true;
+  await using box = middlebox(
+    server,
+    (_, forward) =>
+      broken ? Response.json([], { headers: { link: `<?after=${NIL}&limit=1>; rel="next"` } }) : forward(),
+  );
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  const retryAt = () => room.connection.state.status === "reconnecting" ? room.connection.state.retryAt : 0;
+  for (const end = time.now + 600_000; time.now < end;) {
+    await settled(time, () => retryAt() >= time.now, "it pauses");
+    time.now = Math.ceil(retryAt()) + 1;
+  }
+  assertGreater(box.seen.length, 20);
+  assertLess(box.seen.length, 200);
+  broken = false;
+  await posted(server, "room", "1");
+  while (seen.bodies.length === 0) {
+    await time.delay(5);
+    time.tick(1_000);
+  }
+  assertEquals(seen.bodies, ["1"]);
+  await seen.stop();
+});
+
+test("A proxy that cuts every poll before its wait is over makes no one slow", async (server) => {
+  const held = new Set<() => void>();
+  await using box = middlebox(server, async (request, forward) => {
+    if (!isPoll(request)) return await forward();
+    await new Promise<void>((resolve) => held.add(resolve));
+    return busy({}, 504);
+  });
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  for (let round = 0; round < 10; round++) {
+    await settled(time, () => held.size === 1, "it waits");
+    time.tick(30_000);
+    held.forEach((cut) => cut());
+    held.clear();
+    await settled(time, () => room.connection.state.status === "reconnecting", "it is cut");
+    time.tick(500);
+  }
+  await seen.stop();
+});
+
+test("A server that is away is asked less and less, and each client in its own rhythm", async (server) => {
+  const away = { url: server.url };
+  await using box = middlebox(away, () => busy());
+  using time = new FakeTime();
+  const retries = new Set<number>();
+  const rooms = [1, 2, 3].map(() => new Linger(box.url).room("room"));
+  const follows = rooms.map((room) => {
+    room.connection.subscribe((state) => {
+      if (state.status === "reconnecting") retries.add(state.retryAt - time.now);
+    });
+    return follow(room);
+  });
+  for (let second = 0; second < 600; second++) {
+    await time.delay(1);
+    time.tick(1_000);
+  }
+  assertLess(box.seen.length, 3 * 100);
+  assertGreater(retries.size, 30);
+  assert([...retries].every((ms) => ms >= 0 && ms <= 30_000));
+  assert([...retries].some((ms) => ms > 10_000));
+  await Promise.all(follows.map((follow) => follow.stop()));
+});
+
+for (const kind of ["seconds", "an HTTP date"]) {
+  test(`Retry-After in ${kind} is honoured by posts and follows, and online does not cut it short`, async (server) => {
+    let refused = 0;
+    await using box = middlebox(server, (_, forward) => {
+      const value = kind === "seconds"
+        ? "120"
+        : new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 120_000).toUTCString();
+      return refused++ < 2 ? busy({ "retry-after": value }) : forward();
+    });
+    using time = new FakeTime();
+    const begun = time.now;
+    const room = new Linger(box.url).room("room");
+    const seen = follow(room, { after: NIL });
+    const post = room.post("1");
+    await settled(
+      time,
+      () => box.seen.length === 2 && room.connection.state.status === "reconnecting",
+      "both are refused",
+    );
+    const state = room.connection.state as ConnectionState & { retryAt: number };
+    assert(state.retryAt >= begun + 120_000 && state.retryAt <= begun + 122_000);
+    await time.delay(20);
+    dispatchEvent(new Event("online"));
+    await idle(time);
+    time.tick(119_000);
+    await idle(time);
+    assertEquals(box.seen.length, 2);
+    for (const _ of [1, 2]) {
+      time.tick(2_000);
+      await idle(time);
+    }
+    assertEquals((await post).body, "1");
+    await settled(time, () => seen.bodies.length === 1, "it is there");
+    await seen.stop();
+  });
+}
+
+test("A Retry-After that can't be meant keeps nobody away for ever", async (server) => {
+  const odd = ["soon", "99999999999999999999", new Date(8e15).toUTCString(), "Thu, 01 Jan 1970 00:00:00 GMT"];
+  await using box = middlebox(server, (_, forward) => {
+    const value = odd.shift();
+    return value ? busy({ "retry-after": value }) : forward();
+  });
+  using time = new FakeTime();
+  const post = new Linger(box.url).room("room").post("1");
+  for (let asked = 1; asked <= 4; asked++) {
+    await settled(time, () => box.seen.length >= asked, "it asks");
+    for (const ms of [3_600_000, 30_000]) {
+      await idle(time);
+      time.tick(ms);
+    }
+  }
+  assertEquals((await post).body, "1");
+});
+
+test("A request that is never answered is given up when its wait has long passed", async (server) => {
+  let asked = 0;
+  await using box = middlebox(server, (request, forward) => isPoll(request) && asked++ === 0 ? never() : forward());
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  await settled(time, () => asked === 1, "it waits");
+  await posted(server, "room", "1");
+  time.tick(55_000); // longer than a server waits
+  await idle(time);
+  assertEquals([asked, room.connection.state.status], [1, "live"]);
+  time.tick(20_000);
+  await settled(time, () => room.connection.state.status === "reconnecting", "it is given up");
+  time.tick(500);
+  await settled(time, () => seen.bodies.length === 1, "it is there");
+  await seen.stop();
+});
+
+for (
+  const [name, jump, tick] of [["sleeps for an hour", 3_600_000, 5_000], [
+    "sets its clock back",
+    -3_600_000,
+    75_000,
+  ]] as const
+) {
+  test(`A machine that ${name} during a request goes on`, async (server) => {
+    let asked = 0;
+    await using box = middlebox(server, (request, forward) => isPoll(request) && asked++ === 0 ? never() : forward());
+    using time = new FakeTime();
+    const room = new Linger(box.url).room("room");
+    const seen = follow(room);
+    await settled(time, () => asked === 1, "it waits");
+    await posted(server, "room", "1");
+    // The clock is another, and no timer has run.
+    globalThis.Date = new Proxy(Date, {
+      get: (target, key) => key === "now" ? () => time.now + jump : Reflect.get(target, key),
+    });
+    time.tick(tick);
+    await settled(time, () => room.connection.state.status === "reconnecting", "it is given up");
+    time.tick(500);
+    await settled(time, () => seen.bodies.length === 1, "it is there");
+    await seen.stop();
+  });
+}
+
+test("An answer that comes slowly is waited for, one that stops in its middle is not", async (server) => {
+  await posted(server, "room", "1");
+  let writer: ReadableStreamDefaultController<Uint8Array>;
+  let slow = true;
+  await using box = middlebox(server, async (_, forward) => {
+    const { headers, body } = await forward();
+    if (!slow) return new Response(body, { headers });
+    slow = false;
+    headers.delete("content-length");
+    return new Response(new ReadableStream({ start: (controller) => void (writer = controller) }), { headers });
+  });
+  const page = new TextEncoder().encode(JSON.stringify(await messages(server, "room", "")));
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room, { after: NIL });
+  await settled(time, () => writer !== undefined, "it is asked");
+  for (let i = 0; i < 20; i++) {
+    writer!.enqueue(page.subarray(i, i + 1));
+    await time.delay(10);
+    time.tick(10_000);
+  }
+  await idle(time);
+  assertEquals([box.seen.length, room.connection.state.status], [1, "connecting"]);
+  time.tick(20_000);
+  await settled(time, () => room.connection.state.status === "reconnecting", "it is given up");
+  time.tick(500);
+  await settled(time, () => seen.bodies.length === 1, "it is there");
+  await seen.stop();
+});
+
+// What a browser says
+
+test("A network that goes is told, and one that comes back is used at once", async (server) => {
+  let dead = false;
+  await using box = middlebox(server, (_, forward) => dead ? never() : forward());
+  const room = new Linger(box.url).room("room");
+  using time = new FakeTime(); // stands still: no pause can pass
+  const states: string[] = [];
+  const unsubscribe = room.connection.subscribe(({ status }) => states.push(status));
+  dead = true;
+  const seen = follow(room, { after: NIL });
+  const post = room.post("1");
+  await settled(time, () => box.seen.length === 2, "both are on their way");
+  dispatchEvent(new Event("offline"));
+  assertEquals(room.connection.state, { status: "offline" });
+  dead = false;
+  dispatchEvent(new Event("online"));
+  assertEquals((await post).body, "1");
+  await settled(time, () => seen.bodies.length === 1, "it is there");
+  unsubscribe();
+  await seen.stop();
+  assertEquals(states, ["connecting", "offline", "connecting", "live"]);
+});
+
+test("A network that comes back, or a look at the page, ends a pause", async (server) => {
+  let away = true;
+  await using box = middlebox(server, (_, forward) => away ? busy() : forward());
+  const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  Object.assign(globalThis, { document: page });
+  try {
+    using time = new FakeTime(); // stands still: no pause can pass
+    for (const [source, type] of [[globalThis, "online"], [page, "visibilitychange"]] as const) {
+      away = true;
+      const room = new Linger(box.url).room("room");
+      const seen = follow(room);
+      await settled(time, () => room.connection.state.status === "reconnecting", "it pauses");
+      await idle(time);
+      away = false;
+      source.dispatchEvent(new Event(type));
+      await settled(time, () => room.connection.state.status === "live", "it is live");
+      await seen.stop();
+    }
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
+});
+
+test("Without a network it tries all the same, for the server may be on this machine", async (server) => {
+  let dead = true;
+  await using box = middlebox(server, (_, forward) => dead ? busy() : forward());
+  const room = new Linger(box.url).room("room");
+  Object.defineProperty(navigator, "onLine", { value: false, configurable: true });
+  try {
+    using time = new FakeTime();
+    const seen = follow(room);
+    const post = room.post("1");
+    await settled(time, () => room.connection.state.status === "offline", "it is offline");
+    dead = false;
+    time.tick(500);
+    assertEquals((await post).body, "1");
+    await settled(time, () => room.connection.state.status === "live", "it is live");
+    await seen.stop();
+  } finally {
+    Reflect.deleteProperty(navigator, "onLine");
+  }
+});
+
+test("A hidden page pauses between news and the next poll, until it is looked at", async (server) => {
+  await using box = middlebox(server, (_, forward) => forward());
+  const page = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+  Object.assign(globalThis, { document: page });
+  try {
+    using time = new FakeTime();
+    const seen = follow(new Linger(box.url).room("room"), { after: NIL });
+    await settled(time, () => box.seen.length === 2, "it waits, as any other");
+    await posted(server, "room", "1");
+    await settled(time, () => seen.bodies.length === 1, "the first is seen at once");
+    await posted(server, "room", "2");
+    await posted(server, "room", "3");
+    await idle(time);
+    assertEquals([seen.bodies, box.seen.length], [["1"], 2]);
+    time.tick(10_000);
+    await settled(time, () => seen.bodies.length === 3, "the rest comes in one answer");
+    assertEquals(box.seen.length, 3);
+    await posted(server, "room", "4");
+    await idle(time);
+    page.visibilityState = "visible";
+    page.dispatchEvent(new Event("visibilitychange"));
+    await settled(time, () => seen.bodies.length === 4, "it is looked at");
+    await seen.stop();
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
+});
+
+test("A listener that throws is told of, and harms nothing", async (server) => {
+  const errors: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    errors.push(event.error.message);
+  };
+  addEventListener("error", onError);
+  const room = new Linger(server.url).room("room");
+  const states: string[] = [];
+  room.connection.subscribe(() => {
+    throw new Error("mine");
+  });
+  room.connection.subscribe(({ status }) => states.push(status));
+  const seen = follow(room, { after: NIL });
+  await room.post("1");
+  await until(() => seen.bodies.length === 1, "it is there");
+  await seen.stop();
+  removeEventListener("error", onError);
+  assertEquals(states, ["connecting", "live", "idle"]);
+  assertEquals(errors, ["mine", "mine", "mine"]);
+});
+
+// Refusals
+
+test("What is refused for good is told with its problem", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const future = "ffffffff-ffff-0000-0000-000000000000";
+  for (
+    const [refused, status, type] of [
+      [() => room.post(""), 400, "invalid-request"],
+      [() => room.post("x".repeat(10_001)), 413, "too-large"],
+      [() => room.history({ limit: 0 }), 400, "invalid-request"],
+      [() => room.follow({ after: future }).next(), 400, "invalid-request"],
+      [() => room.follow({ after: "x" }).next(), 400, "invalid-request"],
+      [() => new Linger(server.url).room("a/b").post("x"), 400, "invalid-request"],
+      [() => new Linger(`${server.url}/elsewhere`).rooms(), 404, "not-found"],
+    ] as const
+  ) {
+    const error = await assertRejects(refused, LingerError);
+    assertEquals([error.status, error.problem?.status, error.problem?.type], [
+      status,
+      status,
+      `urn:linger:problem:${type}`,
+    ]);
+    assertEquals(error.message, error.problem!.detail);
+  }
+  assertEquals(room.connection.state, { status: "idle" });
+});
+
+test("401, 403 and the like end a follow, also from one who is not Linger", async (server) => {
+  for (const status of [401, 403, 404, 405, 410]) {
+    await using box = middlebox(server, (request, forward) => isPoll(request) ? busy({}, status) : forward());
+    const room = new Linger(box.url).room("room");
+    const error = await assertRejects(() => room.follow().next(), LingerError);
+    assertEquals([error.status, error.problem, room.connection.state], [status, undefined, { status: "idle" }]);
+  }
+});
+
+test("408, 425, 429 and 5xx are retried", async (server) => {
+  const statuses = [408, 425, 429, 500, 502, 503, 504].flatMap((status) => [status, status]);
+  await using box = middlebox(server, (_, forward) => {
+    const status = statuses.shift();
+    return status ? busy({}, status) : forward();
+  });
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room, { after: NIL });
+  const post = room.post("1");
+  while (seen.bodies.length === 0) {
+    await time.delay(5);
+    time.tick(1_000);
+  }
+  assertEquals((await post).body, "1");
+  await seen.stop();
+});
+
+test("A request that can't be made is told at once", async (server) => {
+  await assertRejects(() => new Linger(server.url, { token: "\n€" }).room("room").post("x"), TypeError);
+  await assertRejects(() => new Linger(server.url).room("room").post("x", { key: "€" }), TypeError);
+  assertThrows(() => new Linger("nowhere"), TypeError);
+});
+
+// Ends
+
+/** Every way in which a follow can be when it is ended. */
+const situations: Record<
+  string,
+  (server: { url: string }) => { room: Room; there: () => boolean } & AsyncDisposable
+> = {
+  "while it waits": (server) => {
+    const box = middlebox(server, (_, forward) => forward());
+    const room = new Linger(box.url).room("room");
+    return { room, there: () => box.seen.length === 2, [Symbol.asyncDispose]: box[Symbol.asyncDispose] };
+  },
+  "in its first request": (server) => {
+    const box = middlebox(server, never);
+    const room = new Linger(box.url).room("room");
+    return { room, there: () => box.seen.length === 1, [Symbol.asyncDispose]: box[Symbol.asyncDispose] };
+  },
+  "while it pauses": (server) => {
+    const box = middlebox(server, () => busy());
+    const room = new Linger(box.url).room("room");
+    return {
+      room,
+      there: () => room.connection.state.status === "reconnecting",
+      [Symbol.asyncDispose]: box[Symbol.asyncDispose],
+    };
+  },
+  "while it does as Retry-After says": (server) => {
+    const box = middlebox(server, () => busy({ "retry-after": "1000" }));
+    const room = new Linger(box.url).room("room");
+    return {
+      room,
+      there: () => room.connection.state.status === "reconnecting",
+      [Symbol.asyncDispose]: box[Symbol.asyncDispose],
+    };
+  },
+};
+
+/** The listeners that the client leaves with the world. */
+function countListeners() {
+  const { addEventListener, removeEventListener } = globalThis;
+  let count = 0;
+  globalThis.addEventListener = (...args: Parameters<typeof addEventListener>) => (count++, addEventListener(...args));
+  globalThis.removeEventListener = (...args: Parameters<typeof addEventListener>) => (
+    count--, removeEventListener(...args)
+  );
+  return {
+    get count() {
+      return count;
+    },
+    [Symbol.dispose]: () => void Object.assign(globalThis, { addEventListener, removeEventListener }),
+  };
+}
+
+for (const [when, situation] of Object.entries(situations)) {
+  test(`A follow that is ended ${when} is gone, by its signal and by return()`, async (server) => {
+    using listeners = countListeners();
+    for (const how of ["signal", "return"]) {
+      await using place = situation(server);
+      const ended = new AbortController();
+      const messages = place.room.follow({ signal: ended.signal });
+      const next = messages.next();
+      await until(place.there, when);
+      const states: string[] = [];
+      place.room.connection.subscribe(({ status }) => states.push(status));
+      if (how === "signal") ended.abort();
+      else assertEquals(await messages.return!(), { done: true, value: undefined });
+      assertEquals(await next, { done: true, value: undefined });
+      assertEquals(await messages.next(), { done: true, value: undefined });
+      assertEquals(states, ["idle"]);
+      assertEquals([listeners.count, getEventListeners(ended.signal, "abort").length], [0, 0]);
+    }
+  });
+
+  test(`A post that is ended ${when} rejects with the signal's reason`, async (server) => {
+    if (when === "while it waits") return;
+    using listeners = countListeners();
+    await using place = situation(server);
+    const ended = new AbortController();
+    const seen = follow(place.room); // tells when we are there
+    const [post, history] = [
+      place.room.post("x", { signal: ended.signal }),
+      place.room.history({ signal: ended.signal }),
+    ];
+    const reason = new Error("enough");
+    const [first, second] = [assertRejects(() => post), assertRejects(() => history)];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    ended.abort(reason);
+    assertEquals([await first, await second], [reason, reason]);
+    await seen.stop();
+    assertEquals([listeners.count, getEventListeners(ended.signal, "abort").length], [0, 0]);
+  });
+}
+
+Deno.test("A follow that is left by break, by an error, or by its signal in mid-page leaves nothing", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  using listeners = countListeners();
+  const room = new Linger(server.url).room("room");
+  for (const body of ["1", "2", "3"]) await room.post(body);
+  const ended = new AbortController();
+
+  for await (const _ of room.follow({ after: NIL, signal: ended.signal })) break;
+  await assertRejects(
+    async () => {
+      for await (const { body } of room.follow({ after: NIL, signal: ended.signal })) throw new Error(body);
+    },
+    Error,
+    "1",
+  );
+  const seen: string[] = [];
+  for await (const { body } of room.follow({ after: NIL, signal: ended.signal })) {
+    seen.push(body);
+    if (seen.length === 2) ended.abort();
+  }
+  assertEquals(seen, ["1", "2"]);
+
+  // Ended before it began, or never begun.
+  assertEquals(await room.follow({ signal: ended.signal }).next(), { done: true, value: undefined });
+  assertEquals(await room.follow().return!(), { done: true, value: undefined });
+  await assertRejects(() => room.post("x", { signal: ended.signal }), DOMException);
+  room.follow();
+  assertEquals([listeners.count, getEventListeners(ended.signal, "abort").length], [0, 0]);
+  await until(async () => (await health(server)).waiters === 0, "the server waits for nobody");
+  assertEquals(room.connection.state, { status: "idle" });
+});
+
+test("With two follows in a room it is idle when both have ended", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const [one, two] = [follow(room), follow(room)];
+  await until(async () => (await health(server)).waiters === 2, "both wait");
+  await one.stop();
+  assertEquals(room.connection.state.status, "live");
+  await two.stop();
+  assertEquals(room.connection.state.status, "idle");
+});

@@ -1,0 +1,122 @@
+// The list of rooms: true for two seconds, one look for all who ask, and no list at all rather than an old one.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { seqOf } from "../src/chat/cursor.ts";
+import { Rooms } from "../src/chat/rooms.ts";
+import type { ListedRoom } from "../src/chat/store.ts";
+import { get, posted, type ProblemDetails, until } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+Deno.test("GET /rooms lists the rooms with the newest messages, newest first, each with the id of its newest", async () => {
+  await using database = await postgres.create();
+  const newest = new Map<string, string>();
+  {
+    await using server = await startServer(database.url);
+    for (let n = 0; n < 110; n++) await posted(server, `room${n}`, "first");
+    for (const room of ["room3", "room105", "room7"]) await posted(server, room, "second");
+    for (let n = 0; n < 110; n++) {
+      const [{ id }] = await get<[{ id: string }]>(server, `/rooms/room${n}/messages?before=now&limit=1`)
+        .then(({ json }) => json);
+      newest.set(`room${n}`, id);
+    }
+    const answer = await get<ListedRoom[]>(server, "/rooms");
+    assertEquals(answer.status, 200);
+    assertEquals(answer.headers.get("content-type"), "application/json");
+    assertEquals(answer.headers.get("cache-control"), "no-store");
+    assertEquals(answer.json.length, 100);
+    const expected = Array.from(newest, ([room, newest]) => ({ room, newest }))
+      .sort((a, b) => a.newest < b.newest ? 1 : -1).slice(0, 100);
+    assertEquals(answer.json, expected);
+    assertEquals(answer.json.slice(0, 3).map(({ room }) => room), ["room7", "room105", "room3"]);
+    assertEquals(answer.json.slice(0, 4).map(({ newest }) => seqOf(newest)), [2, 2, 2, 1]);
+  }
+});
+
+Deno.test("Before the first message there are no rooms, and two seconds later the list knows of a message elsewhere", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url);
+  await using two = await startServer(database.url);
+  assertEquals((await get(one, "/rooms")).text, "[]");
+  const { id } = await posted(two, "tea", "Hello");
+  await until(async () => (await get(one, "/rooms")).text !== "[]", "the list is renewed", 3_000);
+  assertEquals((await get<ListedRoom[]>(one, "/rooms")).json, [{ room: "tea", newest: id }]);
+});
+
+Deno.test("However many ask for the list, the database is asked once in two seconds", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await posted(server, "tea", "Hello");
+  const before = server.chat.state.statements;
+  const began = performance.now();
+  for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 100 }, () => get(server, "/rooms")));
+  const looks = 1 + Math.floor((performance.now() - began) / 2_000);
+  assert(
+    server.chat.state.statements - before <= looks + 1,
+    "a look for each interval, and the notification of the post",
+  );
+});
+
+Deno.test("A list is given out while it is younger than two seconds, counted from before its look", async () => {
+  let now = 0;
+  const looks: PromiseWithResolvers<ListedRoom[]>[] = [];
+  const rooms = new Rooms({
+    newestRooms: () => {
+      looks.push(Promise.withResolvers());
+      return looks.at(-1)!.promise;
+    },
+  }, () => now);
+  const asking = [rooms.list(), rooms.list()];
+  now += 1_500;
+  looks[0]!.resolve([{ room: "a", newest: "1" }]);
+  assertEquals(await Promise.all(asking), Array(2).fill('[{"room":"a","newest":"1"}]'));
+  now += 499;
+  await rooms.list();
+  assertEquals(looks.length, 1);
+  now += 1;
+  const next = rooms.list();
+  assertEquals(looks.length, 2);
+  looks[1]!.resolve([]);
+  assertEquals(await next, "[]");
+});
+
+Deno.test("A look that fails is told to all who wait for it; nobody is given the old list, and the next one looks again", async () => {
+  let now = 0;
+  let fails = false;
+  let looks = 0;
+  const rooms = new Rooms({
+    newestRooms: () => {
+      looks++;
+      return fails ? Promise.reject(new Error("away")) : Promise.resolve([]);
+    },
+  }, () => now);
+  await rooms.list();
+  now += 2_000;
+  fails = true;
+  await Promise.all([rooms.list(), rooms.list()].map((asked) => assertRejects(() => asked, Error, "away")));
+  assertEquals(looks, 2);
+  await assertRejects(() => rooms.list(), Error, "away");
+  fails = false;
+  assertEquals(await rooms.list(), "[]");
+  assertEquals(looks, 4);
+});
+
+Deno.test("GET /rooms answers 503 when the database can't be asked", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "300" });
+  const held = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holder = database.sql.begin(async (sql) => {
+    await sql`lock table heads`;
+    locked.resolve();
+    await held.promise;
+  });
+  await locked.promise;
+  const answer = await get<ProblemDetails>(server, "/rooms");
+  assertEquals([answer.status, answer.json.type], [503, "urn:linger:problem:unavailable"]);
+  assertEquals(answer.headers.get("retry-after"), "1");
+  held.resolve();
+  await holder;
+  assertEquals((await get(server, "/rooms")).text, "[]");
+});

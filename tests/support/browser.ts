@@ -1,0 +1,148 @@
+// A real browser for the tests of the page: the Chromium of this machine, and people who sit before it.
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type TestDatabase, testPostgres } from "./postgres.ts";
+import { type ServerProcess, spawnServer } from "./server.ts";
+
+/** The names under which systems have it. */
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** Starts Chromium without a window. It is to be closed. */
+export async function launchBrowser(): Promise<Browser> {
+  const executablePath = await findChromium();
+  // Chromium's sandbox refuses to work for root, which tests in containers often are.
+  return await chromium.launch({ executablePath, chromiumSandbox: Deno.uid() !== 0 });
+}
+
+async function findChromium(): Promise<string> {
+  const named = Deno.env.get("CHROMIUM");
+  if (named) return named;
+  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+    for (const name of NAMES) {
+      const path = `${directory}/${name}`;
+      if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+    }
+  }
+  throw new Error(
+    "The tests of the page need Chromium, and there is none in PATH: apt-get install chromium, or name one in CHROMIUM",
+  );
+}
+
+/** What the tests of a file share: a browser, a database, and a server on it. */
+export interface Site {
+  readonly browser: Browser;
+  readonly database: TestDatabase;
+  readonly server: ServerProcess;
+  readonly url: string;
+}
+
+/** Brings a site up, and takes it down when the file's tests are done. */
+export async function testSite(): Promise<Site> {
+  const postgres = await testPostgres();
+  const database = await postgres.create();
+  const server = await spawnServer(database.url);
+  const browser = await launchBrowser();
+  Deno.test.afterAll(async () => {
+    await browser.close();
+    await server[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+  return { browser, database, server, url: server.url };
+}
+
+/** A test with a browser. Its connection to this process reads all the time, which the sanitizers take for a leak. */
+export function webTest(name: string, test: () => Promise<void>): void {
+  Deno.test({ name, fn: test, sanitizeOps: false, sanitizeResources: false });
+}
+
+/** Where somebody goes, and as whom. */
+export interface Visit extends BrowserContextOptions {
+  /** `lobby` if not given. */
+  room?: string;
+  /** None: somebody who has not been here before. */
+  name?: string;
+  /** Whether requests are going to fail, about which the browser complains in its console. */
+  badNetwork?: boolean;
+  /** Waits until the page is live, unless false. */
+  live?: boolean;
+}
+
+/** Somebody with a browser profile of their own. */
+export class Visitor implements AsyncDisposable {
+  /** What the console complained about. */
+  readonly complaints: string[] = [];
+
+  constructor(readonly context: BrowserContext, readonly page: Page, { badNetwork }: Visit) {
+    page.on("pageerror", (error) => this.complaints.push(`${error}`));
+    page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type())) return;
+      if (badNetwork && message.text().startsWith("Failed to load resource")) return;
+      this.complaints.push(message.text());
+    });
+  }
+
+  /** Writes a message and sends it with Enter. */
+  async say(text: string): Promise<void> {
+    await this.page.fill("#text", text);
+    await this.page.press("#text", "Enter");
+  }
+
+  /** The messages on the page, those on their way among them. */
+  bodies(): Promise<string[]> {
+    return this.page.$$eval(".body", (bodies) => bodies.map(({ textContent }) => textContent ?? ""));
+  }
+
+  /** Resolves when the messages on the page are these. */
+  async sees(...bodies: string[]): Promise<void> {
+    await this.until(
+      (expected) => {
+        const seen = [...document.querySelectorAll(".body")].map(({ textContent }) => textContent);
+        return JSON.stringify(seen) === JSON.stringify(expected);
+      },
+      bodies,
+    ).catch(async () => assertEquals(await this.bodies(), bodies));
+  }
+
+  /** Resolves when nothing is on its way any more. */
+  async settles(): Promise<void> {
+    await this.page.waitForSelector("#waiting:empty", { state: "attached" });
+  }
+
+  /** Resolves when the connection stands like this. */
+  async is(status: "live" | "reconnecting" | "offline"): Promise<void> {
+    await this.page.waitForSelector(`#connection[data-status=${status}]`);
+  }
+
+  /** Resolves when a condition holds in the page. */
+  async until<T>(condition: (argument: T) => unknown, argument: T): Promise<void> {
+    // Polled: a condition that waited for animation frames would starve with a page in the background.
+    await this.page.waitForFunction(condition as (argument: unknown) => unknown, argument, {
+      polling: 20,
+      timeout: 15_000,
+    });
+  }
+
+  /** Leaves; whoever has something to complain about fails the test. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.context.close();
+    assertEquals(this.complaints, []);
+  }
+}
+
+/** Opens the page. */
+export async function visit(
+  { browser, url }: { browser: Browser; url: string },
+  options: Visit = {},
+): Promise<Visitor> {
+  const { room, name, badNetwork: _, live = true, ...others } = options;
+  const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...others });
+  const visitor = new Visitor(context, await context.newPage(), options);
+  if (name) {
+    const key = `linger ${new URL(url).pathname.replace(/\/*$/, "/")} name`;
+    await context.addInitScript(`localStorage[${JSON.stringify(key)}] ??= ${JSON.stringify(name)}`);
+  }
+  await visitor.page.goto(`${url}/${room ? `#${room}` : ""}`);
+  if (live) await visitor.is("live");
+  return visitor;
+}

@@ -1,0 +1,182 @@
+// Everybody can use the page: with a keyboard, with a screen reader, on a phone, in the dark.
+import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import axe from "axe-core";
+import type { BrowserContextOptions } from "playwright-core";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { post } from "../support/client.ts";
+import { type Line, writeHistory } from "../support/history.ts";
+
+const site = await testSite();
+const LINES: Line[] = [[3000, "Noor", "Long ago"], [60, "Ada", "Hello"], [59, "Ada", "Again"], [
+  5,
+  "יעל",
+  "שלום https://example.org",
+]];
+await writeHistory(site.database.sql, "garden", LINES);
+
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+
+const LOOKS: Record<string, BrowserContextOptions> = {
+  "light": { colorScheme: "light" },
+  "dark": { colorScheme: "dark" },
+  "a phone, light": { colorScheme: "light", ...PHONE },
+  "a phone, dark": { colorScheme: "dark", ...PHONE },
+};
+
+/** What axe finds wrong, in words. */
+async function violations({ page }: Visitor): Promise<string[]> {
+  // Colours are judged as they end up.
+  await page.evaluate(() => {
+    for (const animation of document.getAnimations()) {
+      if (animation.effect?.getComputedTiming().endTime === Infinity) animation.cancel();
+      else animation.finish();
+    }
+  });
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run({
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    })
+  );
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)
+  );
+}
+
+for (const [look, options] of Object.entries(LOOKS)) {
+  webTest(`axe finds nothing to say: ${look}`, async () => {
+    await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true, ...options });
+    const { page } = ada;
+    assertEquals(await violations(ada), [], "a conversation");
+    if (options.isMobile) {
+      await page.click("#menu");
+      await page.waitForSelector("#sidebar.open");
+      assertEquals(await violations(ada), [], "the drawer");
+      await page.keyboard.press("Escape");
+    }
+    await page.route(/\/messages$/, (route) => route.fulfill({ status: 400, body: "{}" }));
+    await page.fill("#text", "Refused");
+    await page.click("#send");
+    await page.waitForSelector(".failed");
+    await page.fill("#text", "x".repeat(10_001));
+    assertEquals(await violations(ada), [], "a message that failed, and one that is too long");
+    await page.unroute(/\/messages$/);
+
+    await page.route(/\/messages/, (route) => route.fulfill({ status: 503, headers: { "retry-after": "60" } }));
+    await page.fill("#text", "On its way");
+    await page.click("#send");
+    await page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+    await ada.is("reconnecting");
+    assertEquals(await violations(ada), [], "reconnecting");
+    await page.unroute(/\/messages/);
+
+    await using empty = await visit(site, { room: "nobody", ...options });
+    assertEquals(await violations(empty), [], "an empty room, and a name to give");
+  });
+}
+
+webTest("Light and dark follow the system", async () => {
+  for (const [colorScheme, isDark] of [["light", false], ["dark", true]] as const) {
+    await using ada = await visit(site, { colorScheme });
+    const [paper, ink] = await ada.page.evaluate(() => {
+      const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true })!;
+      return ["backgroundColor", "color"].map((property) => {
+        context.fillStyle = getComputedStyle(document.querySelector("main")!)[property as "color"];
+        context.fillRect(0, 0, 1, 1);
+        return context.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((sum, part) => sum + part);
+      });
+    });
+    assertEquals(paper! < ink!, isDark);
+  }
+});
+
+webTest("On a phone the rooms are in a drawer, which holds the focus while it is open and gives it back", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
+  const { page } = ada;
+  const active = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.getAttribute("href"));
+  assertEquals(await page.isVisible("#sidebar"), false);
+  assertEquals(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await page.focus("#menu");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#sidebar.open");
+  assertEquals(await active(), "#garden");
+  assertEquals(await page.getAttribute("#menu", "aria-expanded"), "true");
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press("Tab");
+    assertEquals(await page.evaluate(() => document.getElementById("main")!.contains(document.activeElement)), false);
+  }
+  await page.focus("#rooms a");
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#sidebar", { state: "hidden" });
+  assertEquals(await active(), "menu");
+
+  await page.click("#menu");
+  await page.fill("#new-room-name", "pocket");
+  await page.press("#new-room-name", "Enter");
+  await page.waitForSelector("#sidebar", { state: "hidden" });
+  assertEquals(await page.textContent("h1"), "pocket");
+
+  for (
+    const size of await page.$$eval(
+      "input, textarea",
+      (all) => all.map((one) => parseFloat(getComputedStyle(one).fontSize)),
+    )
+  ) {
+    assertGreaterOrEqual(size, 16); // smaller, and the browser zooms in
+  }
+  await page.tap("#text");
+  await page.keyboard.type("One line");
+  await page.keyboard.press("Enter"); // begins a line: a touch keyboard has no Shift
+  await page.keyboard.type("and another");
+  await page.tap("#send");
+  await ada.sees("One line\nand another");
+});
+
+webTest("With the keyboard alone one gets everywhere, sees where one is, and writes lines", async () => {
+  await using ada = await visit(site, { room: "keyboard", name: "Ada" });
+  const { page } = ada;
+  assertEquals(await page.evaluate(() => document.activeElement?.id), "text");
+  await page.keyboard.type("One");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("Two");
+  await page.keyboard.press("Enter");
+  await ada.sees("One\nTwo");
+  const stops: (string | undefined)[] = [];
+  await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+  await page.focus("#rooms a >> nth=0");
+  for (let i = 0; i < 20; i++) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate(() => {
+      const { id } = document.activeElement!;
+      const field = document.activeElement!.closest(".field") ?? document.activeElement!;
+      const { outlineStyle, boxShadow } = getComputedStyle(field);
+      return id && `${id}${outlineStyle === "none" && boxShadow === "none" ? " unseen" : ""}`;
+    });
+    if (stop) stops.push(stop);
+  }
+  for (const id of ["new-room-name", "rename", "scroller", "text"]) assertEquals([id, stops.includes(id)], [id, true]);
+  assertEquals(stops.filter((stop) => stop?.endsWith("unseen")), []);
+});
+
+webTest("A screen reader hears new messages once, and neither history nor what is on its way", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada" });
+  const { page } = ada;
+  await ada.until(() => document.getElementById("log")!.ariaLive === "polite", 0);
+  assertEquals(await page.getAttribute("#log", "role"), "log");
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    new MutationObserver((changes) => {
+      if (document.getElementById("log")!.ariaLive !== "polite") return;
+      for (const { addedNodes } of changes) for (const node of addedNodes) heard.push(node.textContent ?? "");
+    }).observe(document.getElementById("log")!, { subtree: true, childList: true });
+  });
+  await ada.say("Mine");
+  await ada.settles();
+  await post(site, "garden", { body: "Theirs", author: "Noor" });
+  await page.waitForSelector("text=Theirs");
+  const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  assertEquals(heard.filter((text) => text.endsWith("Mine")).length, 1);
+  assertEquals(heard.filter((text) => text.endsWith("Theirs")).length, 1);
+  assertEquals(await page.textContent("#connection-said"), "Live");
+});

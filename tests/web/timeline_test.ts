@@ -1,0 +1,156 @@
+// Reading back: what you read stays where it is, whatever comes above or below.
+import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import type { Page } from "playwright-core";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { post, posted } from "../support/client.ts";
+import { type Line, writeHistory } from "../support/history.ts";
+
+const site = await testSite();
+
+/** Lines of many heights, on some days. */
+function lines(count: number): Line[] {
+  return Array.from({ length: count }, (_, i) => [
+    (count - i) * 11,
+    ["Ada", "Ada", "Noor"][i % 3]!,
+    `Message ${i + 1}${" and more of it".repeat(i * i % 37)}${"\nline".repeat(i % 5)}`,
+  ]);
+}
+
+/** Where some message on the screen is, in pixels from the top. */
+function place(visitor: Visitor, body?: string): Promise<{ body: string; top: number }> {
+  return visitor.page.evaluate((body) => {
+    const top = document.getElementById("scroller")!.getBoundingClientRect().top;
+    const all = [...document.querySelectorAll(".body")];
+    const found = body === undefined
+      ? all.find((one) => one.getBoundingClientRect().top >= top)
+      : all.find((one) => one.textContent === body);
+    return { body: found!.textContent!, top: found!.getBoundingClientRect().top };
+  }, body);
+}
+
+/** Resolves when nothing scrolls any more: the browser takes some frames for a turn of the wheel. */
+async function still(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const scroller = document.getElementById("scroller")!;
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    for (let same = 0, top = -1; same < 5; top = scroller.scrollTop) {
+      await frame();
+      same = scroller.scrollTop === top ? same + 1 : 0;
+    }
+  });
+}
+
+webTest("Scrolling back through 600 messages loads them all, and what is on the screen never moves", async () => {
+  await writeHistory(site.database.sql, "long", lines(600));
+  await using reader = await visit(site, { room: "long", name: "Ada" });
+  const { page } = reader;
+  let loaded = Promise.withResolvers<void>();
+  let asked = false;
+  await page.route(/before=[0-9a-f]/, async (route) => {
+    asked = true;
+    await loaded.promise; // until the reader has scrolled, and looked where things are
+    await route.continue();
+  });
+  await page.hover("#scroller");
+  for (let count = await page.locator(".body").count(); count < 600;) {
+    while (!asked) {
+      await page.mouse.wheel(0, -900);
+      await still(page);
+    }
+    const before = await place(reader);
+    asked = false;
+    loaded.resolve();
+    await reader.until((count) => document.querySelectorAll(".body").length > count, count);
+    loaded = Promise.withResolvers();
+    const after = await place(reader, before.body);
+    assertLessOrEqual(Math.abs(after.top - before.top), 1, `${before.body} moved when older messages came`);
+    count = await page.locator(".body").count();
+  }
+  assertEquals(await page.$$eval(".body", (all) => all.map(({ textContent }) => textContent!.match(/\d+/)![0])), [
+    ...Array.from({ length: 600 }, (_, i) => `${i + 1}`),
+  ]);
+  loaded.resolve();
+  await reader.until(() => {
+    document.getElementById("scroller")!.scrollTop = 0;
+    return document.getElementById("beginning")!.textContent === "This is where it began";
+  }, 0);
+});
+
+webTest("Who holds the scrollbar at the top gets 2,000 messages without letting go", async () => {
+  await writeHistory(site.database.sql, "top", lines(2_000));
+  await using reader = await visit(site, { room: "top", name: "Ada" });
+  await reader.until(() => {
+    document.getElementById("scroller")!.scrollTop = 0;
+    return document.querySelectorAll(".body").length === 2_000;
+  }, 0);
+});
+
+webTest("What is written by others does not move who reads back; a pill counts it, and leads there", async () => {
+  await writeHistory(site.database.sql, "pill", lines(200));
+  await using reader = await visit(site, { room: "pill", name: "Ada" });
+  const { page } = reader;
+  assertEquals(await page.isVisible("#pill"), false);
+  await page.hover("#scroller");
+  await page.mouse.wheel(0, -600);
+  await page.waitForSelector("#pill");
+  await still(page);
+  const before = await place(reader);
+  await post(site, "pill", { body: "One", author: "Noor" });
+  await reader.until(() => document.getElementById("pill")!.textContent === "1 new message", 0);
+  await post(site, "pill", { body: "Two", author: "Noor" });
+  await reader.until(() => document.getElementById("pill")!.textContent === "2 new messages", 0);
+  assertEquals(await place(reader, before.body), before);
+  await reader.until(() => document.title === "(2) pill · Linger", 0);
+  await page.click("#pill");
+  await page.waitForSelector("#pill", { state: "hidden" });
+  assert(await page.locator(".body", { hasText: /^Two$/ }).isVisible());
+  await reader.until(() => document.title === "pill · Linger", 0);
+  await post(site, "pill", { body: "Three", author: "Noor" });
+  await page.waitForSelector("text=Three");
+  assertEquals(await page.isVisible("#pill"), false);
+});
+
+webTest("Your own message brings you to the end", async () => {
+  await writeHistory(site.database.sql, "own", lines(100));
+  await using reader = await visit(site, { room: "own", name: "Ada" });
+  await reader.page.hover("#scroller");
+  await reader.page.mouse.wheel(0, -900);
+  await reader.page.waitForSelector("#pill");
+  await reader.say("Mine");
+  await reader.settles();
+  await reader.page.waitForSelector("#pill", { state: "hidden" });
+});
+
+webTest("A page that stays open lets go of old messages, and loads them again when somebody reads back", async () => {
+  await using reader = await visit(site, { room: "busy", name: "Ada" });
+  for (let i = 0; i < 900; i += 100) {
+    await Promise.all(Array.from({ length: 100 }, (_, j) => posted(site, "busy", `Number ${i + j}`)));
+  }
+  await posted(site, "busy", "The last");
+  await reader.page.waitForSelector("text=The last");
+  const kept = (await reader.bodies()).length;
+  assertLess(kept, 600);
+  await reader.until(() => {
+    document.getElementById("scroller")!.scrollTop = 0;
+    return document.querySelectorAll(".body").length === 901;
+  }, 0);
+  assertEquals(new Set(await reader.bodies()).size, 901);
+});
+
+webTest("Messages of one author within minutes stand under one name, and a day begins with its name", async () => {
+  await writeHistory(site.database.sql, "grouped", [
+    [60 * 24 * 400, "Ada", "Long ago"],
+    [60 * 24, "Ada", "Yesterday"],
+    [3, "Ada", "One"],
+    [2, "Ada", "Two"],
+    [1, "Noor", "Three"],
+  ]);
+  await using reader = await visit(site, { room: "grouped", name: "Ada" });
+  const days = await reader.page.$$eval(".day", (days) => days.map(({ textContent }) => textContent));
+  assertEquals(days[1], "Yesterday");
+  assertEquals(days[2], "Today");
+  assertEquals(
+    await reader.page.$$eval(".continued .body", (bodies) => bodies.map(({ textContent }) => textContent)),
+    ["Two"],
+  );
+});

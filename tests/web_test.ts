@@ -1,0 +1,56 @@
+// The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createApp } from "../src/app.ts";
+
+const app = createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000 });
+
+function ask(path: string, init?: RequestInit): Response | Promise<Response> {
+  return app.fetch(new Request(`http://localhost${path}`, init));
+}
+
+Deno.test("The page is there before the database is, and may load nothing from elsewhere", async () => {
+  const response = await ask("/");
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+  assertEquals(response.headers.get("x-content-type-options"), "nosniff");
+  assertEquals(response.headers.get("referrer-policy"), "no-referrer");
+  const policy = response.headers.get("content-security-policy") ?? "";
+  for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]) {
+    assertStringIncludes(policy, part);
+  }
+  assertEquals(/unsafe|https?:|\*/.test(policy), false);
+});
+
+Deno.test("What the page names is there, by an address relative to the page", async () => {
+  const page = await (await ask("/")).text();
+  const names = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, name]) => name!);
+  for (const name of new Set(names)) {
+    assertMatch(name, /^[a-z]/);
+    const response = await ask(`/${name}`);
+    assertEquals([name, response.status], [name, 200]);
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("A browser asks each time whether a file is still the same, and is given it only when it is not", async () => {
+  for (const path of ["/", "/web/page.css", "/client/client.ts"]) {
+    const first = await ask(path);
+    const text = await first.text();
+    assertEquals(first.headers.get("cache-control"), "no-cache");
+    const etag = first.headers.get("etag")!;
+    const again = await ask(path, { headers: { "if-none-match": etag } });
+    assertEquals([again.status, await again.text()], [304, ""]);
+    const other = await ask(path, { headers: { "if-none-match": '"other"' } });
+    assertEquals([other.status, await other.text()], [200, text]);
+  }
+});
+
+Deno.test("The page answers HEAD as GET and OPTIONS with Allow, and refuses the rest", async () => {
+  const head = await ask("/", { method: "HEAD" });
+  assertEquals([head.status, await head.text()], [200, ""]);
+  const options = await ask("/web/page.js", { method: "OPTIONS" });
+  assertEquals([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS"]);
+  const post = await ask("/", { method: "POST" });
+  assertEquals([post.status, post.headers.get("allow")], [405, "GET, HEAD, OPTIONS"]);
+  await post.body?.cancel();
+});
