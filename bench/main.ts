@@ -76,6 +76,7 @@ async function save(results: string, findings: Findings[]): Promise<void> {
   const readme = new URL("README.md", import.meta.url);
   const text = await Deno.readTextFile(readme);
   const marks = /(<!-- results -->\n)[^]*(\n<!-- \/results -->)/;
+  if (!marks.test(text)) throw new Error("README.md has no place for the results");
   await Deno.writeTextFile(readme, text.replace(marks, (_, begin, end) => `${begin}\n${results}\n${end}`));
   await Deno.mkdir(new URL("plots", import.meta.url), { recursive: true });
   for (const plot of findings.flatMap(({ plots = [] }) => plots)) {
