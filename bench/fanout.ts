@@ -7,7 +7,7 @@ import { digits, type Findings, median, ratio } from "./table.ts";
 /** Rounds of news in each turn. */
 const NEWS = 3;
 
-const last = (rounds: readonly Round[]) => rounds.map((round) => round.last);
+const last = (rounds: readonly Pick<Round, "last">[]) => rounds.map((round) => round.last);
 
 /** Measures the fan-out. */
 export async function measureFanout(rig: Rig): Promise<Findings> {
@@ -21,7 +21,7 @@ export async function measureFanout(rig: Rig): Promise<Findings> {
     const turn = (server: Server) => async () => {
       const rounds = await fanout(rig, server, waiters, NEWS);
       const middle = (of: (round: Round) => number) => median(rounds.map(of));
-      return { ...rounds[0]!, half: middle((r) => r.half), last: middle((r) => r.last), cpu: middle((r) => r.cpu) };
+      return { half: middle((r) => r.half), last: middle((r) => r.last), cpu: middle((r) => r.cpu) };
     };
     const samples = {
       ...await rig.interleave({

@@ -11,6 +11,7 @@ import { measureMemory } from "./memory.ts";
 import { draw } from "./plots.ts";
 import { measurePosts } from "./posts.ts";
 import { measureProcesses } from "./processes.ts";
+import { MissingPrograms } from "./programs.ts";
 import { Rig, stopSignal } from "./rig.ts";
 import { type Findings, section, targetTable } from "./table.ts";
 import { measureTail } from "./tail.ts";
@@ -94,7 +95,7 @@ try {
   console.log(`\n${summary}`);
   if (values.save) await save([summary, ...findings.map(section)].join("\n\n"), findings);
 } catch (error) {
-  console.error(stop.aborted ? stop.reason.message : error);
+  console.error(stop.aborted ? stop.reason.message : error instanceof MissingPrograms ? error.message : error);
   Deno.exitCode = 1;
 }
 Deno.exit();

@@ -25,10 +25,11 @@ export function draw({ title, x, y, curves, logarithmic }: Plot): string {
   chart.setOption({
     animation: false,
     backgroundColor: "#ffffff",
+    color: ["#0969da", "#cf222e", "#1a7f37", "#8250df"],
     title: { text: title, left: "center", top: 8, textStyle: { fontSize: 16, color: "#1f2328" } },
     legend: { top: 36, textStyle: { color: "#1f2328" } },
     grid: { left: 80, right: 40, top: 80, bottom: 60 },
-    xAxis: { ...axis, type: logarithmic ? "log" : "value", name: x, nameGap: 32 },
+    xAxis: { ...axis, type: logarithmic ? "log" : "value", max: "dataMax", name: x, nameGap: 32 },
     yAxis: { ...axis, type: "value", min: 0, name: y, nameGap: 58 },
     series: Object.entries(curves).map(([name, data]) => ({
       name,

@@ -9,7 +9,10 @@ export interface Programs {
   readonly pgbench: string;
 }
 
-/** Finds them; throws one sentence with one line to type when some are missing. */
+/** The message says what to type. */
+export class MissingPrograms extends Error {}
+
+/** Finds them. */
 export async function findPrograms(): Promise<Programs> {
   const path = (Deno.env.get("PATH") ?? "").split(":").concat("/usr/sbin");
   const versions = "/usr/lib/postgresql";
@@ -31,7 +34,7 @@ export async function findPrograms(): Promise<Programs> {
     else missing.push(packages);
   }
   if (missing.length > 0) {
-    throw new Error(
+    throw new MissingPrograms(
       `The measurements need more programs. On Debian: apt-get install --no-install-recommends ${missing.join(" ")}`,
     );
   }
