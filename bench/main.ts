@@ -79,6 +79,7 @@ async function save(results: string, findings: Findings[]): Promise<void> {
   const marks = /(<!-- results -->\n)[^]*(\n<!-- \/results -->)/;
   if (!marks.test(text)) throw new Error("README.md has no place for the results");
   await Deno.writeTextFile(readme, text.replace(marks, (_, begin, end) => `${begin}\n${results}\n${end}`));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", readme.pathname] }).output(); // aligns the tables
   await Deno.mkdir(new URL("plots", import.meta.url), { recursive: true });
   for (const plot of findings.flatMap(({ plots = [] }) => plots)) {
     await Deno.writeTextFile(new URL(`plots/${plot.name}.svg`, import.meta.url), draw(plot));
