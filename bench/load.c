@@ -8,7 +8,8 @@
 //   load follow PORT HOST_PATH QUERY                     reads page after page, as Link says, to the empty one
 //   load hold PORT GET WAITERS                           parks WAITERS polls until standard input ends
 //
-// GET, POST and REQUEST are files with a whole request; in GET, the five characters %room stand for one of %ROOMS rooms.
+// GET, POST and REQUEST are files with a whole request, in which the five characters %room stand for one of as
+// many rooms as the environment's ROOMS says (1): each request takes the next.
 // Prints one line of JSON for each round or run. Times are in milliseconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,7 +33,7 @@ typedef struct {
 } Connection;
 
 static char buffer[1 << 18];
-static int poller;
+static int poller, rooms = 1;
 
 static double now(void) {
   struct timespec t;
@@ -116,15 +117,13 @@ static double share(double *sorted, long count, double part) {
   return count ? sorted[(long)(part * (count - 1))] : 0;
 }
 
-// Sends `get` over each connection, in a room of its own turn if `get` names one.
-static void park(Connection *all, int count, const char *get) {
+// Sends a request; one that names a room goes to the room whose turn it is.
+static void ask(Connection *c, const char *request, long turn) {
   static char text[1 << 16];
-  const char *place = strstr(get, "%room");
-  int rooms = atoi(getenv("ROOMS") ? getenv("ROOMS") : "1");
-  for (int i = 0; i < count; i++) {
-    int length = place ? sprintf(text, "%.*sroom%d%s", (int)(place - get), get, i % rooms, place + 5) : sprintf(text, "%s", get);
-    send_text(&all[i], text, length);
-  }
+  const char *place = strstr(request, "%room");
+  int before = place ? place - request : 0;
+  if (place) send_text(c, text, sprintf(text, "%.*sroom%ld%s", before, request, turn % rooms, place + 5));
+  else send_text(c, request, strlen(request));
 }
 
 static void fanout(int port, const char *get, const char *post, int waiters, int rounds, int settle) {
@@ -134,11 +133,11 @@ static void fanout(int port, const char *get, const char *post, int waiters, int
   for (int i = 0; i <= waiters; i++) connect_to(&all[i], port);
   Connection *publisher = &all[waiters];
   for (int round = 0; round < rounds; round++) {
-    park(all, waiters, get);
+    for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
     for (double until = now() + settle, left; (left = until - now()) > 0;)
       if (epoll_wait(poller, events, 1, left + 1) > 0) fail("an answer before there was news");
     double ran = busy(), acknowledged = 0;
-    send_text(publisher, post, strlen(post));
+    ask(publisher, post, 0);
     for (int served = 0; served < waiters || !acknowledged;) {
       int ready = epoll_wait(poller, events, 1024, 60000);
       if (ready <= 0) fail("no answer for a minute");
@@ -160,12 +159,12 @@ static void fanout(int port, const char *get, const char *post, int waiters, int
 static void loop(int port, const char *request, int connections, double seconds) {
   Connection *all = calloc(connections, sizeof *all);
   struct epoll_event events[1024];
-  size_t length = strlen(request), space = 1 << 20;
+  size_t space = 1 << 20;
   double *times = malloc(space * sizeof *times), begin = now(), end = begin + seconds * 1e3, at = begin;
-  long done = 0, refused = 0;
+  long done = 0, refused = 0, turn = 0;
   for (int i = 0; i < connections; i++) {
     connect_to(&all[i], port);
-    send_text(&all[i], request, length);
+    ask(&all[i], request, turn++);
   }
   for (int open = connections; open > 0;) {
     int ready = epoll_wait(poller, events, 1024, 60000);
@@ -177,7 +176,7 @@ static void loop(int port, const char *request, int connections, double seconds)
       if (c->status / 100 != 2) refused++;
       if (done == (long)space) times = realloc(times, (space *= 2) * sizeof *times);
       times[done++] = at - c->sent;
-      if (at < end) send_text(c, request, length);
+      if (at < end) ask(c, request, turn++);
       else open--;
     }
   }
@@ -201,9 +200,9 @@ static void ping(int port, int post_port, const char *get, const char *post, int
   connect_to(&reader, port);
   connect_to(&writer, post_port);
   for (int i = 0; i < times_count; i++) {
-    send_text(&reader, get, strlen(get));
+    ask(&reader, get, 0);
     usleep(10000);
-    send_text(&writer, post, strlen(post));
+    ask(&writer, post, 0);
     for (int waiting = 3; waiting;) {
       if (epoll_wait(poller, &event, 1, 60000) <= 0) fail("no answer for a minute");
       Connection *c = event.data.ptr;
@@ -241,7 +240,7 @@ static void follow(int port, const char *path, const char *query) {
 static void hold(int port, const char *get, int waiters) {
   Connection *all = calloc(waiters, sizeof *all);
   for (int i = 0; i < waiters; i++) connect_to(&all[i], port);
-  park(all, waiters, get);
+  for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
   puts("{\"held\":true}");
   fflush(stdout);
   while (getchar() != EOF) {}
@@ -253,6 +252,7 @@ int main(int count, char **given) {
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   poller = epoll_create1(0);
+  if (getenv("ROOMS")) rooms = atoi(getenv("ROOMS"));
   if (count < 4) return 2;
   const char *command = given[1];
   int port = atoi(given[2]);

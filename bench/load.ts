@@ -1,66 +1,113 @@
-// The load, as a process of its own and as light as can be: HTTP over bare TCP connections, requests made once.
-//   load.ts posts <port> <connections> <seconds>   posts to one room, each connection one after the other
-//   load.ts waiters <port> <count>                 parks polls; prints "parked", then when each had its answer
-const [command, port, count, seconds] = Deno.args;
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// Drives load.c, which puts the load on a server from a process of its own.
+import type { Rig } from "./rig.ts";
 
-/** Reads one HTTP answer with a Content-Length; returns its status, or 0 at the end of the stream. */
-async function readAnswer(connection: Deno.TcpConn, buffer: Uint8Array<ArrayBuffer>): Promise<number> {
-  let length = 0;
-  for (let end = Infinity; length < end;) {
-    const read = await connection.read(buffer.subarray(length));
-    if (read === null) return 0;
-    length += read;
-    if (end < Infinity) continue;
-    const text = decoder.decode(buffer.subarray(0, length));
-    const head = text.indexOf("\r\n\r\n");
-    if (head >= 0) end = head + 4 + Number(text.match(/content-length: (\d+)/i)?.[1] ?? 0);
-  }
-  return Number(decoder.decode(buffer.subarray(9, 12)));
+/** Times of one round of news, in milliseconds since the post was sent. */
+export interface Round {
+  readonly first: number;
+  readonly half: number;
+  readonly last: number;
+  readonly acknowledged: number;
+  /** Milliseconds that the server's main thread ran meanwhile. */
+  readonly cpu: number;
 }
 
-if (command === "posts") {
-  const body = JSON.stringify({ body: "x".repeat(100) });
-  const request = encoder.encode(
-    `POST /rooms/bench/messages HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  );
-  const times: number[] = [];
-  const end = performance.now() + Number(seconds) * 1000;
-  await Promise.all(Array.from({ length: Number(count) }, async () => {
-    const connection = await Deno.connect({ port: Number(port) });
-    connection.setNoDelay(true);
-    const buffer = new Uint8Array(8192);
-    for (let start; (start = performance.now()) < end;) {
-      await connection.write(request);
-      const status = await readAnswer(connection, buffer);
-      if (status !== 201) throw new Error(`Answered ${status}`);
-      times.push(performance.now() - start);
-    }
-    connection.close();
-  }));
-  times.sort((a, b) => a - b);
-  const at = (share: number) => times[Math.floor(share * times.length)];
-  console.log(JSON.stringify({ perSecond: times.length / Number(seconds), p50: at(0.5), p99: at(0.99) }));
+/** A closed loop's throughput, and its times in milliseconds. */
+export interface Loop {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
-if (command === "waiters") {
-  const request = encoder.encode(
-    "GET /rooms/bench/messages?after=now&wait=55 HTTP/1.1\r\nHost: bench\r\n\r\n",
-  );
-  const connections = await Promise.all(
-    Array.from({ length: Number(count) }, () => Deno.connect({ port: Number(port) })),
-  );
-  await Promise.all(connections.map((connection) => connection.write(request)));
-  const answers = connections.map(async (connection) => {
-    const status = await readAnswer(connection, new Uint8Array(4096));
-    const at = performance.timeOrigin + performance.now();
-    connection.close();
-    return { status, at };
-  });
-  console.log("parked");
-  const all = await Promise.all(answers);
-  const times = all.map(({ at }) => at).sort((a, b) => a - b);
-  const served = all.filter(({ status }) => status === 200).length;
-  console.log(JSON.stringify({ served, half: times[Math.floor(times.length / 2)], last: times.at(-1) }));
+/** A server as the load sees it. */
+export interface Loaded {
+  readonly port: number;
+  /** The process that does the work. */
+  readonly pid: number;
+  /** The request that waits for news; %room in it is a room. */
+  readonly poll: string;
+  /** The request that is news. */
+  readonly post: string;
+}
+
+/** How long waiters need until they all wait, in milliseconds. */
+export function settling(waiters: number): number {
+  return 500 + waiters / 4;
+}
+
+/** Parks waiters, posts once, and sees when each has it, again and again over the same connections. */
+export async function fanout(rig: Rig, server: Loaded, waiters: number, rounds: number): Promise<Round[]> {
+  const files = [await rig.write(server.poll), await rig.write(server.post)];
+  const args = ["fanout", server.port, ...files, waiters, rounds, settling(waiters)];
+  const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}` });
+  return out.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Asks over and over; every answer must be 2xx. */
+export async function loop(
+  rig: Rig,
+  port: number,
+  request: string,
+  connections: number,
+  seconds: number,
+  rooms = 1,
+): Promise<Loop> {
+  const args = ["loop", port, await rig.write(request), connections, seconds];
+  const result = JSON.parse(await rig.run(`${rig.home}/load`, args, { ROOMS: `${rooms}` }));
+  if (result.refused > 0) throw new Error(`${result.refused} requests were not answered with 2xx`);
+  return result;
+}
+
+/** From a post sent to one server until another client's poll at the other is answered. */
+export async function ping(
+  rig: Rig,
+  waits: Loaded,
+  posts: Loaded,
+  times: number,
+): Promise<{ p50: number; p99: number }> {
+  const files = [await rig.write(waits.poll), await rig.write(posts.post)];
+  return JSON.parse(await rig.run(`${rig.home}/load`, ["ping", waits.port, posts.port, ...files, times]));
+}
+
+/** Reads page after page until there are no more. */
+export async function follow(
+  rig: Rig,
+  port: number,
+  path: string,
+  query: string,
+): Promise<{ pages: number; ms: number }> {
+  return JSON.parse(await rig.run(`${rig.home}/load`, ["follow", port, path, query]));
+}
+
+/** Keeps polls waiting until it is disposed of. Resolves when all have been sent and had time to arrive. */
+export async function hold(rig: Rig, server: Loaded, waiters: number, rooms = 1): Promise<AsyncDisposable> {
+  const child = new Deno.Command(`${rig.home}/load`, {
+    args: ["hold", server.port, await rig.write(server.poll), waiters].map(String),
+    env: { ROOMS: `${rooms}` },
+    stdin: "piped",
+    stdout: "piped",
+    signal: rig.options.stop,
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const held: AsyncDisposable = {
+    [Symbol.asyncDispose]: async () => {
+      await child.stdin.close().catch(() => {}); // it may have ended already
+      await lines.cancel();
+      await child.status;
+    },
+  };
+  if ((await lines.read()).done) throw new Error("The waiters could not be parked");
+  await rig.pause(settling(waiters));
+  return held;
+}
+
+/** A GET as bytes on the wire. */
+export function getRequest(path: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`;
+}
+
+/** A POST of a message as bytes on the wire. */
+export function postRequest(path: string, body: string): string {
+  const json = JSON.stringify({ body });
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;
 }

@@ -97,8 +97,8 @@ Deno.test("Feed.refresh() reads the newest messages of a room, and what comes be
   await feed.refresh();
   assert(feed.loaded);
   assertEquals(feed.end, entries[249]!.id);
-  assertEquals(ids(feed.page(entries[150]!.id, 1_000)), entries.slice(151).map(({ id }) => id));
-  assertEquals(feed.page(entries[149]!.id, 1_000), undefined);
+  assertEquals(ids(feed.page(entries[149]!.id, 1_000)), entries.slice(150).map(({ id }) => id));
+  assertEquals(feed.page(entries[148]!.id, 1_000), undefined);
   assertEquals(feed.page(NIL, 1_000), undefined);
 });
 

@@ -4,7 +4,11 @@ const waiters = new Set<(response: Response) => void>();
 const headers = { "content-type": "application/json" };
 const bytes = new TextEncoder().encode("x".repeat(Number(Deno.env.get("BYTES") ?? 2)));
 
-Deno.serve({ port: Number(Deno.env.get("PORT")), hostname: "127.0.0.1" }, async (request) => {
+Deno.serve({
+  port: Number(Deno.env.get("PORT")),
+  hostname: "127.0.0.1",
+  onListen: ({ port }) => console.error(`The bare server is ready at http://localhost:${port}`),
+}, async (request) => {
   if (request.method === "GET") {
     if (request.url.endsWith("/static")) return new Response(bytes, { headers });
     return await new Promise<Response>((resolve) => waiters.add(resolve));

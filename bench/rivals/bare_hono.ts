@@ -13,4 +13,8 @@ app.post("/rooms/:room/messages", async (c) => {
   for (const resolve of parked) resolve(new Response(news, { headers }));
   return new Response(news, { status: 201, headers });
 });
-Deno.serve({ port: Number(Deno.env.get("PORT")), hostname: "127.0.0.1" }, app.fetch);
+Deno.serve({
+  port: Number(Deno.env.get("PORT")),
+  hostname: "127.0.0.1",
+  onListen: ({ port }) => console.error(`The bare server with Hono is ready at http://localhost:${port}`),
+}, app.fetch);

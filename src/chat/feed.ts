@@ -15,7 +15,7 @@ import { MAX_LIMIT, MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Store } from "./store.ts";
 
-/** Messages that a new feed begins with: what clients that come back after a short break still lack. */
+/** Messages that a new feed begins with: what clients that come back after a short break still lack, and a page unasked. */
 export const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
@@ -187,7 +187,7 @@ export class Feed {
 
   async #look(): Promise<void> {
     if (!this.#loaded) {
-      const { entries, full } = await this.store.readBefore(this.room, undefined, PRELOAD);
+      const { entries, full } = await this.store.readBefore(this.room, undefined, PRELOAD + 1);
       // What stands before the oldest of them is not known, so the tail begins after it.
       if (full) this.#floor = entries.shift()!.id;
       this.#loaded = true;

@@ -1,0 +1,94 @@
+// One post until all who wait in its room have it.
+import { fanout, getRequest, hold, loop, type Round } from "./load.ts";
+import type { Rig } from "./rig.ts";
+import { type Server, startAll } from "./servers.ts";
+import { digits, type Findings, median, ratio } from "./table.ts";
+
+/** Rounds of news in each turn. */
+const NEWS = 3;
+
+const last = (rounds: readonly Pick<Round, "last">[]) => rounds.map((round) => round.last);
+
+/** Measures the fan-out. */
+export async function measureFanout(rig: Rig): Promise<Findings> {
+  await using servers = await startAll(rig, ["Linger", "bare", "bare + Hono", "Nchan", "article"]);
+  const { article, ...others } = servers;
+  const rows: string[][] = [];
+  const targets = [];
+  for (const server of Object.values(others)) await fanout(rig, server, rig.size(2_000, 50), 5); // warms up
+
+  for (const waiters of [rig.waiters(10_000, 200), rig.waiters(1_000, 100)]) {
+    const turn = (server: Server) => async () => {
+      const rounds = await fanout(rig, server, waiters, NEWS);
+      const middle = (of: (round: Round) => number) => median(rounds.map(of));
+      return { half: middle((r) => r.half), last: middle((r) => r.last), cpu: middle((r) => r.cpu) };
+    };
+    const samples = {
+      ...await rig.interleave({
+        Linger: turn(servers.Linger),
+        bare: turn(servers.bare),
+        "bare + Hono": turn(servers["bare + Hono"]),
+        Nchan: turn(servers.Nchan),
+      }),
+      ...await rig.interleave({
+        article: async () => {
+          await rig.sql`truncate article_messages`;
+          return (await fanout(rig, article, waiters, 1))[0]!;
+        },
+      }, Math.min(2, rig.options.rounds)),
+    };
+    for (const [name, rounds] of Object.entries(samples)) {
+      rows.push([
+        `${waiters.toLocaleString("en")}, ${name}`,
+        digits(median(rounds.map((round) => round.half))),
+        digits(median(last(rounds))),
+        digits(ratio(last(samples.Linger), last(rounds))),
+        digits(median(rounds.map((round) => round.cpu))),
+      ]);
+    }
+    targets.push(
+      {
+        what: `fan-out to ${waiters}: Linger's last / bare's`,
+        measured: ratio(last(samples.Linger), last(samples.bare)),
+        bound: { atMost: 1.15 },
+      },
+      {
+        what: `fan-out to ${waiters}: Linger's last / Nchan's`,
+        measured: ratio(last(samples.Linger), last(samples.Nchan)),
+        bound: { atMost: 1 },
+      },
+    );
+  }
+  const stalls = await rig.interleave({
+    Linger: () => stall(rig, servers.Linger, "/healthz"),
+    bare: () => stall(rig, servers.bare, "/static"),
+  });
+  for (const [name, samples] of Object.entries(stalls)) {
+    rows.push([`longest wait of another request meanwhile, ${name}`, "", digits(median(samples)), "", ""]);
+  }
+  return {
+    title: "Fan-out",
+    text:
+      "Milliseconds from a post (Linger's and the article's are durable, the others keep nothing) until half of the " +
+      "waiters, and the last, have their answer; Linger's last divided by the other's; milliseconds that the " +
+      "server's main thread ran.",
+    head: ["waiters, server", "half", "last", "Linger / it", "CPU"],
+    rows,
+    targets,
+  };
+}
+
+/** The longest time that a request on another connection takes while news goes to everyone, in milliseconds. */
+async function stall(rig: Rig, server: Server, path: string): Promise<number> {
+  await using _waiters = await hold(rig, server, rig.waiters(10_000, 200));
+  const asking = loop(rig, server.port, getRequest(path), 1, 2);
+  await rig.pause(500);
+  const { status, body } = await fetch(`http://127.0.0.1:${server.port}/rooms/room0/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ body: "news" }),
+  });
+  await body?.cancel();
+  if (status !== 201) throw new Error(`The news were answered with ${status}`);
+  return (await asking).max;
+}

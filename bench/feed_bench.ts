@@ -1,0 +1,67 @@
+// What a room in memory costs by itself, without HTTP and without a database: `deno bench`.
+import { makeId, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { Feed } from "../src/chat/feed.ts";
+import { type Entry, makeEntry } from "../src/chat/page.ts";
+
+const ROOMY = { messages: 1_000, bytes: 1_000_000 };
+const HOUR_MS = 3_600_000;
+const text = "x".repeat(100);
+const nothing = () => Promise.resolve({ entries: [], full: false });
+
+/** The feed of a room with so many messages, and the messages to come. */
+async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }> {
+  const feed = new Feed("room", { readAfter: nothing, readBefore: nothing }, ROOMY, () => {});
+  await feed.refresh(); // which finds the room empty
+  let seq = 0;
+  const next = () => makeEntry("room", makeId(Date.now(), ++seq, randomDigits()), null, text);
+  feed.append(Array.from({ length: messages }, next));
+  return { feed, next };
+}
+
+const quiet = await room(1);
+Deno.bench("append, nobody waits", { group: "append" }, () => {
+  quiet.feed.append([quiet.next()]);
+});
+
+for (const waiters of [100, 10_000]) {
+  const { feed, next } = await room(1);
+  const clients = Array.from({ length: waiters }, () => new AbortController());
+  Deno.bench(`append, until ${waiters} waiters are settled`, { group: "append" }, async (b) => {
+    const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
+    const entry = next();
+    b.start();
+    feed.append([entry]);
+    await Promise.all(waiting);
+    b.end();
+  });
+}
+
+for (const waiters of [1, 10_000]) {
+  const { feed, next } = await room(1);
+  const clients = Array.from({ length: waiters }, () => new AbortController());
+  Deno.bench(`wait, append and settle, ${waiters} in all`, { group: "wait" }, async () => {
+    const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
+    feed.append([next()]);
+    await Promise.all(waiting);
+  });
+}
+
+/** Where a reader of the newest hundred stands. */
+function hundredBefore(feed: Feed): string {
+  return makeId(timeOf(feed.end), seqOf(feed.end) - 100, "ffffffffff");
+}
+
+const full = await room(200);
+const cursor = hundredBefore(full.feed);
+Deno.bench("page of 100, made before", { group: "page" }, () => {
+  full.feed.page(cursor, 100);
+});
+
+const growing = await room(200);
+Deno.bench("page of 100, made anew after each message", { group: "page" }, (b) => {
+  growing.feed.append([growing.next()]);
+  const cursor = hundredBefore(growing.feed);
+  b.start();
+  growing.feed.page(cursor, 100);
+  b.end();
+});

