@@ -145,8 +145,11 @@ Deno.test("startEmbedded() says when the server ends by itself, and starts despi
   await untilGone(home);
 
   // After a reboot, any process of the same user may have the number of the server that was.
-  const other = new Deno.Command("sleep", { args: ["60"], ...ROOT ? { uid: NOBODY, gid: NOBODY } : {} })
-    .spawn();
+  const other = new Deno.Command("sleep", {
+    args: ["60"],
+    cwd: "/", // this checkout may be out of its reach
+    ...ROOT ? { uid: NOBODY, gid: NOBODY } : {},
+  }).spawn();
   await Deno.writeTextFile(pidFile, [other.pid, ...rest].join("\n"));
   const again = await startEmbedded(home);
   assertEquals(await query(again.socket, "select 1 as one"), [{ one: 1 }]);
