@@ -47,6 +47,8 @@ Deno.test("A browser asks each time whether a file is still the same, and is giv
 
 Deno.test("The page answers HEAD as GET and OPTIONS with Allow, and refuses the rest", async () => {
   const head = await ask("/", { method: "HEAD" });
+  const length = (await (await ask("/")).arrayBuffer()).byteLength;
+  assertEquals(head.headers.get("content-length"), `${length}`);
   assertEquals([head.status, await head.text()], [200, ""]);
   const options = await ask("/web/page.js", { method: "OPTIONS" });
   assertEquals([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS"]);

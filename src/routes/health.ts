@@ -2,6 +2,7 @@
 import type { Hono } from "hono";
 import type { Chat } from "../chat/chat.ts";
 import { unavailable } from "../problem.ts";
+import { json, length } from "./messages.ts";
 
 /**
  * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (the database answers,
@@ -9,11 +10,16 @@ import { unavailable } from "../problem.ts";
  * @internal
  */
 export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
-  app.get("/healthz", (c) => c.json({ status: "alive", ...chat()?.state }, 200, { "cache-control": "no-store" }));
-  app.get("/readyz", async (c) => {
+  app.get("/healthz", () => answer({ status: "alive", ...chat()?.state }));
+  app.get("/readyz", async () => {
     const running = chat();
     if (!running) throw unavailable("This server is starting");
     await running.check();
-    return c.json({ status: "ready" }, 200, { "cache-control": "no-store" });
+    return answer({ status: "ready" });
   });
+}
+
+function answer(state: { status: string }): Response {
+  const text = JSON.stringify(state);
+  return json(text, 200, length(text));
 }

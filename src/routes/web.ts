@@ -21,6 +21,7 @@ import prose from "../web/prose.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
+import { length } from "./messages.ts";
 
 const HTML = "text/html; charset=utf-8";
 const CSS = "text/css; charset=utf-8";
@@ -78,6 +79,7 @@ export function webRoutes(app: Hono): void {
       "content-security-policy": POLICY,
       "referrer-policy": "no-referrer",
       "x-content-type-options": "nosniff",
+      ...length(text),
     };
     app.get(path, etag(), () => new Response(text, { headers }));
   }
