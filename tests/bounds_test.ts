@@ -2,7 +2,7 @@
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { sleep } from "../src/sleep.ts";
 import { messages, post, posted, until } from "./support/client.ts";
-import { freePort, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, testPostgres } from "./support/postgres.ts";
 import { spawnStarting, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -48,22 +48,14 @@ Deno.test("Reads that hang don't make those behind them hang one deadline after 
   await using database = await postgres.create();
   await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "500" });
   await posted(server, "room", "first");
-  const held = Promise.withResolvers<void>();
-  const locked = Promise.withResolvers<void>();
-  const holder = database.sql.begin(async (sql) => {
-    await sql`lock table messages`;
-    locked.resolve();
-    await held.promise;
-  });
-  await locked.promise;
+  const holding = await hold(database, (sql) => sql`lock table messages`);
   const reads = await Promise.all(Array.from({ length: 100 }, async () => {
     const response = await fetch(`${server.url}/rooms/room/messages?before=now`);
     await response.body?.cancel();
     return response.status;
   }));
   assertEquals(new Set(reads), new Set([503]));
-  held.resolve();
-  await holder;
+  await holding.end();
   assertEquals((await messages(server, "room", "before=now")).length, 1);
 });
 

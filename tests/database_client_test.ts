@@ -6,7 +6,7 @@ import { Client, DatabaseError } from "../src/database/client.ts";
 import type { OpenPool, Pool, Sql } from "../src/database/pool.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
-import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -102,7 +102,7 @@ Deno.test("Client.run() can't tell the end of a statement whose backend is kille
   await killWaiting(database);
   assertEquals((await running).fate, "unknown");
   assertEquals(asked, 1);
-  await lock.release();
+  await lock.end();
   assertEquals([...await opened.client.run((sql) => sql`select 1 as one`)], [{ one: 1 }]);
 });
 
@@ -115,7 +115,7 @@ Deno.test("Client.run() gives a silent connection up at its deadline, and the ne
   // The lock is held as before: this is another connection.
   assertEquals([...await opened.client.run((sql) => sql`select 1 as one`)], [{ one: 1 }]);
   assertEquals(opened.clients(), 2);
-  await lock.release();
+  await lock.end();
 });
 
 Deno.test("Client.run() gives up one connection for all statements that it holds up", async () => {
@@ -125,7 +125,7 @@ Deno.test("Client.run() gives up one connection for all statements that it holds
   const errors = await Promise.all([1, 2, 3].map(() => failure(opened.client.run(takeLock))));
   for (const { fate } of errors) assert(fate !== "rolled-back");
   assertEquals(opened.clients(), 2);
-  await lock.release();
+  await lock.end();
 });
 
 Deno.test("Client.run() is right not to know: a statement that was given up can still be committed", async () => {
@@ -135,7 +135,7 @@ Deno.test("Client.run() is right not to know: a statement that was given up can 
   await using lock = await holdLock(database);
   const insert = opened.client.run((sql) => sql`insert into notes select 'late' from pg_advisory_xact_lock_shared(1)`);
   assertEquals((await failure(insert)).fate, "unknown");
-  await lock.release();
+  await lock.end();
   await until(async () => await count(database, "notes") === 1, "the statement is committed");
 });
 
@@ -161,7 +161,7 @@ Deno.test("Client.read() asks once more when its backend is killed", async () =>
   let asked = 0;
   const reading = Promise.allSettled([opened.client.read((sql) => (asked++, takeLock(sql)))]);
   await killWaiting(database);
-  await lock.release();
+  await lock.end();
   const [answer] = await reading;
   assertEquals(answer.status === "fulfilled" && [...answer.value], [{ taken: 1 }]);
   assertEquals(asked, 2);
@@ -177,7 +177,7 @@ Deno.test("Client.read() asks no third time", async () => {
   await killWaiting(database);
   assertEquals((await reading).fate, "unknown");
   assertEquals(asked, 2);
-  await lock.release();
+  await lock.end();
 });
 
 Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answered in time", async () => {
@@ -193,7 +193,7 @@ Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answe
   assertEquals((await failure(nowhere.client.read((sql) => (asked++, sql`select 1`)))).fate, "not-sent");
   assertEquals((await failure(opened.client.read((sql) => (asked++, takeLock(sql))))).code, "DEADLINE");
   assertEquals(asked, 3);
-  await lock.release();
+  await lock.end();
 });
 
 Deno.test("Client.close() fails the statement under way and every later one, and leaves no connection", async () => {
@@ -205,7 +205,7 @@ Deno.test("Client.close() fails the statement under way and every later one, and
   await opened.client.close();
   assertEquals((await running).fate, "unknown");
   assertEquals((await failure(opened.client.run((sql) => sql`select 1`))).fate, "not-sent");
-  await lock.release();
+  await lock.end();
   const connections = async () =>
     (await database.sql`
       select from pg_stat_activity where datname = ${database.name} and application_name = 'linger test'`)
@@ -227,7 +227,7 @@ Deno.test("Client logs once that the database is away, and once that it is back"
       await killWaiting(database);
       await running;
     }
-    await lock.release();
+    await lock.end();
     for (let i = 0; i < 2; i++) await opened.client.run((sql) => sql`select 1`);
     await failure(opened.client.run((sql) => sql`select 1 / 0`));
   } finally {
@@ -264,20 +264,8 @@ function takeLock(sql: Sql) {
 }
 
 /** Holds the lock that takeLock() asks for, so that its statement waits. */
-async function holdLock({ sql }: TestDatabase) {
-  const held = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  const holding = sql.begin(async (sql) => {
-    await sql`select pg_advisory_xact_lock(1)`;
-    held.resolve();
-    await released.promise;
-  });
-  await Promise.race([held.promise, holding]);
-  const release = async () => {
-    released.resolve();
-    await holding;
-  };
-  return { release, [Symbol.asyncDispose]: release };
+function holdLock(database: TestDatabase) {
+  return hold(database, (sql) => sql`select pg_advisory_xact_lock(1)`);
 }
 
 /** The process id of the backend that waits for a lock, as soon as there is one. */

@@ -18,7 +18,7 @@ import {
   until,
 } from "./support/client.ts";
 import { subscribe, type Subscriber } from "./support/events.ts";
-import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -323,21 +323,13 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
 Deno.test("A subscriber that leaves before it has an answer is forgotten too", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);
-  const held = Promise.withResolvers<void>();
-  const locked = Promise.withResolvers<void>();
-  const holder = database.sql.begin(async (sql) => {
-    await sql`lock table messages`;
-    locked.resolve();
-    await held.promise;
-  });
-  await locked.promise;
+  const holding = await hold(database, (sql) => sql`lock table messages`);
   const leaving = new AbortController();
   const asking = fetch(`${server.url}/rooms/tea/events`, { signal: leaving.signal }).catch(() => {});
   await until(() => server.chat.state.subscribers === 1, "it asks");
   leaving.abort();
   await asking;
-  held.resolve();
-  await holder;
+  await holding.end();
   await until(() => server.chat.state.subscribers === 0, "it is forgotten");
   assertEquals(server.chat.state.feeds, 0);
 });

@@ -17,7 +17,7 @@ import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, messages, post, posted, until } from "./support/client.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -176,14 +176,7 @@ Deno.test("Statements of two servers that meet in the middle of their rooms take
   await using database = await postgres.create();
   await using alone = await openAlone(database);
   await alone.append(["a", "m", "z"]);
-  const held = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  const holding = database.sql.begin(async (sql) => {
-    await sql`select from heads where room = 'm' for update`;
-    held.resolve();
-    await released.promise;
-  });
-  await held.promise;
+  const holding = await hold(database, (sql) => sql`select from heads where room = 'm' for update`);
   const waiting = async () => {
     return (await database
       .sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`)
@@ -193,8 +186,7 @@ Deno.test("Statements of two servers that meet in the middle of their rooms take
   await until(async () => await waiting() === 1, "the one has its first room, and waits for the second");
   const other = alone.append(["z", "m", "a"]);
   await until(async () => await waiting() === 2, "the other waits too");
-  released.resolve();
-  await holding;
+  await holding.end();
   const stored = await Promise.all([one, other]);
   assertEquals(stored.map((entries) => entries.map(({ id }) => seqOf(id))), [[2, 2, 2], [3, 3, 3]]);
 });

@@ -4,7 +4,7 @@ import { seqOf } from "../src/chat/cursor.ts";
 import { Rooms } from "../src/chat/rooms.ts";
 import type { ListedRoom } from "../src/chat/store.ts";
 import { get, posted, type ProblemDetails, until } from "./support/client.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { hold, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -105,18 +105,10 @@ Deno.test("A look that fails is told to all who wait for it; nobody is given the
 Deno.test("GET /rooms answers 503 when the database can't be asked", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "300" });
-  const held = Promise.withResolvers<void>();
-  const locked = Promise.withResolvers<void>();
-  const holder = database.sql.begin(async (sql) => {
-    await sql`lock table heads`;
-    locked.resolve();
-    await held.promise;
-  });
-  await locked.promise;
+  const holding = await hold(database, (sql) => sql`lock table heads`);
   const answer = await get<ProblemDetails>(server, "/rooms");
   assertEquals([answer.status, answer.json.type], [503, "urn:linger:problem:unavailable"]);
   assertEquals(answer.headers.get("retry-after"), "1");
-  held.resolve();
-  await holder;
+  await holding.end();
   assertEquals((await get(server, "/rooms")).text, "[]");
 });

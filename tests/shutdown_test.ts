@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { health, messages, posted, until } from "./support/client.ts";
-import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./torture/clients.ts";
 import { spawnServer, spawnStarting } from "./support/server.ts";
 import type { PostRecord } from "./torture/checker.ts";
@@ -68,14 +68,7 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
   await using database = await postgres.create();
   await using server = await spawnServer(database.url, { DRAIN_MS: "300" });
   await posted(server, "room", "first");
-  const held = Promise.withResolvers<void>();
-  const locking = Promise.withResolvers<void>();
-  const holder = database.sql.begin(async (sql) => {
-    await sql`select from heads where room = 'room' for update`;
-    locking.resolve();
-    await held.promise;
-  });
-  await locking.promise;
+  const holding = await hold(database, (sql) => sql`select from heads where room = 'room' for update`);
   const post = recordPost(server, "room", "stuck", "key");
   await until(async () => {
     const [row] = await database
@@ -86,8 +79,7 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
   const record = await post;
   assert(["outcome-unknown", "not-stored"].includes(record.problem!), JSON.stringify(record));
   assertEquals(await exitCode(server.status), 0);
-  held.resolve();
-  await holder;
+  await holding.end();
   assertEquals(violations({ posts: [record], polls: [], table: await table(database) }), []);
 });
 

@@ -10,7 +10,7 @@ import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -291,24 +291,6 @@ async function open({ url }: TestDatabase): Promise<AsyncDisposable & { store: S
   return {
     store: new Store(writes!, reads!, signals!),
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
-  };
-}
-
-/** Holds a transaction open that has run `statements`, until `end` commits it. */
-async function hold(database: TestDatabase, statements: (sql: TestDatabase["sql"]) => PromiseLike<unknown>) {
-  const held = Promise.withResolvers<void>();
-  const ended = Promise.withResolvers<void>();
-  const holding = database.sql.begin(async (sql) => {
-    await statements(sql as unknown as TestDatabase["sql"]);
-    held.resolve();
-    await ended.promise;
-  });
-  await Promise.race([held.promise, holding]);
-  return {
-    end: async () => {
-      ended.resolve();
-      await holding;
-    },
   };
 }
 

@@ -11,7 +11,7 @@ import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";
-import { freePort, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const ROOMY: WriterLimits = { queued: 10_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };
 
@@ -361,22 +361,11 @@ async function problem(posting: Promise<unknown>): Promise<[status: number, type
 }
 
 /** Holds a room's head row until `end`. */
-async function holdHead(database: TestDatabase, room: string) {
-  const held = Promise.withResolvers<void>();
-  const ended = Promise.withResolvers<void>();
-  const holding = database.sql.begin(async (sql) => {
+function holdHead(database: TestDatabase, room: string) {
+  return hold(database, async (sql) => {
     const locked = await sql`select from heads where room = ${room} for update`;
     assertGreater(locked.length, 0);
-    held.resolve();
-    await ended.promise;
   });
-  await Promise.race([held.promise, holding]);
-  return {
-    end: async () => {
-      ended.resolve();
-      await holding;
-    },
-  };
 }
 
 /** Kills the backend that waits for a lock, as soon as there is one; returns when it is gone. */

@@ -1,13 +1,8 @@
 // A plain HTTP client for the tests: what an API's user would write with fetch.
 
-/** A message as the server gives it. */
-export interface Message {
-  id: string;
-  room: string;
-  author: string | null;
-  body: string;
-  created_at: string;
-}
+import type { Message } from "../../src/client/client.ts";
+
+export type { Message };
 
 /** Posts a message and returns the response, with its body unread. */
 export function post(

@@ -68,6 +68,26 @@ async function asAdmin(url: string, statement: (sql: postgres.Sql) => PromiseLik
   }
 }
 
+/** Holds a transaction open that has run `statements`, until `end` commits it. */
+export async function hold(
+  { sql }: TestDatabase,
+  statements: (sql: postgres.TransactionSql) => PromiseLike<unknown>,
+): Promise<{ end(): Promise<void> } & AsyncDisposable> {
+  const held = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const holding = sql.begin(async (sql) => {
+    await statements(sql);
+    held.resolve();
+    await ended.promise;
+  });
+  await Promise.race([held.promise, holding]);
+  const end = async () => {
+    ended.resolve();
+    await holding;
+  };
+  return { end, [Symbol.asyncDispose]: end };
+}
+
 /** A connection of a test's own, for one that outlives the servers on its database. */
 export function connectTo({ url }: TestDatabase): Sql {
   return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
