@@ -9,6 +9,7 @@ import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
+import { ReadAhead } from "./readahead.ts";
 import { Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
@@ -77,6 +78,7 @@ export class Chat {
   readonly #feeds: Feeds;
   readonly #wake: Wake;
   readonly #rooms: Rooms;
+  readonly #readAhead: ReadAhead;
   #waiters = 0;
   #subscribers = 0;
   #draining = false;
@@ -92,6 +94,7 @@ export class Chat {
     this.#clients = [writes, reads, signals];
     this.#store = new Store(writes, reads, signals);
     this.#rooms = new Rooms(this.#store);
+    this.#readAhead = new ReadAhead(this.#store);
     this.#feeds = new Feeds(
       this.#store,
       { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
@@ -135,7 +138,7 @@ export class Chat {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
     // A page that is longer than what a feed begins with can't come out of a new one.
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
-      const page = await this.#catchUp(room, after, limit);
+      const page = await this.#readAhead.page(room, after, limit);
       if (page.last) return { page, next: page.last };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
@@ -155,7 +158,7 @@ export class Chat {
         this.#waiters--;
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
       }
-      const page = feed.page(cursor, limit) ?? await this.#catchUp(room, cursor, limit);
+      const page = feed.page(cursor, limit) ?? await this.#readAhead.page(room, cursor, limit);
       return { page, next: page.last ?? cursor };
     } finally {
       this.#feeds.letGo(feed);
@@ -188,7 +191,8 @@ export class Chat {
           if (next >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
         }
         const behind = next < feed.end;
-        const entries = !behind ? [] : feed.entriesAfter(next) ?? await this.#missed(room, next);
+        const known = behind ? feed.entriesAfter(next) : [];
+        const { entries } = known ? { entries: known } : await this.#store.readAfter(room, next, MAX_LIMIT);
         if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
         next = entries.at(-1)?.id ?? next;
         yield { entries, next };
@@ -260,23 +264,15 @@ export class Chat {
   /** Refuses the posts that are still queued, gives the statement under way a moment, and closes all connections. */
   async close(): Promise<void> {
     this.drain();
+    this.#readAhead.close();
     await within(this.#writer.close(), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
   }
 
-  async #missed(room: string, cursor: string): Promise<readonly Entry[]> {
-    return (await this.#store.readAfter(room, cursor, MAX_LIMIT)).entries;
-  }
-
   /** Whether as many clients wait as may. */
   get #crowded(): boolean {
     return this.#waiters + this.#subscribers >= this.config.MAX_WAITERS;
-  }
-
-  async #catchUp(room: string, cursor: string, limit: number): Promise<Page> {
-    const { entries, full } = await this.#store.readAfter(room, cursor, limit);
-    return makePage(entries, full);
   }
 
   /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */

@@ -16,7 +16,7 @@ export class Entry {
     readonly json: string,
   ) {}
 
-  /** Size of `json` in bytes of UTF-8; counted when it is first asked for, which catching up never does. */
+  /** Size of `json` in bytes of UTF-8; counted when it is first asked for. */
   get bytes(): number {
     return this.#bytes ||= Buffer.byteLength(this.json);
   }
@@ -34,9 +34,19 @@ export interface Page {
   readonly full: boolean;
 }
 
+/** A message as it is stored, but for its room. */
+export interface Row {
+  /** Its id. */
+  readonly id: string;
+  /** Who says it, if told. */
+  readonly author: string | null;
+  /** The text. */
+  readonly body: string;
+}
+
 /** Makes the entry of a message; its time is the one in its id. */
 export function makeEntry(room: string, id: string, author: string | null, body: string): Entry {
-  // By hand, since it is done for every message that is read: member by member is twice as fast as the whole object.
+  // By hand, since it is done for every message that comes in: member by member is twice as fast as the whole object.
   const json = `{"id":"${id}","room":"${room}","author":${author === null ? "null" : JSON.stringify(author)},` +
     `"body":${JSON.stringify(body)},"created_at":"${rfc3339(timeOf(id))}"}`;
   return new Entry(id, json);
@@ -74,6 +84,17 @@ export function makePage(entries: readonly Entry[], full: boolean): Page {
     body: encoder.encode(`[${entries.map((entry) => entry.json).join(",")}]`),
     first: entries.at(0)?.id,
     last: entries.at(-1)?.id,
+    full,
+  };
+}
+
+/** Makes a page of all these rows, the same bytes as from their entries: JSON of many at once takes half as long. */
+export function makePageOfRows(room: string, rows: readonly Row[], full: boolean): Page {
+  const messages = rows.map(({ id, author, body }) => ({ id, room, author, body, created_at: rfc3339(timeOf(id)) }));
+  return {
+    body: encoder.encode(JSON.stringify(messages)),
+    first: rows.at(0)?.id,
+    last: rows.at(-1)?.id,
     full,
   };
 }

@@ -1,8 +1,8 @@
 // The only SQL of the application.
 import type { Client } from "../database/client.ts";
 import { makeId } from "./cursor.ts";
-import { type Entry, fitting, makeEntry } from "./page.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
+import { type Entry, fitting, makeEntry, makePage, makePageOfRows, type Page, type Row } from "./page.ts";
 
 /** A message on its way into the store. */
 export interface Draft {
@@ -52,12 +52,6 @@ export interface ListedRoom {
   readonly room: string;
   /** The id of its newest message. */
   readonly newest: string;
-}
-
-interface MessageRow {
-  id: string;
-  author: string | null;
-  body: string;
 }
 
 /** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
@@ -125,7 +119,7 @@ export class Store {
   async withKeysOf(drafts: readonly Draft[]): Promise<StoredKey[]> {
     const keyed = drafts.filter((draft) => draft.key !== null);
     const rows = await this.writer.read((sql) =>
-      sql<(MessageRow & { room: string; key: string })[]>`
+      sql<(Row & { room: string; key: string })[]>`
         select room, key, id, author, body from messages join unnest(
           ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
           ${sql.types.texts(keyed.map((draft) => draft.key))}::text[]
@@ -142,17 +136,22 @@ export class Store {
 
   /** The first messages of `room` after the cursor `after`: at most `limit`, and one answer's bytes. */
   async readAfter(room: string, after: string, limit: number): Promise<Rows> {
-    const rows = await this.reads.read((sql) =>
-      sql<MessageRow[]>`
-        select id, author, body from messages where room = ${room} and id > ${after} order by id limit ${limit}`
-    );
-    return cut(room, rows, limit);
+    return cut(room, await this.#rowsAfter(room, after, limit), limit);
+  }
+
+  /** The same as bytes at one go, which is faster than by way of entries. */
+  async pageAfter(room: string, after: string, limit: number): Promise<Page> {
+    const rows = await this.#rowsAfter(room, after, limit);
+    const page = makePageOfRows(room, rows, rows.length === limit);
+    if (page.body.length <= MAX_PAGE_BYTES || rows.length === 1) return page;
+    const { entries, full } = cut(room, rows, limit);
+    return makePage(entries, full);
   }
 
   /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
     const rows = await this.reads.read((sql) =>
-      sql<MessageRow[]>`
+      sql<Row[]>`
         select id, author, body from (
           select id, author, body, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
           from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
@@ -165,7 +164,7 @@ export class Store {
   /** One message, or undefined. */
   async readOne(room: string, id: string): Promise<Entry | undefined> {
     const [row] = await this.reads.read((sql) =>
-      sql<MessageRow[]>`select id, author, body from messages where room = ${room} and id = ${id}`
+      sql<Row[]>`select id, author, body from messages where room = ${room} and id = ${id}`
     );
     return row && makeEntry(room, row.id, row.author, row.body);
   }
@@ -192,6 +191,13 @@ export class Store {
     return rows.map(({ room, newest }) => ({ room, newest }));
   }
 
+  #rowsAfter(room: string, after: string, limit: number): Promise<Row[]> {
+    return this.reads.read((sql) =>
+      sql<Row[]>`
+        select id, author, body from messages where room = ${room} and id > ${after} order by id limit ${limit}`
+    );
+  }
+
   /** Sends one notification for each of the payloads on `channel`. */
   async notify(channel: string, payloads: readonly string[]): Promise<void> {
     // Never in the statement that writes: a transaction with a NOTIFY holds a lock that all of them in the cluster
@@ -210,7 +216,7 @@ export class Store {
   }
 }
 
-function cut(room: string, rows: readonly MessageRow[], limit: number): Rows {
+function cut(room: string, rows: readonly Row[], limit: number): Rows {
   const entries = rows.map(({ id, author, body }) => makeEntry(room, id, author, body));
   const count = fitting(entries, 0, limit);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };

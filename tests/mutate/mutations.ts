@@ -30,6 +30,7 @@ const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
 const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
+const READ_AHEAD = "src/chat/readahead.ts";
 const CHAT = "src/chat/chat.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
@@ -58,7 +59,11 @@ export const mutations: readonly Mutation[] = [
     name: "ids are made in the process, from its clock and a counter",
     tests: ["store_test.ts > waited for another"],
     patches: [
-      { file: STORE, from: "interface MessageRow {", to: "let counter = 0;\n\ninterface MessageRow {" },
+      {
+        file: STORE,
+        from: "/** A room in the list of rooms. */",
+        to: "let counter = 0;\n\n/** A room in the list of rooms. */",
+      },
       {
         file: STORE,
         from: "const column = (",
@@ -162,13 +167,13 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: STORE,
-        from: "interface MessageRow {",
+        from: "/** A room in the list of rooms. */",
         to: `const early = (sql: any, statement: any): any =>
   new Promise((resolve, reject) => {
     sql.begin(async (sql: any) => resolve(await statement(sql))).catch(reject);
   });
 
-interface MessageRow {`,
+/** A room in the list of rooms. */`,
       },
       { file: STORE, from: "sql<{ room: string; seq: string; ms: string }[]>`", to: "early(sql, (sql: any) => sql`" },
       { file: STORE, from: "select room, seq, ms from locked`", to: "select room, seq, ms from locked`)" },
@@ -386,6 +391,34 @@ interface MessageRow {`,
     CHAT,
     "cursor >= feed.end && this.#wake.blind",
     "false",
+  ),
+  broken(
+    "a page that was read ahead is given out though there may be news since",
+    ["readahead_test.ts > may be news"],
+    READ_AHEAD,
+    "ahead?.full ? ahead :",
+    "ahead ? ahead :",
+  ),
+  broken(
+    "a page that was read ahead is kept for ever",
+    ["readahead_test.ts > for a second"],
+    READ_AHEAD,
+    "timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS)",
+    "timer: undefined as any",
+  ),
+  broken(
+    "pages are read ahead without bound",
+    ["readahead_test.ts > eight pages"],
+    READ_AHEAD,
+    "this.#ahead.size >= MAX_PAGES || ",
+    "",
+  ),
+  broken(
+    "closing leaves what was read ahead, and its timers",
+    ["readahead_test.ts > on its way"],
+    READ_AHEAD,
+    "for (const place of [...this.#ahead.keys()]) void this.#take(place);",
+    "",
   ),
 
   // How news travels

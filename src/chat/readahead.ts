@@ -1,0 +1,60 @@
+// Reading ahead for those who catch up. Whoever is given a full page soon asks for the next one, so that one is read while
+// this one is on its way: database, server and network work at the same time, not in turn.
+//
+// What was read ahead is given out only if it is full. Messages never change and a room's order has no gaps, so a full
+// page is the same whenever it is read; what ends before its limit may have been followed by news, and is read again.
+import type { Page } from "./page.ts";
+import type { Store } from "./store.ts";
+
+/** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */
+const MAX_PAGES = 8;
+
+/** How long a page waits to be asked for, in milliseconds; then its reader has left, or is slow and needs none. */
+const PATIENCE_MS = 1_000;
+
+interface Ahead {
+  /** Never rejects; undefined where it could not be read. */
+  readonly page: Promise<Page | undefined>;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
+/** The pages of all rooms. */
+export class ReadAhead {
+  /** By room, cursor and limit. */
+  readonly #ahead = new Map<string, Ahead>();
+
+  /** Reads nothing by itself. */
+  constructor(private readonly store: Pick<Store, "pageAfter">) {}
+
+  /**
+   * The messages of `room` after a cursor, at most `limit`.
+   * @throws {DatabaseError} when they can't be read.
+   */
+  async page(room: string, after: string, limit: number): Promise<Page> {
+    const ahead = await this.#take(`${room} ${after} ${limit}`);
+    const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit);
+    if (page.full) this.#readAhead(room, page.last!, limit);
+    return page;
+  }
+
+  /** Forgets what was read ahead. */
+  close(): void {
+    for (const place of [...this.#ahead.keys()]) void this.#take(place);
+  }
+
+  #take(place: string): Promise<Page | undefined> | undefined {
+    const ahead = this.#ahead.get(place);
+    clearTimeout(ahead?.timer);
+    this.#ahead.delete(place);
+    return ahead?.page;
+  }
+
+  #readAhead(room: string, after: string, limit: number): void {
+    const place = `${room} ${after} ${limit}`;
+    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place)) return;
+    this.#ahead.set(place, {
+      page: this.store.pageAfter(room, after, limit).catch(() => undefined),
+      timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS),
+    });
+  }
+}

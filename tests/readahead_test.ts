@@ -1,0 +1,118 @@
+// Pages that are read before they are asked for. A reader must not see that they are, but by the clock: whatever was
+// committed before it asked is in its page, and nothing is read for readers who don't come.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { makeId, NIL } from "../src/chat/cursor.ts";
+import { makePageOfRows, type Page, type Row } from "../src/chat/page.ts";
+import { ReadAhead } from "../src/chat/readahead.ts";
+
+Deno.test("ReadAhead.page() reads the next page while the one before is on its way", async () => {
+  const room = new FakeRoom(30);
+  await using pages = opened(room);
+  const first = await pages.page("lobby", NIL, 10);
+  assertEquals(room.read, [`lobby ${NIL}`, `lobby ${first.last}`]);
+  const second = await pages.page("lobby", first.last!, 10);
+  assertEquals(numbers(first), span(1, 10));
+  assertEquals(numbers(second), span(11, 20));
+  assertEquals(room.read, [`lobby ${NIL}`, `lobby ${first.last}`, `lobby ${second.last}`]);
+});
+
+Deno.test("ReadAhead.page() reads again what ended before its limit: there may be news", async () => {
+  const room = new FakeRoom(15);
+  await using pages = opened(room);
+  const { last } = await pages.page("lobby", NIL, 10);
+  room.commit(1);
+  assertEquals(numbers(await pages.page("lobby", last!, 10)), span(11, 16));
+});
+
+Deno.test("ReadAhead.page() waits for a page that is still being read, and has it read once", async () => {
+  const room = new FakeRoom(20);
+  await using pages = opened(room);
+  const gate = Promise.withResolvers<void>();
+  room.held.set(numberedId(10), gate.promise);
+  await pages.page("lobby", NIL, 10);
+  const { last } = await pages.page("lobby", NIL, 10);
+  const second = pages.page("lobby", last!, 10);
+  gate.resolve();
+  assertEquals(numbers(await second), span(11, 20));
+  assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 1);
+});
+
+Deno.test("ReadAhead.page() tells rooms and limits apart", async () => {
+  const room = new FakeRoom(40);
+  await using pages = opened(room);
+  const { last } = await pages.page("lobby", NIL, 10);
+  assertEquals(numbers(await pages.page("lobby", last!, 20)), span(11, 30));
+  await pages.page("den", last!, 10);
+  assert(room.read.includes(`den ${last}`));
+});
+
+Deno.test("ReadAhead.page() reads by itself what could not be read ahead, and says when that fails", async () => {
+  const room = new FakeRoom(30);
+  await using pages = opened(room);
+  const away = Promise.reject(new Error("away"));
+  room.held.set(numberedId(10), away);
+  const { last } = await pages.page("lobby", NIL, 10);
+  await away.catch(() => {});
+  room.held.clear();
+  assertEquals(numbers(await pages.page("lobby", last!, 10)), span(11, 20));
+
+  room.held.set(NIL, away);
+  await assertRejects(() => pages.page("lobby", NIL, 10), Error, "away");
+});
+
+Deno.test("ReadAhead keeps a page for a second, and eight pages", async () => {
+  using time = new FakeTime();
+  const room = new FakeRoom(30);
+  await using pages = opened(room);
+  const { last } = await pages.page("lobby", NIL, 10);
+  await time.tickAsync(1_000);
+  await pages.page("lobby", last!, 10);
+  assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 2);
+
+  pages.close();
+  room.read = [];
+  for (let i = 0; i < 10; i++) await pages.page(`room${i}`, NIL, 10);
+  assertEquals(room.read.length, 18);
+  await pages.page("room0", last!, 10); // takes one and leaves one
+  await time.tickAsync(1_000);
+  await pages.page("room9", NIL, 10);
+  assertEquals(room.read.slice(18), [`room0 ${numberedId(20)}`, `room9 ${NIL}`, `room9 ${last}`]);
+});
+
+/** The same messages in every room, and what was asked for. */
+class FakeRoom {
+  readonly #rows: Row[] = [];
+  read: string[] = [];
+  /** What reads after a cursor wait for. */
+  readonly held = new Map<string, Promise<void>>();
+
+  constructor(count: number) {
+    this.commit(count);
+  }
+
+  commit(count: number): void {
+    for (const seq of span(this.#rows.length + 1, this.#rows.length + count)) {
+      this.#rows.push({ id: numberedId(seq), author: null, body: `${seq}` });
+    }
+  }
+
+  async pageAfter(room: string, after: string, limit: number): Promise<Page> {
+    this.read.push(`${room} ${after}`);
+    const rows = this.#rows.filter(({ id }) => id > after).slice(0, limit);
+    await this.held.get(after);
+    return makePageOfRows(room, rows, rows.length === limit);
+  }
+}
+
+function opened(room: FakeRoom): ReadAhead & AsyncDisposable {
+  const pages = new ReadAhead(room);
+  return Object.assign(pages, { [Symbol.asyncDispose]: () => Promise.resolve(pages.close()) });
+}
+
+const numberedId = (seq: number) => makeId(1_700_000_000_000 + seq, seq, "0123456789");
+
+const span = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+const numbers = ({ body }: Page) =>
+  JSON.parse(new TextDecoder().decode(body)).map((message: { body: string }) => Number(message.body));
