@@ -29,7 +29,7 @@ export function createApp(deps: MessageRoutes & EventRoutes): App {
   messageRoutes(app, deps);
   eventRoutes(app, deps);
   roomRoutes(app, deps);
-  healthRoutes(app, deps.chat);
+  healthRoutes(app, deps);
   webRoutes(app);
   answerOthers(app);
   app.onError((error, c) => answerError(error, c.req.raw));

@@ -37,16 +37,24 @@ const text = z.string()
   .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
   .refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
-/** A room's name, in short. */
-export const ROOM = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/;
+const UNRESERVED = /^[A-Za-z0-9._~-]{1,64}$/;
+
+function isDots(name: string): boolean {
+  return name === "." || name === "..";
+}
 
 /**
  * A room's name: the unreserved characters of a URL, but not `.` and `..`, which URL parsers resolve away.
  * @internal
  */
 export const Room = z.string()
-  .regex(/^[A-Za-z0-9._~-]{1,64}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -")
-  .refine((name) => name !== "." && name !== "..", "must not be . or ..");
+  .regex(UNRESERVED, "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -")
+  .refine((name) => !isDots(name), "must not be . or ..");
+
+/** Whether {@linkcode Room} takes a name; much faster, but does not say why not. */
+export function isRoom(name: string): boolean {
+  return UNRESERVED.test(name) && !isDots(name);
+}
 
 /**
  * What a client posts. Members it does not know are ignored.

@@ -8,13 +8,11 @@ import type { Entry } from "../chat/page.ts";
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, Problem } from "../problem.ts";
-import { roomOf, started } from "./messages.ts";
-import { cursor } from "./parameters.ts";
+import { cursor, roomOf } from "./parameters.ts";
+import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface EventRoutes {
-  /** The chat; undefined until the server has started. */
-  readonly chat: () => Chat | undefined;
+export interface EventRoutes extends ChatSource {
   /** Milliseconds between two signs of life. */
   readonly heartbeatMs: number;
 }

@@ -1,20 +1,17 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Hono } from "hono";
-import type { Chat } from "../chat/chat.ts";
-import { unavailable } from "../problem.ts";
-import { json, length } from "./messages.ts";
+import { json, length } from "./answer.ts";
+import { type ChatSource, started } from "./started.ts";
 
 /**
  * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (the database answers,
  * is migrated, and the server is not shutting down).
  * @internal
  */
-export function healthRoutes(app: Hono, chat: () => Chat | undefined): void {
-  app.get("/healthz", () => answer({ status: "alive", ...chat()?.state }));
+export function healthRoutes(app: Hono, deps: ChatSource): void {
+  app.get("/healthz", () => answer({ status: "alive", ...deps.chat()?.state }));
   app.get("/readyz", async () => {
-    const running = chat();
-    if (!running) throw unavailable("This server is starting");
-    await running.check();
+    await started(deps).check();
     return answer({ status: "ready" });
   });
 }

@@ -11,22 +11,17 @@ import {
   MAX_LIMIT,
   MAX_WAIT_SECONDS,
   NewMessage,
-  ROOM,
-  Room,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
-import { invalid, notStored, Problem, tooLarge, unavailable, unsupportedMediaType } from "../problem.ts";
+import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../problem.ts";
+import { json, length } from "./answer.ts";
 import { readBody } from "./body.ts";
+import { cursor, preferredWait, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
-import { cursor, preferredWait, valid, wholeNumber } from "./parameters.ts";
-
-/** The room that the article's routes without a room stand for. */
-const LOBBY = "lobby";
+import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface MessageRoutes {
-  /** The chat; undefined until the server has started. */
-  readonly chat: () => Chat | undefined;
+export interface MessageRoutes extends ChatSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
 }
@@ -112,26 +107,6 @@ async function find(c: Context, chat: Chat): Promise<Response> {
   return json(entry.json, 200, length(entry.json));
 }
 
-/**
- * The chat.
- * @throws {Problem} 503 while the server is starting.
- */
-export function started({ chat }: Pick<MessageRoutes, "chat">): Chat {
-  const running = chat();
-  if (!running) throw unavailable("This server is starting");
-  return running;
-}
-
-/**
- * The room that a request is about.
- * @throws {Problem} 400.
- * @internal
- */
-export function roomOf(c: Context): string {
-  const room = c.req.param("room") ?? LOBBY;
-  return ROOM.test(room) ? room : valid(Room, room, "room"); // each poll comes by, and zod takes its time and memory
-}
-
 async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes): Promise<Uint8Array> {
   const type = req.header("content-type") ?? "";
   if (!/^application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)?$/i.test(type)) throw unsupportedMediaType();
@@ -156,25 +131,4 @@ function messageIn(bytes: Uint8Array): NewMessage {
   const message = valid(NewMessage, value, "body");
   if (Buffer.byteLength(message.body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
   return message;
-}
-
-/** Deno tells the length of what it sends; for HEAD, which sends nothing, it must be told. */
-export function length(body: string | Uint8Array): Record<string, string> {
-  return { "content-length": `${Buffer.byteLength(body)}` };
-}
-
-/** An answer in JSON. */
-export function json(
-  body: string | Uint8Array<ArrayBuffer>,
-  status: number,
-  headers: Record<string, string> = {},
-): Response {
-  return new Response(body, {
-    status,
-    headers: {
-      "content-type": "application/json",
-      "cache-control": "no-store",
-      ...headers,
-    },
-  });
 }

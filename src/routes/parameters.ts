@@ -1,9 +1,13 @@
 // Reads what a request says beside its body. Whatever can't be meant is refused by name; nothing is clamped, but for
 // Prefer, which by its RFC is a wish.
+import type { Context } from "hono";
 import type { z } from "zod";
 import { NOW, parseCursor } from "../chat/cursor.ts";
-import { MAX_WAIT_SECONDS } from "../chat/message.ts";
+import { isRoom, MAX_WAIT_SECONDS, Room } from "../chat/message.ts";
 import { invalid } from "../problem.ts";
+
+/** The room that the article's routes without a room stand for. */
+const LOBBY = "lobby";
 
 /** A query string's parameters, with all the values of each. */
 export type Query = Record<string, string[]>;
@@ -18,6 +22,16 @@ export function valid<T extends z.ZodType>(schema: T, value: unknown, parameter:
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
   throw invalid(path.join(".") || parameter, message);
+}
+
+/**
+ * The room that a request is about.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function roomOf(c: Context): string {
+  const room = c.req.param("room") ?? LOBBY;
+  return isRoom(room) ? room : valid(Room, room, "room"); // each poll comes by, and zod takes its time and memory
 }
 
 /**

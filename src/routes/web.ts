@@ -1,6 +1,7 @@
 // The chat page: files as they are, and TypeScript with its types taken out, since browsers don't know them. The paths are
 // those of the source tree, so that what one file imports from another is the same here and there.
 import { stripTypeScriptTypes } from "node:module";
+import { extname } from "node:path";
 import type { Hono } from "hono";
 import { etag } from "hono/etag";
 import client from "../client/client.ts" with { type: "text" };
@@ -21,32 +22,36 @@ import prose from "../web/prose.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
-import { length } from "./messages.ts";
+import { length } from "./answer.ts";
 
-const HTML = "text/html; charset=utf-8";
-const CSS = "text/css; charset=utf-8";
-const JAVASCRIPT = "text/javascript; charset=utf-8";
-const SVG = "image/svg+xml";
+const SOURCES: Record<string, string> = {
+  "/": markup,
+  "/web/page.css": style,
+  "/web/icon.svg": icon,
+  "/web/calendar.js": calendar,
+  "/web/composer.js": composer,
+  "/web/connection-line.js": connectionLine,
+  "/web/conversation.js": conversation,
+  "/web/element.js": element,
+  "/web/memory.js": memory,
+  "/web/message-row.js": messageRow,
+  "/web/outbox.js": outbox,
+  "/web/page.js": page,
+  "/web/prose.js": prose,
+  "/web/rooms.js": rooms,
+  "/web/sidebar.js": sidebar,
+  "/web/timeline.js": timeline,
+  "/client/client.ts": client,
+  "/client/exchange.ts": exchange,
+};
 
-const FILES: Record<string, [text: string, type: string]> = {
-  "/": [lean(markup), HTML],
-  "/web/page.css": [lean(style), CSS],
-  "/web/icon.svg": [icon, SVG],
-  "/web/calendar.js": [lean(calendar), JAVASCRIPT],
-  "/web/composer.js": [lean(composer), JAVASCRIPT],
-  "/web/connection-line.js": [lean(connectionLine), JAVASCRIPT],
-  "/web/conversation.js": [lean(conversation), JAVASCRIPT],
-  "/web/element.js": [lean(element), JAVASCRIPT],
-  "/web/memory.js": [lean(memory), JAVASCRIPT],
-  "/web/message-row.js": [lean(messageRow), JAVASCRIPT],
-  "/web/outbox.js": [lean(outbox), JAVASCRIPT],
-  "/web/page.js": [lean(page), JAVASCRIPT],
-  "/web/prose.js": [lean(prose), JAVASCRIPT],
-  "/web/rooms.js": [lean(rooms), JAVASCRIPT],
-  "/web/sidebar.js": [lean(sidebar), JAVASCRIPT],
-  "/web/timeline.js": [lean(timeline), JAVASCRIPT],
-  "/client/client.ts": [lean(stripTypeScriptTypes(client)), JAVASCRIPT],
-  "/client/exchange.ts": [lean(stripTypeScriptTypes(exchange)), JAVASCRIPT],
+/** By the path's ending; the page has none. */
+const TYPES: Record<string, string> = {
+  "": "text/html; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".js": "text/javascript; charset=utf-8",
+  ".ts": "text/javascript; charset=utf-8",
 };
 
 /**
@@ -72,17 +77,28 @@ const POLICY = [
  * @internal
  */
 export function webRoutes(app: Hono): void {
-  for (const [path, [text, type]] of Object.entries(FILES)) {
-    const headers = {
-      "content-type": type,
-      "cache-control": "no-cache",
-      "content-security-policy": POLICY,
-      "referrer-policy": "no-referrer",
-      "x-content-type-options": "nosniff",
-      ...length(text),
-    };
-    app.get(path, etag(), () => new Response(text, { headers }));
+  for (const [path, source] of Object.entries(SOURCES)) {
+    const ending = extname(path);
+    let text: string | undefined;
+    app.get(path, etag(), () => {
+      text ??= forBrowsers(source, ending); // not before anybody asks: nothing waits for it at the start
+      return new Response(text, {
+        headers: {
+          "content-type": TYPES[ending]!,
+          "cache-control": "no-cache",
+          "content-security-policy": POLICY,
+          "referrer-policy": "no-referrer",
+          "x-content-type-options": "nosniff",
+          ...length(text),
+        },
+      });
+    });
   }
+}
+
+function forBrowsers(source: string, ending: string): string {
+  if (ending === ".svg") return source;
+  return lean(ending === ".ts" ? stripTypeScriptTypes(source) : source);
 }
 
 /** A source without its comments that stand alone and its indentation: those are for its readers, and half of its size. */

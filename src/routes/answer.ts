@@ -1,0 +1,23 @@
+// Answers in JSON, as all routes but the page's and the streams' give them.
+import { Buffer } from "node:buffer";
+
+/** An answer in JSON. */
+export function json(
+  body: string | Uint8Array<ArrayBuffer>,
+  status: number,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      "content-type": "application/json",
+      "cache-control": "no-store",
+      ...headers,
+    },
+  });
+}
+
+/** Deno tells the length of what it sends; for HEAD, which sends nothing, it must be told. */
+export function length(body: string | Uint8Array): Record<string, string> {
+  return { "content-length": `${Buffer.byteLength(body)}` };
+}
