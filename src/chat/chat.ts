@@ -192,7 +192,7 @@ export class Chat {
         }
         const behind = next < feed.end;
         const known = behind ? feed.entriesAfter(next) : [];
-        const { entries } = known ? { entries: known } : await this.#store.readAfter(room, next, MAX_LIMIT);
+        const entries = known ?? (await this.#store.readAfter(room, next, MAX_LIMIT)).entries;
         if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
         next = entries.at(-1)?.id ?? next;
         yield { entries, next };
