@@ -47,6 +47,30 @@ async function settled(time: FakeTime, condition: () => boolean, what: string): 
 /** Gives everything that needs no timer the chance to happen. */
 const idle = (time: FakeTime) => time.delay(50);
 
+/** A follow whose first poll waits for ever, beside news, under a faked time. */
+async function followUnanswered(server: ServerProcess) {
+  let asked = 0;
+  const box = middlebox(server, (request, forward) => isPoll(request) && asked++ === 0 ? never() : forward());
+  const time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  await settled(time, () => asked === 1, "it waits");
+  await posted(server, "room", "1");
+  return {
+    time,
+    room,
+    seen,
+    /** Polls so far. */
+    get asked() {
+      return asked;
+    },
+    [Symbol.asyncDispose]: async () => {
+      time[Symbol.dispose]();
+      await box[Symbol.asyncDispose]();
+    },
+  };
+}
+
 /** A test with a server process of its own. */
 function test(name: string, run: (server: ServerProcess) => Promise<void>): void {
   Deno.test(name, async () => {
@@ -462,16 +486,11 @@ test("A Retry-After that can't be meant keeps nobody away for ever", async (serv
 });
 
 test("A request that is never answered is given up when its wait has long passed", async (server) => {
-  let asked = 0;
-  await using box = middlebox(server, (request, forward) => isPoll(request) && asked++ === 0 ? never() : forward());
-  using time = new FakeTime();
-  const room = new Linger(box.url).room("room");
-  const seen = follow(room);
-  await settled(time, () => asked === 1, "it waits");
-  await posted(server, "room", "1");
+  await using unanswered = await followUnanswered(server);
+  const { time, room, seen } = unanswered;
   time.tick(55_000); // longer than a server waits
   await idle(time);
-  assertEquals([asked, room.connection.state.status], [1, "live"]);
+  assertEquals([unanswered.asked, room.connection.state.status], [1, "live"]);
   time.tick(20_000);
   await settled(time, () => room.connection.state.status === "reconnecting", "it is given up");
   time.tick(500);
@@ -487,13 +506,8 @@ for (
   ]] as const
 ) {
   test(`A machine that ${name} during a request goes on`, async (server) => {
-    let asked = 0;
-    await using box = middlebox(server, (request, forward) => isPoll(request) && asked++ === 0 ? never() : forward());
-    using time = new FakeTime();
-    const room = new Linger(box.url).room("room");
-    const seen = follow(room);
-    await settled(time, () => asked === 1, "it waits");
-    await posted(server, "room", "1");
+    await using unanswered = await followUnanswered(server);
+    const { time, room, seen } = unanswered;
     // The clock is another, and no timer has run.
     globalThis.Date = new Proxy(Date, {
       get: (target, key) => key === "now" ? () => time.now + jump : Reflect.get(target, key),

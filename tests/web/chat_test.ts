@@ -1,5 +1,6 @@
 // People chat in real browsers while servers die and networks fail: everybody sees every message once.
 import { assertEquals } from "@std/assert";
+import type { Page } from "playwright-core";
 import { launchBrowser, testSite, visit, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
@@ -10,6 +11,17 @@ const site = await testSite();
 
 /** A post, without the polls of the same path. */
 const POSTS = /\/messages$/;
+
+/** The server has each post, and the follow brings its message, while the answer is on its way until what is returned is called. */
+async function holdAnswers(page: Page): Promise<() => void> {
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  await page.route(POSTS, async (route) => {
+    const response = await route.fetch();
+    await answered;
+    await route.fulfill({ response });
+  });
+  return answer;
+}
 
 webTest("Two windows chat, and a third that comes late reads back", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada" });
@@ -53,13 +65,7 @@ webTest("Somebody new is asked for a name once, and can change it", async () => 
 
 webTest("A message is there at once, dimmed until it is confirmed, and never there twice", async () => {
   await using ada = await visit(site, { room: "once", name: "Ada" });
-  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-  // The server has the post, and the follow brings the message, while the answer is still on its way.
-  await ada.page.route(POSTS, async (route) => {
-    const response = await route.fetch();
-    await answered;
-    await route.fulfill({ response });
-  });
+  const answer = await holdAnswers(ada.page);
   await ada.page.evaluate(() => {
     const seen = Object.assign(globalThis, { most: 0, dimmed: false });
     new MutationObserver(() => {
@@ -82,12 +88,7 @@ webTest("A message is there at once, dimmed until it is confirmed, and never the
 
 webTest("Two equal messages are two, also while their answers are on their way", async () => {
   await using ada = await visit(site, { room: "equal", name: "Ada" });
-  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-  await ada.page.route(POSTS, async (route) => {
-    const response = await route.fetch();
-    await answered;
-    await route.fulfill({ response });
-  });
+  const answer = await holdAnswers(ada.page);
   await ada.say("Yes");
   await ada.say("Yes");
   // Somebody else of that name says the same.
