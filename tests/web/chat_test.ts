@@ -147,12 +147,15 @@ webTest("A message that is refused says why; Retry sends it with the same key, D
 
 webTest("What was on its way when the page was closed is sent by the next, once", async () => {
   await using ada = await visit(site, { room: "closed", name: "Ada", badNetwork: true });
+  const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
   await ada.page.route(POSTS, async (route) => {
     await route.fetch(); // stored, and nobody learns it
     await route.abort();
+    lose();
   });
   await ada.say("Before the page is closed");
   await ada.page.waitForSelector("#log .body");
+  await lost; // the message can be there before
   await ada.page.unroute(POSTS);
   await ada.page.reload();
   await ada.until(() => Object.keys(localStorage).every((key) => !key.includes("unsent")), 0);
