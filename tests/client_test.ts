@@ -533,12 +533,24 @@ test("An answer that comes slowly is waited for, one that stops in its middle is
   });
   const page = new TextEncoder().encode(JSON.stringify(await messages(server, "room", "")));
   using time = new FakeTime();
-  const room = new Linger(box.url).room("room");
+  let arrived = 0;
+  const counted = () =>
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform: (chunk, controller) => {
+        arrived += chunk.length;
+        controller.enqueue(chunk);
+      },
+    });
+  const fetchCounted = async (request: RequestInfo | URL) => {
+    const { body, headers } = await fetch(request);
+    return new Response(body!.pipeThrough(counted()), { headers });
+  };
+  const room = new Linger(box.url, { fetch: fetchCounted }).room("room");
   const seen = follow(room, { after: NIL });
   await settled(time, () => writer !== undefined, "it is asked");
   for (let i = 0; i < 20; i++) {
     writer!.enqueue(page.subarray(i, i + 1));
-    await time.delay(10);
+    await settled(time, () => arrived > i, "a byte has come");
     time.tick(10_000);
   }
   await idle(time);
