@@ -40,10 +40,10 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
   CMD ["deno", "eval", "--no-config", "const { ok } = await fetch('http://127.0.0.1:' + (Deno.env.get('PORT') || 8080) + '/healthz'); Deno.exit(ok ? 0 : 1)"]
 
-# /tini comes with the base image. No right to write, to run programs or to read anything but the migrations; the names
+# /tini comes with the base image. No right to write, to run programs or to read anything but its own code; the names
 # after --allow-env are the settings in src/config.ts and what the database driver looks for.
 ENTRYPOINT ["/tini", "--", "deno", "run", "--cached-only", "--frozen", "--node-modules-dir=none", \
-  "--allow-net", "--allow-read=migrations", \
-  "--allow-env=PORT,HOST,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
+  "--allow-net", "--allow-read=migrations,src", \
+  "--allow-env=PORT,HOST,THREADS,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
   "main.ts"]
 CMD ["serve"]

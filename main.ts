@@ -1,13 +1,14 @@
 // Linger. `main.ts start` serves, with a PostgreSQL of its own where DATABASE_URL names none; `main.ts serve` serves and
 // insists on DATABASE_URL; `main.ts migrate` brings that database up to date and ends.
-import { createApp } from "./src/app.ts";
 import { Chat } from "./src/chat/chat.ts";
 import { type Config, ConfigError, readConfig } from "./src/config.ts";
 import { migrateOnce, migrateWhenThere } from "./src/database/migrate.ts";
 import { openDatabase } from "./src/database/open.ts";
 import { drain } from "./src/drain.ts";
+import { listen } from "./src/listen.ts";
 import { log, surviveUncaught } from "./src/log.ts";
 import { aborted } from "./src/sleep.ts";
+import { Threads } from "./src/threads.ts";
 
 /** Serves at once, answering 503 until the database is there; then chats, until a signal ends it. */
 async function serve(config: Config, command: string): Promise<never> {
@@ -15,35 +16,24 @@ async function serve(config: Config, command: string): Promise<never> {
   const stop = stopSignal();
 
   let chat: Chat | undefined;
-  const app = createApp({
-    chat: () => chat,
-    uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
-    heartbeatMs: config.HEARTBEAT_MS,
-  });
-  const server = listen(config, app.fetch);
+  let threads: Threads | undefined;
+  const server = listen(config, () => chat);
+  const port = server.addr.port;
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
     chat = new Chat(database, config);
+    threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket });
     const host = config.HOST === "127.0.0.1" ? "localhost" : config.HOST;
-    say(`Linger is ready at http://${host}:${server.addr.port}`);
+    say(`Linger is ready at http://${host}:${port}`);
     await aborted(stop);
   }
 
   say("Linger is shutting down");
-  await drain(server, chat, config.DRAIN_MS);
+  await Promise.all([drain(server, chat, config.DRAIN_MS), threads?.drain()]);
   await database?.close();
   say("Linger has stopped");
   Deno.exit(0); // a client that never reads its answer must not keep us
-}
-
-function listen({ PORT: port, HOST: hostname }: Config, handler: Deno.ServeHandler): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve({ port, hostname, onListen: () => {} }, handler);
-  } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) throw new ConfigError(`PORT=${port} is in use by another program`);
-    throw error;
-  }
 }
 
 /** Brings the database up to date. */

@@ -7,6 +7,8 @@ const settings = {
     .describe("TCP port to listen on; 0 takes a free one"),
   HOST: z.string().default("127.0.0.1")
     .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
+  THREADS: whole(1, 64, 1)
+    .describe("Threads that serve, each on a core of its own, with connections and limits of its own"),
   DATABASE_URL: z.string()
     .regex(/^postgres(ql)?:\/\/./, "must be a URL that begins with postgres:// or postgresql://")
     .optional()
@@ -78,7 +80,11 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
     });
     throw new ConfigError(sentences.join("\n"));
   }
-  return { ...result.data, onDeploy: ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name)) };
+  const onDeploy = ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name));
+  if (onDeploy && result.data.THREADS > 1) {
+    throw new ConfigError(`THREADS=${given.THREADS} must be 1 on Deno Deploy, which starts instances as it needs them`);
+  }
+  return { ...result.data, onDeploy };
 }
 
 /** Every setting: its name, default (undefined: none) and what it is. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertFalse, assertMatch, assertThrows } from "@s
 import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
 
 const NUMBERS: Record<string, [min: number, max: number]> = {
+  THREADS: [1, 64],
   PORT: [0, 65_535],
   READ_CONNECTIONS: [1, 100],
   MAX_WAITERS: [1, 1_000_000],
@@ -25,6 +26,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
   assertEquals<unknown>(read({}), {
     PORT: 8080,
     HOST: "127.0.0.1",
+    THREADS: 1,
     DATABASE_URL: undefined,
     DATABASE_POOLED: false,
     DATA_DIR: "./data",
@@ -124,6 +126,11 @@ Deno.test("readConfig() knows Deno Deploy by either of its variables", () => {
   assert(read({ DENO_DEPLOY: "1" }).onDeploy);
   assert(read({ DENO_DEPLOYMENT_ID: "abc" }).onDeploy);
   assertFalse(read({ DENO_DEPLOY: "" }).onDeploy);
+});
+
+Deno.test("readConfig() refuses threads on Deno Deploy", () => {
+  assertEquals(read({ THREADS: "2" }).THREADS, 2);
+  assertThrows(() => read({ THREADS: "2", DENO_DEPLOY: "1" }), ConfigError, "THREADS=2 must be 1 on Deno Deploy");
 });
 
 Deno.test("readConfig() reads no variable but its own", () => {

@@ -238,13 +238,12 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
     FALLBACK_WITHOUT_LISTEN_MS: fallbackMs,
   };
   const config = readConfig({ get: (name) => variables[name] });
-  const { openPool, close } = await openDatabase(config, "serve", () => {});
+  const { openPool } = await openDatabase(config, "serve", () => {});
   const { sql, destroy } = openPool("migrate");
   await migrate(sql).finally(destroy);
   const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
   const chat = new Chat({
     openPool: ((name, options) => name === "listen" ? deaf : openPool(name, options)) as OpenPool,
-    close,
   }, config);
   const client = new Client("else", 2, 5_000, openPool);
   const store = new Store(client, client, client);

@@ -84,7 +84,7 @@ export class Chat {
   #draining = false;
 
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
-  constructor(database: Database, private readonly config: Config) {
+  constructor(database: Pick<Database, "openPool">, private readonly config: Config) {
     const client = (name: string, connections: number) =>
       new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
     // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.

@@ -6,6 +6,8 @@ import { type OpenPool, pools } from "./pool.ts";
 export interface Database {
   /** Opens connections. */
   readonly openPool: OpenPool;
+  /** The directory of its socket, where it is our own. */
+  readonly socket: string | undefined;
   /** Shuts it down if it is our own; all pools must be destroyed before. */
   close(): Promise<void>;
 }
@@ -20,7 +22,7 @@ export async function openDatabase(
   command: string,
   say: (line: string) => void,
 ): Promise<Database> {
-  if (config.DATABASE_URL) return { openPool: poolsOf(config), close: () => Promise.resolve() };
+  if (config.DATABASE_URL) return { openPool: poolsOf(config), socket: undefined, close: () => Promise.resolve() };
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
       "DATABASE_URL is not set, and must be: only `deno task start` on a machine that keeps its disk brings its own database",
@@ -30,10 +32,15 @@ export async function openDatabase(
   const embedded = await startEmbedded(config.DATA_DIR, { say }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
-  return { openPool: poolsOf(config, embedded.socket), close: () => embedded.stop() };
+  const { socket } = embedded;
+  return { openPool: poolsOf(config, socket), socket, close: () => embedded.stop() };
 }
 
-function poolsOf(config: Config, socket?: string): OpenPool {
+/**
+ * Pools of the database that DATABASE_URL names, or of our own at `socket`.
+ * @internal
+ */
+export function poolsOf(config: Config, socket?: string): OpenPool {
   // TLS as libpq has it: where the server offers it, unless the URL says otherwise with ?sslmode=.
   const ssl = /[?&](ssl|sslmode|sslrootcert)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
   // The driver would take what is not said here from PGHOST, PGUSER and the like, which mean another server.

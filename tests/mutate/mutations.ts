@@ -38,13 +38,15 @@ const WAKE = "src/chat/wake.ts";
 const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
 const DRAIN = "src/drain.ts";
+const LISTEN = "src/listen.ts";
+const THREADS = "src/threads.ts";
 const PUBLIC_CLIENT = "src/client/client.ts";
 const EXCHANGE = "src/client/exchange.ts";
 const MIGRATION = "migrations/0001_messages.sql";
 
 /** The number of the newest message that the statement's snapshot shows. */
 const NEWEST = `(select coalesce(max(('x' || substr(replace(m.id::text, '-', ''), 13, 10))::bit(40)::bigint), 0)
-  from messages m where m.room = batch.room)`;
+  from messages m where m.room = r.room)`;
 
 /** A mutation of one place. */
 function broken(name: string, tests: string[], file: string, from: string, to: string): Mutation {
@@ -66,17 +68,12 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: STORE,
-        from: "const column = (",
-        to: "const [now, base] = [Date.now(), counter];\ncounter += drafts.length;\nconst column = (",
+        from: "const { counts, later }",
+        to: "const [now, top] = [Date.now(), counter += drafts.length];\nconst { counts, later }",
       },
       { file: STORE, from: "lpad(to_hex(ms), 12, '0')", to: "lpad(to_hex(${now}::bigint), 12, '0')" },
-      {
-        file: STORE,
-        from: "to_hex(seq - count(*) over siblings + row_number() over (siblings order by ord))",
-        to: "to_hex(${base}::bigint + ord)",
-      },
-      { file: STORE, from: "{ room, author, body, random }) =>", to: "{ room, author, body, random }, i) =>" },
-      { file: STORE, from: "makeId(head.ms, head.seq--, random)", to: "makeId(now, base + drafts.length - i, random)" },
+      { file: STORE, from: "to_hex(seq - later)", to: "to_hex(${top}::bigint - later)" },
+      { file: STORE, from: "makeId(ms, seq - later[i]!, random)", to: "makeId(now, top - later[i]!, random)" },
     ],
   },
   broken(
@@ -90,7 +87,7 @@ export const mutations: readonly Mutation[] = [
     name: "the number is the newest message's and one, though the row is locked",
     tests: ["store_test.ts"],
     patches: [
-      { file: STORE, from: "select room, count(*), floor(", to: `select room, count(*) + ${NEWEST}, floor(` },
+      { file: STORE, from: "select room, count, floor(", to: `select room, count + ${NEWEST}, floor(` },
       { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
     ],
   },
@@ -103,7 +100,7 @@ export const mutations: readonly Mutation[] = [
         from: "select set_config('lock_timeout'",
         to: "select pg_advisory_xact_lock(1), set_config('lock_timeout'",
       },
-      { file: STORE, from: "select room, count(*), floor(", to: `select room, count(*) + ${NEWEST}, floor(` },
+      { file: STORE, from: "select room, count, floor(", to: `select room, count + ${NEWEST}, floor(` },
       { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
     ],
   },
@@ -120,12 +117,13 @@ export const mutations: readonly Mutation[] = [
       {
         file: STORE,
         from: "seq = h.seq + excluded.seq,",
-        to: `1), locked as (select room, count(*) + ${NEWEST} as seq,`,
+        to: `1), locked as (select room, count + ${NEWEST} as seq,`,
       },
       {
         file: STORE,
         from: "ms = greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)",
-        to: "floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms from batch group by room",
+        to:
+          "floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms from ${roomsIn(sql, counts)} as r (room, count)",
       },
       { file: STORE, from: "returning room, seq, ms", to: "" },
     ],
@@ -142,14 +140,14 @@ export const mutations: readonly Mutation[] = [
     ["mutants_test.ts > deadlock"],
     STORE,
     'order by room collate "C"',
-    "order by min(ord)",
+    "",
   ),
   broken(
     "a batch is numbered from its end",
     ["store_test.ts"],
     STORE,
-    "(siblings order by ord)",
-    "(siblings order by ord desc)",
+    "for (let i = drafts.length - 1; i >= 0; i--)",
+    "for (let i = 0; i < drafts.length; i++)",
   ),
   broken(
     "the posts of a batch are answered with each other's messages",
@@ -721,6 +719,20 @@ export const mutations: readonly Mutation[] = [
     DRAIN,
     "chat?.drain();",
     "",
+  ),
+  broken(
+    "only the first thread drains",
+    ["threads_test.ts > signal"],
+    THREADS,
+    "await this.#order({ drain: true });",
+    "",
+  ),
+  broken(
+    "a thread's port is taken by another program",
+    ["threads_test.ts > another"],
+    LISTEN,
+    "shared && !join",
+    "false",
   ),
   broken("draining lets new polls wait", ["mutants_test.ts > not parked"], CHAT, "this.#draining = true;", ""),
   {

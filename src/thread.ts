@@ -1,0 +1,25 @@
+// One of the further threads: what main.ts does, but for the database, which is open and migrated when a thread starts.
+import { Chat } from "./chat/chat.ts";
+import { poolsOf } from "./database/open.ts";
+import { drain } from "./drain.ts";
+import { listen } from "./listen.ts";
+import { surviveUncaught } from "./log.ts";
+import type { Order, ThreadStart } from "./threads.ts";
+
+/** The first thread, seen from here. */
+const first = globalThis as unknown as Worker;
+
+let stop: () => Promise<void>;
+
+function start({ config, socket }: ThreadStart): void {
+  surviveUncaught();
+  const chat = new Chat({ openPool: poolsOf(config, socket) }, config);
+  const server = listen(config, () => chat, true);
+  stop = () => drain(server, chat, config.DRAIN_MS);
+}
+
+first.onmessage = async ({ data }: MessageEvent<Order>) => {
+  if ("start" in data) start(data.start);
+  else await stop();
+  first.postMessage("done");
+};

@@ -1,0 +1,58 @@
+// Further threads that serve, so that more than one core can. Each is a server of its own on the same port, with feeds and
+// connections of its own; news gets from one to the other as it does between any two servers, by way of the database. So
+// nothing has to be said between them but when to start and when to drain.
+import type { Config } from "./config.ts";
+
+/** What a thread is told, each once. */
+export type Order = { readonly start: ThreadStart } | { readonly drain: true };
+
+/** What a thread needs to start. */
+export interface ThreadStart {
+  /**
+   * The settings, with the port that is already open.
+   * @internal
+   */
+  readonly config: Config;
+  /** The directory of the database's socket, where it is our own. */
+  readonly socket: string | undefined;
+}
+
+/** The threads beside the first. */
+export class Threads {
+  private constructor(private readonly workers: readonly Worker[]) {}
+
+  /**
+   * Starts as many threads as are to serve beside this one; resolves when all of them do.
+   * @throws when one of them can't.
+   */
+  static async start(start: ThreadStart): Promise<Threads> {
+    const threads = new Threads(
+      Array.from(
+        { length: start.config.THREADS - 1 },
+        () => new Worker(import.meta.resolve("./thread.ts"), { type: "module" }),
+      ),
+    );
+    await threads.#order({ start });
+    return threads;
+  }
+
+  /** Drains them; resolves when they are gone. */
+  async drain(): Promise<void> {
+    await this.#order({ drain: true });
+    for (const worker of this.workers) worker.terminate();
+  }
+
+  /** Resolves when all have done as told. */
+  async #order(order: Order): Promise<void> {
+    await Promise.all(this.workers.map((worker) =>
+      new Promise<void>((resolve, reject) => {
+        worker.onmessage = () => resolve();
+        worker.onerror = (event) => {
+          event.preventDefault();
+          reject(new Error(`A thread failed: ${event.message}`));
+        };
+        worker.postMessage(order);
+      })
+    ));
+  }
+}
