@@ -1,5 +1,5 @@
 // Whether a waiter, a post and a room cost the same however many there are; and the curves of all servers beside.
-import { fanout, hold, loop } from "./load.ts";
+import { fanout, hold, loop, type Round } from "./load.ts";
 import { pgbench } from "./pgbench.ts";
 import type { Plot } from "./plots.ts";
 import { CONNECTIONS } from "./posts.ts";
@@ -8,6 +8,15 @@ import { residentKiB, start, startAll } from "./servers.ts";
 import { digits, type Findings, median, type Target } from "./table.ts";
 
 type Curve = [x: number, y: number][];
+
+interface News {
+  /** Linger's CPU for each waiter, in microseconds. */
+  readonly cpu: Curve;
+  /** Linger's time from the first waiter's answer to the last's, for each waiter, in microseconds: the post itself is apart. */
+  readonly each: Curve;
+  /** Everybody's milliseconds until the last has the news. */
+  readonly last: Record<string, Curve>;
+}
 
 /** How much dearer the dearest may be than the cheapest. */
 const FLAT = 1.2;
@@ -31,14 +40,14 @@ export async function measureGrowth(rig: Rig): Promise<Findings> {
     head: ["", ""],
     rows: [
       ...table("waiters: µs of CPU for each", news.cpu),
-      ...table("waiters: µs until the last has it, for each", perWaiter(news.last.Linger!)),
+      ...table("waiters: µs from the first's answer to the last's, for each", news.each),
       ...table("waiters beside a thousand others: KiB for each", memory),
       ...table("stored messages in the room: posts/s", stored),
       ...table("rooms: posts/s", rooms),
     ],
     targets: [
       flat("CPU per waiter", news.cpu),
-      flat("time of news per waiter", perWaiter(news.last.Linger!)),
+      flat("time of news per waiter", news.each),
       flat("memory per waiter", memory),
       flat("posts/s over stored messages", stored),
       flat("posts/s over rooms", rooms),
@@ -86,22 +95,25 @@ export async function measureGrowth(rig: Rig): Promise<Findings> {
   };
 }
 
-/** Linger's CPU for each waiter in microseconds, and everybody's milliseconds until the last has the news. */
-async function newsOverWaiters(rig: Rig, sizes: number[]): Promise<{ cpu: Curve; last: Record<string, Curve> }> {
+/** News to crowds of several sizes, of which each is Linger's once in each round. */
+async function newsOverWaiters(rig: Rig, sizes: number[]): Promise<News> {
   await using servers = await startAll(rig, ["Linger", "bare", "bare + Hono", "Nchan"]);
   const names = ["Linger", "bare", "bare + Hono", "Nchan"] as const;
-  const last: Record<string, Curve> = Object.fromEntries(names.map((name) => [name, []]));
-  const cpu: Curve = [];
   for (const name of names) await fanout(rig, servers[name], sizes[0]!, 10); // warms up
-  for (const size of sizes) {
-    for (const name of names) {
-      console.error(`  news to ${size}: ${name}`);
-      const rounds = await fanout(rig, servers[name], size, rig.options.rounds);
-      last[name]!.push([size, median(rounds.map((round) => round.last))]);
-      if (name === "Linger") cpu.push([size, median(rounds.map((round) => round.cpu)) / size * 1000]);
-    }
-  }
-  return { cpu, last };
+  const turns = sizes.flatMap((size) =>
+    names.map((name) =>
+      [`${name}, ${size}`, () => fanout(rig, servers[name], size, name === "Linger" ? 3 : 1)] as const
+    )
+  );
+  const samples = await rig.interleave(Object.fromEntries(turns));
+  const curve = (name: string, of: (round: Round) => number): Curve =>
+    sizes.map((size) => [size, median(samples[`${name}, ${size}`]!.flat().map(of))]);
+  const eachOf = (curve: Curve): Curve => curve.map(([waiters, ms]) => [waiters, ms / waiters * 1000]);
+  return {
+    cpu: eachOf(curve("Linger", ({ cpu }) => cpu)),
+    each: eachOf(curve("Linger", ({ first, last }) => last - first)),
+    last: Object.fromEntries(names.map((name) => [name, curve(name, ({ last }) => last)])),
+  };
 }
 
 async function memoryOverWaiters(rig: Rig, sizes: number[]): Promise<Curve> {
@@ -169,8 +181,6 @@ async function curveOf(rig: Rig, sizes: number[], taker: (i: number) => () => Pr
   const samples = await rig.interleave(Object.fromEntries(sizes.map((size, i) => [`${size}`, taker(i)])));
   return sizes.map((size) => [size, median(samples[size]!)]);
 }
-
-const perWaiter = (milliseconds: Curve): Curve => milliseconds.map(([waiters, ms]) => [waiters, ms / waiters * 1000]);
 
 /** Flat is what nowhere differs much. */
 function flat(what: string, curve: Curve): Target {

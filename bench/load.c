@@ -204,7 +204,13 @@ static void ping(int port, int post_port, const char *get, const char *post, int
     usleep(10000);
     ask(&writer, post, 0);
     for (int waiting = 3; waiting;) {
-      if (epoll_wait(poller, &event, 1, 60000) <= 0) fail("no answer for a minute");
+      if (epoll_wait(poller, &event, 1, 1000) <= 0) {
+        // The poll was so slow to come that the message was there before it: it waits for the next one.
+        if (waiting != 1) fail("no answer for a second");
+        ask(&writer, post, 0);
+        waiting = 3;
+        continue;
+      }
       Connection *c = event.data.ptr;
       if (!receive(c)) continue;
       if (c->status / 100 != 2) fail("an answer that is not 2xx");

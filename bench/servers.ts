@@ -11,6 +11,8 @@ export interface Server extends Loaded, AsyncDisposable {}
 export const start = {
   /** Linger as it is served, but for room for the waiters. */
   Linger: (rig: Rig, env: Record<string, string> = {}) => deno(rig, "main.ts", { MAX_WAITERS: "20000", ...env }),
+  /** The same on both cores. */
+  "Linger, 2 threads": (rig: Rig) => start.Linger(rig, { THREADS: "2" }),
   /** The least that long polling takes in Deno. */
   bare: (rig: Rig, env: Record<string, string> = {}) => deno(rig, "bench/rivals/bare.ts", env),
   /** The same with Hono. */
@@ -21,7 +23,9 @@ export const start = {
   article: (rig: Rig) =>
     deno(rig, "tests/support/article_server.ts", {}, "/messages?after=00000000-0000-0000-0000-000000000000"),
   /** nginx with its module for long polling, in C. */
-  Nchan: startNchan,
+  Nchan: (rig: Rig) => startNchan(rig, 1),
+  /** The same on both cores. */
+  "Nchan, 2 workers": (rig: Rig) => startNchan(rig, 2),
 };
 
 /** Starts several at once. */
@@ -63,7 +67,7 @@ async function deno(
   };
 }
 
-async function startNchan(rig: Rig): Promise<Server> {
+async function startNchan(rig: Rig, workers: number): Promise<Server> {
   const port = freePort();
   const directory = await Deno.makeTempDir({ dir: rig.home, prefix: "nginx-" });
   const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${directory};`);
@@ -71,7 +75,7 @@ async function startNchan(rig: Rig): Promise<Server> {
     load_module ${rig.programs.nchan};
     ${Deno.uid() === 0 ? "user root;" : ""}
     daemon off;
-    worker_processes 1;
+    worker_processes ${workers};
     worker_rlimit_nofile ${rig.files};
     pid ${directory}/pid;
     error_log ${directory}/error.log;
@@ -118,7 +122,7 @@ async function startNchan(rig: Rig): Promise<Server> {
   }
 }
 
-/** The process that serves: nginx's first child. */
+/** The process that serves, or the first of them: nginx's first child. */
 async function workerOf({ pid }: Deno.ChildProcess, rig: Rig): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
