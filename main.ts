@@ -10,6 +10,9 @@ import { log, surviveUncaught } from "./src/log.ts";
 import { aborted } from "./src/sleep.ts";
 import { Threads } from "./src/threads.ts";
 
+/** How long a thread may take to close beyond what posts under way get, in milliseconds; then it is ended. */
+const CLOSING_MS = 1_500;
+
 /** Serves at once, answering 503 until the database is there; then chats, until a signal ends it. */
 async function serve(config: Config, command: string): Promise<never> {
   surviveUncaught();
@@ -22,15 +25,16 @@ async function serve(config: Config, command: string): Promise<never> {
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
-    chat = new Chat(database, config);
+    // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket });
+    chat = new Chat(database, config);
     const host = config.HOST === "127.0.0.1" ? "localhost" : config.HOST;
     say(`Linger is ready at http://${host}:${port}`);
     await aborted(stop);
   }
 
   say("Linger is shutting down");
-  await Promise.all([drain(server, chat, config.DRAIN_MS), threads?.drain()]);
+  await Promise.all([threads?.drain(config.DRAIN_MS + CLOSING_MS), drain(server, chat, config.DRAIN_MS)]);
   await database?.close();
   say("Linger has stopped");
   Deno.exit(0); // a client that never reads its answer must not keep us

@@ -8,7 +8,7 @@ const settings = {
   HOST: z.string().default("127.0.0.1")
     .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
   THREADS: whole(1, 64, 1)
-    .describe("Threads that serve, each on a core of its own, with connections and limits of its own"),
+    .describe("Threads that serve, as many as there are cores for it; each has connections and limits of its own"),
   DATABASE_URL: z.string()
     .regex(/^postgres(ql)?:\/\/./, "must be a URL that begins with postgres:// or postgresql://")
     .optional()

@@ -14,7 +14,7 @@ export function listen(config: Config, chat: ChatSource["chat"], join = false): 
   const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs });
   const shared = THREADS > 1; // the kernel spreads connections over all who listen on a shared port
   try {
-    // Where another program shares the port too, only one that does not is told that it is in use.
+    // Where another program shares the port too, only a try that does not is told that it is in use.
     if (shared && !join) Deno.listen({ port, hostname }).close();
     return Deno.serve({ port, hostname, reusePort: shared, onListen: () => {} }, fetch);
   } catch (error) {

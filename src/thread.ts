@@ -12,10 +12,10 @@ const first = globalThis as unknown as Worker;
 let stop: () => Promise<void>;
 
 function start({ config, socket }: ThreadStart): void {
-  surviveUncaught();
   const chat = new Chat({ openPool: poolsOf(config, socket) }, config);
   const server = listen(config, () => chat, true);
   stop = () => drain(server, chat, config.DRAIN_MS);
+  surviveUncaught(); // from here on: what fails before is for the first thread to know
 }
 
 first.onmessage = async ({ data }: MessageEvent<Order>) => {

@@ -2,6 +2,7 @@
 // connections of its own; news gets from one to the other as it does between any two servers, by way of the database. So
 // nothing has to be said between them but when to start and when to drain.
 import type { Config } from "./config.ts";
+import { within } from "./sleep.ts";
 
 /** What a thread is told, each once. */
 export type Order = { readonly start: ThreadStart } | { readonly drain: true };
@@ -13,7 +14,7 @@ export interface ThreadStart {
    * @internal
    */
   readonly config: Config;
-  /** The directory of the database's socket, where it is our own. */
+  /** The database's Unix socket, where it is our own. */
   readonly socket: string | undefined;
 }
 
@@ -33,12 +34,13 @@ export class Threads {
       ),
     );
     await threads.#order({ start });
+    for (const worker of threads.workers) worker.onerror = null; // what fails from now on is uncaught, and logged as such
     return threads;
   }
 
-  /** Drains them; resolves when they are gone. */
-  async drain(): Promise<void> {
-    await this.#order({ drain: true });
+  /** Drains them; resolves when they are gone, after `ms` milliseconds at the latest. */
+  async drain(ms: number): Promise<void> {
+    await within(this.#order({ drain: true }), ms);
     for (const worker of this.workers) worker.terminate();
   }
 

@@ -6,7 +6,7 @@ import { type OpenPool, pools } from "./pool.ts";
 export interface Database {
   /** Opens connections. */
   readonly openPool: OpenPool;
-  /** The directory of its socket, where it is our own. */
+  /** Its Unix socket, where it is our own. */
   readonly socket: string | undefined;
   /** Shuts it down if it is our own; all pools must be destroyed before. */
   close(): Promise<void>;
@@ -29,7 +29,9 @@ export async function openDatabase(
     );
   }
   const { startEmbedded } = await import("./embedded.ts"); // not needed, nor permitted, anywhere else
-  const embedded = await startEmbedded(config.DATA_DIR, { say }).catch((error) => {
+  // What Linger takes, and some for people who look into it.
+  const settings = { max_connections: `${config.THREADS * (config.READ_CONNECTIONS + 3) + 20}` };
+  const embedded = await startEmbedded(config.DATA_DIR, { say, settings }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
   const { socket } = embedded;
