@@ -197,6 +197,7 @@ static void ping(int port, int post_port, const char *get, const char *post, int
   Connection reader = { 0 }, writer = { 0 };
   struct epoll_event event;
   double *times = calloc(times_count, sizeof *times);
+  int late = 0;
   connect_to(&reader, port);
   connect_to(&writer, post_port);
   for (int i = 0; i < times_count; i++) {
@@ -205,8 +206,8 @@ static void ping(int port, int post_port, const char *get, const char *post, int
     ask(&writer, post, 0);
     for (int waiting = 3; waiting;) {
       if (epoll_wait(poller, &event, 1, 1000) <= 0) {
-        // The poll was so slow to come that the message was there before it: it waits for the next one.
-        if (waiting != 1) fail("no answer for a second");
+        // The poll was so slow to come that the message was there before it: it waits for the next one. But not often.
+        if (waiting != 1 || ++late > 1 + times_count / 100) fail("no answer for a second");
         ask(&writer, post, 0);
         waiting = 3;
         continue;

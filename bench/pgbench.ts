@@ -56,5 +56,5 @@ async function run(
       transactions.push({ begin: end - ms, end, ms });
     }
   }
-  return { perSecond: Number(out.match(/tps = ([\d.]+)/)![1]), transactions };
+  return { perSecond: Number(out.match(/tps = ([\d.]+)/)?.[1] ?? 0), transactions };
 }
