@@ -1,5 +1,6 @@
 // Several threads that serve one port: to clients they are one server.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import manifest from "../deno.json" with { type: "json" };
 import { NIL } from "../src/chat/cursor.ts";
 import type { Message } from "../src/chat/message.ts";
 import { messages, posted, until } from "./support/client.ts";
@@ -100,6 +101,30 @@ Deno.test("Threads share their port with each other, not with another program", 
   assertEquals(await exitCode(second), 1);
   await until(() => second.log().includes("\n"), "it says why");
   assertStringIncludes(second.log(), `PORT=${port} is in use by another program`);
+});
+
+Deno.test("With the permissions of `deno task serve` threads start, serve and end", async () => {
+  await using database = await postgres.create();
+  const command = manifest.tasks.serve.command.replace(/^deno /, `exec "${Deno.execPath()}" `);
+  const child = new Deno.Command("sh", {
+    args: ["-c", command],
+    cwd: new URL("..", import.meta.url),
+    env: { ...TWO, DATABASE_URL: database.url, PORT: "0" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    const url = log.match(/ready at (http:\S+)\n/)?.[1];
+    if (!url) continue;
+    await posted({ url }, "room", "news");
+    child.kill("SIGTERM");
+    log = "";
+  }
+  assertEquals((await child.status).code, 0);
+  assertStringIncludes(log, "Linger has stopped");
 });
 
 Deno.test("A thread that can't start ends the program", async () => {
