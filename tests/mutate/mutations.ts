@@ -724,7 +724,7 @@ export const mutations: readonly Mutation[] = [
     "only the first thread drains",
     ["threads_test.ts > signal"],
     THREADS,
-    "await this.#order({ drain: true });",
+    "await within(this.#order({ drain: true }), ms);",
     "",
   ),
   broken(
