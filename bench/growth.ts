@@ -95,7 +95,7 @@ export async function measureGrowth(rig: Rig): Promise<Findings> {
   };
 }
 
-/** News to crowds of several sizes, of which each is Linger's once in each round. */
+/** News to crowds of several sizes, by each server in turn; Linger's is taken thrice in a round, since it is what is judged. */
 async function newsOverWaiters(rig: Rig, sizes: number[]): Promise<News> {
   await using servers = await startAll(rig, ["Linger", "bare", "bare + Hono", "Nchan"]);
   const names = ["Linger", "bare", "bare + Hono", "Nchan"] as const;

@@ -4,24 +4,13 @@ import { type StoredMessage, violations } from "./torture/checker.ts";
 import { health, messages, posted, until } from "./support/client.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./torture/clients.ts";
-import { spawnServer, spawnStarting } from "./support/server.ts";
+import { exitCode, spawnServer, spawnStarting } from "./support/server.ts";
 import type { PostRecord } from "./torture/checker.ts";
-
-/** Deno Deploy kills after 5 s. */
-const GONE_WITHIN_MS = 5_000;
 
 const postgres = await testPostgres();
 
 const table = (database: TestDatabase) =>
   database.sql<StoredMessage[]>`select room, id, body, key from messages where body <> 'first'`;
-
-/** Resolves to the exit code; fails when the process is not gone in time. */
-async function exitCode(status: Promise<Deno.CommandStatus>): Promise<number> {
-  let code: number | undefined;
-  status.then((status) => code = status.code);
-  await until(() => code !== undefined, "the process is gone", GONE_WITHIN_MS);
-  return code!;
-}
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`${signal} answers all waiters with an empty list, and the process is gone`, async () => {
@@ -35,7 +24,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await until(async () => (await health(server)).waiters === 100, "all wait");
     server.kill(signal);
     for (const answer of await Promise.all(polls)) assertEquals(answer, []);
-    assertEquals(await exitCode(server.status), 0);
+    assertEquals(await exitCode(server), 0);
   });
 
   Deno.test(`${signal} acknowledges or refuses the posts under way, never half`, async () => {
@@ -53,7 +42,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     });
     await until(() => posts.length > 500, "posts flow");
     server.kill(signal);
-    assertEquals(await exitCode(server.status), 0);
+    assertEquals(await exitCode(server), 0);
     await Promise.all(writers);
 
     assertEquals(violations({ posts, polls: [], table: await table(database) }), []);
@@ -78,7 +67,7 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
   server.kill("SIGTERM");
   const record = await post;
   assert(["outcome-unknown", "not-stored"].includes(record.problem!), JSON.stringify(record));
-  assertEquals(await exitCode(server.status), 0);
+  assertEquals(await exitCode(server), 0);
   await holding.end();
   assertEquals(violations({ posts: [record], polls: [], table: await table(database) }), []);
 });
@@ -89,5 +78,5 @@ Deno.test("A server that is told to stop while it waits for its database is gone
   await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
   await until(() => server.log().includes("can't be migrated yet"), "it has tried");
   server.kill("SIGTERM");
-  assertEquals(await exitCode(server.status), 0);
+  assertEquals(await exitCode(server), 0);
 });

@@ -5,7 +5,7 @@ import { NIL } from "../src/chat/cursor.ts";
 import type { Message } from "../src/chat/message.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
-import { type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
+import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -26,14 +26,6 @@ async function waiting({ url }: ServerProcess): Promise<number[]> {
     told.add((await response.json()).waiters);
   }
   return [...told];
-}
-
-/** Fails when the process is not gone within the 5 s after which Deno Deploy kills. */
-async function exitCode({ status }: ServerProcess): Promise<number> {
-  let code: number | undefined;
-  status.then((status) => code = status.code);
-  await until(() => code !== undefined, "the process is gone", 5_000);
-  return code!;
 }
 
 /** Parks `POLLS` polls, at both threads. */

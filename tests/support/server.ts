@@ -5,6 +5,7 @@ import { Chat } from "../../src/chat/chat.ts";
 import { readConfig } from "../../src/config.ts";
 import { migrateOnce } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
+import { until } from "./client.ts";
 import { projectPath } from "./postgres.ts";
 
 /** Settings as they stand in the environment. */
@@ -105,4 +106,15 @@ export function spawnStarting(
     kill,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Deno Deploy kills after 5 s. */
+const GONE_WITHIN_MS = 5_000;
+
+/** Resolves to the exit code; fails when the process is not gone in time. */
+export async function exitCode({ status }: Pick<ServerProcess, "status">): Promise<number> {
+  let code: number | undefined;
+  status.then((status) => code = status.code);
+  await until(() => code !== undefined, "the process is gone", GONE_WITHIN_MS);
+  return code!;
 }
