@@ -23,3 +23,8 @@ export function log(
   const rest = fields ? " " + JSON.stringify(fields) : "";
   console.error(`${new Date().toISOString()} ${level} ${sentence}${rest}`);
 }
+
+/** Writes a line about what goes as it should. */
+export function say(line: string): void {
+  log("info", line);
+}

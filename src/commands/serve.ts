@@ -1,0 +1,45 @@
+// `start` and `serve`: from the first moment, in which requests are answered with 503, to the last, in which all are answered.
+import { Chat } from "../chat/chat.ts";
+import type { Config } from "../config.ts";
+import { migrateWhenThere } from "../database/migrate.ts";
+import { openDatabase } from "../database/open.ts";
+import { drain } from "../drain.ts";
+import { listen } from "../listen.ts";
+import { say, surviveUncaught } from "../log.ts";
+import { aborted } from "../sleep.ts";
+import { stopSignal } from "../stop.ts";
+import { Threads } from "../threads.ts";
+
+/** How long a thread may take to close beyond what posts under way get, in milliseconds; then it is ended. */
+const CLOSING_MS = 1_500;
+
+/**
+ * Serves at once, answering 503 until the database is there; then chats, until a signal ends it and the process.
+ * @throws {ConfigError} when the port is taken, or there is no database to use.
+ * @internal
+ */
+export async function serve(config: Config, command: string): Promise<never> {
+  surviveUncaught();
+  const stop = stopSignal();
+
+  let chat: Chat | undefined;
+  let threads: Threads | undefined;
+  const server = listen(config, () => chat);
+  const port = server.addr.port;
+
+  const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
+  if (database && await migrateWhenThere(database, stop, say)) {
+    // Before the first thread answers: whoever comes then, comes to all.
+    threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket });
+    chat = new Chat(database, config);
+    const host = config.HOST === "127.0.0.1" ? "localhost" : config.HOST;
+    say(`Linger is ready at http://${host}:${port}`);
+    await aborted(stop);
+  }
+
+  say("Linger is shutting down");
+  await Promise.all([threads?.drain(config.DRAIN_MS + CLOSING_MS), drain(server, chat, config.DRAIN_MS)]);
+  await database?.close();
+  say("Linger has stopped");
+  Deno.exit(0); // a client that never reads its answer must not keep us
+}
