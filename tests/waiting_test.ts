@@ -1,8 +1,10 @@
 // Waiting is free: a waiting client costs memory only, and one that leaves is forgotten at once.
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { once } from "node:events";
+import http2 from "node:http2";
 import { connect } from "node:net";
 import { messages, posted, until } from "./support/client.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { hold, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -76,6 +78,46 @@ Deno.test("A client whose connection is reset is forgotten too", async () => {
   assertEquals(server.chat.state.feeds, 0);
   await closed;
 });
+
+Deno.test("A client that takes its polls back over HTTP/2 while they are looked up holds no places", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const holding = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+  const session = http2.connect(server.url);
+  const polls = Array.from({ length: 20 }, () => session.request({ ":path": "/messages?after=now&wait=50" }));
+  for (const poll of polls) poll.on("error", () => {});
+  await until(() => server.chat.state.feeds === 1, "they are looked up");
+  for (const poll of polls) poll.close(http2.constants.NGHTTP2_CANCEL);
+  // The answer to what was asked after that says that the server has read it.
+  const [{ ":status": status }] = await once(session.request({ ":path": "/healthz" }).resume(), "response");
+  assertEquals(status, 200);
+  await holding.end();
+  await until(() => server.chat.state.feeds === 0, "nobody holds the room");
+  assertEquals(server.chat.state.waiters, 0);
+  session.close();
+  await once(session, "close");
+});
+
+for (
+  const [name, rest] of [
+    ["announces a body and does not send it", "Content-Length: 1\r\n\r\n"],
+    ["sends half of its body", "Content-Length: 2\r\n\r\na"],
+    ["sends a body in chunks, and no end", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"],
+    ["sends a long body", `Content-Length: 700\r\n\r\n${"a".repeat(700)}`],
+  ] as const
+) {
+  Deno.test(`A client that ${name}, and leaves, is forgotten`, async () => {
+    await using database = await postgres.create();
+    await using server = await startServer(database.url);
+    const sockets = Array.from({ length: 20 }, () => connect(Number(new URL(server.url).port), "127.0.0.1"));
+    for (const socket of sockets) socket.write(`GET /messages?after=now&wait=50 HTTP/1.1\r\nHost: x\r\n${rest}`);
+    await until(() => server.chat.state.waiters > 0, "they wait");
+    for (const socket of sockets) socket.destroy();
+    await until(() => server.chat.state.waiters === 0, "they are gone");
+    await posted(server, "lobby", "news");
+    assertEquals((await messages(server, "lobby", "wait=50")).length, 1);
+  });
+}
 
 Deno.test("Two hundred clients that come and go leave nothing behind", async () => {
   await using database = await postgres.create();

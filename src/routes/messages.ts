@@ -27,6 +27,12 @@ export interface MessageRoutes extends ChatSource {
 }
 
 /**
+ * Longest wait of a poll that announces a body, in milliseconds. Deno 2.9.6 does not see over HTTP/1.1 when such a client leaves, so
+ * it would keep its place for the whole wait. Nobody needs a body here; who sends one all the same is served, and comes back sooner.
+ */
+const MAX_WAIT_WITH_BODY_MS = 500;
+
+/**
  * Adds the routes of messages.
  * @internal
  */
@@ -70,7 +76,8 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
   const given = isHead ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
-  const poll = { after: after ?? NIL, limit, wait: seconds * 1000, client: c.req.raw };
+  const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
+  const poll = { after: after ?? NIL, limit, wait: ms, client: c.req.raw };
   const answer = chat.poll(roomOf(c), poll).then((reading) => {
     const copy = answerOf(reading, limit);
     if (isHead) copy.headers.set("content-length", `${reading.page.body.length}`);
@@ -78,6 +85,11 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
     return copy;
   });
   return poll.wait > 0 ? Parked.response(answer) : answer;
+}
+
+/** Whether a body comes with a request, by its headers: `Request.body` is null for every GET. */
+function announcesBody({ headers }: Request): boolean {
+  return headers.has("transfer-encoding") || Number(headers.get("content-length") ?? 0) !== 0;
 }
 
 const answers = new WeakMap<Page, Response>();
