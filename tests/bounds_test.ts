@@ -1,9 +1,9 @@
 // What is bounded, and what happens at the bound: bursts, slow uploads, starts that hang.
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { sleep } from "../src/sleep.ts";
-import { messages, post, posted, until } from "./support/client.ts";
+import { get, health, messages, post, posted, until } from "./support/client.ts";
 import { freePort, hold, testPostgres } from "./support/postgres.ts";
-import { spawnStarting, startServer } from "./support/server.ts";
+import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 const encoder = new TextEncoder();
@@ -31,6 +31,30 @@ Deno.test("An upload that stalls is answered 408, and nothing is stored", async 
   }
   await posted(server, "lobby", "after");
   assertEquals((await messages(server, "lobby", "wait=0")).length, 1);
+});
+
+Deno.test("Cursors that a client makes up don't fill the memory, in however many rooms", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url, { DENO_V8_FLAGS: "--max-old-space-size=30" });
+  const leaving = new AbortController();
+  const held = [];
+  const ends: string[] = [];
+  for (const room of ["tea", "coffee", "juice"]) {
+    const { id } = await posted(server, room, "first");
+    ends.push(`/rooms/${room}/messages?wait=0&after=${id.slice(0, 26)}`);
+    held.push(fetch(`${server.url}/rooms/${room}/messages?after=now&wait=50`, leaving).catch(() => {}));
+  }
+  await until(async () => (await health(server)).waiters === ends.length, "somebody waits in each");
+  let made = 0;
+  const readers = Array.from({ length: 16 }, async () => {
+    while (made++ < 18_000) {
+      const { json } = await get(server, ends[made % ends.length] + made.toString(16).padStart(10, "f"));
+      assertEquals(json, []);
+    }
+  });
+  await Promise.all(readers);
+  leaving.abort();
+  await Promise.all(held);
 });
 
 Deno.test("A burst of reads is served, each in its turn", async () => {

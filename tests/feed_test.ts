@@ -6,7 +6,9 @@ import { FakeTime } from "@std/testing/time";
 import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
+import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry, type Page } from "../src/chat/page.ts";
+import { MAX_PAGES, Pages } from "../src/chat/pages.ts";
 import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
@@ -382,6 +384,21 @@ Deno.test("Feed.page() gives every reader at one place the very same bytes, unti
   feed.append(room.commit(1));
   assert(feed.page(NIL, 10)?.body !== page.body);
   assertEquals(ids(feed.page(NIL, 10)).length, 4);
+});
+
+Deno.test("Pages keeps a bounded number of pages and of bytes, the newest, and each at its place", () => {
+  const page = (size: number) => ({ body: new Uint8Array(size), first: undefined, last: undefined, full: false });
+  const pages = new Pages();
+  const small = Array.from({ length: 3 * MAX_PAGES }, () => page(2));
+  small.forEach((page, place) => pages.keep(`${place}`, page));
+  assertEquals(pages.size, MAX_PAGES);
+  assertStrictEquals(pages.at(`${2 * MAX_PAGES}`), small[2 * MAX_PAGES]);
+  assertEquals(pages.at(`${2 * MAX_PAGES - 1}`), undefined);
+  for (let place = 0; place < 100; place++) pages.keep(`large ${place}`, page(MAX_PAGE_BYTES));
+  assertEquals([pages.size, pages.at("large 92")?.body.length, pages.at("large 91")], [8, MAX_PAGE_BYTES, undefined]);
+  pages.keep("too large", page(100 * MAX_PAGE_BYTES));
+  pages.keep("small", page(2));
+  assertEquals(pages.size, 1);
 });
 
 Deno.test("Feed trims its tail to a number of messages, and what it gave up is older than the tail", async () => {

@@ -11,8 +11,9 @@
 import { setImmediate } from "node:timers";
 import { NIL, seqOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
-import { MAX_LIMIT, MAX_PAGE_BYTES } from "./message.ts";
+import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
+import { Pages } from "./pages.ts";
 import type { Store } from "./store.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack, and a page unasked. */
@@ -34,6 +35,8 @@ export interface TailLimits {
 
 /** Of all feeds. */
 const deadlines = new Deadlines();
+const pages = new Pages();
+let tails = 0;
 
 /** One parked poll. An object rather than closures, since there are so many; the signal knows it as its listener. */
 class Waiter {
@@ -76,8 +79,8 @@ export class Feed {
   #next: Promise<void> | undefined;
   #news = false;
   #settling = false;
-  readonly #pages = new Map<string, Page>();
-  #pageBytes = 0;
+  /** Tells what the tail holds now from what it held before, and from all others: pages are kept by it. */
+  #version = ++tails;
   readonly #waiters = new Set<Waiter>();
 
   /** A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks. */
@@ -158,17 +161,14 @@ export class Feed {
   /** The messages after `cursor`, at most `limit`; undefined when they begin before the tail. */
   page(cursor: string, limit: number): Page | undefined {
     if (cursor < this.#floor) return undefined;
-    const place = `${cursor} ${limit}`;
-    const known = this.#pages.get(place);
+    const place = `${this.#version} ${cursor} ${limit}`;
+    const known = pages.at(place);
     if (known) return known;
     const start = firstAfter(this.#tail, cursor);
     const count = fitting(this.#tail, start, limit);
     const full = count === limit || start + count < this.#tail.length;
     const page = makePage(this.#tail.slice(start, start + count), full);
-    // Kept until the next message, for the others who stand at this place; they are few places, or small pages.
-    if (this.#pageBytes > MAX_PAGE_BYTES) this.#forgetPages();
-    this.#pages.set(place, page);
-    this.#pageBytes += page.body.length;
+    pages.keep(place, page);
     return page;
   }
 
@@ -182,7 +182,6 @@ export class Feed {
   /** Forgets the messages, not the place: what comes next still wakes the waiters. */
   forget(): void {
     this.#drop(this.#tail.length);
-    this.#forgetPages();
   }
 
   async #look(): Promise<void> {
@@ -227,7 +226,7 @@ export class Feed {
   #grow(fresh: readonly Entry[]): void {
     this.#tail.push(...fresh);
     this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));
-    this.#forgetPages();
+    this.#version = ++tails;
 
     let surplus = Math.max(0, this.#tail.length - this.limits.messages);
     let bytes = this.#bytes - this.#tail.slice(0, surplus).reduce((sum, entry) => sum + entry.bytes, 0);
@@ -240,11 +239,6 @@ export class Feed {
     const dropped = this.#tail.splice(0, count);
     this.#floor = dropped.at(-1)!.id;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
-  }
-
-  #forgetPages(): void {
-    this.#pages.clear();
-    this.#pageBytes = 0;
   }
 
   #resize(bytes: number): void {

@@ -30,10 +30,12 @@ const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
 const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
+const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
 const CHAT = "src/chat/chat.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
+const MESSAGES = "src/routes/messages.ts";
 const WAKE = "src/chat/wake.ts";
 const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
@@ -368,7 +370,36 @@ export const mutations: readonly Mutation[] = [
     "if (full) this.#floor = entries.shift()!.id;",
     "",
   ),
-  broken("pages are kept after news", ["feed_test.ts"], FEED, "this.#pages.clear();", ""),
+  broken(
+    "pages are given out after news, too",
+    ["feed_test.ts"],
+    FEED,
+    "this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));\n    this.#version = ++tails;",
+    "this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));",
+  ),
+  broken(
+    "all tails share their pages",
+    ["feeds_test.ts", "model_test.ts"],
+    FEED,
+    "`${this.#version} ${cursor} ${limit}`",
+    "`${cursor} ${limit}`",
+  ),
+  broken("pages are kept for ever", ["feed_test.ts > Pages"], PAGES, "this.#pages.delete(oldest);", ""),
+  {
+    name: "a poll asks for its client's signal only when it parks",
+    tests: ["waiting_test.ts > HTTP/2"],
+    patches: [
+      { file: CHAT, from: "wait > 0 ? client.signal : undefined", to: "wait > 0" },
+      { file: CHAT, from: "feed.wait(cursor, wait, signal)", to: "feed.wait(cursor, wait, client.signal)" },
+    ],
+  },
+  broken(
+    "a poll with a body waits as long as any",
+    ["waiting_test.ts > half of its body"],
+    MESSAGES,
+    "Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS)",
+    "seconds * 1000",
+  ),
   broken(
     "a feed whose messages the database has lost goes on",
     ["mutants_test.ts > has lost"],
