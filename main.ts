@@ -3,7 +3,7 @@
 import { migrate } from "./src/commands/migrate.ts";
 import { serve } from "./src/commands/serve.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
-import { log } from "./src/log.ts";
+import { log, logged } from "./src/log.ts";
 
 try {
   const config = readConfig();
@@ -13,5 +13,6 @@ try {
   else throw new ConfigError(`${command} is not one of start, serve, migrate`);
 } catch (error) {
   log("error", error instanceof ConfigError ? error.message : `${error instanceof Error ? error.stack : error}`);
+  await logged();
   Deno.exit(1);
 }

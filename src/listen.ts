@@ -1,24 +1,111 @@
-// Where requests come in: the application on the port that the settings name.
+// Where requests come in: the application on the port that the settings name. Deno's server stops listening for good at the first
+// connection that it can't accept (too many open files, or a client that was too quick to leave), and says so to nobody who
+// does not ask. A program that goes on then is alive, ready and deaf; so here the port is opened again.
 import { createApp } from "./app.ts";
-import type { ChatSource } from "./routes/started.ts";
 import { type Config, ConfigError } from "./config.ts";
+import { log } from "./log.ts";
+import type { ChatSource } from "./routes/started.ts";
+import { sleep } from "./sleep.ts";
+
+/** Pause before the port is opened again, in milliseconds: what took the descriptors may still be there. */
+const PAUSE_MS = 200;
+
+/** How long it is tried to open the port again, in milliseconds; then somebody else has it, and the program has no use. */
+const PATIENCE_MS = 10_000;
 
 /**
- * Serves the chat that `chat` returns; as long as it returns none, requests are answered with 503. With several threads the
- * first opens the port, and the others `join` in.
+ * How long a server that has stopped listening keeps its connections, in milliseconds; then each is closed after its answer.
+ * Longer than a poll: nobody who waits notices, and no body that is on its way gets lost (denoland/deno#36809).
+ */
+const RETIRE_MS = 60_000;
+
+/** Shortest time between two lines about this in the log, in milliseconds: at the limit of open files it goes on and on. */
+const QUIET_MS = 10_000;
+
+/** How a port is opened. */
+export interface ListenOptions {
+  /** With several threads the first opens the port, and the others join in. */
+  readonly join?: boolean;
+  /** Is told when nobody can come in any more, and nothing helps. */
+  readonly lost: () => void;
+}
+
+/** A server that lets requests in until it is told not to. */
+export interface Listening {
+  /** The port, also where a free one was taken. */
+  readonly port: number;
+  /** Lets nobody in any more; resolves when all who were in are answered. */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Serves the chat that `chat` returns; as long as it returns none, requests are answered with 503.
  * @throws {ConfigError} when another program has the port.
  * @internal
  */
-export function listen(config: Config, chat: ChatSource["chat"], join = false): Deno.HttpServer<Deno.NetAddr> {
-  const { PORT: port, HOST: hostname, THREADS, UPLOAD_TIMEOUT_MS: uploadTimeoutMs, HEARTBEAT_MS: heartbeatMs } = config;
+export function listen(config: Config, chat: ChatSource["chat"], { join = false, lost }: ListenOptions): Listening {
+  const { PORT, HOST: hostname, THREADS, UPLOAD_TIMEOUT_MS: uploadTimeoutMs, HEARTBEAT_MS: heartbeatMs } = config;
   const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs });
   const shared = THREADS > 1; // the kernel spreads connections over all who listen on a shared port
+  const ended = new AbortController();
+  let told = -Infinity;
+  // The one that listens, and those before it: they are deaf, but have clients who wait.
+  const servers = new Set<Deno.HttpServer<Deno.NetAddr>>();
+
+  function open(port: number): Deno.HttpServer<Deno.NetAddr> {
+    const server = Deno.serve({ port, hostname, reusePort: shared, onListen: () => {} }, fetch);
+    servers.add(server);
+    const failed = server.finished.then(() => "The server has ended", (error) => error);
+    failed.then((cause) => {
+      if (ended.signal.aborted) return;
+      retire(server);
+      openAgain(server.addr.port, cause);
+    });
+    return server;
+  }
+
+  /** Lets go of a server that is deaf, once those who waited when it failed are answered. */
+  async function retire(server: Deno.HttpServer<Deno.NetAddr>): Promise<void> {
+    await sleep(RETIRE_MS, ended.signal);
+    await server.shutdown();
+    servers.delete(server);
+  }
+
+  async function openAgain(port: number, cause: unknown): Promise<void> {
+    const since = performance.now();
+    const quiet = since - told < QUIET_MS;
+    if (!quiet) {
+      told = since;
+      log("error", "A connection could not be accepted; the port is opened again", { port, cause: `${cause}` });
+    }
+    while (true) {
+      await sleep(PAUSE_MS, ended.signal);
+      if (ended.signal.aborted) return;
+      try {
+        open(port);
+        if (!quiet) log("info", "The port is open again", { port });
+        return;
+      } catch (error) {
+        if (performance.now() - since < PATIENCE_MS) continue;
+        log("error", "The port can't be opened again", { port, cause: `${error}` });
+        return lost();
+      }
+    }
+  }
+
   try {
     // Where another program shares the port too, only a try that does not is told that it is in use.
-    if (shared && !join) Deno.listen({ port, hostname }).close();
-    return Deno.serve({ port, hostname, reusePort: shared, onListen: () => {} }, fetch);
+    if (shared && !join) Deno.listen({ port: PORT, hostname }).close();
+    const { addr: { port } } = open(PORT);
+    return {
+      port,
+      shutdown: async () => {
+        ended.abort();
+        await Promise.allSettled([...servers].map((server) => server.shutdown()));
+      },
+    };
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) throw new ConfigError(`PORT=${port} is in use by another program`);
+    if (error instanceof Deno.errors.AddrInUse) throw new ConfigError(`PORT=${PORT} is in use by another program`);
     throw error;
   }
 }

@@ -1,4 +1,46 @@
-// The log: one line per event on standard error: time, level, sentence, then what belongs to it as JSON.
+// The log: one line per event on standard error: time, level, sentence, then what belongs to it as JSON. Nobody waits for it, and
+// nobody fails with it: where it can't be written (a full disk, a pipe that is closed or that nobody reads) the server goes on.
+import { sleep, within } from "./sleep.ts";
+
+/** Most lines that wait to be written; those that come then are left out, and counted. */
+const MAX_WAITING_LINES = 1_000;
+
+/** Pause before a line that could not be written is tried again, in milliseconds. */
+const AGAIN_MS = 1_000;
+
+/** How long the last lines may take to be written when the program ends, in milliseconds. */
+const LAST_LINES_MS = 500;
+
+const encoder = new TextEncoder();
+const waiting: string[] = [];
+let missing = 0;
+let writing = Promise.resolve();
+let write = writeNow;
+
+/** Writes one line; never throws. Messages, keys and passwords don't belong into `fields`. */
+export function log(
+  level: "info" | "warn" | "error",
+  sentence: string,
+  fields?: Record<string, unknown>,
+): void {
+  const rest = fields ? " " + JSON.stringify(fields) : "";
+  write(`${new Date().toISOString()} ${level} ${sentence}${rest}\n`);
+}
+
+/** Writes a line about what goes as it should. */
+export function say(line: string): void {
+  log("info", line);
+}
+
+/** From now on lines are written beside all else, as a server needs it: to wait for a pipe that is full would stop everybody. */
+export function logWithoutWaiting(): void {
+  write = enqueue;
+}
+
+/** Resolves when all lines are written, or can't be. To be awaited before the program ends. */
+export function logged(): Promise<void> {
+  return within(writing, LAST_LINES_MS);
+}
 
 /**
  * Logs what nobody has caught, and goes on. postgres.js can throw out of its own timers when a connection dies in a bad
@@ -14,17 +56,30 @@ export function surviveUncaught(): void {
   }
 }
 
-/** Writes one line. Messages, keys and passwords don't belong into `fields`. */
-export function log(
-  level: "info" | "warn" | "error",
-  sentence: string,
-  fields?: Record<string, unknown>,
-): void {
-  const rest = fields ? " " + JSON.stringify(fields) : "";
-  console.error(`${new Date().toISOString()} ${level} ${sentence}${rest}`);
+function writeNow(line: string): void {
+  try {
+    console.error(line.trimEnd());
+  } catch { /* the disk is full: the next line may get through */ }
 }
 
-/** Writes a line about what goes as it should. */
-export function say(line: string): void {
-  log("info", line);
+function enqueue(line: string): void {
+  if (waiting.length >= MAX_WAITING_LINES) missing++;
+  else if (waiting.push(line) === 1) writing = writeAll();
+}
+
+async function writeAll(): Promise<void> {
+  while (waiting.length > 0) {
+    try {
+      for (let rest = encoder.encode(waiting[0]); rest.length > 0;) {
+        rest = rest.subarray(await Deno.stderr.write(rest));
+      }
+    } catch {
+      await sleep(AGAIN_MS);
+      continue;
+    }
+    waiting.shift();
+    if (missing === 0 || waiting.length > 0) continue;
+    log("warn", "The log could not be written for a while; lines are missing", { lines: missing });
+    missing = 0;
+  }
 }

@@ -3,8 +3,8 @@ import { Chat } from "./chat/chat.ts";
 import { poolsOf } from "./database/open.ts";
 import { drain } from "./drain.ts";
 import { listen } from "./listen.ts";
-import { surviveUncaught } from "./log.ts";
-import type { Order, ThreadStart } from "./threads.ts";
+import { logged, logWithoutWaiting, surviveUncaught } from "./log.ts";
+import type { Order, Report, ThreadStart } from "./threads.ts";
 
 /** The first thread, seen from here. */
 const first = globalThis as unknown as Worker;
@@ -13,13 +13,18 @@ let stop: () => Promise<void>;
 
 function start({ config, socket }: ThreadStart): void {
   const chat = new Chat({ openPool: poolsOf(config, socket) }, config);
-  const server = listen(config, () => chat, true);
-  stop = () => drain(server, chat, config.DRAIN_MS);
+  const server = listen(config, () => chat, { join: true, lost: () => report("lost") });
+  stop = () => drain(server, chat, config.DRAIN_MS).then(logged);
+  logWithoutWaiting();
   surviveUncaught(); // from here on: what fails before is for the first thread to know
 }
 
 first.onmessage = async ({ data }: MessageEvent<Order>) => {
   if ("start" in data) start(data.start);
   else await stop();
-  first.postMessage("done");
+  report("done");
 };
+
+function report(report: Report): void {
+  first.postMessage(report);
+}

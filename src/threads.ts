@@ -7,6 +7,9 @@ import { within } from "./sleep.ts";
 /** What a thread is told, each once. */
 export type Order = { readonly start: ThreadStart } | { readonly drain: true };
 
+/** What a thread tells: it has done as told; or nobody can come in to it any more. */
+export type Report = "done" | "lost";
+
 /** What a thread needs to start. */
 export interface ThreadStart {
   /**
@@ -23,10 +26,11 @@ export class Threads {
   private constructor(private readonly workers: readonly Worker[]) {}
 
   /**
-   * Starts as many threads as are to serve beside this one; resolves when all of them do.
+   * Starts as many threads as are to serve beside this one; resolves when all of them do. `lost` is told when one of them has
+   * lost the port for good.
    * @throws when one of them can't.
    */
-  static async start(start: ThreadStart): Promise<Threads> {
+  static async start(start: ThreadStart, lost: () => void): Promise<Threads> {
     const threads = new Threads(
       Array.from(
         { length: start.config.THREADS - 1 },
@@ -34,7 +38,10 @@ export class Threads {
       ),
     );
     await threads.#order({ start });
-    for (const worker of threads.workers) worker.onerror = null; // what fails from now on is uncaught, and logged as such
+    for (const worker of threads.workers) {
+      worker.onmessage = lost;
+      worker.onerror = null; // what fails from now on is uncaught, and logged as such
+    }
     return threads;
   }
 
@@ -48,7 +55,7 @@ export class Threads {
   async #order(order: Order): Promise<void> {
     await Promise.all(this.workers.map((worker) =>
       new Promise<void>((resolve, reject) => {
-        worker.onmessage = () => resolve();
+        worker.onmessage = ({ data }: MessageEvent<Report>) => data === "done" && resolve();
         worker.onerror = (event) => {
           event.preventDefault();
           reject(new Error(`A thread failed: ${event.message}`));

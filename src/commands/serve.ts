@@ -5,7 +5,7 @@ import { migrateWhenThere } from "../database/migrate.ts";
 import { openDatabase } from "../database/open.ts";
 import { drain } from "../drain.ts";
 import { listen } from "../listen.ts";
-import { say, surviveUncaught } from "../log.ts";
+import { logged, logWithoutWaiting, say, surviveUncaught } from "../log.ts";
 import { aborted } from "../sleep.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
@@ -14,23 +14,27 @@ import { Threads } from "../threads.ts";
 const CLOSING_MS = 1_500;
 
 /**
- * Serves at once, answering 503 until the database is there; then chats, until a signal ends it and the process.
+ * Serves at once, answering 503 until the database is there; then chats, until a signal ends it, and with it the process: with
+ * status 0, or with 1 when nobody could come in any more, so that a supervisor starts it anew.
  * @throws {ConfigError} when the port is taken, or there is no database to use.
  * @internal
  */
 export async function serve(config: Config, command: string): Promise<never> {
   surviveUncaught();
-  const stop = stopSignal();
+  logWithoutWaiting();
+  const deaf = new AbortController();
+  const lost = () => deaf.abort();
+  const stop = AbortSignal.any([stopSignal(), deaf.signal]);
 
   let chat: Chat | undefined;
   let threads: Threads | undefined;
-  const server = listen(config, () => chat);
-  const port = server.addr.port;
+  const server = listen(config, () => chat, { lost });
+  const { port } = server;
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
     // Before the first thread answers: whoever comes then, comes to all.
-    threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket });
+    threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
     const host = config.HOST === "127.0.0.1" ? "localhost" : config.HOST;
     say(`Linger is ready at http://${host}:${port}`);
@@ -41,5 +45,6 @@ export async function serve(config: Config, command: string): Promise<never> {
   await Promise.all([threads?.drain(config.DRAIN_MS + CLOSING_MS), drain(server, chat, config.DRAIN_MS)]);
   await database?.close();
   say("Linger has stopped");
-  Deno.exit(0); // a client that never reads its answer must not keep us
+  await logged();
+  Deno.exit(deaf.signal.aborted ? 1 : 0); // a client that never reads its answer must not keep us
 }

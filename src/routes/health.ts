@@ -1,5 +1,6 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Hono } from "hono";
+import { openFiles } from "../open-files.ts";
 import { json, length } from "./answer.ts";
 import { type ChatSource, started } from "./started.ts";
 
@@ -9,7 +10,7 @@ import { type ChatSource, started } from "./started.ts";
  * @internal
  */
 export function healthRoutes(app: Hono, deps: ChatSource): void {
-  app.get("/healthz", () => answer({ status: "alive", ...deps.chat()?.state }));
+  app.get("/healthz", () => answer({ status: "alive", ...deps.chat()?.state, ...openFiles() }));
   app.get("/readyz", async () => {
     await started(deps).check();
     return answer({ status: "ready" });

@@ -37,7 +37,16 @@ export async function messages(server: { url: string }, room: string, query: str
 /** What a server says it holds. */
 export async function health(
   server: { url: string },
-): Promise<{ waiters: number; subscribers: number; feeds: number; listening: boolean }> {
+): Promise<
+  {
+    waiters: number;
+    subscribers: number;
+    feeds: number;
+    listening: boolean;
+    open_files?: number;
+    max_open_files?: number;
+  }
+> {
   const response = await fetch(`${server.url}/healthz`);
   return await response.json();
 }

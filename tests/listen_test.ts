@@ -1,0 +1,105 @@
+// A server is never alive and deaf: whatever ends its listening, it listens again, or the process ends.
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { connect, type Socket } from "node:net";
+import { health, messages, posted, until } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { exitCode, type ServerProcess, spawnServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+const LINUX = Deno.build.os === "linux";
+
+/** Open files that a server may have; a quiet one has some 25. */
+const FILES = 60;
+
+function limitFiles({ pid }: ServerProcess, soft: number): void {
+  const { success, stderr } = new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${soft}:`] }).outputSync();
+  assert(success, new TextDecoder().decode(stderr));
+}
+
+/** Opens connections that say nothing, and waits until each is accepted or refused. */
+async function silent({ url }: ServerProcess, count: number): Promise<Socket[]> {
+  const sockets = Array.from({ length: count }, () => connect(Number(new URL(url).port), "127.0.0.1"));
+  await Promise.all(
+    sockets.map((socket) => new Promise<void>((resolve) => socket.on("connect", resolve).on("error", () => resolve()))),
+  );
+  return sockets;
+}
+
+/** Asks over a connection of its own. */
+async function asked({ url }: ServerProcess): Promise<number> {
+  using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  try {
+    const response = await fetch(`${url}/healthz`, { client });
+    await response.body?.cancel();
+    return response.status;
+  } catch {
+    return 0;
+  }
+}
+
+Deno.test({
+  name: "At the limit of open files who waits stays, and those who come are served as soon as there is room",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    const poll = messages(server, "room", "after=now&wait=50");
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    limitFiles(server, FILES);
+    const sockets = await silent(server, 2 * FILES);
+    await until(() => server.log().includes("A connection could not be accepted"), "the limit is reached");
+    for (const socket of sockets) socket.destroy();
+    await until(async () => await asked(server) === 200, "it is served");
+    await until(() => server.log().includes("The port is open again"), "the log says so");
+    const message = await posted(server, "room", "news");
+    assertEquals(await poll, [message]);
+    assertMatch(
+      server.log(),
+      /error A connection could not be accepted; the port is opened again .*Too many open files/,
+    );
+    server.kill("SIGTERM");
+    assertEquals(await exitCode(server), 0);
+  },
+});
+
+Deno.test({
+  name: "A server whose port another program takes answers those who wait, and ends with a status that starts it anew",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    const poll = messages(server, "room", "after=now&wait=50");
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    limitFiles(server, FILES);
+    const sockets = await silent(server, 2 * FILES);
+    let taken: Deno.Listener | undefined;
+    await until(() => {
+      try {
+        taken = Deno.listen({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+      } catch { /* it still listens, or again */ }
+      return taken !== undefined;
+    }, "the port is free for a moment");
+    for (const socket of sockets) socket.destroy();
+    assertEquals(await poll, []);
+    assertEquals((await server.status).code, 1);
+    assertMatch(server.log(), /error The port can't be opened again .*in use/);
+    assertMatch(server.log(), /Linger has stopped/);
+    taken!.close();
+  },
+});
+
+Deno.test({
+  name: "/healthz tells how near the limit of open files is",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    const before = await health(server);
+    const sockets = await silent(server, 20);
+    await until(async () => (await health(server)).open_files! >= before.open_files! + 20, "it counts them");
+    assertLess(before.open_files!, before.max_open_files!);
+    limitFiles(server, 100);
+    assertEquals((await health(server)).max_open_files, 100);
+    for (const socket of sockets) socket.destroy();
+  },
+});
