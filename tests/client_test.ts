@@ -874,3 +874,50 @@ test("With two follows in a room it is idle when both have ended", async (server
   await two.stop();
   assertEquals(room.connection.state.status, "idle");
 });
+
+// A server that ends
+
+Deno.test("A client whose server ends goes straight on at the next, without a failure in between", async () => {
+  await using database = await postgres.create();
+  await using first = await spawnServer(database.url);
+  await using second = await spawnServer(database.url);
+  let ended = false;
+  // A load balancer, which knows at once who serves.
+  await using box = middlebox(first, async ({ url, method }, forward) => {
+    const { pathname, search } = new URL(url);
+    if (!ended || method !== "GET") return await forward();
+    const answer = await fetch(second.url + pathname + search);
+    return new Response(await answer.text(), { headers: answer.headers });
+  });
+  const room = new Linger(box.url).room("room");
+  const states: string[] = [];
+  room.connection.subscribe(({ status }) => states.push(status));
+  const seen = follow(room);
+  await until(async () => (await health(first)).waiters === 1, "it waits");
+  states.length = 0;
+  ended = true;
+  first.kill("SIGTERM");
+  await until(async () => (await health(second)).waiters === 1, "it waits at the other");
+  await posted(second, "room", "news");
+  await until(() => seen.bodies.length === 1, "it has the news");
+  assertEquals([states, seen.bodies], [[], ["news"]]);
+  second.kill("SIGTERM"); // nobody serves now: that is a failure
+  await until(() => states.includes("reconnecting"), "it backs off");
+  await seen.stop();
+});
+
+test("A client that is always sent back at once backs off", async (server) => {
+  const sentBack = () =>
+    new Response("[]", { headers: { "content-type": "application/json", "retry-after": "0", "link": "<?after=now>" } });
+  await using box = middlebox(server, (request, forward) => isPoll(request) ? sentBack() : forward());
+  using time = new FakeTime();
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  await settled(time, () => {
+    if (box.seen.length < 3) time.tick(5); // a quarter of a second at most, which passes in steps until it is back
+    return box.seen.length === 3;
+  }, "it comes back once");
+  await settled(time, () => room.connection.state.status === "reconnecting", "it backs off the second time");
+  assertEquals(box.seen.length, 3);
+  await seen.stop();
+});

@@ -1,7 +1,7 @@
 // A server that is told to stop answers all who wait, acknowledges or refuses every post truthfully, and is gone.
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type StoredMessage, violations } from "./torture/checker.ts";
-import { health, messages, posted, until } from "./support/client.ts";
+import { get, health, messages, posted, until } from "./support/client.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./torture/clients.ts";
 import { exitCode, spawnServer, spawnStarting } from "./support/server.ts";
@@ -13,17 +13,17 @@ const table = (database: TestDatabase) =>
   database.sql<StoredMessage[]>`select room, id, body, key from messages where body <> 'first'`;
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`${signal} answers all waiters with an empty list, and the process is gone`, async () => {
+  Deno.test(`${signal} answers all waiters with an empty list and the wish that they come back, and the process is gone`, async () => {
     await using database = await postgres.create();
     await using server = await spawnServer(database.url);
     await posted(server, "room", "first");
-    const polls = Array.from(
-      { length: 100 },
-      (_, i) => messages(server, i % 2 ? "room" : "other", "after=now&wait=50"),
-    );
+    const polls = Array.from({ length: 100 }, async (_, i) => {
+      const { json, headers } = await get(server, `/rooms/${i % 2 ? "room" : "other"}/messages?after=now&wait=50`);
+      return [json, headers.get("retry-after")];
+    });
     await until(async () => (await health(server)).waiters === 100, "all wait");
     server.kill(signal);
-    for (const answer of await Promise.all(polls)) assertEquals(answer, []);
+    for (const answer of await Promise.all(polls)) assertEquals(answer, [[], "0"]);
     assertEquals(await exitCode(server), 0);
   });
 
@@ -70,6 +70,33 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
   assertEquals(await exitCode(server), 0);
   await holding.end();
   assertEquals(violations({ posts: [record], polls: [], table: await table(database) }), []);
+});
+
+Deno.test("Signals that come together are one; a signal a second later ends the server at once", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url, { DRAIN_MS: "60000", STATEMENT_TIMEOUT_MS: "60000" });
+  await posted(server, "room", "first");
+  const poll = messages(server, "room", "after=now&wait=50");
+  await until(async () => (await health(server)).waiters === 1, "it waits");
+  const holding = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+  const post = recordPost(server, "room", "stuck");
+  await until(async () => {
+    const [row] = await database
+      .sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
+    return row !== undefined;
+  }, "the post waits for the lock");
+  for (let i = 0; i < 3; i++) server.kill("SIGINT");
+  assertEquals(await poll, []);
+  await until(() => server.log().includes("Linger is shutting down"), "it drains");
+  let code: number | undefined;
+  server.status.then((status) => code = status.code);
+  await until(() => {
+    server.kill("SIGINT");
+    return code !== undefined;
+  }, "it is gone");
+  assertEquals(code, 130);
+  assertEquals((await post).status, 0);
+  await holding.end();
 });
 
 Deno.test("A server that is told to stop while it waits for its database is gone at once", async () => {

@@ -124,6 +124,15 @@ const PAGE_LIMIT = 500;
  */
 const LINGERED_MS = 10_000;
 
+/** Longest pause after an answer that says that its server ends, in milliseconds: not all come to the next in one moment. */
+const COME_BACK_MS = 250;
+
+/**
+ * Who is asked to come back twice within so many milliseconds does not do it at once: some servers only ever say so. A platform
+ * that stops what is idle may say it every few seconds.
+ */
+const SENT_BACK_MS = 1_000;
+
 /** Pause between news and the next poll while the page is hidden, in milliseconds: one answer then brings what many would. */
 const HIDDEN_PAUSE_MS = 10_000;
 
@@ -172,7 +181,7 @@ type Try = <T>(
   init: { method?: string; headers?: Record<string, string>; body?: string },
   ms: number,
   signal: AbortSignal | undefined,
-  read: (json: unknown, link: string) => T | undefined,
+  read: (json: unknown, headers: Headers) => T | undefined,
 ) => Promise<T>;
 
 class RemoteRoom implements Room {
@@ -197,8 +206,8 @@ class RemoteRoom implements Room {
 
   history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
     const query = queryOf({ before, limit });
-    const read = (json: unknown, link: string) =>
-      isList<Message>(json, "id") ? { messages: json, more: link.includes('rel="prev"') } : undefined;
+    const read = (json: unknown, headers: Headers) =>
+      isList<Message>(json, "id") ? { messages: json, more: linkOf(headers).includes('rel="prev"') } : undefined;
     return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
   }
 
@@ -236,6 +245,7 @@ class RemoteRoom implements Room {
 
     let last = ""; // the id of the last message given
     let failures = 0; // in a row, with neither news nor a poll that lingered between them
+    let sentBack = false; // by a server that ends, and nothing else since
     try {
       while (true) {
         // The first poll, and the first after a failure, does not wait: so one knows at once that all is well.
@@ -244,9 +254,16 @@ class RemoteRoom implements Room {
         const begun = Date.now();
         const lingered = () => Date.now() - begun >= LINGERED_MS;
         let news: Message[];
+        let comeBack: boolean;
         try {
-          ({ news, next: after } = await this.#poll(after, last, wait, ended.signal));
+          ({ news, next: after, comeBack } = await this.#poll(after, last, wait, ended.signal));
+          if (comeBack && !(sentBack && Date.now() - begun < SENT_BACK_MS)) {
+            sentBack = true;
+            await pause(Math.random() * COME_BACK_MS, ended.signal);
+            continue;
+          }
           if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
+          sentBack = false;
         } catch (failure) {
           if (!(failure instanceof Failure)) throw failure;
           if (lingered()) failures = 0;
@@ -279,16 +296,26 @@ class RemoteRoom implements Room {
     }
   }
 
-  /** What is new after a cursor, but for what was given already; and the cursor from which to go on. */
-  #poll(after: string, last: string, wait: number, signal: AbortSignal): Promise<{ news: Message[]; next: string }> {
+  /** What is new after a cursor, but for what was given already. */
+  #poll(after: string, last: string, wait: number, signal: AbortSignal): Promise<Polled> {
     const query = queryOf({ after, limit: PAGE_LIMIT, wait });
-    return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, link) => {
+    return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, headers) => {
       if (!isList<Message>(json, "id")) return undefined;
-      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(link)?.[1] ?? json.at(-1)?.id ?? after;
+      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ?? json.at(-1)?.id ?? after;
+      const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
-      return next === "now" ? undefined : { news: json.filter(({ id }) => id > last), next };
+      return next === "now" ? undefined : { news: json.filter(({ id }) => id > last), next, comeBack };
     });
   }
+}
+
+/** What a poll got. */
+interface Polled {
+  news: Message[];
+  /** The cursor from which to go on. */
+  next: string;
+  /** Whether the server ends, and asks to come back soon. */
+  comeBack: boolean;
 }
 
 /** A connection's state, for those who follow to set. */
@@ -347,6 +374,10 @@ export function messageNumber(id: string): number {
 /** A new `Idempotency-Key`. Not `crypto.randomUUID`: browsers have that on https only. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function linkOf(headers: Headers): string {
+  return headers.get("link") ?? "";
 }
 
 function queryOf(parameters: Record<string, string | number | undefined>): string {

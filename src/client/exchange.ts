@@ -71,7 +71,7 @@ const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /**
  * One try: sends a request, and reads its answer, which has to begin within `ms` milliseconds. `read` makes a result of the
- * answer's JSON and its `Link`, or returns undefined where it is not what Linger says.
+ * answer's JSON and its headers, or returns undefined where it is not what Linger says.
  * @throws {Failure} when nothing is known, or the server asks to try again.
  * @throws {LingerError} for any other status that is not 2xx.
  * @throws the reason of `signal`, and TypeError for a request that can't be made.
@@ -82,7 +82,7 @@ export function exchange<T>(
   init: RequestInit,
   ms: number,
   signal: AbortSignal | undefined,
-  read: (json: unknown, link: string) => T | undefined,
+  read: (json: unknown, headers: Headers) => T | undefined,
 ): Promise<T> {
   // A network that comes back may have left this request's connection dead.
   return bounded(ms, signal, ["online"], async (ended, extend) => {
@@ -99,7 +99,7 @@ export function exchange<T>(
 
     const { status, ok, headers } = response;
     if (ok) {
-      const result = read(json, headers.get("link") ?? "");
+      const result = read(json, headers);
       if (result !== undefined) return result;
       throw new Failure("The answer is cut, or not Linger's");
     }

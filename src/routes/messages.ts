@@ -81,6 +81,8 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
   const answer = chat.poll(roomOf(c), poll).then((reading) => {
     const copy = answerOf(reading, limit);
     if (isHead) copy.headers.set("content-length", `${reading.page.body.length}`);
+    // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
+    if (chat.draining && poll.wait > 0 && !reading.page.last) copy.headers.set("retry-after", "0");
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
     return copy;
   });

@@ -41,6 +41,8 @@ const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
 const DRAIN = "src/drain.ts";
 const LISTEN = "src/listen.ts";
+const LOG = "src/log.ts";
+const STOP = "src/stop.ts";
 const THREADS = "src/threads.ts";
 const PUBLIC_CLIENT = "src/client/client.ts";
 const EXCHANGE = "src/client/exchange.ts";
@@ -383,6 +385,70 @@ export const mutations: readonly Mutation[] = [
     FEED,
     "`${this.#version} ${cursor} ${limit}`",
     "`${cursor} ${limit}`",
+  ),
+  broken(
+    "a port that was lost is not opened again",
+    ["listen_test.ts > the limit of open files who"],
+    LISTEN,
+    "openAgain(server.addr.port, cause);",
+    "",
+  ),
+  broken(
+    "a server that has lost its port stays",
+    ["listen_test.ts > another program takes"],
+    LISTEN,
+    "return lost();",
+    "return;",
+  ),
+  broken(
+    "a line that can't be written is thrown",
+    ["log_test.ts > a full disk"],
+    LOG,
+    "      await sleep(AGAIN_MS);\n      continue;",
+    "      throw new Error();",
+  ),
+  broken("the server waits for its log", ["log_test.ts > nobody reads"], LOG, "  write = enqueue;", ""),
+  broken(
+    "every further signal ends the server at once",
+    ["shutdown_test.ts > Signals that come together"],
+    STOP,
+    "performance.now() - first > SAME_MS",
+    "stop.signal.aborted",
+  ),
+  broken(
+    "nobody who insists is obeyed",
+    ["shutdown_test.ts > Signals that come together"],
+    STOP,
+    "if (performance.now() - first > SAME_MS) Deno.exit(130);",
+    "",
+  ),
+  broken(
+    "the terminal's end is the server's",
+    ["stop_test.ts > Closing the terminal"],
+    STOP,
+    "if (Deno.stdin.isTerminal()) catchHangUp();",
+    "",
+  ),
+  broken(
+    "who is answered because the server ends is not told so",
+    ["shutdown_test.ts > SIGTERM answers"],
+    MESSAGES,
+    "if (chat.draining &&",
+    "if (false &&",
+  ),
+  broken(
+    "a client takes its server's end for a failure",
+    ["client_test.ts > whose server ends goes straight on"],
+    PUBLIC_CLIENT,
+    "if (comeBack &&",
+    "if (false &&",
+  ),
+  broken(
+    "a client that is sent back comes straight back for ever",
+    ["client_test.ts > always sent back"],
+    PUBLIC_CLIENT,
+    "if (comeBack && !(sentBack && Date.now() - begun < SENT_BACK_MS)) {",
+    "if (comeBack) {",
   ),
   broken("pages are kept for ever", ["feed_test.ts > Pages"], PAGES, "this.#pages.delete(oldest);", ""),
   {

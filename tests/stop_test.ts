@@ -1,0 +1,158 @@
+// It stops as it says, however it is told: by a key, by a signal to it or to all of its processes, under the programs that
+// start it. Everybody who waits is answered, the database is shut down, and nothing is left running.
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { until } from "./support/client.ts";
+import { freePort, projectPath } from "./support/postgres.ts";
+
+const LINUX = Deno.build.os === "linux";
+const DENO = `'${Deno.execPath()}' task start`;
+const NPX = `npx --yes deno@${Deno.version.deno} task start`;
+const POLLS = 50;
+const WRITERS = 4;
+
+/** Starts `command` in a terminal of its own, as the leader of its processes, or in a group without a terminal. */
+async function start(command: string, terminal: boolean) {
+  const home = await Deno.makeTempDir({ prefix: "linger-test-" });
+  const port = freePort();
+  const inTerminal = ["script", "--quiet", "--flush", "--return", "--command", `exec ${command}`, "/dev/null"];
+  const [program, ...args] = terminal
+    ? inTerminal
+    : ["setsid", "--wait", "sh", "-c", `echo $$ && exec ${command} 2>&1`];
+  const child = new Deno.Command(program!, {
+    args,
+    cwd: projectPath("."),
+    env: { PORT: `${port}`, DATA_DIR: `${home}/data`, SHELL: "/bin/sh" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let output = "";
+  const reading = (async () => {
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) output += text;
+  })();
+  const keys = child.stdin.getWriter();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    home,
+    output: () => output,
+    press: (key: string) => keys.write(new TextEncoder().encode(key)),
+    /** Sends a signal to the first process, or to the whole group of it. */
+    signal: (signal: Deno.Signal, group: boolean) => {
+      const leader = parseInt(output);
+      new Deno.Command("kill", { args: ["-s", signal.slice(3), "--", `${group ? -leader : leader}`] }).outputSync();
+    },
+    /** Closes the terminal. */
+    hangUp: () => child.kill("SIGKILL"),
+    status: async () => {
+      const { code } = await child.status;
+      await reading;
+      return code;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await keys.close().catch(() => {});
+      for (const pid of await processesIn(home)) Deno.kill(pid, "SIGKILL");
+      await child.status;
+      await reading;
+      await Deno.remove(home, { recursive: true });
+    },
+  };
+}
+
+/** The processes whose environment or arguments name this directory. */
+async function processesIn(directory: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    const texts = ["cmdline", "environ"].map((file) => Deno.readTextFile(`/proc/${name}/${file}`).catch(() => ""));
+    if ((await Promise.all(texts)).some((text) => text.includes(directory))) found.push(Number(name));
+  }
+  return found;
+}
+
+interface Way {
+  readonly name: string;
+  readonly command: string;
+  readonly terminal: boolean;
+  readonly stop: (program: Awaited<ReturnType<typeof start>>) => unknown;
+  /** The status of the whole; `npx` has one of its own. */
+  readonly code?: number;
+  /** Whether its last words can be heard. */
+  readonly says?: boolean;
+}
+
+const ways: Way[] = [
+  { name: "Closing the terminal", command: DENO, terminal: true, stop: ({ hangUp }) => hangUp(), says: false },
+  { name: "Ctrl-C in a terminal", command: DENO, terminal: true, stop: ({ press }) => press("\x03"), code: 0 },
+  { name: "Ctrl-C under npx", command: NPX, terminal: true, stop: ({ press }) => press("\x03") },
+  {
+    name: "SIGTERM to the first process",
+    command: DENO,
+    terminal: false,
+    stop: ({ signal }) => signal("SIGTERM", false),
+    code: 0,
+  },
+  {
+    name: "SIGTERM to all processes",
+    command: DENO,
+    terminal: false,
+    stop: ({ signal }) => signal("SIGTERM", true),
+    code: 0,
+  },
+  {
+    name: "SIGINT to all processes",
+    command: DENO,
+    terminal: false,
+    stop: ({ signal }) => signal("SIGINT", true),
+    code: 0,
+  },
+  {
+    name: "SIGTERM to all processes under npx",
+    command: NPX,
+    terminal: false,
+    stop: ({ signal }) => signal("SIGTERM", true),
+  },
+];
+
+for (const { name, command, terminal, stop, code, says = true } of ways) {
+  Deno.test({
+    name: `${name} answers all who wait and all who post, shuts the database down, and leaves nothing running`,
+    ignore: !LINUX,
+    fn: async () => {
+      await using program = await start(command, terminal);
+      await until(() => program.output().includes("Linger is ready"), "it is ready", 120_000);
+      const polls = Array.from({ length: POLLS }, async () => {
+        const response = await fetch(`${program.url}/messages?after=now&wait=50`);
+        return [response.status, response.headers.get("retry-after"), await response.json()];
+      });
+      const state = async () => (await (await fetch(`${program.url}/healthz`)).json()).waiters;
+      await until(async () => await state() === POLLS, "all wait");
+      let stored = 0;
+      const refused: unknown[] = [];
+      const writers = Array.from({ length: WRITERS }, async () => {
+        while (true) {
+          const answer = await fetch(`${program.url}/rooms/other/messages`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: '{"body":"x"}',
+          }).catch(() => undefined);
+          if (!answer) return; // it lets nobody in any more
+          const { type } = await answer.json();
+          if (answer.status === 201) stored++;
+          else refused.push([answer.status, type]);
+        }
+      });
+      await until(() => stored > 100, "posts flow");
+
+      await stop(program);
+      for (const answer of await Promise.all(polls)) assertEquals(answer, [200, "0", []]);
+      await Promise.all(writers);
+      for (const answer of refused) assertEquals(answer, [503, "urn:linger:problem:not-stored"]);
+      const ended = await program.status();
+      if (code !== undefined) assertEquals(ended, code);
+      await until(async () => (await processesIn(program.home)).length === 0, "nothing is left running");
+      if (says) assertStringIncludes(program.output(), "Linger has stopped");
+      const log = await Deno.readTextFile(`${program.home}/data/postgres.log`);
+      assertStringIncludes(log, "database system is shut down");
+    },
+  });
+}
