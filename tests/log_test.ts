@@ -1,7 +1,7 @@
 // A log that can't be written harms nobody: neither those who are served, nor the start, nor the end.
 import { assertEquals, assertMatch } from "@std/assert";
 import { messages, post, read, until } from "./support/client.ts";
-import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { exitCode } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -35,17 +35,50 @@ function serverLoggingTo(database: TestDatabase, redirection: string, cwd = proj
   };
 }
 
+/** Makes a post fail in the middle of its statement, which is something to log. The room must have a message. */
+async function fail(server: { url: string }, database: TestDatabase): Promise<void> {
+  const holding = await hold(database, (sql) => sql`select from heads where room = 'room' for update`);
+  assertEquals((await read(post(server, "room", { body: "refused" }))).status, 503);
+  await holding.end();
+}
+
+/** A pipe with a name. */
+async function makePipe() {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/pipe`;
+  const sh = (command: string) => new Deno.Command("sh", { args: ["-c", command], stderr: "null" }).output();
+  await sh(`mkfifo ${path}`);
+  return {
+    path,
+    /** Fills it, so that whoever writes has to wait. */
+    fill: () => sh(`dd if=/dev/zero of=${path} oflag=nonblock bs=4096`),
+    /** Opens it for reading; with the right to write, so that nobody has to wait for the other side. */
+    open: async () => {
+      const file = await Deno.open(path, { read: true, write: true });
+      const buffer = new Uint8Array(65_536);
+      let text = "";
+      return {
+        /** Reads until `sentence` has come, and returns all that came. */
+        until: async (sentence: string) => {
+          while (!text.includes(sentence)) {
+            text += new TextDecoder().decode(buffer.subarray(0, (await file.read(buffer))!));
+          }
+          return text;
+        },
+        close: () => file.close(),
+      };
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
 for (const [name, redirection] of [["a full disk", "2>/dev/full"], ["nothing", "2>&-"]] as const) {
   Deno.test(`A server whose log leads to ${name} starts, serves, refuses truthfully, and ends`, async () => {
     await using database = await postgres.create();
     await using server = serverLoggingTo(database, redirection);
     await server.ready();
     assertEquals((await read(post(server, "room", { body: "stored" }))).status, 201);
-    // Something to log in the middle of a statement.
-    await database.sql`alter table messages rename to gone`;
-    assertEquals((await read(post(server, "room", { body: "refused" }))).status, 503);
-    assertEquals((await read(post(server, "room", { body: "refused" }))).status, 503);
-    await database.sql`alter table gone rename to messages`;
+    await fail(server, database);
     assertEquals((await read(post(server, "room", { body: "stored too" }))).status, 201);
     assertEquals((await messages(server, "room", "wait=0")).map(({ body }) => body), ["stored", "stored too"]);
     server.stop();
@@ -53,30 +86,32 @@ for (const [name, redirection] of [["a full disk", "2>/dev/full"], ["nothing", "
   });
 }
 
+Deno.test("What a server could not log is logged as soon as that is possible again", async () => {
+  await using database = await postgres.create();
+  await using pipe = await makePipe();
+  const first = await pipe.open();
+  await using server = serverLoggingTo(database, `2>${pipe.path}`);
+  await first.until("Linger is ready");
+  assertEquals((await read(post(server, "room", { body: "stored" }))).status, 201);
+  first.close(); // from now on nothing can be written
+  await fail(server, database);
+  const second = await pipe.open();
+  await second.until("The database fails (writes)");
+  second.close();
+});
+
 Deno.test("A server whose log nobody reads serves, and ends; what is read later tells all", async () => {
   await using database = await postgres.create();
-  const directory = await Deno.makeTempDir();
-  const pipe = `${directory}/pipe`;
-  const sh = async (command: string) => {
-    const { success } = await new Deno.Command("sh", { args: ["-c", command], stdout: "null", stderr: "null" })
-      .output();
-    return success;
-  };
-  await sh(`mkfifo ${pipe}`);
-  using reader = await Deno.open(pipe, { read: true, write: true }); // so that nobody waits for the other side
-  await sh(`dd if=/dev/zero of=${pipe} oflag=nonblock bs=4096`); // until it is full
-  await using server = serverLoggingTo(database, `2>${pipe}`);
+  await using pipe = await makePipe();
+  const reader = await pipe.open();
+  await pipe.fill();
+  await using server = serverLoggingTo(database, `2>${pipe.path}`);
   await server.ready();
   assertEquals((await read(post(server, "room", { body: "stored" }))).status, 201);
 
-  let text = "";
-  const buffer = new Uint8Array(65_536);
-  while (!text.includes("Linger is ready")) {
-    text += new TextDecoder().decode(buffer.subarray(0, (await reader.read(buffer))!));
-  }
-  assertMatch(text, /Applied migration .*\n.* info Linger is ready/);
-  await sh(`dd if=/dev/zero of=${pipe} oflag=nonblock bs=4096`);
+  assertMatch(await reader.until("Linger is ready"), /Applied migration .*\n.* info Linger is ready/);
+  await pipe.fill();
   server.stop();
   assertEquals(await exitCode(server), 0);
-  await Deno.remove(directory, { recursive: true });
+  reader.close();
 });
