@@ -7,7 +7,7 @@ import { log } from "./log.ts";
 import type { ChatSource } from "./routes/started.ts";
 import { sleep } from "./sleep.ts";
 
-/** Pause before the port is opened again, in milliseconds: what took the descriptors may still be there. */
+/** Pause before the port is opened again, in milliseconds, where that was in vain a moment ago. */
 const PAUSE_MS = 200;
 
 /** How long it is tried to open the port again, in milliseconds; then somebody else has it, and the program has no use. */
@@ -48,6 +48,7 @@ export function listen(config: Config, chat: ChatSource["chat"], { join = false,
   const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs });
   const shared = THREADS > 1; // the kernel spreads connections over all who listen on a shared port
   const ended = new AbortController();
+  let failed = -Infinity;
   let told = -Infinity;
   // The one that listens, and those before it: they are deaf, but have clients who wait.
   const servers = new Set<Deno.HttpServer<Deno.NetAddr>>();
@@ -55,8 +56,8 @@ export function listen(config: Config, chat: ChatSource["chat"], { join = false,
   function open(port: number): Deno.HttpServer<Deno.NetAddr> {
     const server = Deno.serve({ port, hostname, reusePort: shared, onListen: () => {} }, fetch);
     servers.add(server);
-    const failed = server.finished.then(() => "The server has ended", (error) => error);
-    failed.then((cause) => {
+    const ending = server.finished.then(() => "The server has ended", (error) => error);
+    ending.then((cause) => {
       if (ended.signal.aborted) return;
       retire(server);
       openAgain(server.addr.port, cause);
@@ -78,8 +79,10 @@ export function listen(config: Config, chat: ChatSource["chat"], { join = false,
       told = since;
       log("error", "A connection could not be accepted; the port is opened again", { port, cause: `${cause}` });
     }
-    while (true) {
-      await sleep(PAUSE_MS, ended.signal);
+    const again = since - failed < 2 * PAUSE_MS;
+    failed = since;
+    for (let pause = again ? PAUSE_MS : 0;; pause = PAUSE_MS) {
+      await sleep(pause, ended.signal);
       if (ended.signal.aborted) return;
       try {
         open(port);
