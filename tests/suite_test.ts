@@ -1,0 +1,48 @@
+// Checks the suite itself: that it can't hang, and that its tools say what they do and refuse what they don't know.
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import manifest from "../deno.json" with { type: "json" };
+import { projectPath } from "./support/postgres.ts";
+
+const DEADLINE = "--preload=tests/support/deadline.ts";
+
+Deno.test("Every task that tests gives each test a deadline", () => {
+  for (const task of ["test", "test:web"] as const) assertStringIncludes(manifest.tasks[task].command, DEADLINE);
+});
+
+Deno.test("Each test and hook that hangs fails by its name, and those after it run, in its file and in the next", async () => {
+  const run = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "-A",
+      "--frozen",
+      "--no-check",
+      DEADLINE,
+      "tests/fixtures/hanging_file_test.ts",
+      "tests/fixtures/hanging_test.ts",
+      "tests/cursor_test.ts",
+    ],
+    cwd: projectPath("."),
+    env: { TEST_DEADLINE_MS: "2000", FUZZ_RUNS: "1", NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const said = new TextDecoder().decode(run.stdout);
+  const outcomes = [...said.matchAll(/^(.+) \.\.\. (ok|FAILED) \(/gm)].map(([, name, outcome]) => [name, outcome]);
+  assertEquals(outcomes.slice(0, 6), [
+    ["waits for ever", "FAILED"],
+    ["comes next", "ok"],
+    ["waits for a clock that nobody moves", "FAILED"],
+    ["fakes the time too", "ok"],
+    ["never gives way", "FAILED"],
+    ["says that it needs longer", "ok"],
+  ]);
+  assertStringIncludes(
+    said,
+    "waits for ever => ./tests/fixtures/hanging_test.ts:6:6\nerror: Test timed out after 2000ms.",
+  );
+  assertStringIncludes(said, 'What "waits for ever" left behind when it was given up may disturb this test');
+  assertStringIncludes(said, "What stands outside of the tests of this file took longer than 2000 ms");
+  assertStringIncludes(said, "afterAll() took longer than 2000 ms");
+  assertMatch(said, /^parseCursor\(\) .* ok/m);
+  assertMatch(said, / 5 failed /);
+  assertEquals(run.code, 1);
+});
