@@ -10,7 +10,10 @@ const settings = {
   THREADS: whole(1, 64, 1)
     .describe("Threads that serve, as many as there are cores for it; each has connections and limits of its own"),
   DATABASE_URL: z.string()
-    .regex(/^postgres(ql)?:\/\/./, "must be a URL that begins with postgres:// or postgresql://")
+    .regex(
+      /^postgres(ql)?:\/\//,
+      "must be a URL that begins with postgres:// or postgresql://, such as postgres://user:password@host:5432/database",
+    )
     .optional()
     .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
   DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false")
@@ -76,7 +79,8 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   if (!result.success) {
     const sentences = result.error.issues.map(({ path, message }) => {
       const name = path.join();
-      return `${name}=${given[name]?.replace(/:[^:@]*@/, ":***@")} ${message}`; // no password gets into a log
+      // A password can stand anywhere in a URL that is written wrongly.
+      return name === "DATABASE_URL" ? `${name} ${message}` : `${name}=${given[name]} ${message}`;
     });
     throw new ConfigError(sentences.join("\n"));
   }

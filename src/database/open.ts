@@ -1,11 +1,15 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
 import { type Config, ConfigError } from "../config.ts";
+import { type Address, readAddress } from "./address.ts";
+import { describe } from "./connect.ts";
 import { type OpenPool, pools } from "./pool.ts";
 
 /** A database that can be connected to. */
 export interface Database {
   /** Opens connections. */
   readonly openPool: OpenPool;
+  /** Where it is, for the log. */
+  readonly place: { readonly database: string; readonly at: string; readonly user: string };
   /** Its Unix socket, where it is our own. */
   readonly socket: string | undefined;
   /** Shuts it down if it is our own; all pools must be destroyed before. */
@@ -13,16 +17,26 @@ export interface Database {
 }
 
 /**
+ * What a session needs to be, whatever database and role have for a default: posts in one room wait for each other and are
+ * not refused; a connection that listens is not ended for its silence; null in an array is no text.
+ */
+const SETUP =
+  `set default_transaction_isolation to 'read committed'; set idle_session_timeout to 0; set array_nulls to on`;
+
+/**
  * Opens the database. With a DATABASE_URL this does not connect yet; without one it brings up PostgreSQL, which takes
  * some seconds the first time; `say` is told what it is doing.
- * @throws {ConfigError} when there is no DATABASE_URL and this is no place for a database of our own.
+ * @throws {ConfigError} for a DATABASE_URL that can't be meant, and when there is none and this is no place for a database
+ * of our own.
  */
 export async function openDatabase(
   config: Config,
   command: string,
   say: (line: string) => void,
 ): Promise<Database> {
-  if (config.DATABASE_URL) return { openPool: poolsOf(config), socket: undefined, close: () => Promise.resolve() };
+  if (config.DATABASE_URL) {
+    return { openPool: poolsOf(config), place: describe(addressOf(config)), socket: undefined, close: async () => {} };
+  }
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
       "DATABASE_URL is not set, and must be: only `deno task start` on a machine that keeps its disk brings its own database",
@@ -35,22 +49,29 @@ export async function openDatabase(
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
   const { socket } = embedded;
-  return { openPool: poolsOf(config, socket), socket, close: () => embedded.stop() };
+  return {
+    openPool: poolsOf(config, socket),
+    place: describe(addressOf(config, socket)),
+    socket,
+    close: () => embedded.stop(),
+  };
 }
 
 /**
  * Pools of the database that DATABASE_URL names, or of our own at `socket`.
+ * @throws {ConfigError} for a DATABASE_URL that can't be meant.
  * @internal
  */
 export function poolsOf(config: Config, socket?: string): OpenPool {
-  // TLS as libpq has it: where the server offers it, unless the URL says otherwise with ?sslmode=.
-  const ssl = /[?&](ssl|sslmode|sslrootcert)=/.test(config.DATABASE_URL ?? "") ? {} : { ssl: "prefer" as const };
-  // The driver would take what is not said here from PGHOST, PGUSER and the like, which mean another server.
-  const own = { path: socket, user: "postgres", pass: "", database: "postgres", ssl: false };
-  const session = config.DATABASE_POOLED ? {} : { statement_timeout: config.STATEMENT_TIMEOUT_MS };
-  return pools(config.DATABASE_URL ?? "", {
-    ...socket ? own as object : ssl,
-    prepare: !config.DATABASE_POOLED,
-    connection: session,
-  });
+  const { DATABASE_POOLED: pooled, STATEMENT_TIMEOUT_MS: timeoutMs } = config;
+  const startup = pooled ? {} : { statement_timeout: `${timeoutMs}` };
+  return pools(addressOf(config, socket), { pooled, startup, setup: pooled ? "" : SETUP });
+}
+
+function addressOf(config: Config, socket?: string): Address {
+  if (socket === undefined) return readAddress(config.DATABASE_URL!);
+  // The user's PGHOST, PGUSER and the like mean another server.
+  const nothing = { env: () => undefined, readFile: () => "", osUser: () => undefined };
+  const address = readAddress("postgres://postgres@/postgres", nothing);
+  return { ...address, hosts: [{ ...address.hosts[0]!, sockets: [socket], tcp: false }] };
 }

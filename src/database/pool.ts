@@ -1,8 +1,14 @@
-// postgres.js, set up as all of Linger uses it, and such that it can be given up at once: its own `end()` leaves a
-// connection that is just being made to come up later, and stay.
-import { connect, type Socket } from "node:net";
+// postgres.js, set up as all of Linger uses it, on connections that we make: it is handed a session that a server has
+// agreed to. And such that it can be given up at once: its own `end()` leaves a connection that is just being made to come
+// up later, and stay.
+import type { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import postgres from "postgres";
 import { sleep } from "../sleep.ts";
+import type { Address } from "./address.ts";
+import type { SessionOptions } from "./attempt.ts";
+import { connect, describe } from "./connect.ts";
 
 /** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */
 const texts = {
@@ -36,6 +42,9 @@ export interface Pool {
 /** Pause before a connection that takes the place of a lost one, in milliseconds: a server that hangs up is not stormed. */
 const RECONNECT_PAUSE_MS = 50;
 
+/** The longest pause after attempts that failed, in milliseconds: each of them doubles it. */
+const MAX_PAUSE_MS = 500;
+
 /** Opens a pool; `name` tells it apart in `pg_stat_activity`. */
 export type OpenPool = (name: string, options?: PoolOptions) => Pool;
 
@@ -48,45 +57,57 @@ export interface PoolOptions {
 }
 
 /**
- * Makes pools of the database at `url`, with further options of postgres.js.
+ * Makes pools of the database at `address`.
  * @internal
  */
-export function pools(url: string, options: postgres.Options<Record<string, never>>): OpenPool {
-  let attempts = 0; // of all pools, so that each goes on to the next host where there are several
+export function pools(address: Address, session: SessionOptions): OpenPool {
+  let good = 0; // the host that the last connection was made to; of all pools
+  let failures = 0; // attempts since then
+  const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
+
   return (name, { connections = 1, onStatement = () => {} } = {}) => {
     const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
-    const sql = postgres(url, {
+    const sql = postgres({
+      ...silenced(address),
       fetch_types: false,
-      backoff: () => 0, // the pause is in socket(); the driver's own grows to 20 s, and is left out where a server hangs up
+      backoff: () => 0, // the pause is in socket()
       connect_timeout: 3,
       onnotice: () => {},
-      ...options as object,
+      prepare: !session.pooled,
       types: { texts },
       max: connections,
       debug: onStatement,
-      connection: { application_name: `linger ${name}`, ...options.connection },
       socket,
     } as postgres.Options<{ texts: typeof texts }>) as unknown as Sql;
 
-    /** Connects in place of the driver, which has no way to give a connection up while it is being made. */
-    async function socket(
-      { host, port, path }: { host: string[]; port: number[]; path?: string | false },
-    ): Promise<Socket> {
-      if (performance.now() - lastClosed < RECONNECT_PAUSE_MS) await sleep(RECONNECT_PAUSE_MS, destroyed.signal);
+    /** A socket for the driver. What fails, it has to see as the end of one: else it would never use that place again. */
+    async function socket(): Promise<Duplex> {
+      const pause = performance.now() - lastClosed < RECONNECT_PAUSE_MS ? RECONNECT_PAUSE_MS : 0;
+      await sleep(Math.max(pause, pauseMs()), destroyed.signal);
       destroyed.signal.throwIfAborted(); // else the driver would try again for ever
-      const next = attempts++ % host.length;
-      const place = path ? { path } : { host: host[next]!, port: port[next]! };
-      const socket = Object.assign(connect(place as { path: string }), path ? {} : place);
+      try {
+        const startup = { application_name: `linger ${name}`, ...session.startup };
+        const made = await connect(address, good, { ...session, startup }, keep, destroyed.signal);
+        good = made.host;
+        failures = 0;
+        return introduced(made.socket, made.greeting);
+      } catch (error) {
+        destroyed.signal.throwIfAborted();
+        failures++;
+        return failing(error as Error);
+      }
+    }
+
+    function keep(socket: Socket): void {
       const { promise, resolve } = Promise.withResolvers<void>();
       sockets.set(socket, promise);
-      whenClosed(socket, () => {
+      socket.once("close", () => {
         sockets.delete(socket);
         lastClosed = performance.now();
         resolve();
       });
-      return socket;
     }
 
     return {
@@ -102,13 +123,45 @@ export function pools(url: string, options: postgres.Options<Record<string, neve
   };
 }
 
-/** Listens for `close`, also when the driver takes all listeners away, as it does where it begins to speak TLS. */
-function whenClosed(socket: Socket, closed: () => void): void {
-  const { removeAllListeners } = socket;
-  socket.once("close", closed);
-  socket.removeAllListeners = (...names) => {
-    removeAllListeners.apply(socket, names);
-    socket.once("close", closed);
-    return socket;
+/** What the driver need not know, and would take from PGHOST, PGSSL and the like where it were not said. */
+function silenced(address: Address): object {
+  const { at, database, user } = describe(address);
+  const { lifetimes, keepAlive } = address;
+  return {
+    host: [at], // for its messages
+    port: [0],
+    user,
+    database,
+    pass: "-",
+    ssl: false,
+    sslnegotiation: null,
+    idle_timeout: null,
+    ...lifetimes,
+    keep_alive: keepAlive,
+    max_pipeline: 100,
+    publications: "alltables",
+    target_session_attrs: "primary", // which it is by now
+    connection: {},
   };
+}
+
+/** A socket on which the driver is let in at once, though it introduces itself as if to a server. */
+function introduced(socket: Socket, greeting: Buffer): Socket {
+  const { write } = socket;
+  socket.write = (() => {
+    socket.write = write;
+    setTimeout(() => { // and not before the driver has written
+      socket.emit("data", greeting);
+      socket.resume();
+    });
+    return true;
+  }) as typeof write;
+  return socket;
+}
+
+/** A socket that fails as soon as the driver has it. */
+function failing(error: Error): Duplex {
+  const socket = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+  setTimeout(() => socket.destroy(error));
+  return socket;
 }

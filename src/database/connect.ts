@@ -1,0 +1,101 @@
+// Connecting, from a list of hosts to a session that can be used, as libpq does it: host by host, address by address, until
+// a server lets us in that is no standby. The driver's own way ends in `Invalid URL` for a socket, in silence where there are
+// several hosts, and takes a standby for a primary.
+import { lookup } from "node:dns/promises";
+import { isIP, type Socket } from "node:net";
+import type { Address, Host, TlsMode } from "./address.ts";
+import { Attempt, type Place, type Session, type SessionOptions } from "./attempt.ts";
+import { unreached, Unusable } from "./unusable.ts";
+
+/**
+ * Connects to one of the address's hosts, beginning with number `first`. `opened` is told of every socket.
+ * @throws {Unusable} when none of them will do: why not.
+ * @throws the signal's reason when it aborts between two attempts; to end one, destroy its socket too.
+ */
+export async function connect(
+  address: Address,
+  first: number,
+  options: SessionOptions,
+  opened: (socket: Socket) => void,
+  signal: AbortSignal,
+): Promise<Session & { readonly host: number }> {
+  const failures: Unusable[] = [];
+  for (const i of address.hosts.keys()) {
+    const host = (first + i) % address.hosts.length;
+    try {
+      return { ...await connectTo(address.hosts[host]!, address, options, opened, signal), host };
+    } catch (error) {
+      if (!(error instanceof Unusable)) throw error;
+      failures.push(error);
+    }
+  }
+  // That time cures one of them is enough.
+  const { code, cure } = failures.find(({ cure }) => cure === "time") ?? failures[0]!;
+  throw new Unusable(code, cure, failures.map(({ message }) => message).join("; "));
+}
+
+/** Tries all that a host's name stands for. */
+async function connectTo(
+  host: Host,
+  address: Address,
+  options: SessionOptions,
+  opened: (socket: Socket) => void,
+  signal: AbortSignal,
+): Promise<Session> {
+  let failure: { error: Unusable; told: boolean } | undefined;
+  for (const place of await placesOf(host)) {
+    for (const mode of "path" in place ? ["disable"] as const : modesOf(address.tls.mode)) {
+      signal.throwIfAborted();
+      const attempt = new Attempt(place, nameOf(host, place), mode, host, address, options);
+      try {
+        return await attempt.make(opened);
+      } catch (cause) {
+        const error = unreached(cause, attempt.name, address.connectTimeoutMs);
+        // What a server says says more than that nobody is there.
+        if (!failure?.told) failure = { error, told: attempt.told };
+        if (!attempt.tlsMatters) break;
+      }
+    }
+  }
+  throw failure!.error;
+}
+
+async function placesOf(host: Host): Promise<Place[]> {
+  const { name, address, port, tcp } = host;
+  const sockets = host.sockets.map((path) => ({ path }));
+  if (!tcp) return sockets;
+  const there = sockets.filter(({ path }) => isSocket(path));
+  try {
+    const addresses = address ? [{ address }] : await lookup(name, { all: true });
+    return [...there, ...addresses.map(({ address }) => ({ host: address, port }))];
+  } catch (error) {
+    if (there.length > 0) return there;
+    throw unreached(error, nameOf(host), 0);
+  }
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return Deno.statSync(path).isSocket === true;
+  } catch {
+    return false; // not there, or not for us
+  }
+}
+
+/** A host as people know it. */
+function nameOf({ name, port }: Host, place?: Place): string {
+  if (place && "path" in place) return place.path;
+  return isIP(name) === 6 ? `[${name}]:${port}` : `${name}:${port}`;
+}
+
+/** How to try an address, one way after the other. */
+function modesOf(mode: TlsMode): readonly TlsMode[] {
+  if (mode === "allow") return ["disable", "require"];
+  return mode === "prefer" ? ["prefer", "disable"] : [mode];
+}
+
+/** Where an address leads, for the log. */
+export function describe({ hosts, user, database }: Address): { database: string; at: string; user: string } {
+  const at = hosts.map((host) => host.tcp ? nameOf(host) : host.sockets[0]!).join(" or ");
+  return { database, at, user };
+}

@@ -1,0 +1,83 @@
+// The grammar of a connection URL, as libpq reads it; that of the web differs: it knows no list of hosts, no socket for a
+// host, and takes `%2F` for no part of one. What the parts mean is the business of address.ts.
+//
+//     postgresql://[user[:password]@][host[:port][,…]][/dbname][?name=value[&…]]
+
+/** A URL that can't be read. The message is the end of a sentence, and holds nothing of the URL: any part may be a password. */
+export class UrlError extends Error {
+  /** `UrlError`. */
+  override readonly name = "UrlError";
+}
+
+/**
+ * The parameters that `url` gives, by libpq's names for them. Where there are several hosts, `host` and `port` are lists
+ * with commas.
+ * @throws {UrlError}
+ */
+export function parseUrl(url: string): Map<string, string> {
+  const given = new Map<string, string>();
+  const set = (name: string, value: string) => value !== "" && given.set(name, decode(value));
+  // A file or a variable that ends in a line feed is no reason to fail.
+  const scheme = url.replace(/[\t\r\n]/g, "").trim().match(/^postgres(?:ql)?:\/\/(.*)$/s);
+  if (!scheme) throw new UrlError("must be a URL that begins with postgres:// or postgresql://");
+  let rest = scheme[1]!;
+
+  const end = endOfCredentials(rest);
+  if (end !== undefined) {
+    const [, user, password] = rest.slice(0, end).match(/^([^:]*):?(.*)$/s)!;
+    set("user", user!);
+    set("password", password!);
+    rest = rest.slice(end + 1);
+  }
+
+  const [hosts, ports]: [string[], string[]] = [[], []];
+  while (true) {
+    const [place, address, name, port] = rest.match(
+      /^(?:\[([^\]]+)\](?![^:/?,])|([^[:/?,][^:/?,]*))?(?::([^/?,]*))?/,
+    )!;
+    hosts.push(address ?? name ?? "");
+    ports.push(port ?? "");
+    rest = rest.slice(place.length);
+    if (!rest.startsWith(",")) break;
+    rest = rest.slice(1);
+  }
+  if (!/^([/?]|$)/.test(rest)) throw new UrlError("has a host in [ ] that is no IPv6 address");
+  // In a list each place counts, also an empty one.
+  if (hosts.some((host) => host !== "")) set("host", hosts.join());
+  if (ports.some((port) => port !== "")) set("port", ports.join());
+
+  const [, path, query] = rest.match(/^(?:\/([^?]*))?(?:\?(.*))?$/s)!;
+  // Most likely the / before it belongs to the password, and what we would take for host and database to it as well.
+  if (path?.includes("@")) {
+    throw new UrlError(
+      "has an @ behind its first /: in a user or password write / as %2F, in a database's name @ as %40",
+    );
+  }
+  set("dbname", path ?? "");
+  for (const [i, parameter] of (query ? query.split("&") : []).entries()) {
+    const equals = parameter.indexOf("=");
+    if (equals < 1) throw new UrlError(`has no name=value as parameter ${i + 1} behind its ?`);
+    given.set(decode(parameter.slice(0, equals)), decode(parameter.slice(equals + 1)));
+  }
+  return given;
+}
+
+/**
+ * Where user and password end: at the first @. An @ that stands in a password as it is belongs to it nevertheless, for no
+ * host has one.
+ */
+function endOfCredentials(rest: string): number | undefined {
+  const [authority] = rest.split("/", 1);
+  const first = authority!.indexOf("@");
+  if (first < 0) return undefined;
+  const [host] = authority!.slice(first + 1).split("?", 1);
+  return first + 1 + host!.lastIndexOf("@");
+}
+
+function decode(text: string): string {
+  try {
+    const decoded = decodeURIComponent(text);
+    if (!decoded.includes("\0")) return decoded;
+  } catch { /* as below */ }
+  throw new UrlError("has a % that begins no escape: write % itself as %25");
+}

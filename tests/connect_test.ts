@@ -1,0 +1,305 @@
+// The same URLs for psql and for Linger, at the same real server: over TCP in both families, over a Unix socket, with TLS of
+// every kind and without, with passwords of every kind. Where one gets in, so does the other, in the same way.
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { readAddress } from "../src/database/address.ts";
+import { pools } from "../src/database/pool.ts";
+import { Unusable } from "../src/database/unusable.ts";
+import { Proxy } from "./torture/proxy.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
+import { freePort } from "./support/postgres.ts";
+
+const PASSWORD = "p@ss:w/o?rd%#&=[é]\u00a0ﬁ";
+
+const postgres = await OwnPostgres.start({
+  tls: true,
+  hba: [
+    "local all pw scram-sha-256",
+    "local all all trust",
+    "hostssl all localhost all cert", // the name in the certificate
+    "hostssl all notls all reject",
+    "hostnossl all onlytls all reject",
+    "host closed all all reject",
+    "host all pw,plain,md all password",
+    "host all scram all scram-sha-256",
+    "host all md5 all md5",
+    "host all all all trust",
+  ],
+});
+const plain = await OwnPostgres.start(); // without TLS
+for (const server of [postgres, plain]) Deno.test.afterAll(() => server[Symbol.asyncDispose]());
+await postgres.run(
+  "create role localhost login",
+  "create role notls login",
+  "create role onlytls login",
+  "create role nologin",
+  "create role few login connection limit 0",
+  `create role pw login password '${PASSWORD}'`,
+  `create role scram login password '${PASSWORD}'`,
+  "set password_encryption = 'md5'",
+  `create role md5 login password '${PASSWORD}'`,
+  "create database closed",
+  "create database shut allow_connections false",
+);
+const { port } = postgres;
+const tls = join(postgres.tls, "tls.crt");
+const own = `sslcert=${tls}&sslkey=${join(postgres.tls, "tls.key")}`;
+const home = encodeURIComponent(postgres.home);
+const password = encodeURIComponent(PASSWORD);
+const nobody = freePort();
+
+const psql = await new Deno.Command("psql", { args: ["--version"] }).output().then(() => true, () => false);
+if (!psql) console.log("There is no psql here: what it does with the same URLs is not compared");
+
+/** Who we are to the server, and how the connection was made. */
+const WHO = `select current_user || '@' || current_database() || ' ' || coalesce(host(inet_server_addr()), 'socket') ||
+  case when ssl then ' TLS' else '' end || case when client_dn is null then '' else ' certified' end as who
+  from pg_stat_ssl where pid = pg_backend_pid()`;
+
+/** The outcome for Linger. */
+async function asLinger(url: string, env: Record<string, string> = {}): Promise<string | Unusable> {
+  const around = { env: (name: string) => env[name], readFile: Deno.readTextFileSync, osUser: () => "postgres" };
+  const openPool = pools(readAddress(url, around), { pooled: false, startup: {}, setup: "" });
+  const { sql, destroy } = openPool("test");
+  try {
+    const [row] = await sql.unsafe<{ who: string }[]>(WHO);
+    return row!.who;
+  } catch (error) {
+    if (error instanceof Unusable) return error;
+    throw error;
+  } finally {
+    await destroy();
+  }
+}
+
+/** The outcome for psql; undefined when it fails. */
+async function asPsql(url: string, env: Record<string, string> = {}): Promise<string | undefined> {
+  const args = ["--no-psqlrc", "--no-align", "--tuples-only", "--no-password", "--command", WHO, url];
+  const { success, stdout } = await new Deno.Command("psql", {
+    args,
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH") ?? "", HOME: "/nonexistent", PGUSER: "postgres", ...env },
+  }).output();
+  return success ? new TextDecoder().decode(stdout).trim() : undefined;
+}
+
+/** URL, and the outcome: who is let in how, or what is said. */
+const CASES: [url: string, outcome: string | RegExp, env?: Record<string, string>][] = [
+  // Where
+  [`postgres://postgres@127.0.0.1:${port}/postgres`, "postgres@postgres 127.0.0.1 TLS"],
+  [`postgresql://postgres@[::1]:${port}/postgres`, "postgres@postgres ::1 TLS"],
+  [`postgres://postgres@/postgres?host=${home}&port=${port}`, "postgres@postgres socket"],
+  [`postgres://postgres@${home}:${port}/postgres`, "postgres@postgres socket"],
+  [`postgres://${home}:${port}`, "postgres@postgres socket"],
+  [`postgres://postgres@${home}:${port}/postgres?sslmode=require`, "postgres@postgres socket"],
+  [`postgres://postgres@elsewhere.invalid:${port}/postgres?hostaddr=127.0.0.1`, "postgres@postgres 127.0.0.1 TLS"],
+  [`postgres://?user=postgres&host=127.0.0.1&port=${port}&dbname=postgres`, "postgres@postgres 127.0.0.1 TLS"],
+  ["postgres://", "postgres@postgres 127.0.0.1 TLS", { PGHOST: "127.0.0.1", PGPORT: `${port}`, PGUSER: "postgres" }],
+  [`postgres://postgres@127.0.0.1:${nobody}/postgres`, /^127\.0\.0\.1:\d+ refuses connections/],
+  [`postgres://postgres@nowhere.invalid:${port}/postgres`, /^nowhere\.invalid:\d+ can't be found/],
+  [`postgres://postgres@/postgres?host=${home}/no&port=${port}`, /^There is no socket .*\/no\/\.s\.PGSQL\.\d+/],
+  // Several hosts
+  [`postgres://postgres@127.0.0.1:${nobody},127.0.0.1:${port}/postgres`, "postgres@postgres 127.0.0.1 TLS"],
+  [`postgres://postgres@nowhere.invalid,[::1]/postgres?port=${port}`, "postgres@postgres ::1 TLS"],
+  [`postgres://postgres@${home},127.0.0.1/postgres?port=${port}`, "postgres@postgres socket"],
+  [
+    `postgres://postgres@127.0.0.1:${nobody},nowhere.invalid/postgres`,
+    /refuses connections.*; nowhere.invalid:5432 can't be/,
+  ],
+  // TLS
+  [`postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=disable`, "postgres@postgres 127.0.0.1"],
+  [`postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=allow`, "postgres@postgres 127.0.0.1"],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=prefer`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=require`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-ca`,
+    /^The certificate of localhost:\d+ is not valid/,
+  ],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`,
+    /^The certificate of localhost:\d+ is not valid/,
+  ],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=${tls}`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=verify-ca&sslrootcert=${tls}`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://postgres@elsewhere:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=${tls}`,
+    /^The certificate of elsewhere:\d+ is not valid \(.*elsewhere/,
+  ],
+  [
+    `postgres://onlytls@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=disable`,
+    /does not let user onlytls into database postgres/,
+  ],
+  [`postgres://onlytls@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=allow`, "onlytls@postgres 127.0.0.1 TLS"],
+  [`postgres://notls@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=prefer`, "notls@postgres 127.0.0.1"],
+  [
+    `postgres://notls@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=require`,
+    /does not let user notls into database postgres/,
+  ],
+  [
+    `postgres://localhost@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=require&${own}`,
+    "localhost@postgres 127.0.0.1 TLS certified",
+  ],
+  [
+    `postgres://localhost@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=require`,
+    /does not let user localhost into database postgres/,
+  ],
+  [
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=require&ssl_min_protocol_version=TLSv1.3`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [`postgres://postgres@127.0.0.1:${plain.port}/postgres?sslmode=prefer`, "postgres@postgres 127.0.0.1"],
+  [`postgres://postgres@127.0.0.1:${plain.port}/postgres?sslmode=allow`, "postgres@postgres 127.0.0.1"],
+  [
+    `postgres://postgres@127.0.0.1:${plain.port}/postgres?sslmode=require`,
+    /^127\.0\.0\.1:\d+ offers no TLS, on which sslmode=require/,
+  ],
+  // Who
+  [`postgres://pw:${password}@127.0.0.1:${port}/postgres`, "pw@postgres 127.0.0.1 TLS"],
+  [`postgres://scram:${password}@127.0.0.1:${port}/postgres?sslmode=disable`, "scram@postgres 127.0.0.1"],
+  [`postgres://127.0.0.1:${port}/postgres?user=scram&password=${password}`, "scram@postgres 127.0.0.1 TLS"],
+  [`postgres://scram@127.0.0.1:${port}/postgres`, "scram@postgres 127.0.0.1 TLS", { PGPASSWORD: PASSWORD }],
+  [`postgres://md5:${password}@127.0.0.1:${port}/postgres`, "md5@postgres 127.0.0.1 TLS"],
+  [`postgres://pw:${password}@${home}:${port}/postgres`, "pw@postgres socket"],
+  [
+    `postgres://scram:${password}@127.0.0.1:${port}/postgres?sslmode=require&channel_binding=require`,
+    "scram@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://scram:${password}@127.0.0.1:${port}/postgres?sslmode=disable&channel_binding=require`,
+    /^channel_binding=require can't/,
+  ],
+  [`postgres://md5:${password}@127.0.0.1:${port}/postgres?channel_binding=require`, /^channel_binding=require can't/],
+  [`postgres://postgres@127.0.0.1:${port}/postgres?channel_binding=require`, /^channel_binding=require can't/],
+  [`postgres://scram:wrong@127.0.0.1:${port}/postgres`, /does not take the password of user scram/],
+  [`postgres://scram@127.0.0.1:${port}/postgres`, /asks user scram for a password, and there is none/],
+  [`postgres://nobody@127.0.0.1:${port}/postgres`, /has no role nobody that may log in/],
+  [`postgres://nologin@127.0.0.1:${port}/postgres`, /alter role nologin login/],
+  [`postgres://few@127.0.0.1:${port}/postgres`, /has no connection left/],
+  [`postgres://postgres@127.0.0.1:${port}/none`, /has no database none: create database none/],
+  [`postgres://postgres@127.0.0.1:${port}/closed`, /does not let user postgres into database closed.*pg_hba\.conf/],
+  [
+    `postgres://postgres@127.0.0.1:${port}/shut`,
+    /Database shut lets nobody in: alter database shut allow_connections true/,
+  ],
+  // What else a session is told
+  [
+    `postgres://postgres@127.0.0.1:${port}/postgres?options=-c%20geqo%3Doff&application_name=x&gssencmode=disable`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+  [
+    `postgres://postgres@127.0.0.1:${port}/postgres?options=-c%20nonsense%3Doff`,
+    /it says: unrecognized configuration parameter "nonsense"/,
+  ],
+  [
+    `postgres://postgres@127.0.0.1:${port}/postgres?target_session_attrs=read-write&connect_timeout=5&keepalives_idle=9`,
+    "postgres@postgres 127.0.0.1 TLS",
+  ],
+];
+
+const ipv6 = await Deno.connect({ hostname: "::1", port }).then(
+  (connection) => (connection.close(), true),
+  () => false,
+);
+if (!ipv6) console.log("There is no IPv6 here: its URLs are not tried");
+
+for (const [url, outcome, env] of CASES.filter(([url]) => ipv6 || !url.includes("[::1]"))) {
+  const shown = url.replaceAll(`${port}`, "5432").replaceAll(`${nobody}`, "1").replaceAll(home, "%2Frun").replaceAll(
+    postgres.home,
+    "/run",
+  )
+    .replaceAll(password, "…").replaceAll(`${plain.port}`, "5433");
+  Deno.test(`With ${shown}${env ? ` and ${Object.keys(env)}` : ""} Linger gets in where psql does`, async () => {
+    const linger = await asLinger(url, env);
+    if (typeof outcome === "string") {
+      assertEquals(linger, outcome);
+    } else {
+      assert(linger instanceof Unusable, `${linger}`);
+      assertMatch(linger.message, outcome);
+      assert(!linger.message.includes(PASSWORD));
+    }
+    if (psql) assertEquals(await asPsql(url, env), typeof outcome === "string" ? outcome : undefined);
+  });
+}
+
+Deno.test("TLS that is begun at once is what a PostgreSQL of this version takes", async () => {
+  const url =
+    `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=${tls}&sslnegotiation=direct`;
+  assertEquals(await asLinger(url), "postgres@postgres 127.0.0.1 TLS");
+});
+
+Deno.test("A way to authenticate that require_auth does not name is refused, before the password is given", async () => {
+  const url = (user: string, methods: string) =>
+    `postgres://${user}:${password}@127.0.0.1:${port}/postgres?require_auth=${methods}`;
+  assertEquals(await asLinger(url("scram", "scram-sha-256")), "scram@postgres 127.0.0.1 TLS");
+  assertEquals(await asLinger(url("md5", "!password")), "md5@postgres 127.0.0.1 TLS");
+  for (
+    const [user, methods] of [["pw", "scram-sha-256"], ["md5", "scram-sha-256,password"], [
+      "postgres",
+      "!none",
+    ]] as const
+  ) {
+    const refusal = await asLinger(url(user, methods));
+    assert(refusal instanceof Unusable);
+    assertMatch(refusal.message, /which require_auth does not let Linger give/);
+  }
+});
+
+Deno.test("A server that takes a connection and says nothing costs connect_timeout, and the next host is asked", async () => {
+  await using mute = new Proxy(() => port);
+  mute.weather = "stall";
+  const url = `postgres://postgres@127.0.0.1:${mute.port},127.0.0.1:${port}/postgres?connect_timeout=2`;
+  assertEquals(await asLinger(url), "postgres@postgres 127.0.0.1 TLS");
+  const refusal = await asLinger(`postgres://postgres@127.0.0.1:${mute.port}/postgres?connect_timeout=2`);
+  assert(refusal instanceof Unusable);
+  assertMatch(refusal.message, /^127\.0\.0\.1:\d+ does not answer within 2 s/);
+});
+
+Deno.test("What is not PostgreSQL is told from a PostgreSQL that refuses", async () => {
+  const http = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => new Response("no"));
+  const hangsUp = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const hanging = (async () => {
+    for await (const connection of hangsUp) connection.close();
+  })();
+  for (
+    const [port, sentence] of [
+      [http.addr.port, /is not PostgreSQL$|hangs up$/],
+      [(hangsUp.addr as Deno.NetAddr).port, /hangs up$/],
+    ] as const
+  ) {
+    for (const mode of ["disable", "prefer", "require"]) {
+      const refusal = await asLinger(`postgres://postgres@127.0.0.1:${port}/postgres?sslmode=${mode}`);
+      assert(refusal instanceof Unusable, `${refusal}`);
+      assertMatch(refusal.message, sentence);
+    }
+  }
+  hangsUp.close();
+  await hanging;
+  await http.shutdown();
+});
+
+Deno.test("A pool that is destroyed while it connects leaves nothing behind", async () => {
+  await using mute = new Proxy(() => port);
+  mute.weather = "stall";
+  const openPool = pools(readAddress(`postgres://postgres@127.0.0.1:${mute.port}/postgres`), {
+    pooled: false,
+    startup: {},
+    setup: "",
+  });
+  const { sql, destroy } = openPool("test");
+  const failed = assertRejects(async () => await sql`select 1`);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await destroy();
+  await failed;
+});
