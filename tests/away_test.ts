@@ -49,7 +49,7 @@ Deno.test("Without its database a server answers 503, and is ready as soon as th
   await server.ready;
   await posted(server, "room", "in time");
   assertEquals((await messages(server, "room", "wait=0")).map(({ body }) => body), ["in time"]);
-  assertEquals(server.log().split("can't be migrated yet").length, 2, "said once");
+  assertEquals(server.log().split("can't be used yet").length, 2, "said once");
   server.kill("SIGTERM");
   await server.status;
   await database.stop();

@@ -1,13 +1,20 @@
 // The first minute: what a start says when it can't be, and what `migrate` does.
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
+import { Reminder } from "../src/database/reminder.ts";
+import { posted, until } from "./support/client.ts";
 import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
+import { exitCode, spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
-/** Runs main.ts to its end. */
-async function run(command: string, env: Record<string, string>): Promise<{ code: number; log: string }> {
+/** Runs main.ts to its end, with all permissions or those given. */
+async function run(
+  command: string,
+  env: Record<string, string>,
+  permissions = ["-A"],
+): Promise<{ code: number; log: string }> {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--frozen", "--quiet", projectPath("main.ts"), command],
+    args: ["run", "--frozen", "--quiet", ...permissions, projectPath("main.ts"), command],
     cwd: projectPath("."),
     env,
     stdout: "null",
@@ -49,4 +56,88 @@ Deno.test("migrate brings a database up to date, and says so when it is", async 
   const second = await run("migrate", { DATABASE_URL: database.url });
   assertStringIncludes(second.log, "The database is up to date");
   assertEquals([first.code, second.code], [0, 0]);
+});
+
+Deno.test("migrate says in one sentence why it can't use a database, and ends", async () => {
+  await using database = await postgres.create();
+  await database.admin((sql) => sql`create database latin encoding 'LATIN1' locale 'C' template template0`);
+  using mute = Deno.listen({ hostname: "127.0.0.1", port: 0 }); // the kernel takes connections, and nobody answers
+  const at = new URL(database.url).host;
+  const cases: [url: string, sentence: string][] = [
+    [`postgres://postgres@127.0.0.1:${freePort()}/x`, "refuses connections: see that PostgreSQL runs there"],
+    [
+      `postgres://postgres@127.0.0.1:${(mute.addr as Deno.NetAddr).port}/x?connect_timeout=2`,
+      "does not answer within 2 s",
+    ],
+    ["postgres://postgres@nowhere.invalid/x", "nowhere.invalid:5432 can't be found"],
+    [`postgres://postgres@${at}/none`, "has no database none: create database none"],
+    [`postgres://nobody:secret@${at}/postgres`, "has no role nobody that may log in"],
+    [`postgres://postgres@${at}/postgres?sslmode=require`, "offers no TLS, on which sslmode=require insists"],
+    [`postgres://postgres@${at}/latin`, "Database latin is encoded in LATIN1"],
+    [`postgres://postgres:secret@${at}:x/postgres`, "port in DATABASE_URL must be a number"],
+    [`postgres://postgres:sec@ret/secret@${at}/postgres`, "DATABASE_URL has an @ behind its first /"],
+  ];
+  for (const [url, sentence] of cases) {
+    const { code, log } = await run("migrate", { DATABASE_URL: url });
+    assertEquals([code, log.split("\n").length], [1, 2], log);
+    assertStringIncludes(log, sentence);
+    assertFalse(/secret|\n *at |\.ts:/.test(log), log);
+  }
+  await database.admin((sql) => sql`drop database latin`);
+});
+
+Deno.test("serve stops with a sentence at a database that will never do", async () => {
+  await using database = await postgres.create();
+  await database.admin((sql) => sql`create database latin encoding 'LATIN1' locale 'C' template template0`);
+  const { code, log } = await run("serve", { DATABASE_URL: database.url.replace(database.name, "latin"), PORT: "0" });
+  assertEquals([code, log.split("\n").length], [1, 2], log);
+  assertStringIncludes(log, "error Database latin is encoded in LATIN1");
+  await database.admin((sql) => sql`drop database latin`);
+});
+
+Deno.test("serve says where and why it waits, at once when that changes, and is ready when the last cause is gone", async () => {
+  await using database = await postgres.create();
+  const role = `role_${database.name}`;
+  const { host } = new URL(database.url);
+  const url = `postgres://${role}:secret@${host}/${database.name}`;
+  await using server = spawnStarting(url, { PORT: `${freePort()}` });
+  const says = (sentence: string) => until(() => server.log().includes(sentence), sentence);
+  await says(`can't be used yet, and is asked again until it can: ${host} has no role ${role} that may log in`);
+  await says(`{"code":"28000","database":"${database.name}","at":"${host}","user":"${role}"}`);
+  await database.admin((sql) => sql`create role ${sql(role)} login`);
+  await says(`Role ${role} may not make tables in schema public: grant usage, create on schema public to ${role}`);
+  await database.sql`grant create on schema public to ${database.sql(role)}`;
+  await posted({ url: await server.ready }, "room", "at last");
+  assertEquals(server.log().match(/can't be used yet/g)?.length, 2, "each once");
+  assertFalse(server.log().includes("secret"));
+  server.kill("SIGTERM");
+  assertEquals(await exitCode(server), 0);
+  await database.sql`drop owned by ${database.sql(role)}`;
+  await database.admin((sql) => sql`drop role ${sql(role)}`);
+});
+
+Deno.test("Reminder says what is waited for at once when it changes, and again after a minute", () => {
+  const reminder = new Reminder();
+  const said = [
+    ["a", 0],
+    ["a", 59_999],
+    ["b", 59_999],
+    ["b", 119_998],
+    ["b", 119_999],
+    ["a", 120_000],
+  ].map(([what, now]) => reminder.isDue(what as string, now as number));
+  assertEquals(said, [true, false, true, false, true, true]);
+});
+
+Deno.test("A socket that the tasks of deno.json may not open is told with the permission, and one they may is opened", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(projectPath("deno.json")));
+  for (const task of ["migrate", "serve"]) {
+    const permissions: string[] = tasks[task].command.match(/--(?:allow-\S+|no-prompt)/g).concat("--allow-env");
+    const path = async (directory: string) =>
+      (await run("migrate", { DATABASE_URL: `postgres://postgres@/x?host=${directory}&port=1` }, permissions)).log;
+    assertStringIncludes(await path("/nowhere"), "no permission to open /nowhere/.s.PGSQL.1: add it to --allow-read");
+    for (const directory of ["/run/postgresql", "/var/run/postgresql"]) {
+      assertStringIncludes(await path(directory), `There is no socket ${directory}/.s.PGSQL.1`);
+    }
+  }
 });

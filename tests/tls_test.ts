@@ -66,7 +66,7 @@ test("Over TLS, SIGTERM ends a server, ready or still waiting for its database",
   }
   await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections false`);
   await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
-  await until(() => server.log().includes("can't be migrated yet"), "it has tried");
+  await until(() => server.log().includes("can't be used yet"), "it has tried");
   await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections true`);
   await server.ready;
   server.kill("SIGTERM");

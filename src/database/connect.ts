@@ -7,28 +7,37 @@ import type { Address, Host, TlsMode } from "./address.ts";
 import { Attempt, type Place, type Session, type SessionOptions } from "./attempt.ts";
 import { unreached, Unusable } from "./unusable.ts";
 
+/** The number of the host that is tried first: the last that would do. It moves on from one that will not. */
+export interface Turn {
+  /** Counts from 0. */
+  host: number;
+}
+
 /**
- * Connects to one of the address's hosts, beginning with number `first`. `opened` is told of every socket.
+ * Connects to one of the address's hosts. `opened` is told of every socket.
  * @throws {Unusable} when none of them will do: why not.
  * @throws the signal's reason when it aborts between two attempts; to end one, destroy its socket too.
  */
 export async function connect(
   address: Address,
-  first: number,
+  turn: Turn,
   options: SessionOptions,
   opened: (socket: Socket) => void,
   signal: AbortSignal,
-): Promise<Session & { readonly host: number }> {
-  const failures: Unusable[] = [];
-  for (const i of address.hosts.keys()) {
-    const host = (first + i) % address.hosts.length;
+): Promise<Session> {
+  const failed = new Map<number, Unusable>();
+  for (const _ of address.hosts) {
+    const { host } = turn;
     try {
-      return { ...await connectTo(address.hosts[host]!, address, options, opened, signal), host };
+      return await connectTo(address.hosts[host]!, address, options, opened, signal);
     } catch (error) {
+      // Others connect at the same time: only the first of them moves on.
+      if (turn.host === host) turn.host = (host + 1) % address.hosts.length;
       if (!(error instanceof Unusable)) throw error;
-      failures.push(error);
+      failed.set(host, error);
     }
   }
+  const failures = [...failed].sort(([one], [other]) => one - other).map(([, error]) => error);
   // That time cures one of them is enough.
   const { code, cure } = failures.find(({ cure }) => cure === "time") ?? failures[0]!;
   throw new Unusable(code, cure, failures.map(({ message }) => message).join("; "));

@@ -1,20 +1,28 @@
 // Brings the database to the shape that this program needs: numbered plain SQL files, forward only, all in one
 // transaction under a lock, so that any number of servers can start at once and a failure leaves nothing half done.
+import postgres from "postgres";
+import { ConfigError } from "../config.ts";
 import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
+import { examine } from "./examine.ts";
 import type { Database } from "./open.ts";
 import type { Sql } from "./pool.ts";
+import { Reminder } from "./reminder.ts";
+import { Unusable } from "./unusable.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
 
-/** Longest time that connecting may take, in milliseconds; then it is tried anew. */
-const CONNECT_DEADLINE_MS = 10_000;
+/** Longest time that connecting and looking may take, in milliseconds; then it is tried anew. */
+const LOOK_DEADLINE_MS = 10_000;
 
-/** Pause before a database that can't be reached is asked again, in milliseconds. */
-const RETRY_MS = 500;
+/** Pauses before a database that can't be used yet is asked again, in milliseconds: one that is away, and one that refuses us. */
+const RETRY_MS = { time: 500, person: 2_000 };
 
 /** The key of the advisory lock that migrators take in turn: "linger" in ASCII. */
 const LOCK = "119212478817650";
+
+/** Limits that a role or a database can have for a default, and that are not meant for this. */
+const UNLIMITED = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
 
 /**
  * Applies the migrations that the database does not have yet, and returns their names.
@@ -22,18 +30,17 @@ const LOCK = "119212478817650";
  */
 export async function migrate(sql: Sql): Promise<string[]> {
   const files = await migrationFiles();
-  return await sql.begin(async (sql) => {
-    await sql`set local statement_timeout = 0`; // waiting for another migrator, or building an index, takes its time
+  // Not the default of the role: each statement has to see what another migrator did while this one waited.
+  return await sql.begin("isolation level read committed", async (sql) => {
+    // Waiting for another migrator, or building an index, takes its time.
+    await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${UNLIMITED.join()}, ','))`;
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
     await sql`select pg_advisory_xact_lock(${LOCK})`;
     await sql`create table if not exists migrations (
       number int primary key, name text not null, applied_at timestamptz not null default now())`;
     const [last] = await sql<{ number: number | null }[]>`select max(number) as number from migrations`;
     const done = last?.number ?? 0;
-    if (done > files.length) {
-      // Another server is newer already. Migrations stay usable for the program before them, so this one can go on.
-      log("warn", `The database has migration ${done}, this program knows up to ${files.length}`);
-    }
+    warnOfNewer(done, files.length);
     const missing = files.slice(done);
     for (const [i, name] of missing.entries()) {
       await sql.unsafe(await Deno.readTextFile(new URL(name, DIRECTORY)));
@@ -43,15 +50,35 @@ export async function migrate(sql: Sql): Promise<string[]> {
   });
 }
 
-/** Migrates over a connection of its own, which ends when `signal` aborts. Returns the names of what was applied. */
-export async function migrateOnce({ openPool }: Database, signal?: AbortSignal): Promise<string[]> {
+/**
+ * Examines the database and migrates it where it has to be, over a connection of its own, which ends when `signal` aborts.
+ * Returns the names of what was applied.
+ * @throws {Unusable} when the database can't be used as it is.
+ */
+export async function migrateOnce({ openPool, place }: Database, signal?: AbortSignal): Promise<string[]> {
+  const known = (await migrationFiles()).length;
   const { sql, destroy } = openPool("migrate");
-  const deadline = setTimeout(destroy, CONNECT_DEADLINE_MS); // a server that accepts us and says nothing would hold us
+  let late = false;
+  const deadline = setTimeout(() => {
+    late = true;
+    destroy(); // a server that accepts us and says nothing would hold us
+  }, LOOK_DEADLINE_MS);
   signal?.addEventListener("abort", destroy);
   try {
-    await sql`select`;
+    const { lack, migrations } = await examine(sql, known, place.at);
     clearTimeout(deadline);
-    return await migrate(sql);
+    if (lack) throw lack;
+    if (migrations < known) return await migrate(sql);
+    warnOfNewer(migrations, known);
+    return [];
+  } catch (error) {
+    throw late
+      ? new Unusable(
+        "DEADLINE",
+        "time",
+        `${place.at} does not answer within ${LOOK_DEADLINE_MS / 1_000} s`,
+      )
+      : unusable(error, place.at);
   } finally {
     clearTimeout(deadline);
     signal?.removeEventListener("abort", destroy);
@@ -60,23 +87,55 @@ export async function migrateOnce({ openPool }: Database, signal?: AbortSignal):
 }
 
 /**
- * Migrates as soon as the database can be reached, and returns whether it came to that before `signal` aborted. `say` is
- * told of each migration.
+ * Migrates as soon as the database can be used, and returns whether it came to that before `signal` aborted. `say` is
+ * told of each migration, and the log of what is waited for.
+ * @throws {ConfigError} when it can't be used and waiting can't help.
  */
 export async function migrateWhenThere(
   database: Database,
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<boolean> {
-  for (let said = ""; !signal.aborted; await sleep(RETRY_MS, signal)) {
+  const reminder = new Reminder();
+  while (!signal.aborted) {
     try {
       for (const name of await migrateOnce(database, signal)) say(`Applied migration ${name}`);
       return true;
     } catch (error) {
-      if (`${error}` !== said) log("error", "The database can't be migrated yet", { error: said = `${error}` });
+      if (signal.aborted) return false;
+      if (!(error instanceof Unusable)) throw error;
+      const { message, code, cure } = error;
+      if (cure === "none") throw new ConfigError(message, { cause: error });
+      if (reminder.isDue(message)) {
+        log("error", `The database can't be used yet, and is asked again until it can: ${message}`, {
+          code,
+          ...database.place,
+        });
+      }
+      await sleep(RETRY_MS[cure], signal);
     }
   }
   return false;
+}
+
+/** What it means that a statement failed. */
+function unusable(error: unknown, at: string): Error {
+  const { code, message } = error as Error & { code?: string };
+  if (error instanceof Unusable || code === undefined) return error as Error;
+  if (error instanceof postgres.PostgresError) {
+    const time = /^(08|25|40|53|55|57)/.test(code);
+    return new Unusable(
+      code,
+      time ? "time" : "person",
+      `${at} refuses what is needed to set up the tables (it says: ${message})`,
+    );
+  }
+  return new Unusable(code, "time", `${at} hangs up`, { cause: error });
+}
+
+/** Where another server is newer already. Migrations stay usable for the program before them, so this one can go on. */
+function warnOfNewer(done: number, known: number): void {
+  if (done > known) log("warn", `The database has migration ${done}, this program knows up to ${known}`);
 }
 
 async function migrationFiles(): Promise<string[]> {

@@ -39,7 +39,8 @@ export async function openDatabase(
   }
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
-      "DATABASE_URL is not set, and must be: only `deno task start` on a machine that keeps its disk brings its own database",
+      "DATABASE_URL is not set, and must be, such as postgres://user:password@host/database, or postgres:// for what PGHOST, " +
+        "PGUSER and the like say: only `deno task start` on a machine that keeps its disk brings its own database",
     );
   }
   const { startEmbedded } = await import("./embedded.ts"); // not needed, nor permitted, anywhere else

@@ -61,8 +61,8 @@ export interface PoolOptions {
  * @internal
  */
 export function pools(address: Address, session: SessionOptions): OpenPool {
-  let good = 0; // the host that the last connection was made to; of all pools
-  let failures = 0; // attempts since then
+  const turn = { host: 0 }; // of all pools
+  let failures = 0; // attempts that failed since the last that did not
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
   return (name, { connections = 1, onStatement = () => {} } = {}) => {
@@ -89,8 +89,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       destroyed.signal.throwIfAborted(); // else the driver would try again for ever
       try {
         const startup = { application_name: `linger ${name}`, ...session.startup };
-        const made = await connect(address, good, { ...session, startup }, keep, destroyed.signal);
-        good = made.host;
+        const made = await connect(address, turn, { ...session, startup }, keep, destroyed.signal);
         failures = 0;
         return introduced(made.socket, made.greeting);
       } catch (error) {
