@@ -9,6 +9,9 @@ import { aborted, sleep } from "../sleep.ts";
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
 
+/** The longest pause while no connection can be made, in milliseconds: the database can be there again at any moment. */
+const MAX_AWAY_PAUSE_MS = 5_000;
+
 /** Longest time that connecting and LISTEN may take, in milliseconds; then they are tried anew. */
 const LISTEN_DEADLINE_MS = 10_000;
 
@@ -74,14 +77,16 @@ export class Listener {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     for (let pause = MIN_PAUSE_MS; !signal.aborted; await sleep(pause, signal)) {
+      let longest = MAX_PAUSE_MS;
       try {
         await this.#listen();
       } catch (error) {
+        longest = MAX_AWAY_PAUSE_MS;
         if (pause === MIN_PAUSE_MS) {
           log("warn", "LISTEN failed; news from other servers comes late", { error: `${error}` });
         }
       }
-      pause = this.#proven ? MIN_PAUSE_MS : Math.min(2 * pause, MAX_PAUSE_MS);
+      pause = this.#proven ? MIN_PAUSE_MS : Math.min(2 * pause, longest);
       this.#state = "connecting";
       this.#hears = false;
     }

@@ -139,6 +139,10 @@ export class Writer {
       return this.#refuse(batch, () => notStored("The database can't be reached"));
     }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
+    if (error.isConflict) {
+      if (performance.now() < until) return await this.#write(batch, until);
+      log("error", "Posts are refused, since other statements came between again and again", { code: error.code });
+    }
 
     // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone; but not for
     // longer than the others in the queue can wait.

@@ -4,6 +4,7 @@
 import postgres from "postgres";
 import { Outage } from "./outage.ts";
 import type { OpenPool, Pool, Sql } from "./pool.ts";
+import { Unusable } from "./unusable.ts";
 
 /**
  * What became of a statement that failed:
@@ -33,6 +34,19 @@ export class DatabaseError extends Error {
   /** Whether the statement's connection was lost under it, or given up for another's sake. */
   get isLost(): boolean {
     return this.code === "CONNECTION_DESTROYED" || this.fate === "unknown" && this.code !== DEADLINE;
+  }
+
+  /**
+   * Whether the connection is of no use though the statement rolled back: it leads to a server that only reads or shuts
+   * down, is stuck in a transaction, or has forgotten what was prepared on it.
+   */
+  get isStale(): boolean {
+    return this.fate === "rolled-back" && /^(08|25|26|57P0|XX)/.test(this.code);
+  }
+
+  /** Whether others came between, so that the same statement can pass the next time: a deadlock, or a strict isolation. */
+  get isConflict(): boolean {
+    return this.fate === "rolled-back" && /^40(001|P01)$/.test(this.code);
   }
 
   /** Whether the database is well and the statement wrong (data, constraint, syntax), so that asking again can't help. */
@@ -76,7 +90,8 @@ export class Client {
   }
 
   /**
-   * Runs one statement, as soon as it has a place.
+   * Runs one statement, as soon as it has a place; once more, over another connection, when it rolled back because its own is
+   * of no use.
    * @throws {DatabaseError} when it fails, or when its end is not seen within the deadline.
    */
   async run<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
@@ -84,7 +99,10 @@ export class Client {
     if (this.#running < this.connections) this.#running++;
     else await this.#takePlace();
     try {
-      return await this.#send(statement);
+      return await this.#send(statement).catch((error) => {
+        if (error instanceof DatabaseError && error.isStale && !this.#closed) return this.#send(statement);
+        throw error;
+      });
     } finally {
       const next = this.#queue.shift();
       if (next) next.resolve(); // the place goes to it
@@ -92,12 +110,12 @@ export class Client {
     }
   }
 
-  /** Runs one statement that only reads, and once more when its connection was lost under it. */
+  /** Runs one statement that only reads, and once more when its connection was lost under it, or others came between. */
   async read<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     try {
       return await this.run(statement);
     } catch (error) {
-      if (!(error instanceof DatabaseError) || !error.isLost) throw error;
+      if (!(error instanceof DatabaseError) || !error.isLost && !error.isConflict) throw error;
       return await this.run(statement);
     }
   }
@@ -136,10 +154,10 @@ export class Client {
     } catch (cause) {
       const sent = this.#sent !== sentBefore;
       const error = failure(cause, sent);
-      if (!error.isOurs && !this.#closed) this.#outage.failed(error.code, cause);
+      if (!error.isOurs && !error.isConflict && !this.#closed) this.#outage.failed(error.code, cause);
       // The driver's connections don't survive their own end unharmed: the next statement would be told of this failure.
       // But where the server lets nobody in, those who are in can stay.
-      const unharmed = error.fate === "rolled-back" || !sent && cause instanceof postgres.PostgresError;
+      const unharmed = error.fate === "rolled-back" ? !error.isStale : !sent && cause instanceof Unusable;
       if (!unharmed) this.#renewPool(pool);
       throw error;
     }

@@ -42,8 +42,8 @@ export interface Pool {
 /** Pause before a connection that takes the place of a lost one, in milliseconds: a server that hangs up is not stormed. */
 const RECONNECT_PAUSE_MS = 50;
 
-/** The longest pause after attempts that failed, in milliseconds: each of them doubles it. */
-const MAX_PAUSE_MS = 500;
+/** The longest pause after attempts that failed, in milliseconds: each of them doubles it. A post waits as long to be refused. */
+const MAX_PAUSE_MS = 200;
 
 /** Opens a pool; `name` tells it apart in `pg_stat_activity`. */
 export type OpenPool = (name: string, options?: PoolOptions) => Pool;

@@ -1,0 +1,140 @@
+// A database and a role can have settings of their own for every session. None of them may change what Linger stores, what it
+// gives back, or whom it refuses.
+import { assert, assertEquals } from "@std/assert";
+import { readConfig } from "../src/config.ts";
+import { migrateOnce } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { get, health, messages, post, posted, until } from "./support/client.ts";
+import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+import { type StoredMessage, violations } from "./torture/checker.ts";
+import { write } from "./torture/clients.ts";
+
+const postgres = await testPostgres();
+
+/** Settings that a role or a database can have for a default, each as far from the usual as it goes. */
+const ODD: Record<string, string> = {
+  "default_transaction_isolation": "'serializable'",
+  "default_transaction_deferrable": "on",
+  "statement_timeout": "'1ms'",
+  "lock_timeout": "'1ms'",
+  "idle_in_transaction_session_timeout": "'100ms'",
+  "idle_session_timeout": "'300ms'",
+  "synchronous_commit": "off",
+  "DateStyle": "'SQL, DMY'",
+  "IntervalStyle": "'iso_8601'",
+  "TimeZone": "'Pacific/Chatham'",
+  "bytea_output": "'escape'",
+  "standard_conforming_strings": "off",
+  "escape_string_warning": "off",
+  "backslash_quote": "off",
+  "client_encoding": "'LATIN1'",
+  "client_min_messages": "'debug5'",
+  "extra_float_digits": "-15",
+  "array_nulls": "off",
+  "transform_null_equals": "on",
+  "row_security": "off",
+  "session_replication_role": "'replica'",
+  "quote_all_identifiers": "on",
+  "xmloption": "'document'",
+  "jit": "on",
+  "jit_above_cost": "0",
+  "jit_inline_above_cost": "0",
+  "jit_optimize_above_cost": "0",
+  "debug_parallel_query": "on",
+  "plan_cache_mode": "'force_generic_plan'",
+  "enable_seqscan": "off",
+  "enable_indexscan": "off",
+  "enable_sort": "off",
+  "enable_hashjoin": "off",
+  "work_mem": "'64kB'",
+  "default_toast_compression": "'pglz'",
+  "default_statistics_target": "1",
+  "lc_messages": "'C'",
+  "application_name": "'another'",
+  "check_function_bodies": "off",
+  "default_tablespace": "'pg_default'",
+};
+
+const TEXTS = [
+  "plain",
+  "null",
+  "NULL",
+  "it's",
+  "back\\slash",
+  '"quoted"',
+  "{a,b}",
+  "👋 日本語",
+  "\u0001",
+  "E'\\n'",
+  "$1",
+];
+
+/** Sets a default for a database, or for the role in it. */
+async function set(database: TestDatabase, settings: Record<string, string>): Promise<void> {
+  for (const [name, value] of Object.entries(settings)) {
+    await database.admin((sql) => sql.unsafe(`alter database "${database.name}" set ${name} = ${value}`));
+  }
+}
+
+Deno.test("Whatever the defaults of the database are, everything is stored, given back as it was sent, and nobody is refused", async () => {
+  await using database = await postgres.create();
+  await set(database, ODD);
+  await using server = await startServer(database.url, { FALLBACK_MS: "200" });
+  for (const body of TEXTS) {
+    for (const author of [undefined, "null", body]) {
+      const response = await post(server, "room", { body, author }, { "idempotency-key": crypto.randomUUID() });
+      assertEquals(response.status, 201);
+      const message = await response.json();
+      assertEquals([message.body, message.author ?? undefined], [body, author]);
+    }
+  }
+  const stored = await messages(server, "room", "before=now&limit=1000");
+  assertEquals(stored.map(({ body }) => body), TEXTS.flatMap((body) => [body, body, body]));
+  assertEquals(stored.map(({ author }) => author ?? undefined), TEXTS.flatMap((body) => [undefined, "null", body]));
+  assertEquals(await messages(server, "room", "after=now&wait=0"), []);
+  const ahead = "ffffffff-ffff-0000-0000-000000000000"; // far beyond the database's clock
+  assertEquals((await get(server, `/rooms/room/messages?after=${ahead}&wait=0`)).status, 400);
+
+  const poll = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.listening, "it listens", 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 600)); // twice idle_session_timeout
+  assertEquals((await get(server, "/readyz")).status, 200);
+  const last = await posted(server, "room", "after a pause");
+  assertEquals(await poll, [last]);
+  assert((await health(server)).listening, "the connection that listens has outlived idle_session_timeout");
+});
+
+for (const pooled of ["false", "true"]) {
+  for (const isolation of ["repeatable read", "serializable"]) {
+    const how = pooled === "true" ? "behind a pooler" : "by default";
+    Deno.test(`Two servers at a database that is ${isolation} ${how} refuse nobody, and keep the order`, async () => {
+      await using database = await postgres.create();
+      await set(database, { default_transaction_isolation: `'${isolation}'` });
+      await using one = await startServer(database.url, { DATABASE_POOLED: pooled });
+      await using two = await startServer(database.url, { DATABASE_POOLED: pooled });
+      const posts = (await Promise.all(
+        Array.from({ length: 32 }, (_, i) => write(i % 2 ? [one, two] : [two, one], "room", `writer${i}`, 20)),
+      )).flat();
+      assertEquals(posts.filter(({ status }) => status !== 201), []);
+      const table = await database.sql<StoredMessage[]>`select room, id, body, key from messages`;
+      assertEquals(violations({ posts, polls: [], table: [...table] }), []);
+      assertEquals(table.length, 32 * 20);
+    });
+  }
+}
+
+Deno.test("Migrators at a database that is serializable by default, and limits its transactions, wait for each other", async () => {
+  await using database = await postgres.create();
+  await set(database, {
+    default_transaction_isolation: "'serializable'",
+    lock_timeout: "'1ms'",
+    transaction_timeout: "'300ms'",
+  });
+  const config = readConfig({
+    get: (name) => ({ DATABASE_URL: database.url, DATABASE_POOLED: "true" } as Record<string, string>)[name],
+  });
+  const opened = await openDatabase(config, "serve", () => {});
+  const applied = await Promise.all(Array.from({ length: 10 }, () => migrateOnce(opened)));
+  assertEquals(applied.filter((names) => names.length > 0), [["0001_messages.sql"]]);
+});
