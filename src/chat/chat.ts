@@ -10,6 +10,7 @@ import { Feeds } from "./feeds.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
+import { Readiness } from "./readiness.ts";
 import { Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
@@ -79,6 +80,7 @@ export class Chat {
   readonly #wake: Wake;
   readonly #rooms: Rooms;
   readonly #readAhead: ReadAhead;
+  readonly #readiness: Readiness;
   #waiters = 0;
   #subscribers = 0;
   #draining = false;
@@ -119,6 +121,7 @@ export class Chat {
         this.#wake.notify(room, seqOf(entries.at(-1)!.id));
       },
     );
+    this.#readiness = new Readiness(this.#store, this.#writer);
   }
 
   /**
@@ -233,12 +236,12 @@ export class Chat {
   }
 
   /**
-   * Resolves if polls and posts can be served.
+   * Resolves if posts can be stored, and with them all the rest.
    * @throws {Problem} 503.
    */
   async check(): Promise<void> {
     if (this.#draining) throw unavailable("This server is shutting down");
-    await this.#store.clock();
+    await this.#readiness.check();
   }
 
   /** Whether this server is shutting down. */

@@ -196,12 +196,18 @@ export class Store {
     );
   }
 
+  /** Resolves if the connection that stores leads to where one may write. */
+  async checkWritable(): Promise<void> {
+    // It takes the same right and the same kind of transaction as a post, and touches no row.
+    await this.writer.read((sql) => sql`select from heads where false for update`);
+  }
+
   /** The database's clock, in milliseconds since 1970. */
   async clock(): Promise<number> {
     const [row] = await this.reads.read((sql) =>
-      sql<{ ms: number }[]>`select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms`
+      sql<{ ms: string }[]>`select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms`
     );
-    return row!.ms;
+    return Number(row!.ms);
   }
 }
 

@@ -16,6 +16,14 @@ export interface Posted {
   readonly replayed: boolean;
 }
 
+/** What became of a statement that had something to store. */
+export interface LastWrite {
+  /** `lost` with its connection, or `refused` by a database that takes nothing, such as one whose disk is full. */
+  readonly outcome: "none" | "stored" | "lost" | "refused";
+  /** When, in milliseconds of the process's clock. */
+  readonly at: number;
+}
+
 /** Bounds of the queue and of one statement. */
 export interface WriterLimits {
   /** Most posts that wait. */
@@ -47,6 +55,7 @@ export class Writer {
   #closed = false;
   readonly #perRoom = new Map<string, number>();
   readonly #keyed = new Map<string, Post>();
+  #last: LastWrite = { outcome: "none", at: -Infinity };
 
   /** `committed` is told of each room's new messages in order, before their posts resolve. */
   constructor(
@@ -89,6 +98,11 @@ export class Writer {
     }
   }
 
+  /** What became of the last statement that had something to store. */
+  get last(): LastWrite {
+    return this.#last;
+  }
+
   /** Refuses what is queued and whatever comes; resolves when the statement under way has ended. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -121,6 +135,7 @@ export class Writer {
   async #write(batch: Post[], until?: number): Promise<void> {
     try {
       const entries = await this.store.append(batch.map((post) => post.draft));
+      this.#note("stored");
       const byRoom = Map.groupBy(entries, (_, i) => batch[i]!.draft.room);
       for (const [room, stored] of byRoom) this.committed(room, stored);
       batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
@@ -134,9 +149,12 @@ export class Writer {
       log("error", "A batch failed", { error: `${error}` });
       return this.#refuse(batch, outcomeUnknown);
     }
-    if (error.fate === "unknown") return this.#refuse(batch, outcomeUnknown);
-    if (error.fate === "not-sent") {
-      return this.#refuse(batch, () => notStored("The database can't be reached"));
+    if (error.fate !== "rolled-back") {
+      this.#note("lost");
+      return this.#refuse(
+        batch,
+        error.fate === "unknown" ? outcomeUnknown : () => notStored("The database can't be reached"),
+      );
     }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
     if (error.isConflict) {
@@ -152,6 +170,7 @@ export class Writer {
     } else if (isRowFault(error) && batch.length === 1) {
       this.#refuse(batch, () => invalid("body", "the database does not take this message"));
     } else {
+      if (!isRowFault(error) && !isRoomFault(error)) this.#note("refused");
       this.#refuse(batch, () => notStored("The database refused the statement"));
     }
   }
@@ -178,6 +197,10 @@ export class Writer {
       return false;
     });
     if (rest.length > 0) await this.#write(rest);
+  }
+
+  #note(outcome: LastWrite["outcome"]): void {
+    this.#last = { outcome, at: performance.now() };
   }
 
   #refuse(posts: Post[], problem: () => Problem): void {

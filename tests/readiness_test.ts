@@ -1,0 +1,89 @@
+// /readyz decides where clients are sent: it has to know what becomes of posts, and may not cost them anything.
+import { assertEquals, assertRejects } from "@std/assert";
+import { Readiness } from "../src/chat/readiness.ts";
+import type { LastWrite } from "../src/chat/writer.ts";
+import { DatabaseError } from "../src/database/client.ts";
+import { Problem } from "../src/problem.ts";
+import { get, posted } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+const AGES_MS = 3_600_000;
+
+/** A readiness whose database answers as it is told, and what it has been asked. */
+function make(answer: () => Promise<void> = () => Promise.resolve()) {
+  const writer: { last: LastWrite } = { last: { outcome: "none", at: -Infinity } };
+  let asked = 0;
+  const readiness = new Readiness({ checkWritable: () => (asked++, answer()) }, writer);
+  return {
+    readiness,
+    asked: () => asked,
+    wrote: (outcome: LastWrite["outcome"], ago = 0) => void (writer.last = { outcome, at: performance.now() - ago }),
+  };
+}
+
+Deno.test("Readiness asks the database once for all who want to know at a time", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { readiness, asked } = make(() => gate.promise);
+  const checks = Array.from({ length: 10 }, () => readiness.check());
+  gate.resolve();
+  await Promise.all(checks);
+  assertEquals(asked(), 1);
+});
+
+Deno.test("Readiness asks nothing where a post has just been stored, and asks again when that is long ago", async () => {
+  const { readiness, asked, wrote } = make();
+  wrote("stored", -AGES_MS); // as if it were always just now
+  await readiness.check();
+  assertEquals(asked(), 0);
+  wrote("stored", AGES_MS);
+  await readiness.check();
+  assertEquals(asked(), 1);
+});
+
+Deno.test("Readiness asks anew after a post that was lost, whatever it knew before", async () => {
+  const { readiness, asked, wrote } = make();
+  await readiness.check();
+  wrote("lost");
+  await readiness.check();
+  assertEquals(asked(), 2);
+});
+
+Deno.test("Readiness says no as long as the database has just refused a post, and then asks", async () => {
+  const { readiness, asked, wrote } = make();
+  wrote("refused", -AGES_MS);
+  const problem = await assertRejects(() => readiness.check(), Problem);
+  assertEquals([problem.status, problem.detail, asked()], [503, "The database takes no posts", 0]);
+  wrote("refused", AGES_MS);
+  await readiness.check();
+  assertEquals(asked(), 1);
+});
+
+Deno.test("Readiness says no where the database does, and tells whether it could be reached", async () => {
+  for (
+    const [fate, detail] of [
+      ["rolled-back", "The database takes no posts"],
+      ["not-sent", "The database can't be reached"],
+      ["unknown", "The database can't be reached"],
+    ] as const
+  ) {
+    const { readiness } = make(() => Promise.reject(new DatabaseError(fate, "25006", undefined, {})));
+    for (let i = 0; i < 2; i++) {
+      const problem = await assertRejects(() => readiness.check(), Problem);
+      assertEquals([problem.status, problem.detail], [503, detail]);
+    }
+  }
+});
+
+Deno.test("/readyz says no where the tables are gone, or the right to use them", async () => {
+  for (const ruin of ["drop table heads", "alter table heads rename to tails"]) {
+    await using database = await postgres.create();
+    await using server = await startServer(database.url);
+    await posted(server, "room", "stored");
+    await database.sql.unsafe(ruin);
+    await posted(server, "room", "refused").catch(() => {});
+    assertEquals((await get(server, "/readyz")).status, 503);
+  }
+});
