@@ -1,11 +1,18 @@
 // Settings come from the environment, and are read here and nowhere else: each with its name, unit, default and reason.
 // A value that can't be meant stops the start with a sentence.
+import { isIP } from "node:net";
 import { z } from "zod";
 
 const settings = {
   PORT: whole(0, 65_535, 8080)
     .describe("TCP port to listen on; 0 takes a free one"),
-  HOST: z.string().default("127.0.0.1")
+  HOST: z.string()
+    .transform((host) => host.replace(/^\[(.*)\]$/, "$1")) // as in a URL
+    .refine(
+      isHost,
+      "must be a name or an address alone, such as localhost, 0.0.0.0 or ::, without http:// and without port",
+    )
+    .default("127.0.0.1")
     .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
   THREADS: whole(1, 64, 1)
     .describe("Threads that serve, as many as there are cores for it; each has connections and limits of its own"),
@@ -99,6 +106,11 @@ export function describeSettings(): { name: string; default: string | undefined;
     default: defaults[name]?.toString(),
     description: schema.description ?? "",
   }));
+}
+
+/** Whether the text could be a name or is an address; whether it is one of this machine, only the machine knows. */
+function isHost(text: string): boolean {
+  return isIP(text) > 0 || /^[\w.-]+$/.test(text);
 }
 
 function whole(min: number, max: number, otherwise: number) {

@@ -2,7 +2,8 @@
 // connection that it can't accept (too many open files, or a client that was too quick to leave), and says so to nobody who
 // does not ask. A program that goes on then is alive, ready and deaf; so here the port is opened again.
 import { createApp } from "./app.ts";
-import { type Config, ConfigError } from "./config.ts";
+import type { Config } from "./config.ts";
+import { whyNotListening } from "./host.ts";
 import { log } from "./log.ts";
 import type { ChatSource } from "./routes/started.ts";
 import { sleep } from "./sleep.ts";
@@ -32,15 +33,15 @@ export interface ListenOptions {
 
 /** A server that lets requests in until it is told not to. */
 export interface Listening {
-  /** The port, also where a free one was taken. */
-  readonly port: number;
+  /** Where it listens: the port also where a free one was taken, the name as the system has understood it. */
+  readonly addr: Deno.NetAddr;
   /** Lets nobody in any more; resolves when all who were in are answered. */
   shutdown(): Promise<void>;
 }
 
 /**
  * Serves the chat that `chat` returns; as long as it returns none, requests are answered with 503.
- * @throws {ConfigError} when another program has the port.
+ * @throws {ConfigError} when the port or the address is not to be had.
  * @internal
  */
 export function listen(config: Config, chat: ChatSource["chat"], { join = false, lost }: ListenOptions): Listening {
@@ -99,16 +100,15 @@ export function listen(config: Config, chat: ChatSource["chat"], { join = false,
   try {
     // Where another program shares the port too, only a try that does not is told that it is in use.
     if (shared && !join) Deno.listen({ port: PORT, hostname }).close();
-    const { addr: { port } } = open(PORT);
+    const { addr } = open(PORT);
     return {
-      port,
+      addr,
       shutdown: async () => {
         ended.abort();
         await Promise.allSettled([...servers].map((server) => server.shutdown()));
       },
     };
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) throw new ConfigError(`PORT=${PORT} is in use by another program`);
-    throw error;
+    throw whyNotListening(error, config);
   }
 }

@@ -49,6 +49,27 @@ Deno.test("A port that is taken, and a command that is none, are told in a sente
   assertStringIncludes((await run("sreve", {})).log, "sreve is not one of start, serve, migrate");
 });
 
+Deno.test({
+  name: "A port that the user may not have is told in a sentence",
+  // Only root can become a user that may not; a capability lets that one read Deno and this project, wherever they lie.
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+  fn: async () => {
+    const port = [81, 82, 83, 84, 85].find((port) => !isTaken(port))!;
+    const { code, stderr } = await new Deno.Command("setpriv", {
+      args: [
+        ...["--reuid=65534", "--regid=65534", "--clear-groups", "--securebits=+no_setuid_fixup"],
+        ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+        ...[Deno.execPath(), "run", "-A", "--frozen", "--quiet", projectPath("main.ts"), "serve"],
+      ],
+      env: { PORT: `${port}`, DATABASE_URL: "postgres://127.0.0.1:1/none" },
+    }).output();
+    const log = new TextDecoder().decode(stderr);
+    if (/ready|lookup/.test(log)) return; // a machine where everybody may have every port
+    assertEquals(code, 1);
+    assertMatch(log, new RegExp(`error PORT=${port} can't be had by this user: choose one from 1024 on`));
+  },
+});
+
 Deno.test("migrate brings a database up to date, and says so when it is", async () => {
   await using database = await postgres.create();
   const first = await run("migrate", { DATABASE_URL: database.url });
@@ -141,3 +162,12 @@ Deno.test("A socket that the tasks of deno.json may not open is told with the pe
     }
   }
 });
+
+function isTaken(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return false;
+  } catch {
+    return true;
+  }
+}

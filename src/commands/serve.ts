@@ -1,5 +1,6 @@
 // `start` and `serve`: from the first moment, in which requests are answered with 503, to the last, in which all are answered.
 import { Chat } from "../chat/chat.ts";
+import { urlOf } from "../host.ts";
 import type { Config } from "../config.ts";
 import { migrateWhenThere } from "../database/migrate.ts";
 import { openDatabase } from "../database/open.ts";
@@ -16,7 +17,7 @@ const CLOSING_MS = 1_500;
 /**
  * Serves at once, answering 503 until the database is there; then chats, until a signal ends it, and with it the process: with
  * status 0, or with 1 when nobody could come in any more, so that a supervisor starts it anew.
- * @throws {ConfigError} when the port is taken, or there is no database to use.
+ * @throws {ConfigError} when the port or the address is not to be had, or there is no database to use.
  * @internal
  */
 export async function serve(config: Config, command: string): Promise<never> {
@@ -29,15 +30,14 @@ export async function serve(config: Config, command: string): Promise<never> {
   let chat: Chat | undefined;
   let threads: Threads | undefined;
   const server = listen(config, () => chat, { lost });
-  const { port } = server;
+  const { port } = server.addr;
 
   const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
     // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
-    const host = config.HOST === "127.0.0.1" ? "localhost" : config.HOST;
-    say(`Linger is ready at http://${host}:${port}`);
+    say(`Linger is ready at ${urlOf(config.HOST, server.addr)}`);
     await aborted(stop);
   }
 
