@@ -1,18 +1,24 @@
-// Linger. `main.ts start` serves, with a PostgreSQL of its own where DATABASE_URL names none; `main.ts serve` serves and
-// insists on DATABASE_URL; `main.ts migrate` brings that database up to date and ends.
-import { migrate } from "./src/commands/migrate.ts";
-import { serve } from "./src/commands/serve.ts";
+// Linger: `main.ts start`, `serve` and `migrate`; `--help` tells what each does. What a command needs is loaded only when that is
+// known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
+import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
 import { log, logged } from "./src/log.ts";
+import { whyNotOn } from "./src/version.ts";
 
 try {
-  const config = readConfig();
-  const command = Deno.args[0] ?? "start";
-  if (command === "migrate") await migrate(config);
-  else if (command === "start" || command === "serve") await serve(config, command);
-  else throw new ConfigError(`${command} is not one of start, serve, migrate`);
+  const tooOld = whyNotOn(Deno.version.deno);
+  if (tooOld) throw new ConfigError(tooOld);
+  const wanted = readArguments(Deno.args);
+  if ("text" in wanted) console.log(wanted.text);
+  else await run(wanted.command);
 } catch (error) {
   log("error", error instanceof ConfigError ? error.message : `${error instanceof Error ? error.stack : error}`);
   await logged();
   Deno.exit(1);
+}
+
+async function run(command: Command): Promise<void> {
+  const config = readConfig();
+  if (command === "migrate") await (await import("./src/commands/migrate.ts")).migrate(config);
+  else await (await import("./src/commands/serve.ts")).serve(config, command);
 }

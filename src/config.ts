@@ -108,6 +108,11 @@ export function describeSettings(): { name: string; default: string | undefined;
   }));
 }
 
+/** Whether a setting has this name. */
+export function isSetting(name: string): boolean {
+  return Object.hasOwn(settings, name);
+}
+
 /** Whether the text could be a name or is an address; whether it is one of this machine, only the machine knows. */
 function isHost(text: string): boolean {
   return isIP(text) > 0 || /^[\w.-]+$/.test(text);

@@ -9,14 +9,17 @@ function config(env: Record<string, string>) {
   return readConfig({ get: (name) => variables[name] });
 }
 
+const deaf = { lost: () => {} };
+
 /** Listens for a moment; resolves to the URL that is told. */
 async function toldBy(HOST: string): Promise<string> {
   const settings = config({ HOST });
-  await using server = listen(settings, () => undefined);
+  const server = listen(settings, () => undefined, deaf);
   const url = urlOf(settings.HOST, server.addr);
   assertStringIncludes(url, `:${server.addr.port}`);
   const response = await fetch(`${url}/healthz`); // as a browser would: what is told is an address
   assertEquals((await response.json()).status, "alive");
+  await server.shutdown();
   return url.replace(/\d+$/, "");
 }
 
@@ -77,7 +80,7 @@ Deno.test("A HOST that this machine does not have is refused in a sentence, with
   };
   for (const [HOST, sentence] of Object.entries(refused)) {
     for (const THREADS of ["1", "2"]) {
-      const error = assertThrows(() => listen(config({ HOST, THREADS }), () => undefined), ConfigError);
+      const error = assertThrows(() => listen(config({ HOST, THREADS }), () => undefined, deaf), ConfigError);
       if (HOST.includes(":") && !hasIPv6()) assertStringIncludes(error.message, `HOST=${HOST}`);
       else assertEquals(error.message, sentence);
     }
@@ -88,7 +91,7 @@ Deno.test("A port that is taken is told, with one thread and with two", () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   for (const THREADS of ["1", "2"]) {
     const settings = config({ PORT: `${taken.addr.port}`, THREADS });
-    const error = assertThrows(() => listen(settings, () => undefined), ConfigError);
+    const error = assertThrows(() => listen(settings, () => undefined, deaf), ConfigError);
     assertEquals(error.message, `PORT=${taken.addr.port} is in use by another program`);
   }
 });
