@@ -3,6 +3,7 @@
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
 import { log, logged } from "./src/log.ts";
+import { warnOfNames } from "./src/names.ts";
 import { whyNotOn } from "./src/version.ts";
 
 try {
@@ -19,6 +20,7 @@ try {
 
 async function run(command: Command): Promise<void> {
   const config = readConfig();
+  warnOfNames();
   if (command === "migrate") await (await import("./src/commands/migrate.ts")).migrate(config);
   else await (await import("./src/commands/serve.ts")).serve(config, command);
 }

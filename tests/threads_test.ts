@@ -97,7 +97,8 @@ Deno.test("Threads share their port with each other, not with another program", 
 
 Deno.test("With the permissions of `deno task serve` threads start, serve and end", async () => {
   await using database = await postgres.create();
-  const command = manifest.tasks.serve.command.replace(/^deno /, `exec "${Deno.execPath()}" `);
+  const command = manifest.tasks.serve.command.replaceAll(/\bdeno run\b/g, `"${Deno.execPath()}" run`)
+    .replace(" && ", " && exec ");
   const child = new Deno.Command("sh", {
     args: ["-c", command],
     cwd: new URL("..", import.meta.url),
