@@ -2,9 +2,9 @@
 // known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
-import { log, logged } from "./src/log.ts";
+import { log, logged, say } from "./src/log.ts";
 import { warnOfNames } from "./src/names.ts";
-import { whyNotOn } from "./src/version.ts";
+import { VERSION, whyNotOn } from "./src/version.ts";
 
 try {
   const tooOld = whyNotOn(Deno.version.deno);
@@ -20,6 +20,7 @@ try {
 
 async function run(command: Command): Promise<void> {
   const config = readConfig();
+  say(`Linger ${VERSION}, Deno ${Deno.version.deno}`);
   warnOfNames();
   if (command === "migrate") await (await import("./src/commands/migrate.ts")).migrate(config);
   else await (await import("./src/commands/serve.ts")).serve(config, command);

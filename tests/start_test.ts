@@ -1,9 +1,10 @@
 // The first minute: what a start says when it can't be, and what `migrate` does.
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { Reminder } from "../src/database/reminder.ts";
+import { VERSION } from "../src/version.ts";
 import { posted, until } from "./support/client.ts";
 import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
-import { exitCode, spawnStarting } from "./support/server.ts";
+import { exitCode, spawnServer, spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -44,9 +45,25 @@ Deno.test("A port that is taken, and a command that is none, are told in a sente
   const port = freePort();
   using _taken = Deno.listen({ hostname: "127.0.0.1", port });
   const taken = await run("serve", { DATABASE_URL: database.url, PORT: `${port}` });
-  assertEquals([taken.code, taken.log.split("\n").length], [1, 2]);
+  assertEquals([taken.code, taken.log.split("\n").length], [1, 3]); // which Linger it is, and why it can't be
   assertStringIncludes(taken.log, `PORT=${port} is in use by another program`);
   assertStringIncludes((await run("sreve", {})).log, "sreve is not one of start, serve, migrate");
+});
+
+Deno.test("A start tells which Linger it is, where to open it, where the messages are and how to stop it", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url);
+  const url = server.url.replace("127.0.0.1", "localhost");
+  await until(() => server.log().includes("Ctrl-C"), "it has told");
+  const lines = server.log().trim().split("\n").map((line) => line.replace(/^\S+Z info /, ""));
+  assertEquals(lines[0], `Linger ${VERSION}, Deno ${Deno.version.deno}`);
+  assertEquals(lines.slice(-3), [
+    `Linger is ready at ${url}`,
+    `Open it in a browser, or wait for a message with: curl '${url}/messages?after=now&wait=50'`,
+    "The messages are in the database that DATABASE_URL names. Ctrl-C stops Linger",
+  ]);
+  const health = await (await fetch(`${server.url}/healthz`)).json();
+  assertEquals([health.status, health.version], ["alive", VERSION]);
 });
 
 Deno.test({

@@ -91,8 +91,7 @@ Deno.test("Threads share their port with each other, not with another program", 
   await using second = spawnStarting(database.url, { ...TWO, PORT: port });
   second.ready.catch(() => {});
   assertEquals(await exitCode(second), 1);
-  await until(() => second.log().includes("\n"), "it says why");
-  assertStringIncludes(second.log(), `PORT=${port} is in use by another program`);
+  await until(() => second.log().includes(`PORT=${port} is in use by another program`), "it says why");
 });
 
 Deno.test("With the permissions of `deno task serve` threads start, serve and end", async () => {

@@ -37,7 +37,7 @@ export async function serve(config: Config, command: string): Promise<never> {
     // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
-    say(`Linger is ready at ${urlOf(config.HOST, server.addr)}`);
+    for (const line of welcome(config, server.addr)) say(line);
     await aborted(stop);
   }
 
@@ -47,4 +47,17 @@ export async function serve(config: Config, command: string): Promise<never> {
   say("Linger has stopped");
   await logged();
   Deno.exit(deaf.signal.aborted ? 1 : 0); // a client that never reads its answer must not keep us
+}
+
+/** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */
+function welcome(config: Config, address: Deno.NetAddr): string[] {
+  const url = urlOf(config.HOST, address);
+  const first = `Linger is ready at ${url}`;
+  if (config.onDeploy) return [first]; // whose address only the platform knows, and which nobody stops by hand
+  const place = config.DATABASE_URL ? "the database that DATABASE_URL names" : config.DATA_DIR;
+  return [
+    first,
+    `Open it in a browser, or wait for a message with: curl '${url}/messages?after=now&wait=50'`,
+    `The messages are in ${place}. Ctrl-C stops Linger`,
+  ];
 }

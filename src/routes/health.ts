@@ -1,6 +1,7 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Hono } from "hono";
 import { openFiles } from "../open-files.ts";
+import { VERSION } from "../version.ts";
 import { json, length } from "./answer.ts";
 import { type ChatSource, started } from "./started.ts";
 
@@ -10,14 +11,14 @@ import { type ChatSource, started } from "./started.ts";
  * @internal
  */
 export function healthRoutes(app: Hono, deps: ChatSource): void {
-  app.get("/healthz", () => answer({ status: "alive", ...deps.chat()?.state, ...openFiles() }));
+  app.get("/healthz", () => answer({ status: "alive", version: VERSION, ...deps.chat()?.state, ...openFiles() }));
   app.get("/readyz", async () => {
     await started(deps).check();
     return answer({ status: "ready" });
   });
 }
 
-function answer(state: { status: string }): Response {
+function answer(state: { status: string; version?: string }): Response {
   const text = JSON.stringify(state);
   return json(text, 200, length(text));
 }
