@@ -11,8 +11,8 @@ const POLLS = 50;
 const WRITERS = 4;
 
 /** Starts `command` in a terminal of its own, as the leader of its processes, or in a group without a terminal. */
-async function start(command: string, terminal: boolean) {
-  const home = await Deno.makeTempDir({ prefix: "linger-test-" });
+async function start(command: string, terminal: boolean, home?: string) {
+  home ??= await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
   const inTerminal = ["script", "--quiet", "--flush", "--return", "--command", `exec ${command}`, "/dev/null"];
   const [program, ...args] = terminal
@@ -53,7 +53,7 @@ async function start(command: string, terminal: boolean) {
       for (const pid of await processesIn(home)) Deno.kill(pid, "SIGKILL");
       await child.status;
       await reading;
-      await Deno.remove(home, { recursive: true });
+      await Deno.remove(home, { recursive: true }).catch(() => {}); // a later start may have had it, too
     },
   };
 }
@@ -68,6 +68,25 @@ async function processesIn(directory: string): Promise<number[]> {
   }
   return found;
 }
+
+Deno.test({
+  name: "A start after a kill waits until the database of the run before has shut down",
+  ignore: !LINUX,
+  fn: async () => {
+    await using killed = await start(DENO, false);
+    await until(() => killed.output().includes("Linger is ready"), "it is ready", 120_000);
+    const [postmaster] = (await Deno.readTextFile(`${killed.home}/data/cluster/postmaster.pid`)).split("\n");
+    Deno.kill(Number(postmaster), "SIGSTOP"); // a database that takes its time
+    killed.signal("SIGKILL", true);
+    await killed.status();
+    await using next = await start(DENO, false, killed.home);
+    await until(() => next.output().includes("Waiting for the PostgreSQL of the previous run"), "it waits");
+    Deno.kill(Number(postmaster), "SIGCONT");
+    await until(() => next.output().includes("Linger is ready"), "it is ready");
+    next.signal("SIGTERM", true);
+    assertEquals(await next.status(), 0);
+  },
+});
 
 interface Way {
   readonly name: string;
