@@ -3,7 +3,8 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 
-const settings = {
+/** What people set. */
+const choices = {
   PORT: whole(0, 65_535, 8080)
     .describe("TCP port to listen on; 0 takes a free one"),
   HOST: z.string()
@@ -28,7 +29,10 @@ const settings = {
     .describe("true when DATABASE_URL leads to a pooler in transaction mode: nothing is kept in the session"),
   DATA_DIR: z.string().default("./data")
     .describe("Directory of the PostgreSQL that `start` brings up"),
+};
 
+/** Limits and times, whose defaults are right for most. */
+const limits = {
   READ_CONNECTIONS: whole(1, 100, 3)
     .describe("Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
@@ -61,6 +65,8 @@ const settings = {
   DRAIN_MS: whole(0, 60_000, 3_000)
     .describe("Milliseconds that posts under way get at shutdown; Deno Deploy kills after 5 s"),
 };
+
+const settings = { ...choices, ...limits };
 
 const Settings = z.object(settings);
 
@@ -98,13 +104,26 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   return { ...result.data, onDeploy };
 }
 
-/** Every setting: its name, default (undefined: none) and what it is. */
-export function describeSettings(): { name: string; default: string | undefined; description: string }[] {
+/** What a setting is. */
+export interface SettingDescription {
+  /** The variable. */
+  readonly name: string;
+  /** Its value where it is not set; undefined: none. */
+  readonly default: string | undefined;
+  /** What it means, with its unit. */
+  readonly description: string;
+  /** Whether it is a limit or a time that most leave as it is. */
+  readonly isLimit: boolean;
+}
+
+/** Every setting. */
+export function describeSettings(): SettingDescription[] {
   const defaults: Record<string, unknown> = Settings.parse({});
   return Object.entries(settings).map(([name, schema]) => ({
     name,
     default: defaults[name]?.toString(),
     description: schema.description ?? "",
+    isLimit: Object.hasOwn(limits, name),
   }));
 }
 
