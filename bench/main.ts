@@ -1,7 +1,5 @@
 // `deno task bench`: Linger beside its rivals, in one run, on a PostgreSQL and ports of their own.
-//   --rounds=N    how often each measurement is taken, in turn (5)     --quick   small sizes, to see that the rig works
-//   --only=A,B    these measurements only                              --save    into bench/README.md and bench/plots/
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "../tests/support/arguments.ts";
 import { measureCatchup } from "./catchup.ts";
 import { measureDelivery } from "./delivery.ts";
 import { measureFanout } from "./fanout.ts";
@@ -28,18 +26,18 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   growth: measureGrowth,
 };
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    rounds: { type: "string", default: "5" },
-    only: { type: "string", default: Object.keys(parts).join() },
-    quick: { type: "boolean", default: false },
-    save: { type: "boolean", default: false },
-  },
+const options = readArguments("bench", "measures Linger beside its rivals, in one run", {
+  rounds: { default: 5, help: "how often each measurement is taken, in turn" },
+  only: { default: Object.keys(parts).join(), help: "these measurements" },
+  quick: { default: false, help: "small sizes, to see that the rig works" },
+  save: { default: false, help: "put the results into bench/README.md and bench/plots/" },
 });
+const names = options.only.split(",");
+const unknown = names.filter((name) => !parts[name]);
+if (unknown.length > 0) refuse(`${unknown} is not one of ${Object.keys(parts).join(", ")}`);
 
-async function measure(names: string[], stop: AbortSignal): Promise<Findings[]> {
-  await using rig = await Rig.start({ rounds: Number(values.rounds), quick: values.quick, stop });
+async function measure(stop: AbortSignal): Promise<Findings[]> {
+  await using rig = await Rig.start({ rounds: options.rounds, quick: options.quick, stop });
   const all: Findings[] = [];
   for (const name of names) {
     console.error(name);
@@ -89,13 +87,10 @@ async function save(results: string, findings: Findings[]): Promise<void> {
 
 const stop = stopSignal();
 try {
-  const names = values.only.split(",");
-  const unknown = names.filter((name) => !parts[name]);
-  if (unknown.length > 0) throw new Error(`${unknown} is not one of ${Object.keys(parts).join(", ")}`);
-  const findings = await measure(names, stop);
+  const findings = await measure(stop);
   const summary = `${await surroundings()}\n\n${targetTable(findings.flatMap(({ targets }) => targets))}`;
   console.log(`\n${summary}`);
-  if (values.save) await save([summary, ...findings.map(section)].join("\n\n"), findings);
+  if (options.save) await save([summary, ...findings.map(section)].join("\n\n"), findings);
 } catch (error) {
   console.error(stop.aborted ? stop.reason.message : error instanceof MissingPrograms ? error.message : error);
   Deno.exitCode = 1;

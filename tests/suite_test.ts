@@ -46,3 +46,25 @@ Deno.test("Each test and hook that hangs fails by its name, and those after it r
   assertMatch(said, / 5 failed /);
   assertEquals(run.code, 1);
 });
+
+for (const task of ["torture", "mutate", "bench", "screenshots"] as const) {
+  Deno.test(`deno task ${task} says with --help what it takes, and refuses all else in a sentence`, async () => {
+    const script = manifest.tasks[task].command.split(" ").at(-1)!;
+    const run = async (argument: string) => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--frozen", "--no-check", script, argument],
+        cwd: projectPath("."),
+        env: { NO_COLOR: "1" },
+      }).output();
+      return { code, out: new TextDecoder().decode(stdout), error: new TextDecoder().decode(stderr) };
+    };
+    const help = await run("--help");
+    assertEquals([help.code, help.error], [0, ""]);
+    assertMatch(help.out, new RegExp(`^deno task ${task}: .+\n  (--)?\\w`));
+    assertEquals(await run("--nonsense"), {
+      code: 2,
+      out: "",
+      error: `Unknown option '--nonsense': "deno task ${task} --help" says what there is\n`,
+    });
+  });
+}

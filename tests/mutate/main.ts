@@ -1,10 +1,8 @@
 // `deno task mutate`: breaks a copy of this project on purpose, in every way of mutations.ts, and says which test saw it.
 // A breakage that no test sees is a test that is missing.
-//   --only=TEXT  breakages whose name contains TEXT      --list    only say what there is, if all of it fits
-//   --jobs=2     two at a time (1)
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
 import { startEmbedded } from "../../src/database/embedded.ts";
+import { readArguments, refuse } from "../support/arguments.ts";
 import { freePort } from "../support/postgres.ts";
 import { type Mutation, mutations, type Patch } from "./mutations.ts";
 
@@ -23,21 +21,21 @@ interface Outcome {
   readonly output: string;
 }
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    only: { type: "string", default: "" },
-    list: { type: "boolean", default: false },
-    jobs: { type: "string", default: "1" },
+const { only, list, jobs } = readArguments(
+  "mutate",
+  "breaks a copy of the code on purpose in many ways, and sees that a test catches each",
+  {
+    only: { default: "", help: "breakages whose name contains this" },
+    list: { default: false, help: "only say what there is, if all of it fits" },
+    jobs: { default: 1, help: "how many at a time, 1 or 2" },
   },
-});
-const jobs = Number(values.jobs);
-if (jobs !== 1 && jobs !== 2) throw new Error("--jobs is 1 or 2");
-const chosen = mutations.filter(({ name }) => name.includes(values.only));
-if (chosen.length === 0) throw new Error(`There is no breakage whose name contains "${values.only}"`);
+);
+if (jobs !== 1 && jobs !== 2) refuse("--jobs is 1 or 2");
+const chosen = mutations.filter(({ name }) => name.includes(only));
+if (chosen.length === 0) refuse(`There is no breakage whose name contains "${only}"`);
 
 for (const { name, patches } of chosen) await apply(PROJECT, name, patches); // all of them fit, or none is tried
-if (values.list) {
+if (list) {
   for (const { name, tests } of chosen) console.log(`${name}\n    ${tests.join(", ")}`);
 } else {
   Deno.exitCode = await run();

@@ -1,27 +1,30 @@
 // `deno task torture`: torments several servers on a real PostgreSQL, and says whether they kept their promises.
-//   --seed=N      repeats a schedule (printed at the start)     --servers=N   how many servers (3)
-//   --minutes=N   of mixed faults after each fault alone (2)    --only=A,B    faults whose names contain A or B
-//   --fault-ms=N  how long a fault lasts (3000)                 --crowd=N     further pollers, who only check numbers (0)
-//   --pace-ms=N   pause of each writer between posts (10)       --pgbouncer   with PgBouncer in front of the database
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "../support/arguments.ts";
 import { pause } from "./clients.ts";
+import { faults } from "./faults.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
 import { torment, type Verdict } from "./torment.ts";
 import { Postgres, Server } from "./world.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    seed: { type: "string", default: `${Math.floor(Math.random() * 1e9)}` },
-    servers: { type: "string", default: "3" },
-    minutes: { type: "string", default: "2" },
-    only: { type: "string" },
-    "fault-ms": { type: "string", default: "3000" },
-    "pace-ms": { type: "string", default: "10" },
-    crowd: { type: "string", default: "0" },
-    pgbouncer: { type: "boolean", default: false },
+const options = readArguments(
+  "torture",
+  "torments several servers with every fault there is, and says whether they kept their promises",
+  {
+    seed: { default: NaN, help: "repeats a schedule; the seed of each is printed at its start" },
+    minutes: { default: 2, help: "of mixed faults, after each fault alone" },
+    only: { default: "", help: "faults whose names contain one of these, separated by commas" },
+    servers: { default: 3, help: "how many servers" },
+    crowd: { default: 0, help: "further pollers, who only check numbers" },
+    "fault-ms": { default: 3_000, help: "how long a fault lasts" },
+    "pace-ms": { default: 10, help: "pause of each writer between posts" },
+    pgbouncer: { default: false, help: "with PgBouncer in front of the database" },
   },
-});
+);
+const seed = Number.isNaN(options.seed) ? Math.floor(Math.random() * 1e9) : options.seed;
+const only = options.only.split(",");
+if (!faults.some(({ name }) => only.some((part) => name.includes(part)))) {
+  refuse(`There is no fault whose name contains one of "${options.only}"`);
+}
 
 const began = performance.now();
 function say(line: string): void {
@@ -52,25 +55,25 @@ function print(verdict: Verdict): void {
   for (const violation of verdict.violations.slice(0, 20)) console.log(`  ${violation}`);
 }
 
-console.log(`seed ${values.seed}`);
+console.log(`seed ${seed}`);
 await using postgres = await Postgres.start();
 if (!postgres.smallDisk) say("This user can't mount a small file system: the disk will not be filled");
-const bouncer = values.pgbouncer ? await startPgBouncer(postgres.port) : undefined;
+const bouncer = options.pgbouncer ? await startPgBouncer(postgres.port) : undefined;
 const env: Record<string, string> = bouncer ? { DATABASE_POOLED: "true" } : {};
 const servers = Array.from(
-  { length: Number(values.servers) },
+  { length: options.servers },
   (_, i) => new Server(`server ${i + 1}`, bouncer?.port ?? postgres.port, env),
 );
 let verdict: Verdict | undefined;
 try {
   await Promise.all(servers.map((server) => server.start()));
-  verdict = await torment({ postgres, servers, pooled: values.pgbouncer }, {
-    seed: Number(values.seed),
-    mixedMs: Number(values.minutes) * 60_000,
-    faultMs: Number(values["fault-ms"]),
-    paceMs: Number(values["pace-ms"]),
-    crowd: Number(values.crowd),
-    only: values.only?.split(","),
+  verdict = await torment({ postgres, servers, pooled: options.pgbouncer }, {
+    seed,
+    mixedMs: options.minutes * 60_000,
+    faultMs: options["fault-ms"],
+    paceMs: options["pace-ms"],
+    crowd: options.crowd,
+    only,
     say,
   });
   print(verdict);

@@ -1,8 +1,9 @@
-// Takes pictures of the chat page: page-light.png and page-dark.png for the README, into docs; with the name of a folder as
-// its argument, those and many others into that folder.
+// `deno task screenshots`: takes pictures of the chat page: page-light.png and page-dark.png for the README, into docs; with
+// the name of a folder, those and many others into that folder.
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import postgres from "postgres";
 import { startEmbedded } from "../../src/database/embedded.ts";
+import { readArguments } from "../support/arguments.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 import { freePort, projectPath } from "../support/postgres.ts";
@@ -33,7 +34,9 @@ const OTHERS: Record<string, Line[]> = {
   workshop: [[5000, "Tomás", "The lathe is free"]],
 };
 
-const folder = Deno.args[0];
+const { folder } = readArguments("screenshots", "takes the README's pictures of the chat page", {
+  folder: { default: "", help: "takes many more, into this folder", bare: true },
+});
 const home = await Deno.makeTempDir({ prefix: "linger-screenshots-" });
 const port = freePort();
 const database = await startEmbedded(home, { settings: { listen_addresses: "127.0.0.1", port: `${port}` } });
