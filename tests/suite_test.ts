@@ -47,7 +47,7 @@ Deno.test("Each test and hook that hangs fails by its name, and those after it r
   assertEquals(run.code, 1);
 });
 
-for (const task of ["torture", "mutate", "bench", "screenshots"] as const) {
+for (const task of ["torture", "mutate", "nightly", "bench", "screenshots"] as const) {
   Deno.test(`deno task ${task} says with --help what it takes, and refuses all else in a sentence`, async () => {
     const script = manifest.tasks[task].command.split(" ").at(-1)!;
     const run = async (argument: string) => {
