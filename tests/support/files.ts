@@ -1,0 +1,11 @@
+// Parts of the project in another place, for tests that need it there.
+import { dirname, join } from "node:path";
+
+/** Copies a file, or a directory with all that is in it; makes the directories above it. */
+export async function copyPath(from: string, to: string): Promise<void> {
+  if ((await Deno.stat(from)).isFile) {
+    await Deno.mkdir(dirname(to), { recursive: true });
+    return await Deno.copyFile(from, to);
+  }
+  for await (const { name } of Deno.readDir(from)) await copyPath(join(from, name), join(to, name));
+}
