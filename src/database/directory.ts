@@ -1,0 +1,77 @@
+// DATA_DIR, as far as it is a directory: it has to be ours alone, and whatever a file system or a user can have against it is
+// said in a sentence.
+
+import { dirname, join, resolve } from "node:path";
+
+/** What to do where no directory will do. */
+export const ADVICE = "set DATABASE_URL to use a PostgreSQL server of your own";
+
+/** Marks a directory as ours, and is locked while a process uses it. */
+const LOCK = "postgres.lock";
+
+/** What a system's error says of the place, by its code. */
+const REASONS: Record<string, string> = {
+  EDQUOT: "its user has no space left there",
+  EIO: "its disk fails",
+  ENOSPC: "its file system is full",
+  ENOTSUP: "its file system can't hold a database: it lacks owners, modes or links",
+  EPERM: "its file system can't hold a database: it lacks owners, modes or links",
+  EROFS: "its file system is read-only",
+};
+
+/**
+ * Makes the directory if need be, and locks it; the kernel frees the lock when this process ends, even by SIGKILL.
+ * @throws with a sentence when the directory is in use, is not ours or can't be made.
+ */
+export async function lockDirectory(home: string): Promise<Deno.FsFile> {
+  let lock: Deno.FsFile;
+  try {
+    await Deno.mkdir(home, { recursive: true });
+    const names = (await Array.fromAsync(Deno.readDir(home))).map((entry) => entry.name);
+    // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours.
+    if (names.length > 0 && !names.includes(LOCK)) {
+      throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
+    }
+    lock = await Deno.open(join(home, LOCK), { create: true, write: true });
+    if (Deno.uid() !== 0 && await ownerOf(home) !== Deno.uid()) {
+      lock.close();
+      throw new Deno.errors.PermissionDenied(); // to make it private, too
+    }
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AlreadyExists || cause instanceof Deno.errors.NotADirectory) {
+      throw new Error(`${home} is not a directory, or lies below a file: set DATA_DIR to another place`, { cause });
+    }
+    if (cause instanceof Deno.errors.PermissionDenied) throw new Error(await whyNotAllowed(home), { cause });
+    throw whyNotIn(home, cause);
+  }
+  if (await lock.tryLock(true)) return lock;
+  lock.close();
+  throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
+}
+
+/** A sentence instead of an error of the file system that holds `home`; any other error as it is. */
+export function whyNotIn(home: string, error: unknown): unknown {
+  const reason = REASONS[(error as { code?: string }).code ?? ""];
+  if (!reason) return error;
+  return new Error(
+    `The database can't be kept in ${home}: ${reason}. Set DATA_DIR to another directory, or ${ADVICE}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Whose the directory is, or which one above it lets this user make none. */
+async function whyNotAllowed(home: string): Promise<string> {
+  const uid = await ownerOf(home);
+  if (uid !== undefined && uid !== Deno.uid()) {
+    return `${home} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`;
+  }
+  let place = resolve(home);
+  while (await ownerOf(place) === undefined && place !== dirname(place)) place = dirname(place);
+  return `This user may not write in ${uid === undefined ? place : home}: set DATA_DIR to another directory`;
+}
+
+async function ownerOf(path: string): Promise<number | undefined> {
+  return await Deno.stat(path).then(({ uid }) => uid ?? undefined, () => undefined);
+}
