@@ -93,7 +93,8 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
     const sentences = result.error.issues.map(({ path, message }) => {
       const name = path.join();
       // A password can stand anywhere in a URL that is written wrongly.
-      return name === "DATABASE_URL" ? `${name} ${message}` : `${name}=${given[name]} ${message}`;
+      const secret = name === "DATABASE_URL" || given[name]?.includes("://");
+      return secret ? `${name} ${message}` : `${name}=${given[name]} ${message}`;
     });
     throw new ConfigError(sentences.join("\n"));
   }

@@ -256,6 +256,33 @@ Deno.test("A way to authenticate that require_auth does not name is refused, bef
   }
 });
 
+Deno.test("A server that knows no password is found out, before it is told anything else", async () => {
+  const liar = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const lying = (async () => {
+    const client = await liar.accept();
+    const server = await Deno.connect({ hostname: "127.0.0.1", port });
+    // What proves that it knows the password comes as v=….
+    const lie = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform: (bytes, controller) => {
+        const text = new TextDecoder("latin1").decode(bytes);
+        const at = text.indexOf("v=");
+        if (text.startsWith("R") && at > 0) bytes[at + 2] = bytes[at + 2] === 65 ? 66 : 65;
+        controller.enqueue(bytes);
+      },
+    });
+    await Promise.allSettled([
+      client.readable.pipeTo(server.writable),
+      server.readable.pipeThrough(lie).pipeTo(client.writable),
+    ]);
+  })();
+  const { port: there } = liar.addr as Deno.NetAddr;
+  const refusal = await asLinger(`postgres://scram:${password}@127.0.0.1:${there}/postgres?sslmode=disable`);
+  assert(refusal instanceof Unusable, `${refusal}`);
+  assertEquals(refusal.code, "SCRAM");
+  liar.close();
+  await lying;
+});
+
 Deno.test("A server that takes a connection and says nothing costs connect_timeout, and the next host is asked", async () => {
   await using mute = new Proxy(() => port);
   mute.weather = "stall";

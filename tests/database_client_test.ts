@@ -196,6 +196,43 @@ Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answe
   await lock.end();
 });
 
+Deno.test("Client.run() keeps the connections that it has where there is no connection left, and makes more when there is", async () => {
+  await using database = await postgres.create();
+  const role = `role_${database.name}`;
+  await database.admin((sql) => sql`create role ${sql(role)} login connection limit 1`);
+  await using opened = await open(database.url.replace("postgres@", `${role}@`), {}, HOUR_MS, 2);
+  await using lock = await holdLock(database);
+  const first = opened.client.run(takeLock);
+  await waitingBackend(database);
+  for (let i = 0; i < 3; i++) {
+    const error = await failure(opened.client.run((sql) => sql`select 1`));
+    assertEquals([error.fate, error.code], ["not-sent", "53300"]);
+  }
+  await database.admin((sql) => sql`alter role ${sql(role)} connection limit 2`);
+  assertEquals([...await opened.client.run((sql) => sql`select 1 as one`)], [{ one: 1 }]);
+  await lock.end();
+  assertEquals([...await first], [{ taken: 1 }]);
+  assertEquals(opened.clients(), 1);
+  await opened.client.close();
+  await database.admin((sql) => sql`drop role ${sql(role)}`);
+});
+
+Deno.test("Client.run() sends a statement once more, over a new connection, when its own turns out to be of no use", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  await database.sql`create table notes (body text)`;
+  await opened.client.run((sql) => sql`set default_transaction_read_only = on`);
+  await opened.client.run((sql) => sql`insert into notes values ('stored')`);
+  assertEquals([await count(database, "notes"), opened.clients()], [1, 2]);
+
+  await database.admin((sql) => sql`alter database ${sql(database.name)} set default_transaction_read_only = on`);
+  await opened.client.run((sql) => sql`set default_transaction_read_only = on`);
+  let asked = 0;
+  const error = await failure(opened.client.run((sql) => (asked++, sql`insert into notes values ('refused')`)));
+  assertEquals([error.fate, error.code, error.isStale, asked], ["rolled-back", "25006", true, 2]);
+  assertEquals(await count(database, "notes"), 1);
+});
+
 Deno.test("Client.close() fails the statement under way and every later one, and leaves no connection", async () => {
   await using database = await postgres.create();
   await using opened = await open(database.url);
@@ -238,8 +275,8 @@ Deno.test("Client logs once that the database is away, and once that it is back"
   assert(lines[1]!.startsWith("info The database answers again (test)"));
 });
 
-/** A client of one connection, and how many postgres.js clients it has made so far. */
-async function open(url: string, env: Record<string, string> = {}, deadlineMs = HOUR_MS) {
+/** A client, of one connection if not said otherwise, and how many postgres.js clients it has made so far. */
+async function open(url: string, env: Record<string, string> = {}, deadlineMs = HOUR_MS, connections = 1) {
   const variables: Record<string, string> = { STATEMENT_TIMEOUT_MS: "600000", ...env, DATABASE_URL: url };
   const { openPool } = await openDatabase(readConfig({ get: (name) => variables[name] }), "serve", () => {});
   const made: Pool[] = [];
@@ -248,7 +285,7 @@ async function open(url: string, env: Record<string, string> = {}, deadlineMs = 
     made.push(pool);
     return pool;
   };
-  const client = new Client("test", 1, deadlineMs, collecting);
+  const client = new Client("test", connections, deadlineMs, collecting);
   return {
     client,
     clients: () => made.length,

@@ -103,7 +103,7 @@ Deno.test("A server that is told to stop while it waits for its database is gone
   await using database = await postgres.create();
   await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections false`);
   await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
-  await until(() => server.log().includes("can't be migrated yet"), "it has tried");
+  await until(() => server.log().includes("can't be used yet"), "it has tried");
   server.kill("SIGTERM");
   assertEquals(await exitCode(server), 0);
 });

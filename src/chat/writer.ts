@@ -149,12 +149,10 @@ export class Writer {
       log("error", "A batch failed", { error: `${error}` });
       return this.#refuse(batch, outcomeUnknown);
     }
-    if (error.fate !== "rolled-back") {
-      this.#note("lost");
-      return this.#refuse(
-        batch,
-        error.fate === "unknown" ? outcomeUnknown : () => notStored("The database can't be reached"),
-      );
+    if (error.fate !== "rolled-back") this.#note("lost");
+    if (error.fate === "unknown") return this.#refuse(batch, outcomeUnknown);
+    if (error.fate === "not-sent") {
+      return this.#refuse(batch, () => notStored("The database can't be reached"));
     }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
     if (error.isConflict) {

@@ -66,7 +66,7 @@ async function connectTo(
       }
     }
   }
-  throw failure!.error;
+  throw failure?.error ?? unreached({ code: "ENOTFOUND" }, nameOf(host), 0);
 }
 
 async function placesOf(host: Host): Promise<Place[]> {

@@ -35,7 +35,11 @@ export async function migrate(sql: Sql): Promise<string[]> {
     // Waiting for another migrator, or building an index, takes its time.
     await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${UNLIMITED.join()}, ','))`;
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
-    await sql`select pg_advisory_xact_lock(${LOCK})`;
+    const [lock] = await sql<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${LOCK}) as free`;
+    if (!lock!.free) {
+      log("info", "Another server migrates the database, and is waited for");
+      await sql`select pg_advisory_xact_lock(${LOCK})`;
+    }
     await sql`create table if not exists migrations (
       number int primary key, name text not null, applied_at timestamptz not null default now())`;
     const [last] = await sql<{ number: number | null }[]>`select max(number) as number from migrations`;

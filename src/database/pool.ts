@@ -127,8 +127,9 @@ function silenced(address: Address): object {
   const { at, database, user } = describe(address);
   const { lifetimes, keepAlive } = address;
   return {
-    host: [at], // for its messages
-    port: [0],
+    path: at, // for its messages
+    host: "localhost",
+    port: 5432,
     user,
     database,
     pass: "-",

@@ -39,6 +39,17 @@ const MESSAGES = "src/routes/messages.ts";
 const WAKE = "src/chat/wake.ts";
 const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
+const URL_GRAMMAR = "src/database/url.ts";
+const PARAMETERS = "src/database/parameters.ts";
+const CONFIG = "src/config.ts";
+const CONNECT = "src/database/connect.ts";
+const ATTEMPT = "src/database/attempt.ts";
+const AUTHENTICATION = "src/database/authentication.ts";
+const POOL = "src/database/pool.ts";
+const OPEN = "src/database/open.ts";
+const EXAMINE = "src/database/examine.ts";
+const MIGRATE = "src/database/migrate.ts";
+const READINESS = "src/chat/readiness.ts";
 const DRAIN = "src/drain.ts";
 const LISTEN = "src/listen.ts";
 const LOG = "src/log.ts";
@@ -1063,5 +1074,176 @@ export const mutations: readonly Mutation[] = [
     EXCHANGE,
     "      signal?.throwIfAborted();\n      throw",
     "      throw",
+  ),
+
+  // The database, and the way to it
+
+  broken(
+    "what stands behind a slash in a password is taken for a database's name",
+    ["address_test.ts"],
+    URL_GRAMMAR,
+    'if (path?.includes("@"))',
+    "if (false)",
+  ),
+  broken(
+    "a password ends at its first @",
+    ["address_test.ts"],
+    URL_GRAMMAR,
+    'return first + 1 + host!.lastIndexOf("@")',
+    "return first",
+  ),
+  broken(
+    "a parameter that nobody knows is named",
+    ["address_test.ts > No piece"],
+    PARAMETERS,
+    "`${place} has a parameter that PostgreSQL does not know",
+    "`${place} has a parameter ${name} that PostgreSQL does not know",
+  ),
+  broken(
+    "a DATABASE_URL of another kind is repeated",
+    ["address_test.ts > No piece", "start_test.ts > without its password"],
+    CONFIG,
+    'name === "DATABASE_URL" ||',
+    "",
+  ),
+  broken(
+    "a parameter in the environment counts more than in the URL",
+    ["address_test.ts > variables of psql"],
+    PARAMETERS,
+    "variable && !this.#values.has(name) ? this",
+    "variable ? this",
+  ),
+  broken(
+    "a host that will not do ends the attempt",
+    ["connect_test.ts > :1,127.0.0.1:5432/postgres Linger"],
+    CONNECT,
+    "if (!(error instanceof Unusable)) throw error;",
+    "throw error;",
+  ),
+  broken(
+    "each connection begins with the first host",
+    ["standby_test.ts > answers nobody"],
+    CONNECT,
+    "if (turn.host === host) turn.host = (host + 1) % address.hosts.length;",
+    "if (failed.size < 0) turn.host = (host + 1) % address.hosts.length;",
+  ),
+  broken(
+    "a standby will do",
+    ["standby_test.ts > endpoint"],
+    ATTEMPT,
+    'if (name === "in_hot_standby")',
+    "if (false)",
+  ),
+  broken(
+    "sslmode=verify-full does not look at the name",
+    ["connect_test.ts > elsewhere"],
+    ATTEMPT,
+    '...this.mode === "verify-full" ? {} : {',
+    "...{",
+  ),
+  broken(
+    "sslmode=require goes on without TLS",
+    ["connect_test.ts > 5433/postgres?sslmode=require"],
+    ATTEMPT,
+    'if (answer === "N" && this.mode === "prefer") return raw;',
+    'if (answer === "N") return raw;',
+  ),
+  broken(
+    "a server need not know the password",
+    ["connect_test.ts > knows no password"],
+    AUTHENTICATION,
+    "this.#scram?.check(rest.toString())",
+    "this.#scram",
+  ),
+  broken(
+    "channel_binding=require is taken for a wish",
+    ["connect_test.ts > channel_binding"],
+    AUTHENTICATION,
+    "if (this.account.channelBinding && !this.#scram?.bound) this.#refuseUnbound();",
+    "",
+  ),
+  broken(
+    "a connection that can't be made takes its place in the pool for good",
+    ["database_client_test.ts > no connection left"],
+    POOL,
+    "return failing(error as Error);",
+    "throw error;",
+  ),
+  broken(
+    "a connection to what only reads is kept",
+    ["standby_test.ts > read only"],
+    CLIENT,
+    "? !error.isStale : !sent",
+    "? true : !sent",
+  ),
+  broken(
+    "sessions have the isolation of the role",
+    ["defaults_test.ts > by default"],
+    OPEN,
+    "set default_transaction_isolation to 'read committed'; ",
+    "",
+  ),
+  broken(
+    "a connection that listens is ended for its silence",
+    ["defaults_test.ts > Whatever"],
+    OPEN,
+    "set idle_session_timeout to 0; ",
+    "",
+  ),
+  broken(
+    "null in an array is a text where the role says so",
+    ["defaults_test.ts > Whatever"],
+    OPEN,
+    "; set array_nulls to on",
+    "",
+  ),
+  broken(
+    "a post whose statement others undid is refused",
+    ["defaults_test.ts > behind a pooler"],
+    WRITER,
+    "if (performance.now() < until) return await this.#write(batch, until);",
+    "",
+  ),
+  broken(
+    "the database's clock is as exact as the role says",
+    ["defaults_test.ts > Whatever"],
+    STORE,
+    "* 1000)::bigint as ms`",
+    "* 1000)::float8 as ms`",
+  ),
+  broken(
+    "migrators have the isolation of the role",
+    ["defaults_test.ts > Migrators"],
+    MIGRATE,
+    'sql.begin("isolation level read committed", ',
+    "sql.begin(",
+  ),
+  broken(
+    "any encoding will do",
+    ["examine_test.ts > encoding"],
+    EXAMINE,
+    "if (!ENCODINGS.includes(encoding))",
+    "if (false)",
+  ),
+  broken(
+    "tables of another program are taken for ours",
+    ["examine_test.ts > another program"],
+    EXAMINE,
+    "if (foreign || !made)",
+    "if (!made)",
+  ),
+  broken(
+    "a server whose database refuses posts says that it is ready",
+    ["full_disk_test.ts > without room", "readiness_test.ts"],
+    READINESS,
+    'if (outcome === "refused" && now - at < DOUBT_MS)',
+    "if (false)",
+  ),
+  broken(
+    "a server is ready by what it knew before its last post failed",
+    ["readiness_test.ts > lost"],
+    READINESS,
+    "this.#answeredAt > at ?",
+    "true ?",
   ),
 ];
