@@ -1,17 +1,16 @@
-// The client as others than Deno get it: with its types stripped, as the server hands it to browsers.
+// The client as others than Deno get it: from a server, which hands it out without its types.
 import { assertEquals } from "@std/assert";
-import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { Linger } from "../src/client/client.ts";
 import { messages, until } from "./support/client.ts";
-import { projectPath, testPostgres } from "./support/postgres.ts";
+import { testPostgres } from "./support/postgres.ts";
 import { spawnServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
 const PROGRAM = `
 import process from "node:process";
-import { Linger, LingerError, messageNumber } from "./client.js";
+import { Linger, LingerError, messageNumber } from "./client.mjs";
 
 const room = new Linger(process.argv[2]).room("room");
 room.connection.subscribe(({ status }) => console.log(status));
@@ -34,24 +33,19 @@ function has(command: string): boolean {
 
 for (const [name, command, args] of [["Deno", Deno.execPath(), ["run", "-A"]], ["Node", "node", []]] as const) {
   Deno.test({
-    name: `With its types stripped the client posts and follows under ${name}, and its process ends`,
+    name: `As a server hands it out the client posts and follows under ${name}, and its process ends`,
     ignore: !has(command),
     fn: async () => {
       const home = await Deno.makeTempDir({ prefix: "linger-test-" });
-      for (const { name } of Deno.readDirSync(projectPath("src/client"))) {
-        const code = stripTypeScriptTypes(await Deno.readTextFile(projectPath(`src/client/${name}`)));
-        await Deno.writeTextFile(
-          join(home, name.replace(".ts", ".js")),
-          code.replaceAll(/from "(\.\/.*)\.ts"/g, 'from "$1.js"'),
-        );
-      }
-      await Deno.writeTextFile(join(home, "package.json"), '{ "type": "module" }');
-      await Deno.writeTextFile(join(home, "program.js"), PROGRAM);
-
       await using database = await postgres.create();
       await using server = await spawnServer(database.url);
+      for (const name of ["client.mjs", "exchange.mjs"]) {
+        const response = await fetch(`${server.url}/client/${name}`);
+        await Deno.writeTextFile(join(home, name), await response.text());
+      }
+      await Deno.writeTextFile(join(home, "program.mjs"), PROGRAM);
       const child = new Deno.Command(command, {
-        args: [...args, join(home, "program.js"), server.url],
+        args: [...args, join(home, "program.mjs"), server.url],
         stdout: "piped",
         stderr: "piped",
       }).spawn();

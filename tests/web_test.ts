@@ -32,6 +32,14 @@ Deno.test("What the page names is there, by an address relative to the page", as
   }
 });
 
+Deno.test("The client is there as JavaScript too, in files that import each other by the names they have there", async () => {
+  for (const name of ["client", "exchange"]) {
+    const [plain, module] = [await ask(`/client/${name}.ts`), await ask(`/client/${name}.mjs`)];
+    assertEquals(module.headers.get("content-type"), "text/javascript; charset=utf-8");
+    assertEquals(await module.text(), (await plain.text()).replaceAll('.ts"', '.mjs"'));
+  }
+});
+
 Deno.test("A browser asks each time whether a file is still the same, and is given it only when it is not", async () => {
   for (const path of ["/", "/web/page.css", "/client/client.ts"]) {
     const first = await ask(path);

@@ -1,5 +1,6 @@
 // The chat page: files as they are, and TypeScript with its types taken out, since browsers don't know them. The paths are
-// those of the source tree, so that what one file imports from another is the same here and there.
+// those of the source tree, so that what one file imports from another is the same here and there; the client is there once
+// more for those who keep its files, under names that every Node takes for modules.
 import { stripTypeScriptTypes } from "node:module";
 import { extname } from "node:path";
 import type { Hono } from "hono";
@@ -43,6 +44,8 @@ const SOURCES: Record<string, string> = {
   "/web/timeline.js": timeline,
   "/client/client.ts": client,
   "/client/exchange.ts": exchange,
+  "/client/client.mjs": client,
+  "/client/exchange.mjs": exchange,
 };
 
 /** By the path's ending; the page has none. */
@@ -51,6 +54,7 @@ const TYPES: Record<string, string> = {
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
   ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
   ".ts": "text/javascript; charset=utf-8",
 };
 
@@ -98,7 +102,9 @@ export function webRoutes(app: Hono): void {
 
 function forBrowsers(source: string, ending: string): string {
   if (ending === ".svg") return source;
-  return lean(ending === ".ts" ? stripTypeScriptTypes(source) : source);
+  if (ending === ".ts") return lean(stripTypeScriptTypes(source));
+  if (ending === ".mjs") return lean(stripTypeScriptTypes(source).replaceAll(/from "(.*)\.ts"/g, 'from "$1.mjs"'));
+  return lean(source);
 }
 
 /** A source without its comments that stand alone and its indentation: those are for its readers, and half of its size. */
