@@ -43,7 +43,11 @@ function open() {
   const room = linger.room(current);
   byId("room").textContent = current;
   byId("empty-room").textContent = current;
-  byId("curl").textContent = `curl --json '{"body": "Hello"}' \\\n  ${new URL(`rooms/${current}/messages`, base)}`;
+  byId("curl").textContent = [
+    `curl -H 'content-type: application/json'`,
+    `-d '{"body": "Hello"}'`,
+    new URL(`rooms/${current}/messages`, base),
+  ].join(" \\\n  ");
   timeline.clear(memory.name, memory.lastRead(current));
   conversation = new Conversation(room, outbox, timeline, grown);
   connectionLine.watch(room.connection);
