@@ -1,0 +1,316 @@
+// Every example in the docs is run as it stands there, by somebody who has just come: in folders of their own, against the server
+// that the README starts. An example that can't be run is named here with its reason, so that none escapes.
+//
+// The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another.
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { within } from "../src/sleep.ts";
+import manifest from "../deno.json" with { type: "json" };
+import { post, until } from "./support/client.ts";
+import { copyPath } from "./support/files.ts";
+import { freePort, projectPath } from "./support/postgres.ts";
+
+/** A fenced block. */
+interface Example {
+  readonly file: string;
+  /** The heading above it. */
+  readonly heading: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+/** Examples that are not run, and why. */
+const NOT_RUN = [
+  {
+    why: "the second line runs this test, and the first one starts what the README's does",
+    text: `
+deno task start    # the server, with a database of its own in ./data
+deno task ok       # everything that has to pass: format, lint, types, tests`,
+  },
+  {
+    why: "they need a browser",
+    text: `
+deno task test:web     # the tests of the page; run them when you have changed it, the client or the routes
+deno task screenshots  # takes the README's pictures anew, when the page looks different`,
+  },
+];
+
+/** Languages of blocks that are there to be looked at. */
+const TO_LOOK_AT = [""];
+
+/** Programs that not every machine has, whose examples are left out where they are missing. */
+const MAY_BE_MISSING = ["jq", "node", "curl"];
+
+/** Milliseconds in which what is interrupted has to end; then it is ended. */
+const GONE_WITHIN_MS = 30_000;
+
+/** The example that starts the server. */
+const START = /^npx --yes deno@[\d.]+ /;
+
+const documents = ["README.md", "CONTRIBUTING.md"];
+for (const { name } of Deno.readDirSync(projectPath("docs"))) if (name.endsWith(".md")) documents.push(`docs/${name}`);
+const examples = documents.flatMap(examplesIn);
+const start = examples.find(({ text }) => START.test(text))!;
+
+/** What each example ran in: one folder for all that stand below one heading, since they go on where the one before ended. */
+const folders = new Map<string, string>();
+
+let home: string;
+let port: number;
+let server: Running;
+
+Deno.test.beforeAll(async () => {
+  home = await Deno.makeTempDir({ prefix: "linger-test-" });
+  await Deno.chmod(home, 0o755); // PostgreSQL can be another user
+  port = isFree(8080) ? 8080 : freePort();
+  // Where there is no npx, the Deno that runs this test stands for the one that npx would fetch.
+  const text = has("npx") ? start.text : start.text.replace(START, `"${Deno.execPath()}" `);
+  server = run(text, await checkout("start"), port === 8080 ? {} : { PORT: `${port}` });
+  await until(
+    () => server.log().includes(`Linger is ready at http://localhost:${port}\n`),
+    "the server is ready",
+    300_000,
+  );
+});
+
+Deno.test.afterAll(async () => {
+  await server.interrupt();
+  await Deno.remove(home, { recursive: true });
+});
+
+Deno.test("The README's first example starts the server, and tells where it is", () => {
+  assertEquals(start, examples[0]);
+  assertStringIncludes(server.log(), `curl 'http://localhost:${port}/messages?after=now&wait=50'`);
+});
+
+for (const example of examples) {
+  const { file, heading, language, text } = example;
+  if (example === start || NOT_RUN.some((left) => left.text.trim() === text) || TO_LOOK_AT.includes(language)) continue;
+  const missing = MAY_BE_MISSING.find((program) =>
+    new RegExp(`^ *${program} `, "m").test(runner(example)) && !has(program)
+  );
+  Deno.test({
+    name: `The example below "${heading}" in ${file} that begins with ${
+      text.split("\n")[0]!.slice(0, 60)
+    } does something`,
+    ignore: missing !== undefined,
+    fn: async () => {
+      const folder = folders.get(file + heading) ?? await checkout(`${folders.size}`);
+      folders.set(file + heading, folder);
+      const before = await namesIn(folder);
+      if (language !== "sh") await Deno.writeTextFile(join(folder, `example.${extension(language)}`), here(text));
+      const running = run(here(runner(example)), folder);
+      try {
+        let ended = false;
+        running.ended.then(() => ended = true);
+        // Whoever waits for a message gets one, and what goes on for ever has shown by then that it works.
+        await until(
+          async () => {
+            for (const room of ["lobby", "garden"]) {
+              await (await post(url(), room, { body: "News", author: "Noor" })).body?.cancel();
+            }
+            return ended || running.output() !== "";
+          },
+          "it says something, or ends",
+          60_000,
+        );
+        if (ended) assertEquals(await running.ended, 0, running.log());
+        if (ended && running.output() === "") assertNotEquals(await namesIn(folder), before, "it leaves something");
+      } finally {
+        await running.interrupt();
+      }
+    },
+  });
+}
+
+Deno.test("The README's example in TypeScript shows the message that it posts", async () => {
+  const { text } = examples.find(({ file, language }) => file === "README.md" && language === "ts")!;
+  const folder = await checkout("typescript");
+  // In a room of its own, since another example may have posted before.
+  await Deno.writeTextFile(join(folder, "example.ts"), here(text).replace('room("garden")', 'room("typescript")'));
+  for (const _again of [1, 2]) {
+    const example = run(`"${Deno.execPath()}" run --allow-net example.ts`, folder);
+    await until(() => example.output() !== "", "it says something", 60_000);
+    await example.interrupt();
+    assertEquals(example.output(), "Ada Hello\n"); // the second time too: it is stored once
+  }
+});
+
+for (const shell of ["dash", "bash"]) {
+  Deno.test({
+    name: `The reader in the README tells messages in ${shell} as they are, obeys none, and says why it ends`,
+    ignore: !has(shell) || !has("jq") || !has("curl"),
+    fn: async () => {
+      const reader = here(examples.find(({ file, text }) => file === "README.md" && text.includes("while true"))!.text);
+      const folder = await Deno.makeTempDir({ dir: home });
+      const temporary = await Deno.makeTempDir({ dir: home });
+      const room = `reader-${shell}`;
+      const start = (text: string) => run(text, folder, { TMPDIR: temporary }, shell);
+      const reading = [0, 1].map(() => start(reader.replace("rooms/garden", `rooms/${room}`)));
+      await until(async () => (await health()).waiters === 2, "both wait");
+      const bodies = ["one", "\u001b[31mred\u0007", "two\nlines \u009b1m", 'a "quote" \\ 100% ünïcode 😀', "last"];
+      for (const body of bodies) await (await post(url(), room, { body })).body?.cancel();
+      const told = ["one", " [31mred ", "two lines  1m", 'a "quote" \\ 100% ünïcode 😀', "last"].map((text) =>
+        `?: ${text}\n`
+      );
+      for (const reader of reading) {
+        await until(() => reader.output().includes("last"), "all is told", 60_000);
+        assertEquals(reader.output(), told.join(""));
+        await reader.interrupt();
+      }
+      const refused = start(reader.replace("rooms/garden", "rooms/no%20room"));
+      assertEquals(await refused.ended, 1);
+      assertStringIncludes(refused.log(), "The server answered 400: {");
+      assertEquals([await namesIn(folder), await namesIn(temporary)], [[], []]);
+    },
+  });
+}
+
+Deno.test("What the docs leave out is named with its reason, and no reason is left over", () => {
+  const texts = new Set(examples.map(({ text }) => text));
+  for (const { text } of NOT_RUN) assert(texts.has(text.trim()), `No example reads any more${text}`);
+  for (const { language, file, heading } of examples) {
+    const known = ["sh", "ts", "js", ...TO_LOOK_AT].includes(language);
+    assert(known, `This test does not know how to run the ${language} below "${heading}" in ${file}`);
+  }
+});
+
+Deno.test("Each task that the docs name is there, and each that runs main.ts answers to --help", async () => {
+  const tasks: Record<string, { command: string }> = manifest.tasks;
+  const named = new Set<string>();
+  for (const file of documents) {
+    const text = Deno.readTextFileSync(projectPath(file));
+    for (const [, name] of text.matchAll(/deno task ([\w:]+)/g)) named.add(name!);
+  }
+  assertEquals([...named].filter((name) => !(name in tasks)), []);
+  for (const [name, { command }] of Object.entries(tasks)) {
+    if (!/main\.ts (start|serve|migrate)$/.test(command)) continue;
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", name, "--help"],
+      cwd: projectPath("."),
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertEquals([name, code], [name, 0]);
+    assertStringIncludes(new TextDecoder().decode(stdout), `deno task ${name}\n`);
+  }
+});
+
+Deno.test("One version of Deno is named, wherever one is", async () => {
+  const versions = new Set<string>();
+  for (const file of [...documents, "Dockerfile", ".ci/run"]) {
+    for (const [, version] of (await Deno.readTextFile(projectPath(file))).matchAll(/\bdeno[@:](\d[\d.]*\d)/g)) {
+      versions.add(version!);
+    }
+  }
+  assertEquals(versions.size, 1, [...versions].join());
+});
+
+function examplesIn(file: string): Example[] {
+  const found: Example[] = [];
+  let heading = "";
+  let block: { language: string; lines: string[] } | undefined;
+  for (const line of Deno.readTextFileSync(projectPath(file)).split("\n")) {
+    const fence = line.match(/^ *```(\S*)/);
+    if (fence && block) {
+      found.push({ file, heading, language: block.language, text: block.lines.join("\n") });
+      block = undefined;
+    } else if (fence) block = { language: fence[1]!, lines: [] };
+    else if (block) block.lines.push(line);
+    else heading = line.match(/^#+ (.*)/)?.[1] ?? heading;
+  }
+  return found;
+}
+
+/** An example for the server as it is here. */
+function here(text: string): string {
+  return text.replaceAll("localhost:8080", `localhost:${port}`);
+}
+
+/** What to type to run it. */
+function runner({ language, text }: Example): string {
+  if (language === "ts") return `"${Deno.execPath()}" run --allow-net example.ts`;
+  if (language === "js") return "node example.mjs";
+  return text;
+}
+
+function extension(language: string): string {
+  return language === "js" ? "mjs" : language;
+}
+
+function url(): { url: string } {
+  return { url: `http://localhost:${port}` };
+}
+
+async function health(): Promise<{ waiters: number }> {
+  return await (await fetch(`${url().url}/healthz`)).json();
+}
+
+/** What somebody has who has cloned the project, as far as it is needed to run it. */
+async function checkout(name: string): Promise<string> {
+  const folder = join(home, name);
+  for (const part of ["main.ts", "deno.json", "deno.lock", "src", "migrations", "tests/std"]) {
+    await copyPath(projectPath(part), join(folder, part));
+  }
+  return folder;
+}
+
+/** A command that runs in a shell. */
+interface Running {
+  /** Its exit code. */
+  readonly ended: Promise<number>;
+  output(): string;
+  /** What it has said on standard error. */
+  log(): string;
+  /** Ends it and all that it has started, as Ctrl-C does. */
+  interrupt(): Promise<void>;
+}
+
+function run(text: string, cwd: string, env: Record<string, string> = {}, shell = "sh"): Running {
+  const child = new Deno.Command(shell, {
+    args: ["-c", text],
+    cwd,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true, // leads a group of its own, as a command in a terminal does
+  }).spawn();
+  const said = { stdout: "", stderr: "" };
+  const reading = (["stdout", "stderr"] as const).map(async (stream) => {
+    for await (const part of child[stream].pipeThrough(new TextDecoderStream())) said[stream] += part;
+  });
+  const ended = Promise.all([child.status, ...reading]).then(([{ code }]) => code);
+  let over = false;
+  ended.then(() => over = true);
+  return {
+    ended,
+    output: () => said.stdout,
+    log: () => said.stderr,
+    async interrupt() {
+      for (const signal of ["SIGINT", "SIGKILL"] as const) {
+        if (over) return;
+        try {
+          Deno.kill(-child.pid, signal);
+        } catch { /* it has ended already */ }
+        await within(ended, GONE_WITHIN_MS);
+      }
+    },
+  };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+}
+
+function has(program: string): boolean {
+  return new Deno.Command("sh", { args: ["-c", 'command -v "$0"', program], stdout: "null" }).outputSync().success;
+}
+
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
