@@ -4,11 +4,13 @@
 // The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { readAddress } from "../src/database/address.ts";
 import { within } from "../src/sleep.ts";
 import manifest from "../deno.json" with { type: "json" };
 import { post, until } from "./support/client.ts";
 import { copyPath } from "./support/files.ts";
-import { freePort, projectPath } from "./support/postgres.ts";
+import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
 
 /** A fenced block. */
 interface Example {
@@ -25,7 +27,14 @@ const NOT_RUN = [
     why: "the second line runs this test, and the first one starts what the README's does",
     text: `
 deno task start    # the server, with a database of its own in ./data
-deno task ok       # everything that has to pass: format, lint, types, tests`,
+deno task ok       # everything that has to pass: format, lint, types, tests
+deno task test tests/feed_test.ts    # the tests of one file`,
+  },
+  {
+    why: "JSR can't be reached from everywhere",
+    text: `
+grep -v '"links"' deno.json > deno.jsr.json
+deno test -A --no-lock --config deno.jsr.json --preload=tests/support/deadline.ts; rm deno.jsr.json`,
   },
   {
     why: "they need a browser",
@@ -46,6 +55,8 @@ const GONE_WITHIN_MS = 30_000;
 
 /** The example that starts the server. */
 const START = /^npx --yes deno@[\d.]+ /;
+
+const postgres = await testPostgres();
 
 const documents = ["README.md", "CONTRIBUTING.md"];
 for (const { name } of Deno.readDirSync(projectPath("docs"))) if (name.endsWith(".md")) documents.push(`docs/${name}`);
@@ -85,7 +96,10 @@ Deno.test("The README's first example starts the server, and tells where it is",
 
 for (const example of examples) {
   const { file, heading, language, text } = example;
-  if (example === start || NOT_RUN.some((left) => left.text.trim() === text) || TO_LOOK_AT.includes(language)) continue;
+  if (
+    example === start || language === "sql" || NOT_RUN.some((left) => left.text.trim() === text) ||
+    TO_LOOK_AT.includes(language)
+  ) continue;
   const missing = MAY_BE_MISSING.find((program) =>
     new RegExp(`^ *${program} `, "m").test(runner(example)) && !has(program)
   );
@@ -166,11 +180,31 @@ for (const shell of ["dash", "bash"]) {
   });
 }
 
+Deno.test("Every statement that the docs give to the owner of a database works there", async () => {
+  await using database = await postgres.create();
+  await using _server = await startServer(database.url); // makes the tables
+  const statements = examples.filter(({ language }) => language === "sql").map(({ text }) => text);
+  assert(statements.length > 0);
+  await database.sql`create role linger login`;
+  for (const statement of statements) await database.sql.unsafe(statement);
+  await database.sql`drop owned by linger`;
+  await database.sql`drop role linger`;
+});
+
+Deno.test("Every address that the docs show is one that Linger takes", () => {
+  const urls = documents.flatMap((file) =>
+    Deno.readTextFileSync(projectPath(file)).match(/postgres:\/\/[^\s`'"]*/g) ?? []
+  );
+  assert(urls.length > 3);
+  const around = { env: () => undefined, readFile: () => "", osUser: () => "user" };
+  for (const url of urls) assert(readAddress(url, around).hosts.length > 0);
+});
+
 Deno.test("What the docs leave out is named with its reason, and no reason is left over", () => {
   const texts = new Set(examples.map(({ text }) => text));
   for (const { text } of NOT_RUN) assert(texts.has(text.trim()), `No example reads any more${text}`);
   for (const { language, file, heading } of examples) {
-    const known = ["sh", "ts", "js", ...TO_LOOK_AT].includes(language);
+    const known = ["sh", "ts", "js", "sql", ...TO_LOOK_AT].includes(language);
     assert(known, `This test does not know how to run the ${language} below "${heading}" in ${file}`);
   }
 });

@@ -7,6 +7,7 @@ import { freePort, projectPath } from "./support/postgres.ts";
 const LINUX = Deno.build.os === "linux";
 const DENO = `'${Deno.execPath()}' task start`;
 const NPX = `npx --yes deno@${Deno.version.deno} task start`;
+const README = `npx --yes deno@${Deno.version.deno} -A main.ts`;
 const POLLS = 50;
 const WRITERS = 4;
 
@@ -102,7 +103,7 @@ interface Way {
 const ways: Way[] = [
   { name: "Closing the terminal", command: DENO, terminal: true, stop: ({ hangUp }) => hangUp(), says: false },
   { name: "Ctrl-C in a terminal", command: DENO, terminal: true, stop: ({ press }) => press("\x03"), code: 0 },
-  { name: "Ctrl-C under npx", command: NPX, terminal: true, stop: ({ press }) => press("\x03") },
+  { name: "Ctrl-C under npx", command: README, terminal: true, stop: ({ press }) => press("\x03") },
   {
     name: "SIGTERM to the first process",
     command: DENO,
