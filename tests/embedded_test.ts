@@ -291,11 +291,19 @@ Deno.test("What is told of a start that fails is what this start has said", asyn
     await (await startEmbedded(directory)).stop();
     assertStringIncludes(await Deno.readTextFile(join(directory, "postgres.log")), "ready to accept connections");
     const programs = join(directory, (await namesIn(directory)).find((name) => name.startsWith("postgresql-"))!, "bin");
-    await Deno.chmod(join(programs, "postgres"), 0o600); // not even its log is begun
+    await Deno.chmod(join(programs, "postgres"), 0o600);
     const { message } = await assertRejects(() => startEmbedded(directory), Error, "PostgreSQL did not start in");
     assertMatch(message, /postgres: Permission denied/);
     assert(!message.includes("ready to accept"), message);
     assertEquals(await processesOf(directory), []);
+  });
+});
+
+Deno.test("A log that can't be written to is begun anew", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await (await startEmbedded(directory)).stop();
+    await Deno.chmod(join(directory, "postgres.log"), 0o400);
+    await (await startEmbedded(directory)).stop();
   });
 });
 

@@ -290,7 +290,7 @@ async function startServer(
     ...settings,
   };
   const args = ["-D", cluster, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
-  // What is told of a start that fails is what this one has said, not an earlier one.
+  // An earlier one may be another user's, and says nothing of this start.
   await Deno.remove(join(directory, LOG)).catch(() => {});
   const child = command(
     account,

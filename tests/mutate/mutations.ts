@@ -1246,4 +1246,49 @@ export const mutations: readonly Mutation[] = [
     "this.#answeredAt > at ?",
     "true ?",
   ),
+
+  // The first minute
+
+  broken(
+    "two letters make another word of PORT too",
+    ["names_test.ts > other programs"],
+    "src/names.ts",
+    "setting.length < 8 ? 1 : 2",
+    "2",
+  ),
+  broken(
+    "a refusal shows the password",
+    ["arguments_test.ts > repeats no password"],
+    "src/arguments.ts",
+    'setting === "DATABASE_URL" ? "…" : value',
+    "value",
+  ),
+  broken(
+    "a browser is sent to an address that stands for all",
+    ["host_test.ts > Every way"],
+    "src/host.ts",
+    '"0.0.0.0", "::", ',
+    '"::", ',
+  ),
+  broken(
+    "a version is compared as a text",
+    ["version_test.ts > by each part"],
+    "src/version.ts",
+    "split(/\\D/).map(Number)",
+    "split(/\\D/)",
+  ),
+  broken(
+    "a log of an earlier start keeps the next one up",
+    ["embedded_test.ts > begun anew"],
+    "src/database/embedded.ts",
+    "  await Deno.remove(join(directory, LOG)).catch(() => {});\n",
+    "",
+  ),
+  broken(
+    "whoever serves fetches what the tests need",
+    ["downloads_test.ts > four packages"],
+    "deno.json",
+    ', "npm-lazy-caching"',
+    "",
+  ),
 ];
