@@ -862,7 +862,7 @@ export const mutations: readonly Mutation[] = [
     "the client asks for now again after its first poll",
     ["client_test.ts > Between the first"],
     PUBLIC_CLIENT,
-    "({ news, next: after } =",
+    "({ news, next: after, comeBack } =",
     "({ news } =",
   ),
   broken(
