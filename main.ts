@@ -2,7 +2,7 @@
 // known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
-import { log, logged, say } from "./src/log.ts";
+import { log, logged, logWithoutWaiting, say } from "./src/log.ts";
 import { warnOfNames } from "./src/names.ts";
 import { VERSION, whyNotOn } from "./src/version.ts";
 
@@ -20,6 +20,7 @@ try {
 
 async function run(command: Command): Promise<void> {
   const config = readConfig();
+  if (command !== "migrate") logWithoutWaiting();
   say(`Linger ${VERSION}, Deno ${Deno.version.deno}`);
   warnOfNames();
   if (command === "migrate") await (await import("./src/commands/migrate.ts")).migrate(config);

@@ -68,7 +68,7 @@ Deno.test("A HOST that is no name and no address is refused before anything star
   }
   // A URL can hold a password, so it is not repeated.
   const { message } = assertThrows(() => config({ HOST: "http://me:secret@host" }), ConfigError);
-  assertMatch(message, /^HOST=http:\/\/me:\*\*\*@host must be/);
+  assertMatch(message, /^HOST must be/);
 });
 
 Deno.test("A HOST that this machine does not have is refused in a sentence, with one thread and with two", () => {

@@ -6,7 +6,7 @@ import { migrateWhenThere } from "../database/migrate.ts";
 import { openDatabase } from "../database/open.ts";
 import { drain } from "../drain.ts";
 import { listen } from "../listen.ts";
-import { logged, logWithoutWaiting, say, surviveUncaught } from "../log.ts";
+import { logged, say, surviveUncaught } from "../log.ts";
 import { aborted } from "../sleep.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
@@ -22,7 +22,6 @@ const CLOSING_MS = 1_500;
  */
 export async function serve(config: Config, command: string): Promise<never> {
   surviveUncaught();
-  logWithoutWaiting();
   const deaf = new AbortController();
   const lost = () => deaf.abort();
   const stop = AbortSignal.any([stopSignal(), deaf.signal]);
