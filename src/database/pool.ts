@@ -9,6 +9,7 @@ import { sleep } from "../sleep.ts";
 import type { Address } from "./address.ts";
 import type { SessionOptions } from "./attempt.ts";
 import { connect, describe } from "./connect.ts";
+import { Unusable } from "./unusable.ts";
 
 /** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */
 const texts = {
@@ -45,6 +46,12 @@ const RECONNECT_PAUSE_MS = 50;
 /** The longest pause after attempts that failed, in milliseconds: each of them doubles it. A post waits as long to be refused. */
 const MAX_PAUSE_MS = 200;
 
+/**
+ * How long a refusal that only a person can cure is given again without asking, in milliseconds. A wrong password ten times a
+ * second would fill the server's log, and can lock the role out.
+ */
+const REFUSAL_MS = 1_000;
+
 /** Opens a pool; `name` tells it apart in `pg_stat_activity`. */
 export type OpenPool = (name: string, options?: PoolOptions) => Pool;
 
@@ -63,6 +70,7 @@ export interface PoolOptions {
 export function pools(address: Address, session: SessionOptions): OpenPool {
   const turn = { host: 0 }; // of all pools
   let failures = 0; // attempts that failed since the last that did not
+  let refusal: { error: Error; until: number } | undefined; // of a person's making
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
   return (name, { connections = 1, onStatement = () => {} } = {}) => {
@@ -87,6 +95,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       const pause = performance.now() - lastClosed < RECONNECT_PAUSE_MS ? RECONNECT_PAUSE_MS : 0;
       await sleep(Math.max(pause, pauseMs()), destroyed.signal);
       destroyed.signal.throwIfAborted(); // else the driver would try again for ever
+      if (refusal && performance.now() < refusal.until) return failing(refusal.error);
       try {
         const startup = { application_name: `linger ${name}`, ...session.startup };
         const made = await connect(address, turn, { ...session, startup }, keep, destroyed.signal);
@@ -95,6 +104,9 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       } catch (error) {
         destroyed.signal.throwIfAborted();
         failures++;
+        if (error instanceof Unusable && error.cure === "person") {
+          refusal = { error, until: performance.now() + REFUSAL_MS };
+        }
         return failing(error as Error);
       }
     }
