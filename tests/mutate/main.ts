@@ -180,7 +180,6 @@ function summarize(outcomes: ReadonlyMap<Mutation, Outcome>): number {
 async function copyProject(to: string): Promise<string> {
   await Deno.mkdir(to);
   for (const part of PARTS) await copy(join(PROJECT, part), join(to, part));
-  await Deno.symlink(join(PROJECT, "node_modules"), join(to, "node_modules"));
   return to;
 }
 
