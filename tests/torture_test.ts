@@ -1,5 +1,6 @@
 // The short form of `deno task torture`: some faults of each kind, and the same checker.
 import { assertEquals, assertGreater } from "@std/assert";
+import { leak } from "./torture/memory.ts";
 import { torment } from "./torture/torment.ts";
 import { Postgres, Server } from "./torture/world.ts";
 
@@ -26,4 +27,11 @@ Deno.test("Two servers keep their promises through kills, a crash of the databas
   assertEquals(verdict.violations, []);
   assertGreater(verdict.acked, 100);
   assertEquals(verdict.faults.length, 7);
+});
+
+Deno.test("Memory that stays for half a minute without readers who need it is a leak; what comes and goes is none", () => {
+  const samples = (...live: number[]) => live.map((live) => ({ live, readers: 100 }));
+  assertEquals(leak(samples(15, 16, 40, 41, 42, 43, 44, 17, 40, 41, 42, 43, 44)), undefined);
+  assertEquals(leak(samples(15, 16, 40, 44, 43, 41, 42, 45, 46)), { live: 41, readers: 100 });
+  assertEquals(leak(Array(100).fill({ live: 40, readers: 5_000 })), undefined);
 });

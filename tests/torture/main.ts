@@ -50,7 +50,7 @@ function print(verdict: Verdict): void {
   if (crowd.pollers > 0) {
     console.log(`a crowd of ${crowd.pollers}: ${crowd.delivered} messages delivered, ${crowd.failed} requests failed`);
   }
-  console.log(`memory of the largest server: ${verdict.memory}`);
+  console.log(`memory of a server: ${verdict.memory}`);
   console.log(`${verdict.violations.length} violations`);
   for (const violation of verdict.violations.slice(0, 20)) console.log(`  ${violation}`);
 }

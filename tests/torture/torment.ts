@@ -51,7 +51,7 @@ export interface Verdict {
   readonly pollers: number;
   readonly subscribers: number;
   readonly crowd: { readonly pollers: number; readonly delivered: number; readonly failed: number };
-  /** Resident memory of the servers in the course of the run, in words. */
+  /** The most memory that a server had, in words. */
   readonly memory: string;
   readonly violations: string[];
 }

@@ -131,6 +131,8 @@ const HEARTBEAT_MS = "1000";
 /** A server between two bad networks. */
 export class Server implements AsyncDisposable {
   readonly #port = freePort();
+  /** Where its process says what memory is in use. */
+  readonly #memoryFile = Deno.makeTempFileSync({ prefix: "linger-torture-" });
   #process: ServerProcess | undefined;
   /** Between clients and the server. */
   readonly front: Proxy = new Proxy(() => this.#port);
@@ -170,8 +172,20 @@ export class Server implements AsyncDisposable {
   /** Starts the process; resolves when it is ready. */
   async start(): Promise<void> {
     const url = `postgres://postgres@127.0.0.1:${this.back.port}/linger`;
-    const process = this.#process = spawnStarting(url, { PORT: `${this.#port}`, HEARTBEAT_MS, ...this.env });
+    const env = { PORT: `${this.#port}`, HEARTBEAT_MS, MEMORY_FILE: this.#memoryFile, ...this.env };
+    const process = this.#process = spawnStarting(url, env, "tests/torture/server.ts");
     await process.ready;
+  }
+
+  /**
+   * Its memory in MB, as its process has said in the last seconds: what is in use, and what it has of the system.
+   * @throws where the process has not said anything yet, or is not running.
+   */
+  memory(): { pid: number; live: number; resident: number } {
+    const [pid, live] = Deno.readTextFileSync(this.#memoryFile).split(" ").map(Number);
+    if (pid !== this.pid || live === undefined) throw new Error("It has not said anything yet");
+    const resident = Deno.readTextFileSync(`/proc/${pid}/status`).match(/VmRSS:\s+(\d+)/)![1];
+    return { pid, live: Math.round(live / 1e6), resident: Math.round(Number(resident) / 1024) };
   }
 
   /** Sends it a signal. */
@@ -193,6 +207,7 @@ export class Server implements AsyncDisposable {
     await this.#process?.[Symbol.asyncDispose]();
     await this.front[Symbol.asyncDispose]();
     await this.back[Symbol.asyncDispose]();
+    await Deno.remove(this.#memoryFile);
   }
 }
 
