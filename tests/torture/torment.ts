@@ -24,6 +24,9 @@ const RECOVERY_LIMIT_MS = 20_000;
 /** How long those that a fault does not hit may be kept waiting by it, in milliseconds. */
 const STALL_LIMIT_MS = 3_000;
 
+/** How long a fault and all that it takes to serve again may last, or the reading to the end, in milliseconds. */
+const LIMIT_MS = 300_000;
+
 /** Lines that a server may log for one fault: events, not requests. */
 const LOG_LIMIT = 30;
 
@@ -74,8 +77,15 @@ export interface TormentOptions {
   readonly say: (line: string) => void;
 }
 
-/** Torments the world. */
-export async function torment(
+/**
+ * Torments the world.
+ * @throws when a server ends by itself, or something never ends.
+ */
+export function torment(world: World, options: TormentOptions): Promise<Verdict> {
+  return Promise.race([run(world, options), ...world.servers.map(({ ended }) => ended)]);
+}
+
+async function run(
   world: World,
   { seed, mixedMs, faultMs, paceMs = 10, crowd: crowdSize = 0, only, say }: TormentOptions,
 ): Promise<Verdict> {
@@ -139,20 +149,23 @@ export async function torment(
   // The faults: each alone, then several at a time.
   const inflict = async (batch: readonly Fault[]) => {
     const name = batch.length === 1 ? batch[0]!.name : "mixed";
-    say(`${batch.map((fault) => fault.name).join(" + ")}`);
+    const names = batch.map((fault) => fault.name).join(" + ");
+    say(names);
     const report = reports.get(name) ?? { name, times: 0, recovery: 0, stall: 0, lines: 0 };
     reports.set(name, report);
     const lines = world.servers.map((server) => server.log.split("\n").length);
     const start = performance.now();
-    const hit = await Promise.all(batch.map((fault) =>
+    const runs = batch.map((fault) =>
       fault.run(world, random, faultMs).catch((error) => {
         found.push(`${fault.name}: ${error instanceof Error ? error.message : error}`);
       })
-    ));
+    );
+    const hit = await inTime(Promise.all(runs), `${names} is over`);
     const end = performance.now();
-    await Promise.all(world.servers.map(async (server, i) => {
-      await postUntilStored([server], roomOf(i), `probe${i}-${end}`, tally, posts);
-    }));
+    const probes = world.servers.map((server, i) =>
+      postUntilStored([server], roomOf(i), `probe${i}-${end}`, tally, posts)
+    );
+    await inTime(Promise.all(probes), `all serve again after ${names}`);
     const recovery = performance.now() - end;
     report.times++;
     report.recovery = Math.max(report.recovery, recovery);
@@ -196,8 +209,9 @@ export async function torment(
   await Promise.all(writers);
   const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
   for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
-  const records = await Promise.all(readers.map(({ record }) => record));
-  await crowd.readTo(ends.get(CROWD_ROOM) ?? "");
+  const reading = Promise.all(readers.map(({ record }) => record));
+  const records = await inTime(reading, "the readers have come to the end");
+  await inTime(crowd.readTo(ends.get(CROWD_ROOM) ?? ""), "the crowd has come to the end");
   found.push(...crowd.violations, ...memory.stop());
   found.push(...violations({ posts, polls: records, table }));
   found.push(...await leftovers(world));
@@ -213,6 +227,13 @@ export async function torment(
     memory: memory.report(),
     violations: found,
   };
+}
+
+/** What a promise resolves to; fails where that takes so long that it may never come. */
+async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`Waited ${LIMIT_MS} ms in vain until ${what}`)), LIMIT_MS);
+  return await Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
 }
 
 /** What should not be there when nobody asks for anything any more. */

@@ -140,6 +140,9 @@ export class Server implements AsyncDisposable {
   readonly back: Proxy;
   /** What earlier processes of this server have logged. */
   #log = "";
+  /** Whether its process has been told to end. */
+  #told = false;
+  readonly #ended = Promise.withResolvers<never>();
 
   constructor(
     readonly name: string,
@@ -147,6 +150,7 @@ export class Server implements AsyncDisposable {
     private readonly env: Record<string, string>,
   ) {
     this.back = new Proxy(() => this.databasePort);
+    this.ended.catch(() => {});
   }
 
   /** Where clients reach it, through its front. */
@@ -164,6 +168,11 @@ export class Server implements AsyncDisposable {
     return this.#process!.pid;
   }
 
+  /** Rejects when its process ends without having been told to. */
+  get ended(): Promise<never> {
+    return this.#ended.promise;
+  }
+
   /** All that it has logged. */
   get log(): string {
     return this.#log + (this.#process?.log() ?? "");
@@ -174,6 +183,10 @@ export class Server implements AsyncDisposable {
     const url = `postgres://postgres@127.0.0.1:${this.back.port}/linger`;
     const env = { PORT: `${this.#port}`, HEARTBEAT_MS, MEMORY_FILE: this.#memoryFile, ...this.env };
     const process = this.#process = spawnStarting(url, env, "tests/torture/server.ts");
+    this.#told = false;
+    process.status.then(({ code }) => {
+      if (!this.#told) this.#ended.reject(new Error(`${this.name} ended by itself, with ${code}: ${process.log()}`));
+    });
     await process.ready;
   }
 
@@ -190,6 +203,7 @@ export class Server implements AsyncDisposable {
 
   /** Sends it a signal. */
   kill(signal: Deno.Signal): void {
+    if (signal === "SIGKILL" || signal === "SIGTERM") this.#told = true;
     this.#process!.kill(signal);
   }
 
@@ -204,6 +218,7 @@ export class Server implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#told = true;
     await this.#process?.[Symbol.asyncDispose]();
     await this.front[Symbol.asyncDispose]();
     await this.back[Symbol.asyncDispose]();
