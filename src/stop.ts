@@ -7,10 +7,15 @@
  */
 const SAME_MS = 1_000;
 
+/** The number of the signal, as Linux counts. */
+const SIGHUP = 1;
+
 /**
- * Aborts on SIGINT and SIGTERM, and when its terminal is closed. Who asks again a second later means it, and is obeyed at once.
+ * Aborts on SIGINT and SIGTERM, and on SIGHUP (its terminal is closed) unless started by `nohup`. Who asks again a second later
+ * means it, and is obeyed at once.
  */
 export function stopSignal(): AbortSignal {
+  const ignoresHangUp = ignored(SIGHUP); // before the first listener changes it
   const stop = new AbortController();
   let first = Infinity;
   const obey = () => {
@@ -20,10 +25,19 @@ export function stopSignal(): AbortSignal {
     stop.abort();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, obey);
-  // Without a terminal SIGHUP may be ignored on purpose (nohup). But it must not end what has begun to stop: it comes, too, when
-  // `npx`, having had the same signal, ends first.
-  const catchHangUp = () => Deno.addSignalListener("SIGHUP", () => stop.abort());
-  if (Deno.stdin.isTerminal()) catchHangUp();
-  else stop.signal.addEventListener("abort", catchHangUp);
+  // Deno takes SIGHUP over with its first listener, also where it was to be ignored, and would end at once. So it is listened to
+  // in any case: it stops the server as the others do, unless whoever started it wanted that to have no effect. It is never
+  // insistence: it comes, too, when `npx`, having had the same signal, ends first.
+  Deno.addSignalListener("SIGHUP", () => ignoresHangUp || stop.abort());
   return stop.signal;
+}
+
+/** Whether a signal has no effect on this process, as `nohup` wants it; as far as it can be seen (see open-files.ts). */
+function ignored(signal: number): boolean {
+  try {
+    const [, mask] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))!;
+    return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }

@@ -7,6 +7,7 @@ import { freePort, projectPath } from "./support/postgres.ts";
 const LINUX = Deno.build.os === "linux";
 const DENO = `'${Deno.execPath()}' task start`;
 const NPX = `npx --yes deno@${Deno.version.deno} task start`;
+const MAIN = `'${Deno.execPath()}' -A main.ts`;
 const README = `npx --yes deno@${Deno.version.deno} -A main.ts`;
 const POLLS = 50;
 const WRITERS = 4;
@@ -89,6 +90,21 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "Under nohup a terminal that closes changes nothing",
+  ignore: !LINUX,
+  fn: async () => {
+    await using program = await start(`nohup ${MAIN}`, false);
+    await until(() => program.output().includes("Linger is ready"), "it is ready", 120_000);
+    program.signal("SIGHUP", true);
+    const poll = fetch(`${program.url}/messages?after=now&wait=1`);
+    assertEquals(await (await poll).json(), []);
+    program.signal("SIGTERM", true);
+    assertEquals(await program.status(), 0);
+    assertStringIncludes(program.output(), "Linger has stopped");
+  },
+});
+
 interface Way {
   readonly name: string;
   readonly command: string;
@@ -101,6 +117,13 @@ interface Way {
 }
 
 const ways: Way[] = [
+  {
+    name: "SIGHUP to all processes",
+    command: MAIN,
+    terminal: false,
+    stop: ({ signal }) => signal("SIGHUP", true),
+    code: 0,
+  },
   { name: "Closing the terminal", command: DENO, terminal: true, stop: ({ hangUp }) => hangUp(), says: false },
   { name: "Ctrl-C in a terminal", command: DENO, terminal: true, stop: ({ press }) => press("\x03"), code: 0 },
   { name: "Ctrl-C under npx", command: README, terminal: true, stop: ({ press }) => press("\x03") },

@@ -109,7 +109,7 @@ export function readAddress(url: string, around: Surroundings = here): Address {
   return {
     hosts: hosts.map((host) => ({
       ...host,
-      password: given.get("password") ?? passwords?.([host.address ?? host.name, `${host.port}`, database, user]),
+      password: given.get("password") ?? passwords?.([host.name, `${host.port}`, database, user]),
     })),
     user,
     database,

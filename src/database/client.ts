@@ -49,9 +49,12 @@ export class DatabaseError extends Error {
     return this.fate === "rolled-back" && /^40(001|P01)$/.test(this.code);
   }
 
-  /** Whether the database is well and the statement wrong (data, constraint, syntax), so that asking again can't help. */
+  /**
+   * Whether the database is well and what the statement brought is wrong (data, constraint, limit), so that asking again can't
+   * help. A right or a table that is missing (42…) is the database's: the statements themselves are always the same.
+   */
   get isOurs(): boolean {
-    return this.fate === "rolled-back" && /^(22|23|42|54)/.test(this.code);
+    return this.fate === "rolled-back" && /^(22|23|54)/.test(this.code);
   }
 }
 

@@ -319,7 +319,8 @@ async function startServer(
   async function stop(): Promise<void> {
     stopping = true;
     if (running) await child.stdin.close();
-    await ended;
+    const late = setTimeout(() => say("Waiting for PostgreSQL to shut down"), QUIET_MS);
+    await ended.finally(() => clearTimeout(late));
   }
 
   const started = performance.now();

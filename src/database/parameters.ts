@@ -202,6 +202,8 @@ export class Parameters {
     }
     this.#values.set(name, { value, source: `${name} in ${place}` });
     if (name in REFUSED) throw this.error(name, REFUSED[name]!);
+    // It may have been meant to check a certificate, by a variable that is not set.
+    if (name === "sslmode" && value === "") throw this.error(name, "must not be empty");
   }
 
   #fromEnvironment(names: readonly string[]): void {

@@ -55,6 +55,7 @@ export function parseUrl(url: string): Map<string, string> {
   }
   set("dbname", path ?? "");
   for (const [i, parameter] of (query ? query.split("&") : []).entries()) {
+    if (parameter === "") continue; // some programs end with an &
     const equals = parameter.indexOf("=");
     if (equals < 1) throw new UrlError(`has no name=value as parameter ${i + 1} behind its ?`);
     given.set(decode(parameter.slice(0, equals)), decode(parameter.slice(equals + 1)));
@@ -79,5 +80,5 @@ function decode(text: string): string {
     const decoded = decodeURIComponent(text);
     if (!decoded.includes("\0")) return decoded;
   } catch { /* as below */ }
-  throw new UrlError("has a % that begins no escape: write % itself as %25");
+  throw new UrlError("has a % that begins no character of UTF-8: write % itself as %25");
 }

@@ -437,8 +437,15 @@ export const mutations: readonly Mutation[] = [
     "the terminal's end is the server's",
     ["stop_test.ts > Closing the terminal"],
     STOP,
-    "if (Deno.stdin.isTerminal()) catchHangUp();",
-    "",
+    "ignoresHangUp || stop.abort()",
+    "{}",
+  ),
+  broken(
+    "nohup has no effect",
+    ["stop_test.ts > Under nohup"],
+    STOP,
+    "ignoresHangUp || stop.abort()",
+    "stop.abort()",
   ),
   broken(
     "who is answered because the server ends is not told so",
