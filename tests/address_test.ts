@@ -227,7 +227,8 @@ Deno.test("readAddress() refuses what can't be meant, or not be done, with what 
     ["postgres://ada:a%00b@db/chat", "DATABASE_URL has a % that begins no character of UTF-8"],
     ["postgres://ada:a/b@db/chat", "DATABASE_URL has an @ behind its first /: in a user or password write / as %2F"],
     ["postgres://db/chat?sslmode", "DATABASE_URL has no name=value as parameter 1 behind its ?"],
-    ["postgres://db/chat?sslmode=require&&port=1", "DATABASE_URL has no name=value as parameter 2 behind its ?"],
+    ["postgres://db/chat?sslmode=require&port", "DATABASE_URL has no name=value as parameter 2 behind its ?"],
+    ["postgres://db/chat?sslmode=", "sslmode in DATABASE_URL must not be empty"],
     ["postgres://db/chat?sslmdoe=require", "DATABASE_URL has a parameter that PostgreSQL does not know"],
     [
       "postgres://db/chat?pgbouncer=true",
