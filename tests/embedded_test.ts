@@ -6,12 +6,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { startEmbedded } from "../src/database/embedded.ts";
+import { PATIENCE_MS } from "./support/client.ts";
 
 const ROOT = Deno.uid() === 0;
 const NOBODY = 65534;
 const OWNER = fileURLToPath(new URL("./fixtures/embedded_owner.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
-const DEADLINE_MS = 15_000;
 
 /** Becomes an ordinary user that can read the files of Deno and of this project, wherever they lie. */
 const AS_NOBODY = [
@@ -464,7 +464,7 @@ async function processesOf(directory: string): Promise<string[]> {
 }
 
 async function untilGone(directory: string): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS;
+  const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     const left = await processesOf(directory);
     if (left.length === 0) return;

@@ -40,7 +40,7 @@ async function fill(database: TestDatabase, room: string, count: number, bytes =
 
 /** Resolves when `count` messages have come. */
 const came = (stream: Subscriber, count: number) =>
-  until(() => stream.messages.length >= count, `${count} messages have come`, 20_000);
+  until(() => stream.messages.length >= count, `${count} messages have come`);
 
 /** Resolves when the server has ended the stream in an orderly way. */
 async function ends(stream: Subscriber): Promise<void> {
@@ -315,7 +315,7 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
     const reader = body!.getReader();
     for (let n = 0; n < pieces; n++) assert(!(await reader.read()).done);
     await reader.cancel();
-    await until(() => server.chat.state.subscribers === 0, `it is forgotten after ${pieces} pieces`, 2_000);
+    await until(() => server.chat.state.subscribers === 0, `it is forgotten after ${pieces} pieces`);
     assertEquals(server.chat.state.feeds, 0);
   }
 });
@@ -336,7 +336,7 @@ Deno.test("A subscriber that leaves before it has an answer is forgotten too", a
 
 Deno.test("A subscriber that does not read is cut off, costs no memory until then, and can resume", async () => {
   await using database = await postgres.create();
-  await using server = await spawnServer(database.url, { HEARTBEAT_MS: "500" });
+  await using server = await spawnServer(database.url, { HEARTBEAT_MS: "2000" });
   await fill(database, "big", 6_000, 9_000);
   const resident = async () =>
     Number((await Deno.readTextFile(`/proc/${server.pid}/status`)).match(/VmRSS:\s+(\d+)/)![1]) / 1_000;

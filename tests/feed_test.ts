@@ -14,6 +14,7 @@ import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
+import { soon } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
@@ -564,13 +565,6 @@ function never(): AbortSignal {
 /** Lets everything run that is ready to. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Waits for what must come at once; fails after ten seconds, so that a test that would hang says so. */
-async function soon(promise: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(() => late.reject(new Error("Nothing settled it")), 10_000);
-  await Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
 }
 
 /** A promise of which can be seen whether it has settled. */

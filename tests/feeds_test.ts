@@ -4,6 +4,7 @@ import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Store } from "../src/chat/store.ts";
+import { soon } from "./support/client.ts";
 
 const HOUR_MS = 3_600_000;
 const SIZE = makeEntry("a", makeId(1, 1, randomDigits()), null, "hello").bytes;
@@ -153,13 +154,6 @@ Deno.test("Feeds.release() settles the waiters of all rooms", async () => {
   feeds.release();
   await soon(Promise.all(waiting));
 });
-
-/** Waits for what must come at once; fails after ten seconds, so that a test that would hang says so. */
-async function soon(promise: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(() => late.reject(new Error("Nothing settled it")), 10_000);
-  await Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
-}
 
 /** Feeds of rooms without a database, with the signals that they handed out. */
 function setUp(all = 1_000_000) {

@@ -9,15 +9,12 @@ import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import type postgres from "postgres";
 import { uuidToULID } from "ulid";
-import { health, type Message, type ProblemDetails, until } from "./support/client.ts";
+import { health, type Message, PATIENCE_MS, type ProblemDetails, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
 const ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
-
-/** How long a client waits for its answers, in milliseconds, before it calls the server stuck. */
-const PATIENCE_MS = 10_000;
 
 const postgresServer = await testPostgres();
 

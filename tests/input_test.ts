@@ -2,7 +2,17 @@
 // What fetch would not send goes over a socket of the test's own.
 import { assert, assertEquals, assertFalse, assertNotEquals } from "@std/assert";
 import { migrate } from "../src/database/migrate.ts";
-import { get, type Message, messages, post, posted, type ProblemDetails, read, until } from "./support/client.ts";
+import {
+  get,
+  type Message,
+  messages,
+  PATIENCE_MS,
+  post,
+  posted,
+  type ProblemDetails,
+  read,
+  until,
+} from "./support/client.ts";
 import { connectTo, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 
@@ -590,7 +600,7 @@ async function exchange(
     if (open) socket.close();
     open = false;
   };
-  const deadline = setTimeout(close, 10_000);
+  const deadline = setTimeout(close, PATIENCE_MS);
   const sending = (async () => {
     let left = typeof bytes === "string" ? Uint8Array.from(bytes, (c) => c.charCodeAt(0)) : bytes;
     while (left.length > 0) left = left.subarray(await socket.write(left));

@@ -16,7 +16,7 @@ import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
-import { health, messages, post, posted, until } from "./support/client.ts";
+import { health, messages, PATIENCE_MS, post, posted, until } from "./support/client.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer } from "./support/server.ts";
 
@@ -222,7 +222,11 @@ Deno.test("A stream whose cursor is ahead of what its server knows asks the data
   await until(() => alone.chat.state.waiters === 1, "the poll waits");
   const seen = await alone.commit("room"); // on another server, by a subscriber that now comes here
   const missed = await alone.commit("room");
-  const news = alone.chat.follow("room", { after: seen.id, parameter: "after", signal: AbortSignal.timeout(5_000) });
+  const news = alone.chat.follow("room", {
+    after: seen.id,
+    parameter: "after",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
   assertEquals((await news.next()).value, { entries: [], next: seen.id });
   const { value } = await news.next();
   assertEquals(value?.entries.map(({ id }) => id), [missed.id]);
@@ -258,7 +262,7 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
     /** The ids that a poll is given; fails when it is kept waiting. */
     poll: async (room: string, poll: Partial<Poll>): Promise<string[]> => {
       const leaving = new AbortController();
-      const timer = setTimeout(() => leaving.abort(), 5_000);
+      const timer = setTimeout(() => leaving.abort(), PATIENCE_MS);
       const { page } = await chat.poll(room, { after: NIL, limit: 100, wait: 50_000, client: leaving, ...poll })
         .finally(() => clearTimeout(timer));
       assertFalse(leaving.signal.aborted, "the poll was kept waiting beside news");

@@ -40,7 +40,7 @@ Deno.test("Before the first message there are no rooms, and two seconds later th
   await using two = await startServer(database.url);
   assertEquals((await get(one, "/rooms")).text, "[]");
   const { id } = await posted(two, "tea", "Hello");
-  await until(async () => (await get(one, "/rooms")).text !== "[]", "the list is renewed", 3_000);
+  await until(async () => (await get(one, "/rooms")).text !== "[]", "the list is renewed");
   assertEquals((await get<ListedRoom[]>(one, "/rooms")).json, [{ room: "tea", newest: id }]);
 });
 

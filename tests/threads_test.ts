@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../deno.json" with { type: "json" };
 import { NIL } from "../src/chat/cursor.ts";
 import type { Message } from "../src/chat/message.ts";
-import { messages, posted, until } from "./support/client.ts";
+import { messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 
@@ -51,7 +51,7 @@ Deno.test("A reader whose polls come now to one thread, now to the other, misses
   const follow = async () => {
     using fresh = client();
     const seen: string[] = [];
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + PATIENCE_MS;
     for (let after = NIL; seen.length < writers * each;) {
       assert(Date.now() < deadline, `It has ${seen.length} of ${writers * each}`);
       const response = await fetch(`${server.url}/rooms/room/messages?after=${after}&limit=3&wait=5`, {

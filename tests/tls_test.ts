@@ -52,7 +52,7 @@ test("Over TLS, killing all connections again and again loses nothing, and LISTE
   }
   assertEquals((await messages(server, "room", "before=now")).map(({ body }) => body), ["0", "1", "2", "3", "4"]);
   const poll = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.listening, "it listens again", 20_000);
+  await until(() => server.chat.state.listening, "it listens again");
   const last = await posted(server, "room", "end");
   assertEquals(await poll, [last]);
 });

@@ -102,7 +102,7 @@ Deno.test("Killing the LISTEN connection loses nothing, and it comes back", asyn
   assertEquals(seen, sent);
 
   const poll = messages(two, "room", "after=now&wait=20");
-  await until(() => two.chat.state.listening, "it listens again", 20_000);
+  await until(() => two.chat.state.listening, "it listens again");
   const last = await posted(one, "room", "end");
   assertEquals(await poll, [last]);
 });
@@ -118,7 +118,7 @@ Deno.test("A LISTEN that can't be renewed for a while is renewed when it can", a
   await database.admin((sql) => killListeners(sql, database));
   await until(() => !server.chat.state.listening, "the server notices");
   await database.admin((sql) => sql`alter database ${sql(database.name)} allow_connections true`);
-  await until(() => server.chat.state.listening, "it listens again", 20_000);
+  await until(() => server.chat.state.listening, "it listens again");
   const message = await posted(server, "room", "end");
   assertEquals(await poll, [message]);
 });

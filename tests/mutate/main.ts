@@ -50,7 +50,10 @@ async function run(): Promise<number> {
   const postgres = await startEmbedded(join(home, "postgres"), {
     settings: { listen_addresses: "127.0.0.1", port: `${port}`, max_connections: "100" },
   });
-  const env = { TEST_DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/postgres` };
+  const env = {
+    TEST_DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    TEST_PATIENCE_MS: "10000", // many breakages are seen by waiting in vain
+  };
   try {
     const whole = await copyProject(join(home, "whole"));
     for (const test of new Set(chosen.flatMap(({ tests }) => tests))) {

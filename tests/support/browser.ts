@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { PATIENCE_MS } from "./client.ts";
 import { type TestDatabase, testPostgres } from "./postgres.ts";
 import { type ServerProcess, spawnServer } from "./server.ts";
 
@@ -119,7 +120,7 @@ export class Visitor implements AsyncDisposable {
     // Polled: a condition that waited for animation frames would starve with a page in the background.
     await this.page.waitForFunction(condition as (argument: unknown) => unknown, argument, {
       polling: 20,
-      timeout: 15_000,
+      timeout: PATIENCE_MS,
     });
   }
 

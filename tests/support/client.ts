@@ -51,17 +51,30 @@ export async function health(
   return await response.json();
 }
 
+/**
+ * How long a test waits for what has to come, in milliseconds, before it says that it waited in vain: many times what that
+ * takes, since the machine may be slow or busy, and less than the minute after which much would come by another way.
+ */
+export const PATIENCE_MS = Number(Deno.env.get("TEST_PATIENCE_MS") ?? 30_000);
+
 /** Resolves when `condition` holds; fails after `ms` milliseconds, so that a test that would hang says why. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  ms = 10_000,
+  ms = PATIENCE_MS,
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`Waited ${ms} ms in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** Waits for what must come at once; fails after some time, so that a test that would hang says so. */
+export async function soon(promise: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => late.reject(new Error("Nothing settled it")), PATIENCE_MS);
+  await Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
 }
 
 /** An answer read to its end. */
