@@ -2,7 +2,7 @@
 // that the README starts. An example that can't be run is named here with its reason, so that none escapes.
 //
 // The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another.
-import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { readAddress } from "../src/database/address.ts";
 import { within } from "../src/sleep.ts";
@@ -77,12 +77,12 @@ Deno.test.beforeAll(async () => {
   // Where there is no npx, the Deno that runs this test stands for the one that npx would fetch.
   const text = has("npx") ? start.text : start.text.replace(START, `"${Deno.execPath()}" `);
   server = run(text, await checkout("start"), port === 8080 ? {} : { PORT: `${port}` });
-  await until(
-    // To its last line: what it says later would be read in the middle of a test.
-    () => /Linger is ready at http:\/\/localhost:\d+\n(.*\n){2}/.test(server.log()),
-    "the server is ready",
-    300_000,
-  );
+  // To its last line: what it says later would be read in the middle of a test.
+  const ready = /Linger is ready at http:\/\/localhost:\d+\n(.*\n){2}/;
+  let over = false;
+  server.ended.then(() => over = true);
+  await until(() => over || ready.test(server.log()), "the server is ready", 200_000);
+  assertMatch(server.log(), ready);
 });
 
 Deno.test.afterAll(async () => {
