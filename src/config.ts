@@ -16,7 +16,7 @@ const choices = {
     .default("127.0.0.1")
     .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
   THREADS: whole(1, 64, 1)
-    .describe("Threads that serve, as many as there are cores for it; each has connections and limits of its own"),
+    .describe("How many threads serve, up to one for each core; each has connections and limits of its own"),
   DATABASE_URL: z.string()
     .regex(
       /^postgres(ql)?:\/\//,
@@ -26,7 +26,7 @@ const choices = {
     .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
   DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false")
     .transform((value) => value === "true")
-    .describe("true when DATABASE_URL leads to a pooler in transaction mode: nothing is kept in the session"),
+    .describe("true when DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer"),
   DATA_DIR: z.string().default("./data")
     .describe("Directory of the PostgreSQL that `start` brings up"),
 };
@@ -34,30 +34,32 @@ const choices = {
 /** Limits and times, whose defaults are right for most. */
 const limits = {
   READ_CONNECTIONS: whole(1, 100, 3)
-    .describe("Database connections for reads; besides them: 1 writes, 1 signals, 1 listens"),
+    .describe("Database connections for reading; each server has three more, for other work"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
-    .describe("Polls that wait (each some 20 kB) and event streams that are open (70 kB) at one time; more: 503"),
+    .describe("Polls that wait (each takes 24 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time; more: 503 not-stored"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
-    .describe("The same for one room, so that others have places left; more: 429"),
+    .describe("Posts that wait for the database in one room, so that others have places left; more: 429"),
   MAX_BATCH_POSTS: whole(1, 10_000, 500)
     .describe("Posts in one statement: bounds how long it holds its rooms"),
   MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000)
-    .describe("Bytes of text in one statement, for the same reason; at least one post"),
+    .describe("Bytes of text in one statement, which bounds how long it takes; at least one post"),
   MAX_TAIL_MESSAGES: whole(1, 100_000, 1_000)
     .describe("Newest messages of a watched room kept in memory; older: from the database"),
   MAX_TAIL_BYTES: whole(1, 1_000_000_000, 1_000_000)
-    .describe("Bytes of JSON of the same"),
+    .describe("Bytes of JSON that these messages of one room may take in memory"),
   MAX_TAILS_BYTES: whole(1, 100_000_000_000, 64_000_000)
-    .describe("Bytes of JSON of the same in all rooms together"),
+    .describe("Bytes of JSON that these messages of all rooms together may take in memory"),
 
   FALLBACK_MS: whole(50, 60_000, 5_000)
     .describe("Milliseconds between two looks for missed messages while LISTEN works"),
   FALLBACK_WITHOUT_LISTEN_MS: whole(50, 60_000, 500)
-    .describe("The same while it does not: the longest a message takes to be seen"),
+    .describe("Milliseconds between two looks while LISTEN does not work: the longest a message takes to be seen"),
   HEARTBEAT_MS: whole(50, 55_000, 15_000)
-    .describe("Milliseconds between signs of life on a quiet event stream; one that takes nothing for two is cut off"),
+    .describe(
+      "Milliseconds between signs of life on a quiet event stream; a client that reads nothing for twice as long is cut off",
+    ),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
   UPLOAD_TIMEOUT_MS: whole(100, 600_000, 20_000)

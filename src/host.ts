@@ -22,7 +22,9 @@ export function whyNotListening(error: unknown, { HOST, PORT }: Place): ConfigEr
 }
 
 function sentence(error: unknown, host: string, port: number): string {
-  if (error instanceof Deno.errors.AddrInUse) return `PORT=${port} is in use by another program`;
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `PORT=${port} is in use by another program: choose another, such as PORT=9000`;
+  }
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return `HOST=${host} is no address of this machine; 0.0.0.0 stands for all that it has`;
   }

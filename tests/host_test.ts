@@ -92,7 +92,10 @@ Deno.test("A port that is taken is told, with one thread and with two", () => {
   for (const THREADS of ["1", "2"]) {
     const settings = config({ PORT: `${taken.addr.port}`, THREADS });
     const error = assertThrows(() => listen(settings, () => undefined, deaf), ConfigError);
-    assertEquals(error.message, `PORT=${taken.addr.port} is in use by another program`);
+    assertEquals(
+      error.message,
+      `PORT=${taken.addr.port} is in use by another program: choose another, such as PORT=9000`,
+    );
   }
 });
 

@@ -6,13 +6,16 @@ import { migrateWhenThere } from "../database/migrate.ts";
 import { openDatabase } from "../database/open.ts";
 import { drain } from "../drain.ts";
 import { listen } from "../listen.ts";
-import { logged, say, surviveUncaught } from "../log.ts";
-import { aborted } from "../sleep.ts";
+import { log, logged, say, surviveUncaught } from "../log.ts";
+import { aborted, sleep } from "../sleep.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
 
 /** How long a thread may take to close beyond what posts under way get, in milliseconds; then it is ended. */
 const CLOSING_MS = 1_500;
+
+/** How long after a failure a signal counts as its reason, in milliseconds: the terminal sends it to all in one moment. */
+const SAME_MOMENT_MS = 100;
 
 /**
  * Serves at once, answering 503 until the database is there; then chats, until a signal ends it, and with it the process: with
@@ -31,12 +34,17 @@ export async function serve(config: Config, command: string): Promise<never> {
   const server = listen(config, () => chat, { lost });
   const { port } = server.addr;
 
-  const database = await Promise.race([openDatabase(config, command, say), aborted(stop)]);
+  const opening = openDatabase(config, command, say).catch(async (error) => {
+    await sleep(SAME_MOMENT_MS, stop); // a key press that ends us has ended the programs that make a database, too
+    if (!stop.aborted) throw error;
+  });
+  const database = await Promise.race([opening, aborted(stop)]);
   if (database && await migrateWhenThere(database, stop, say)) {
     // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
     for (const line of welcome(config, server.addr)) say(line);
+    if (!isLoopback(config.HOST)) log("warn", "Everybody who can reach this machine can read and write every room");
     await aborted(stop);
   }
 
@@ -46,6 +54,11 @@ export async function serve(config: Config, command: string): Promise<never> {
   say("Linger has stopped");
   await logged();
   Deno.exit(deaf.signal.aborted ? 1 : 0); // a client that never reads its answer must not keep us
+}
+
+/** Whether only this machine can reach what listens on `host`. */
+function isLoopback(host: string): boolean {
+  return /^(localhost|127\..*|::1)$/i.test(host);
 }
 
 /** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */
