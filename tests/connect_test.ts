@@ -316,6 +316,23 @@ Deno.test("What is not PostgreSQL is told from a PostgreSQL that refuses", async
   await http.shutdown();
 });
 
+Deno.test("A pool whose attempts have failed works as soon as one does not", async () => {
+  await using network = new Proxy(() => plain.port);
+  const openPool = pools(readAddress(`postgres://postgres@127.0.0.1:${network.port}/postgres`), {
+    pooled: false,
+    startup: {},
+    setup: "",
+  });
+  const { sql, destroy } = openPool("test");
+  for (let i = 0; i < 10; i++) {
+    network.weather = "refuse";
+    for (let j = 0; j < 2; j++) await assertRejects(async () => await sql`select 1`);
+    network.weather = "pass";
+    assertEquals([...await sql`select 1 as one`], [{ one: 1 }]);
+  }
+  await destroy();
+});
+
 Deno.test("A pool that is destroyed while it connects leaves nothing behind", async () => {
   await using mute = new Proxy(() => port);
   mute.weather = "stall";

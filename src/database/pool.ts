@@ -171,9 +171,17 @@ function introduced(socket: Socket, greeting: Buffer): Socket {
   return socket;
 }
 
-/** A socket that fails as soon as the driver has it. */
+/**
+ * A socket that fails as soon as the driver has written to it; not before, because a driver whose connection ends between
+ * its decision to write and its writing never writes again.
+ */
 function failing(error: Error): Duplex {
-  const socket = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
-  setTimeout(() => socket.destroy(error));
+  const socket: Duplex = new Duplex({
+    read: () => {},
+    write: (_chunk, _encoding, done) => {
+      done();
+      socket.destroy(error);
+    },
+  });
   return socket;
 }

@@ -1176,6 +1176,18 @@ export const mutations: readonly Mutation[] = [
     "return failing(error as Error);",
     "throw error;",
   ),
+  {
+    name: "a failed attempt ends before the driver has written to it",
+    tests: ["connect_test.ts > attempts have failed"],
+    patches: [
+      { file: POOL, from: "      socket.destroy(error);\n", to: "" },
+      {
+        file: POOL,
+        from: "  });\n  return socket;",
+        to: "  });\n  setTimeout(() => socket.destroy(error));\n  return socket;",
+      },
+    ],
+  },
   broken(
     "a connection to what only reads is kept",
     ["standby_test.ts > read only"],
