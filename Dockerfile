@@ -17,14 +17,14 @@ WORKDIR /app
 COPY deno.json deno.lock ./
 COPY tests/std tests/std
 RUN echo 'import "hono"; import "postgres"; import "ulid"; import "zod";' > dependencies.ts \
-  && deno install --node-modules-dir=none --frozen --entrypoint dependencies.ts \
+  && deno install --frozen --entrypoint dependencies.ts \
   && rm dependencies.ts
 
 COPY main.ts ./
 COPY src src
 COPY migrations migrations
 # All files belong to root: the server can read its own code and change none of it.
-RUN deno install --node-modules-dir=none --frozen --entrypoint main.ts
+RUN deno install --frozen --entrypoint main.ts
 
 USER deno
 ENV HOST=0.0.0.0

@@ -2,8 +2,7 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ConfigError, readConfig } from "../src/config.ts";
-import { type Address, readAddress } from "../src/database/address.ts";
-import { describe } from "../src/database/connect.ts";
+import { type Address, describe, readAddress } from "../src/database/address.ts";
 import { projectPath } from "./support/postgres.ts";
 
 /** Reads a URL in a world that has this environment, these files, and a user named `os`. */

@@ -196,8 +196,9 @@ Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answe
 Deno.test("Client.run() keeps the connections that it has where there is no connection left, and makes more when there is", async () => {
   await using database = await postgres.create();
   const role = `role_${database.name}`;
-  await database.admin((sql) => sql`create role ${sql(role)} login connection limit 1`);
-  await using opened = await open(database.url.replace("postgres@", `${role}@`), {}, HOUR_MS, 2);
+  await database.admin((sql) => sql`create role ${sql(role)} login password 'x' connection limit 1`);
+  const { href } = Object.assign(new URL(database.url), { username: role, password: "x" });
+  await using opened = await open(href, {}, HOUR_MS, 2);
   await using lock = await holdLock(database);
   const first = opened.client.run(takeLock);
   await waitingBackend(database);

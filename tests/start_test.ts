@@ -3,6 +3,7 @@ import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@s
 import { Reminder } from "../src/database/reminder.ts";
 import { VERSION } from "../src/version.ts";
 import { posted, until } from "./support/client.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { exitCode, spawnServer, spawnStarting } from "./support/server.ts";
 
@@ -97,16 +98,13 @@ Deno.test("migrate brings a database up to date, and says so when it is", async 
 });
 
 Deno.test("migrate says in one sentence why it can't use a database, and ends", async () => {
-  await using database = await postgres.create();
-  await database.admin((sql) => sql`create database latin encoding 'LATIN1' locale 'C' template template0`);
+  await using own = await OwnPostgres.start();
+  await own.run("create database latin encoding 'LATIN1' locale 'C' template template0");
   using mute = Deno.listen({ hostname: "127.0.0.1", port: 0 }); // the kernel takes connections, and nobody answers
-  const at = new URL(database.url).host;
+  const at = `127.0.0.1:${own.port}`;
   const cases: [url: string, sentence: string][] = [
     [`postgres://postgres@127.0.0.1:${freePort()}/x`, "refuses connections: see that PostgreSQL runs there"],
-    [
-      `postgres://postgres@127.0.0.1:${(mute.addr as Deno.NetAddr).port}/x?connect_timeout=2`,
-      "does not answer within 2 s",
-    ],
+    [`postgres://postgres@127.0.0.1:${mute.addr.port}/x?connect_timeout=2`, "does not answer within 2 s"],
     ["postgres://postgres@nowhere.invalid/x", "nowhere.invalid:5432 can't be found"],
     [`postgres://postgres@${at}/none`, "has no database none: create database none"],
     [`postgres://nobody:secret@${at}/postgres`, "has no role nobody that may log in"],
@@ -121,37 +119,29 @@ Deno.test("migrate says in one sentence why it can't use a database, and ends", 
     assertStringIncludes(log, sentence);
     assertFalse(/secret|\n *at |\.ts:/.test(log), log);
   }
-  await database.admin((sql) => sql`drop database latin`);
-});
 
-Deno.test("serve stops with a sentence at a database that will never do", async () => {
-  await using database = await postgres.create();
-  await database.admin((sql) => sql`create database latin encoding 'LATIN1' locale 'C' template template0`);
-  const { code, log } = await run("serve", { DATABASE_URL: database.url.replace(database.name, "latin"), PORT: "0" });
-  assertEquals([code, log.split("\n").length], [1, 3], log); // which Linger it is, and the sentence
+  const { code, log } = await run("serve", { DATABASE_URL: `postgres://postgres@${at}/latin`, PORT: "0" });
+  assertEquals([code, log.split("\n").length], [1, 3], "serve does not wait for what nothing can mend");
   assertStringIncludes(log, "error Database latin is encoded in LATIN1");
-  await database.admin((sql) => sql`drop database latin`);
 });
 
 Deno.test("serve says where and why it waits, at once when that changes, and is ready when the last cause is gone", async () => {
-  await using database = await postgres.create();
-  const role = `role_${database.name}`;
-  const { host } = new URL(database.url);
-  const url = `postgres://${role}:secret@${host}/${database.name}`;
-  await using server = spawnStarting(url, { PORT: `${freePort()}` });
+  await using own = await OwnPostgres.start();
+  const at = `127.0.0.1:${own.port}`;
+  await using server = spawnStarting(`postgres://ada:secret@${at}/chat`, { PORT: `${freePort()}` });
   const says = (sentence: string) => until(() => server.log().includes(sentence), sentence);
-  await says(`can't be used yet, and is asked again until it can: ${host} has no role ${role} that may log in`);
-  await says(`{"code":"28000","database":"${database.name}","at":"${host}","user":"${role}"}`);
-  await database.admin((sql) => sql`create role ${sql(role)} login`);
-  await says(`Role ${role} may not make tables in schema public: grant usage, create on schema public to ${role}`);
-  await database.sql`grant create on schema public to ${database.sql(role)}`;
+  await says(`can't be used yet, and is asked again until it can: ${at} has no role ada that may log in`);
+  await says(`{"code":"28000","database":"chat","at":"${at}","user":"ada"}`);
+  await own.run("create role ada login");
+  await says(`${at} has no database chat: create database chat encoding 'UTF8' template template0`);
+  await own.run("create database chat encoding 'UTF8' template template0");
+  await says("Role ada may not make tables in schema public: grant usage, create on schema public to ada");
+  await own.runIn("chat", "grant usage, create on schema public to ada");
   await posted({ url: await server.ready }, "room", "at last");
-  assertEquals(server.log().match(/can't be used yet/g)?.length, 2, "each once");
+  assertEquals(server.log().match(/can't be used yet/g)?.length, 3, "each once");
   assertFalse(server.log().includes("secret"));
   server.kill("SIGTERM");
   assertEquals(await exitCode(server), 0);
-  await database.sql`drop owned by ${database.sql(role)}`;
-  await database.admin((sql) => sql`drop role ${sql(role)}`);
 });
 
 Deno.test("Reminder says what is waited for at once when it changes, and again after a minute", () => {

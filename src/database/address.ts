@@ -1,6 +1,7 @@
 // What DATABASE_URL means: the same as to PostgreSQL's own programs, whose library is libpq. So a URL that works in psql
 // works here, with the same parameters, or is refused by a sentence that says what to change.
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { userInfo } from "node:os";
 import { ConfigError } from "../config.ts";
 import { Parameters, SESSION, type Surroundings } from "./parameters.ts";
@@ -69,6 +70,17 @@ export interface Address {
   readonly keepAlive: number;
   /** Seconds after which the driver closes a connection that nobody uses, or one that is old; else as it likes. */
   readonly lifetimes: { readonly idle_timeout?: number; readonly max_lifetime?: number };
+}
+
+/** A host as people know it. */
+export function nameOf({ name, port, sockets, tcp }: Omit<Host, "password">): string {
+  if (!tcp) return sockets[0]!;
+  return isIP(name) === 6 ? `[${name}]:${port}` : `${name}:${port}`;
+}
+
+/** Where an address leads, for the log. */
+export function describe({ hosts, user, database }: Address): { database: string; at: string; user: string } {
+  return { database, at: hosts.map(nameOf).join(" or "), user };
 }
 
 const TLS_MODES: readonly TlsMode[] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];

@@ -2,8 +2,8 @@
 // a server lets us in that is no standby. The driver's own way ends in `Invalid URL` for a socket, in silence where there are
 // several hosts, and takes a standby for a primary.
 import { lookup } from "node:dns/promises";
-import { isIP, type Socket } from "node:net";
-import type { Address, Host, TlsMode } from "./address.ts";
+import type { Socket } from "node:net";
+import { type Address, type Host, nameOf, type TlsMode } from "./address.ts";
 import { Attempt, type Place, type Session, type SessionOptions } from "./attempt.ts";
 import { unreached, Unusable } from "./unusable.ts";
 
@@ -55,7 +55,7 @@ async function connectTo(
   for (const place of await placesOf(host)) {
     for (const mode of "path" in place ? ["disable"] as const : modesOf(address.tls.mode)) {
       signal.throwIfAborted();
-      const attempt = new Attempt(place, nameOf(host, place), mode, host, address, options);
+      const attempt = new Attempt(place, "path" in place ? place.path : nameOf(host), mode, host, address, options);
       try {
         return await attempt.make(opened);
       } catch (cause) {
@@ -91,20 +91,8 @@ function isSocket(path: string): boolean {
   }
 }
 
-/** A host as people know it. */
-function nameOf({ name, port }: Host, place?: Place): string {
-  if (place && "path" in place) return place.path;
-  return isIP(name) === 6 ? `[${name}]:${port}` : `${name}:${port}`;
-}
-
 /** How to try an address, one way after the other. */
 function modesOf(mode: TlsMode): readonly TlsMode[] {
   if (mode === "allow") return ["disable", "require"];
   return mode === "prefer" ? ["prefer", "disable"] : [mode];
-}
-
-/** Where an address leads, for the log. */
-export function describe({ hosts, user, database }: Address): { database: string; at: string; user: string } {
-  const at = hosts.map((host) => host.tcp ? nameOf(host) : host.sockets[0]!).join(" or ");
-  return { database, at, user };
 }

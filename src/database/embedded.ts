@@ -166,7 +166,7 @@ async function removeLeftovers(directory: string, version: string): Promise<void
 /**
  * Copies the programs, because the package lacks the names under which the libraries look for each other (its
  * install script would link them, and Deno runs none), and because the user that runs them may be unable to
- * read node_modules.
+ * read Deno's cache.
  */
 async function copyPrograms(
   npm: { directory: string; version: string },

@@ -1,7 +1,6 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
 import { type Config, ConfigError } from "../config.ts";
-import { type Address, readAddress } from "./address.ts";
-import { describe } from "./connect.ts";
+import { type Address, describe, readAddress } from "./address.ts";
 import { type OpenPool, pools } from "./pool.ts";
 
 /** A database that can be connected to. */

@@ -6,9 +6,9 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import postgres from "postgres";
 import { sleep } from "../sleep.ts";
-import type { Address } from "./address.ts";
+import { type Address, describe } from "./address.ts";
 import type { SessionOptions } from "./attempt.ts";
-import { connect, describe } from "./connect.ts";
+import { connect } from "./connect.ts";
 import { Unusable } from "./unusable.ts";
 
 /** Text arrays go out as they are; postgres.js would ask the server for its array types on every connection. */

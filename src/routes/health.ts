@@ -6,8 +6,8 @@ import { json, length } from "./answer.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /**
- * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (the database answers,
- * is migrated, and the server is not shutting down).
+ * Adds `/healthz` (alive, and what the process holds; asks nothing of the database) and `/readyz` (posts can be stored, and
+ * the server is not shutting down).
  * @internal
  */
 export function healthRoutes(app: Hono, deps: ChatSource): void {
