@@ -103,12 +103,20 @@ export async function serversAreGone(sql: Sql): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** A TCP port that nobody listens on at this moment. */
+/**
+ * A TCP port that nobody listens on at this moment. It is none of those that systems give to outgoing connections: one of
+ * these would take it away from a server that is to come back to it.
+ */
 export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
+  while (true) {
+    const port = 10_000 + Math.floor(20_000 * Math.random());
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** The path of a file of the project. */
