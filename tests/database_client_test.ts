@@ -105,7 +105,7 @@ Deno.test("Client.run() can't tell the end of a statement whose backend is kille
 
 Deno.test("Client.run() gives a silent connection up at its deadline, and the next statement works", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 100);
+  await using opened = await open(database.url, {}, 2_000);
   await using lock = await holdLock(database);
   const error = await failure(opened.client.run(takeLock));
   assertEquals([error.fate, error.code, error.isOurs], ["unknown", "DEADLINE", false]);
@@ -117,7 +117,7 @@ Deno.test("Client.run() gives a silent connection up at its deadline, and the ne
 
 Deno.test("Client.run() gives up one connection for all statements that it holds up", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 100);
+  await using opened = await open(database.url, {}, 2_000);
   await using lock = await holdLock(database);
   const errors = await Promise.all([1, 2, 3].map(() => failure(opened.client.run(takeLock))));
   for (const { fate } of errors) assert(fate !== "rolled-back");
@@ -127,7 +127,7 @@ Deno.test("Client.run() gives up one connection for all statements that it holds
 
 Deno.test("Client.run() is right not to know: a statement that was given up can still be committed", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 100);
+  await using opened = await open(database.url, {}, 2_000);
   await database.sql`create table notes (body text)`;
   await using lock = await holdLock(database);
   const insert = opened.client.run((sql) => sql`insert into notes select 'late' from pg_advisory_xact_lock_shared(1)`);
@@ -179,7 +179,7 @@ Deno.test("Client.read() asks no third time", async () => {
 
 Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answered in time", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 100);
+  await using opened = await open(database.url, {}, 2_000);
   await using nowhere = await open(`postgres://postgres@127.0.0.1:${freePort()}/postgres`);
   await using lock = await holdLock(database);
   let asked = 0;
