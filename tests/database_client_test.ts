@@ -10,6 +10,9 @@ import { freePort, hold, type TestDatabase, testPostgres } from "./support/postg
 
 const HOUR_MS = 3_600_000;
 
+/** A deadline that is to pass, in milliseconds. Even on a busy machine there is a connection before it does. */
+const SOON_MS = 2_000;
+
 const postgres = await testPostgres();
 
 Deno.test("Client.run() gives what the statement returns, and counts what is sent", async () => {
@@ -76,7 +79,7 @@ Deno.test("Client.run() tells data that is wrong from a database that lacks some
 
 Deno.test("Client.run() tells a statement that the database's own timeout ended", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, { STATEMENT_TIMEOUT_MS: "100" });
+  await using opened = await open(database.url, { STATEMENT_TIMEOUT_MS: "1000" });
   const error = await failure(opened.client.run((sql) => sql`select pg_sleep(3600)`));
   assertEquals([error.fate, error.code, error.isOurs], ["rolled-back", "57014", false]);
 });
@@ -105,7 +108,7 @@ Deno.test("Client.run() can't tell the end of a statement whose backend is kille
 
 Deno.test("Client.run() gives a silent connection up at its deadline, and the next statement works", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 2_000);
+  await using opened = await open(database.url, {}, SOON_MS);
   await using lock = await holdLock(database);
   const error = await failure(opened.client.run(takeLock));
   assertEquals([error.fate, error.code, error.isOurs], ["unknown", "DEADLINE", false]);
@@ -117,7 +120,7 @@ Deno.test("Client.run() gives a silent connection up at its deadline, and the ne
 
 Deno.test("Client.run() gives up one connection for all statements that it holds up", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 2_000);
+  await using opened = await open(database.url, {}, SOON_MS);
   await using lock = await holdLock(database);
   const errors = await Promise.all([1, 2, 3].map(() => failure(opened.client.run(takeLock))));
   for (const { fate } of errors) assert(fate !== "rolled-back");
@@ -127,7 +130,7 @@ Deno.test("Client.run() gives up one connection for all statements that it holds
 
 Deno.test("Client.run() is right not to know: a statement that was given up can still be committed", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 2_000);
+  await using opened = await open(database.url, {}, SOON_MS);
   await database.sql`create table notes (body text)`;
   await using lock = await holdLock(database);
   const insert = opened.client.run((sql) => sql`insert into notes select 'late' from pg_advisory_xact_lock_shared(1)`);
@@ -138,14 +141,14 @@ Deno.test("Client.run() is right not to know: a statement that was given up can 
 
 Deno.test("Client.run() takes an answer that lies in the socket when a frozen process finds its deadline passed", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 300);
+  await using opened = await open(database.url, {}, SOON_MS);
   await opened.client.run((sql) => sql`select 1`);
-  const answer = opened.client.run((sql) => sql`select 'in time' as answer from pg_sleep(0.1)`);
+  const answer = opened.client.run((sql) => sql`select 'in time' as answer from pg_sleep(1)`);
   const sent = async () =>
     (await database
       .sql`select from pg_stat_activity where query like '%in time%' and pid <> pg_backend_pid()`).length;
   await until(async () => await sent() === 1, "the statement is with the server");
-  const frozenUntil = performance.now() + 600;
+  const frozenUntil = performance.now() + SOON_MS + 500;
   while (performance.now() < frozenUntil);
   assertEquals([...await answer], [{ answer: "in time" }]);
   assertEquals(opened.clients(), 1);
@@ -179,7 +182,7 @@ Deno.test("Client.read() asks no third time", async () => {
 
 Deno.test("Client.read() doesn't repeat what was refused, not sent, or not answered in time", async () => {
   await using database = await postgres.create();
-  await using opened = await open(database.url, {}, 2_000);
+  await using opened = await open(database.url, {}, SOON_MS);
   await using nowhere = await open(`postgres://postgres@127.0.0.1:${freePort()}/postgres`);
   await using lock = await holdLock(database);
   let asked = 0;

@@ -104,7 +104,7 @@ Deno.test("A look that fails is told to all who wait for it; nobody is given the
 
 Deno.test("GET /rooms answers 503 when the database can't be asked", async () => {
   await using database = await postgres.create();
-  await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "300" });
+  await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "2000" });
   const holding = await hold(database, (sql) => sql`lock table heads`);
   const answer = await get<ProblemDetails>(server, "/rooms");
   assertEquals([answer.status, answer.json.type], [503, "urn:linger:problem:unavailable"]);
