@@ -1,5 +1,6 @@
 // Brings the database to the shape that this program needs: numbered plain SQL files, forward only, all in one
 // transaction under a lock, so that any number of servers can start at once and a failure leaves nothing half done.
+// Servers of the version before go on meanwhile, and their posts must not feel it: see LOCK_TIMEOUT_MS.
 import postgres from "postgres";
 import { ConfigError } from "../config.ts";
 import { log } from "../log.ts";
@@ -25,11 +26,36 @@ const LOCK = "119212478817650";
 const UNLIMITED = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
 
 /**
- * Applies the migrations that the database does not have yet, and returns their names.
+ * How long a migration waits for a table, in milliseconds; then it is undone, and tried again later. Who comes to use the table
+ * has to wait behind it: two tables take less than the second after which a post is refused.
+ */
+const LOCK_TIMEOUT_MS = 400;
+
+/** Pause before it is tried again, in milliseconds: what waited behind it goes on. */
+const TABLE_PAUSE_MS = 1_000;
+
+/**
+ * Applies the migrations that the database does not have yet, and returns their names. While others hold a table for long (a
+ * backup, a large report) it tries again and again.
  * @throws when the numbers of the files have a gap, or when one fails; nothing is applied then.
  */
 export async function migrate(sql: Sql): Promise<string[]> {
   const files = await migrationFiles();
+  const reminder = new Reminder();
+  while (true) {
+    try {
+      return await apply(sql, files);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "55P03") throw error;
+      if (reminder.isDue("table")) {
+        log("warn", "The migration waits for another transaction, which holds one of Linger's tables, to end");
+      }
+      await sleep(TABLE_PAUSE_MS);
+    }
+  }
+}
+
+async function apply(sql: Sql, files: readonly string[]): Promise<string[]> {
   // Not the default of the role: each statement has to see what another migrator did while this one waited.
   return await sql.begin("isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
@@ -40,6 +66,7 @@ export async function migrate(sql: Sql): Promise<string[]> {
       log("info", "Another server migrates the database, and is waited for");
       await sql`select pg_advisory_xact_lock(${LOCK})`;
     }
+    await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
     await sql`create table if not exists migrations (
       number int primary key, name text not null, applied_at timestamptz not null default now())`;
     const [last] = await sql<{ number: number | null }[]>`select max(number) as number from migrations`;

@@ -1,5 +1,6 @@
 // Linger for the tests, over real sockets: in this process, where a test can look inside, or as a process of its own,
 // which can be killed.
+import { join, resolve } from "node:path";
 import { createApp } from "../../src/app.ts";
 import { Chat } from "../../src/chat/chat.ts";
 import { readConfig } from "../../src/config.ts";
@@ -53,7 +54,27 @@ export interface ServerProcess extends AsyncDisposable {
 
 /** Starts `main.ts serve` on a free port; resolves when it is ready. */
 export async function spawnServer(databaseUrl: string, env: Env = {}, script = "main.ts"): Promise<ServerProcess> {
-  const server = spawnStarting(databaseUrl, { PORT: "0", ...env }, script);
+  return await whenReady(spawnStarting(databaseUrl, { PORT: "0", ...env }, script));
+}
+
+/** Starts a server of the version before, which knows the database's shape of that time, out of its own directory. */
+export async function spawnVersionBefore(databaseUrl: string, env: Env = {}): Promise<ServerProcess> {
+  const directory = await Deno.makeTempDir({ prefix: "linger-before-" });
+  const archive = projectPath("tests/fixtures/version_before.tgz");
+  const { success } = await new Deno.Command("tar", { args: ["-xzf", archive, "-C", directory] }).output();
+  if (!success) throw new Error("The version before could not be unpacked");
+  const server = await whenReady(spawnStarting(databaseUrl, { PORT: "0", ...env }, join(directory, "main.ts")));
+  const stop = server[Symbol.asyncDispose];
+  return {
+    ...server,
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+      await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+async function whenReady(server: ServerProcess & { ready: Promise<string> }): Promise<ServerProcess> {
   try {
     return { ...server, url: await server.ready };
   } catch (error) {
@@ -70,7 +91,7 @@ export function spawnStarting(
   command = "serve",
 ): ServerProcess & { ready: Promise<string> } {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--frozen", "--quiet", projectPath(script), command],
+    args: ["run", "-A", "--frozen", "--quiet", resolve(projectPath("."), script), command],
     cwd: projectPath("."),
     env: { DATABASE_URL: databaseUrl, ...env },
     stdin: "null",
