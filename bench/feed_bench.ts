@@ -1,26 +1,32 @@
 // What a room in memory costs by itself, without HTTP and without a database: `deno bench`.
-import { makeId, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
+import type { Commit } from "../src/chat/store.ts";
 
 const ROOMY = { messages: 1_000, bytes: 1_000_000 };
 const HOUR_MS = 3_600_000;
 const text = "x".repeat(100);
-const nothing = () => Promise.resolve({ entries: [], full: false });
+const nothing = () => Promise.resolve({ entries: [], full: false, head: { place: placeOf(NIL), lost: false } });
 
 /** The feed of a room with so many messages, and the messages to come. */
 async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }> {
-  const feed = new Feed("room", { readAfter: nothing, readBefore: nothing }, ROOMY, () => {});
+  const feed = new Feed("room", { newest: nothing, news: nothing }, ROOMY, () => {}, () => {});
   await feed.refresh(); // which finds the room empty
   let seq = 0;
   const next = () => makeEntry("room", makeId(Date.now(), ++seq, randomDigits()), null, text);
-  feed.append(Array.from({ length: messages }, next));
+  feed.append(following(feed, Array.from({ length: messages }, next)));
   return { feed, next };
+}
+
+/** What a statement brings that has found the room as the feed knows it. */
+function following({ room, place }: Feed, entries: Entry[]): Commit {
+  return { room, entries, prior: place };
 }
 
 const quiet = await room(1);
 Deno.bench("append, nobody waits", { group: "append" }, () => {
-  quiet.feed.append([quiet.next()]);
+  quiet.feed.append(following(quiet.feed, [quiet.next()]));
 });
 
 for (const waiters of [100, 10_000]) {
@@ -30,7 +36,7 @@ for (const waiters of [100, 10_000]) {
     const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
     const entry = next();
     b.start();
-    feed.append([entry]);
+    feed.append(following(feed, [entry]));
     await Promise.all(waiting);
     b.end();
   });
@@ -41,7 +47,7 @@ for (const waiters of [1, 10_000]) {
   const clients = Array.from({ length: waiters }, () => new AbortController());
   Deno.bench(`wait, append and settle, ${waiters} in all`, { group: "wait" }, async () => {
     const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
-    feed.append([next()]);
+    feed.append(following(feed, [next()]));
     await Promise.all(waiting);
   });
 }
@@ -59,7 +65,7 @@ Deno.bench("page of 100, made before", { group: "page" }, () => {
 
 const growing = await room(200);
 Deno.bench("page of 100, made anew after each message", { group: "page" }, (b) => {
-  growing.feed.append([growing.next()]);
+  growing.feed.append(following(growing.feed, [growing.next()]));
   const cursor = hundredBefore(growing.feed);
   b.start();
   growing.feed.page(cursor, 100);

@@ -10,9 +10,12 @@ const text = "x".repeat(100);
 let seq = 0;
 const store = {
   append: (drafts: readonly Draft[]) =>
-    Promise.resolve(
-      drafts.map(({ room, author, body, random }) => makeEntry(room, makeId(Date.now(), ++seq, random), author, body)),
-    ),
+    Promise.resolve({
+      entries: drafts.map(({ room, author, body, random }) =>
+        makeEntry(room, makeId(Date.now(), ++seq, random), author, body)
+      ),
+      commits: [],
+    }),
   withKeysOf: () => Promise.resolve([]),
 };
 const writer = new Writer(store, LIMITS, () => {});

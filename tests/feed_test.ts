@@ -3,13 +3,14 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
+import { makeId, makePlace, NIL, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry, type Page } from "../src/chat/page.ts";
 import { MAX_PAGES, Pages } from "../src/chat/pages.ts";
-import { Store } from "../src/chat/store.ts";
+import { Floors } from "../src/chat/floors.ts";
+import { type Commit, type Known, Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
@@ -32,9 +33,9 @@ Deno.test("Feed.append() takes messages that continue the tail, without asking t
   const reads = room.reads;
   const waiting = feed.wait(NIL, HOUR_MS, never());
   const [first, second] = room.commit(2);
-  feed.append([first!]);
+  feed.append(commitOf([first!]));
   await soon(waiting);
-  feed.append([second!]);
+  feed.append(commitOf([second!]));
   assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
   assertEquals(room.reads, reads);
 });
@@ -44,7 +45,7 @@ Deno.test("Feed.append() before the tail has been read asks the database for it"
   const [first, second] = room.commit(2);
   const feed = makeFeed(room);
   const waiting = feed.wait(NIL, HOUR_MS, never());
-  feed.append([second!]);
+  feed.append(commitOf([second!]));
   await soon(waiting);
   assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
 });
@@ -53,15 +54,15 @@ Deno.test("Feed.append() that leaves a gap asks the database, and nothing is los
   await using database = await postgres.create();
   await using opened = await open(database.url);
   const { store } = opened;
-  const [first] = await commit(store, 1);
+  const { entries: [first] } = await commit(store, 1);
   const feed = await loaded(store);
   const waiting = feed.wait(first!.id, HOUR_MS, never());
-  const foreign = await commit(store, 2);
+  const { entries: foreign } = await commit(store, 2);
   const own = await commit(store, 1);
   feed.append(own);
   assertEquals(feed.end, first!.id);
   await soon(waiting);
-  assertEquals(ids(feed.page(first!.id, 10)), [...foreign, ...own].map(({ id }) => id));
+  assertEquals(ids(feed.page(first!.id, 10)), [...foreign, ...own.entries].map(({ id }) => id));
 });
 
 Deno.test("Feed.append() during a look that has read the same messages gives none of them twice", async () => {
@@ -70,31 +71,31 @@ Deno.test("Feed.append() during a look that has read the same messages gives non
   const gate = new Gate(opened.store);
   const feed = await loaded(gate.store);
   const own = await commit(opened.store, 2);
-  const foreign = await commit(opened.store, 2);
+  const { entries: foreign } = await commit(opened.store, 2);
   const held = gate.hold();
   const refreshed = feed.refresh();
   await held.read;
   feed.append(own);
-  assertEquals(ids(feed.page(NIL, 10)), own.map(({ id }) => id));
+  assertEquals(ids(feed.page(NIL, 10)), own.entries.map(({ id }) => id));
   held.release();
   await refreshed;
-  assertEquals(ids(feed.page(NIL, 10)), [...own, ...foreign].map(({ id }) => id));
-  assertEquals(feed.bytes, [...own, ...foreign].reduce((sum, { bytes }) => sum + bytes, 0));
+  assertEquals(ids(feed.page(NIL, 10)), [...own.entries, ...foreign].map(({ id }) => id));
+  assertEquals(feed.bytes, [...own.entries, ...foreign].reduce((sum, { bytes }) => sum + bytes, 0));
 });
 
 Deno.test("Feed.append() ignores messages that the tail has already", async () => {
   const room = new FakeRoom();
   const entries = room.commit(3);
   const feed = await loaded(room);
-  feed.append(entries.slice(0, 2));
-  feed.append(entries);
+  feed.append(commitOf(entries.slice(0, 2)));
+  feed.append(commitOf(entries));
   assertEquals(ids(feed.page(NIL, 10)), entries.map(({ id }) => id));
 });
 
 Deno.test("Feed.refresh() reads the newest messages of a room, and what comes before them stays unknown", async () => {
   await using database = await postgres.create();
   await using opened = await open(database.url);
-  const entries = await commit(opened.store, 250);
+  const { entries } = await commit(opened.store, 250);
   const feed = makeFeed(opened.store);
   assertFalse(feed.loaded);
   await feed.refresh();
@@ -110,7 +111,7 @@ Deno.test("Feed.refresh() knows a room from its start when the room is short", a
   await using opened = await open(database.url);
   const empty = await loaded(opened.store, ROOMY, "empty");
   assertEquals([empty.end, ids(empty.page(NIL, 10))], [NIL, []]);
-  const entries = await commit(opened.store, 99);
+  const { entries } = await commit(opened.store, 99);
   const feed = await loaded(opened.store);
   assertEquals(ids(feed.page(NIL, 1_000)), entries.map(({ id }) => id));
 });
@@ -119,7 +120,7 @@ Deno.test("Feed.refresh() reads on until it has all, however much that is", asyn
   await using database = await postgres.create();
   await using opened = await open(database.url);
   const feed = await loaded(opened.store, { messages: 10_000, bytes: 10_000_000 });
-  const entries = await commit(opened.store, 2_500);
+  const { entries } = await commit(opened.store, 2_500);
   await feed.refresh();
   assertEquals(feed.end, entries.at(-1)!.id);
   assertEquals(ids(feed.page(NIL, 10_000)), entries.map(({ id }) => id));
@@ -135,7 +136,7 @@ Deno.test("Feed.refresh() called during a look starts another look after it, whi
   const waiting = feed.wait(NIL, HOUR_MS, never());
   const first = feed.refresh();
   await held.read; // it has read, and found nothing
-  const [missed] = await commit(opened.store, 1);
+  const { entries: [missed] } = await commit(opened.store, 1);
   const others = [feed.refresh(), feed.refresh(), feed.refresh()];
   held.release();
   await first;
@@ -154,7 +155,7 @@ Deno.test("Feed.wake() during a look that has read before the commit still wakes
   const first = feed.refresh();
   await held.read;
   const waiting = feed.wait(NIL, HOUR_MS, never());
-  const entries = await commit(opened.store, 1);
+  const { entries } = await commit(opened.store, 1);
   feed.wake();
   held.release();
   await soon(Promise.all([first, waiting]));
@@ -210,13 +211,13 @@ Deno.test("Feed.wait() settles only when the tail is past its own cursor", async
   const behind = watch(feed.wait(NIL, HOUR_MS, never()));
   const at = watch(feed.wait(first!.id, HOUR_MS, never()));
   const ahead = watch(feed.wait(second!.id, HOUR_MS, never()));
-  feed.append([first!]);
+  feed.append(commitOf([first!]));
   await soon(behind.promise);
   assertEquals([at.settled, ahead.settled], [false, false]);
-  feed.append([second!]);
+  feed.append(commitOf([second!]));
   await soon(at.promise);
   assertFalse(ahead.settled);
-  feed.append([third!]);
+  feed.append(commitOf([third!]));
   await soon(ahead.promise);
 });
 
@@ -233,7 +234,7 @@ Deno.test("Feed.wait() settles at its deadline or up to a step later, not before
   await waiting.promise;
   assertEquals(signal.listeners.size, 0);
   signal.abort();
-  feed.append(room.commit(1));
+  feed.append(commitOf(room.commit(1)));
   feed.release();
   assertEquals(signal.removals, 1, "it was settled again");
 });
@@ -248,13 +249,13 @@ Deno.test("Feed.wait() ended by news, by its signal or by release() leaves neith
     assertEquals(signal.listeners.size, 1);
     await time.runMicrotasks();
     assertFalse(waiting.settled);
-    if (end === "news") feed.append(room.commit(1));
+    if (end === "news") feed.append(commitOf(room.commit(1)));
     if (end === "signal") signal.abort();
     if (end === "release") feed.release();
     await waiting.promise;
     assertEquals(signal.listeners.size, 0, end);
     assertFalse(time.next(), `${end} left a timer`);
-    feed.append(room.commit(1));
+    feed.append(commitOf(room.commit(1)));
     feed.release();
     assertEquals(signal.removals, 1, `${end} left it among the waiters`);
   }
@@ -269,7 +270,7 @@ Deno.test("Feed.wait() whose signal aborts leaves the other waiters waiting", as
   leaving.abort();
   await soon(left);
   assertFalse(staying.settled);
-  feed.append(room.commit(1));
+  feed.append(commitOf(room.commit(1)));
   await soon(staying.promise);
 });
 
@@ -283,7 +284,7 @@ Deno.test("Feed settles thousands in slices, between which others have their tur
   const feed = await loaded(room);
   let settled = 0;
   const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()).then(() => settled++));
-  feed.append(room.commit(1));
+  feed.append(commitOf(room.commit(1)));
   await nextTurn();
   assert(settled > 0 && settled < CROWD, `${settled} were settled before others had their turn`);
   await soon(Promise.all(waiting));
@@ -305,7 +306,7 @@ Deno.test("Feed gives thousands all news in its order, also what comes while the
   };
   const following = Array.from({ length: CROWD }, follow);
   for (const entry of entries) {
-    feed.append([entry]);
+    feed.append(commitOf([entry]));
     await nextTurn();
     assert(answers < CROWD, "all were answered, and none was being settled");
   }
@@ -319,9 +320,9 @@ Deno.test("Feed settles who has been passed over, too, when the news for them co
   const [first, second] = room.commit(2);
   const ahead = watch(feed.wait(first!.id, HOUR_MS, never())); // as one that another server has told the first
   const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()));
-  feed.append([first!]);
+  feed.append(commitOf([first!]));
   await nextTurn();
-  feed.append([second!]);
+  feed.append(commitOf([second!]));
   await soon(Promise.all(waiting));
   await soon(ahead.promise);
 });
@@ -335,7 +336,7 @@ Deno.test("Feed.release() settles all waiters, and later ones wait again", async
   const later = watch(feed.wait(NIL, HOUR_MS, never()));
   await Promise.resolve();
   assertFalse(later.settled);
-  feed.append(room.commit(1));
+  feed.append(commitOf(room.commit(1)));
   await soon(later.promise);
 });
 
@@ -367,7 +368,7 @@ Deno.test("Feed.page() takes a cursor that is no message's id as the moment that
 Deno.test("Feed.page() ends at a page's bytes and says that there is more", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1_000, bytes: 10_000_000 });
-  feed.append(room.commit(150, "x".repeat(10_000)));
+  feed.append(commitOf(room.commit(150, "x".repeat(10_000))));
   const page = feed.page(NIL, 1_000)!;
   assert(page.full);
   assert(page.body.length <= 1_000_000 + 2 + 150);
@@ -382,7 +383,7 @@ Deno.test("Feed.page() gives every reader at one place the very same bytes, unti
   assertStrictEquals(feed.page(NIL, 10)?.body, page.body);
   assertEquals(ids(feed.page(NIL, 2)).length, 2);
   assertStrictEquals(feed.page(NIL, 10)?.body, page.body);
-  feed.append(room.commit(1));
+  feed.append(commitOf(room.commit(1)));
   assert(feed.page(NIL, 10)?.body !== page.body);
   assertEquals(ids(feed.page(NIL, 10)).length, 4);
 });
@@ -405,12 +406,12 @@ Deno.test("Pages keeps a bounded number of pages and of bytes, the newest, and e
 Deno.test("Feed trims its tail to a number of messages, and what it gave up is older than the tail", async () => {
   const room = new FakeRoom();
   let bytes = 0;
-  const feed = new Feed("lobby", room, { messages: 3, bytes: 1_000_000 }, (change) => bytes += change);
+  const feed = new Feed("lobby", room, { messages: 3, bytes: 1_000_000 }, (change) => bytes += change, () => {});
   await feed.refresh();
   const entries = room.commit(5);
-  feed.append(entries.slice(0, 2));
+  feed.append(commitOf(entries.slice(0, 2)));
   assertEquals(ids(feed.page(NIL, 10)).length, 2);
-  feed.append(entries.slice(2));
+  feed.append(commitOf(entries.slice(2)));
   assertEquals(feed.page(entries[0]!.id, 10), undefined);
   assertEquals(ids(feed.page(entries[1]!.id, 10)), entries.slice(2).map(({ id }) => id));
   assertEquals(feed.bytes, entries.slice(2).reduce((sum, entry) => sum + entry.bytes, 0));
@@ -432,7 +433,7 @@ Deno.test("Feed wakes its waiters also for a message that is larger than its tai
   const feed = await loaded(room, { messages: 1_000, bytes: 10 });
   const waiting = feed.wait(NIL, HOUR_MS, never());
   const entries = room.commit(1);
-  feed.append(entries);
+  feed.append(commitOf(entries));
   await soon(waiting);
   assertEquals(feed.end, entries[0]!.id);
   assertEquals(feed.bytes, 0);
@@ -444,7 +445,7 @@ Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes 
   const room = new FakeRoom();
   const entries = room.commit(3);
   let bytes = 0;
-  const feed = new Feed("lobby", room, ROOMY, (change) => bytes += change);
+  const feed = new Feed("lobby", room, ROOMY, (change) => bytes += change, () => {});
   await feed.refresh();
   feed.page(entries[0]!.id, 10);
   feed.forget();
@@ -454,14 +455,14 @@ Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes 
   const waiting = feed.wait(feed.end, HOUR_MS, never());
   const reads = room.reads;
   const next = room.commit(1);
-  feed.append(next);
+  feed.append(commitOf(next));
   await soon(waiting);
   assertEquals(room.reads, reads);
   assertEquals(ids(feed.page(entries[2]!.id, 10)), [next[0]!.id]);
 });
 
 /** A room without a database, for what a feed does by itself. */
-class FakeRoom implements Pick<Store, "readAfter" | "readBefore"> {
+class FakeRoom implements Pick<Store, "newest" | "news"> {
   readonly #entries: Entry[] = [];
   reads = 0;
   /** So many of the next reads fail. */
@@ -475,12 +476,12 @@ class FakeRoom implements Pick<Store, "readAfter" | "readBefore"> {
     return committed;
   }
 
-  readAfter(_room: string, after: string, limit: number) {
-    return this.#read(this.#entries.filter(({ id }) => id > after).slice(0, limit), limit);
+  newest(_room: string, limit: number) {
+    return this.#read(this.#entries.slice(-limit), limit);
   }
 
-  readBefore(_room: string, before: string | undefined, limit: number) {
-    return this.#read(this.#entries.filter(({ id }) => !before || id < before).slice(-limit), limit);
+  news(_room: string, { end }: Known, limit: number) {
+    return this.#read(this.#entries.filter(({ id }) => id > end).slice(0, limit), limit);
   }
 
   async #read(entries: Entry[], limit: number) {
@@ -490,13 +491,14 @@ class FakeRoom implements Pick<Store, "readAfter" | "readBefore"> {
       this.failures--;
       throw new Error("no database");
     }
-    return { entries, full: entries.length === limit };
+    const place = placeOf(this.#entries.at(-1)?.id ?? NIL);
+    return { entries, full: entries.length === limit, head: { place, lost: false } };
   }
 }
 
 /** Holds reads of a store after the database has answered them, until the test lets them go. */
 class Gate {
-  readonly store: Pick<Store, "readAfter" | "readBefore">;
+  readonly store: Pick<Store, "newest" | "news">;
   reads = 0;
   #held: { arrived(): void; opened: Promise<void> } | undefined;
 
@@ -511,8 +513,8 @@ class Gate {
       return rows;
     };
     this.store = {
-      readAfter: (...query) => pass(store.readAfter(...query)),
-      readBefore: (...query) => pass(store.readBefore(...query)),
+      newest: (...query) => pass(store.newest(...query)),
+      news: (...query) => pass(store.news(...query)),
     };
   }
 
@@ -532,18 +534,25 @@ async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
   const { sql, destroy } = openPool("migrate");
   await migrate(sql).finally(destroy);
   const client = new Client("test", 2, config.STATEMENT_TIMEOUT_MS, openPool);
-  return { store: new Store(client, client, client), [Symbol.asyncDispose]: () => client.close() };
+  return { store: new Store(client, client, client, new Floors()), [Symbol.asyncDispose]: () => client.close() };
 }
 
 /** Commits messages as any server does. */
-function commit(store: Store, count: number): Promise<Entry[]> {
-  return store.append(Array.from({ length: count }, (_, i) => {
+async function commit(store: Store, count: number): Promise<Commit> {
+  const { commits } = await store.append(Array.from({ length: count }, (_, i) => {
     return { room: "lobby", body: `${i}`, author: null, key: null, random: randomDigits() };
   }));
+  return commits[0]!;
 }
 
-function makeFeed(store: Pick<Store, "readAfter" | "readBefore">, limits = ROOMY, room = "lobby"): Feed {
-  return new Feed(room, store, limits, () => {});
+/** What a statement brings that has found the room's head at the message before. */
+function commitOf(entries: readonly Entry[]): Commit {
+  const before = seqOf(entries[0]!.id) - 1;
+  return { room: "lobby", entries, prior: before === 0 ? placeOf(NIL) : makePlace(1, before) };
+}
+
+function makeFeed(store: Pick<Store, "newest" | "news">, limits = ROOMY, room = "lobby", lost = () => {}): Feed {
+  return new Feed(room, store, limits, () => {}, lost);
 }
 
 async function loaded(...parameters: Parameters<typeof makeFeed>): Promise<Feed> {

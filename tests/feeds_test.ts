@@ -1,9 +1,10 @@
 // The feeds of a process: there is one for each room that is being read, and nothing is left of it afterwards.
 import { assert, assertEquals, assertFalse, assertNotEquals, assertStrictEquals } from "@std/assert";
-import { makeId, NIL, randomDigits } from "../src/chat/cursor.ts";
+import { makeId, NIL, placeOf, randomDigits } from "../src/chat/cursor.ts";
+import type { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
-import type { Store } from "../src/chat/store.ts";
+import type { Commit } from "../src/chat/store.ts";
 import { soon } from "./support/client.ts";
 
 const HOUR_MS = 3_600_000;
@@ -70,10 +71,10 @@ Deno.test("Feeds lets a room that alone is too large give up its own messages, a
   const feed = feeds.hold("a");
   await feed.refresh();
   const waiting = feed.wait(NIL, HOUR_MS, new AbortController().signal);
-  const entries = commit("a", 3);
-  feed.append(entries);
+  const committed = commit("a", 3);
+  feed.append(committed);
   await soon(waiting);
-  assertEquals([feed.bytes, feed.end], [0, entries[2]!.id]);
+  assertEquals([feed.bytes, feed.end], [0, committed.entries[2]!.id]);
   assertEquals(feed.page(NIL, 10), undefined);
 });
 
@@ -162,15 +163,23 @@ function setUp(all = 1_000_000) {
   let opened = Promise.resolve();
   const read = async (room: string) => {
     await opened;
-    return { entries: [...rooms.get(room) ?? []], full: false };
+    const entries = [...rooms.get(room) ?? []];
+    return { entries, full: false, head: { place: placeOf(entries.at(-1)?.id ?? NIL), lost: false } };
   };
-  const store: Pick<Store, "readAfter" | "readBefore"> = { readAfter: read, readBefore: read };
-  const feeds = new Feeds(store, { messages: 1_000, bytes: 1_000_000, all }, (signal) => runs.push(signal));
+  const losses: Feed[] = [];
+  const feeds = new Feeds(
+    { newest: read, news: read },
+    { messages: 1_000, bytes: 1_000_000, all },
+    (signal) => runs.push(signal),
+    (feed) => losses.push(feed),
+  );
   return {
     feeds,
     runs,
+    /** The feeds whose messages are lost. */
+    losses,
     /** Commits messages, each of `SIZE` bytes. */
-    commit(room: string, count: number): Entry[] {
+    commit(room: string, count: number): Commit {
       const entries = rooms.get(room) ?? [];
       rooms.set(room, entries);
       const committed = Array.from({ length: count }, (_, i) => {
@@ -181,8 +190,9 @@ function setUp(all = 1_000_000) {
           "hello".slice(0, 6 - room.length),
         );
       });
+      const prior = placeOf(entries.at(-1)?.id ?? NIL);
       entries.push(...committed);
-      return committed;
+      return { room, entries: committed, prior };
     },
     /** Holds all reads until the function it returns is called. */
     gate(): () => void {

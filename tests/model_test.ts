@@ -7,13 +7,13 @@ import { FakeTime } from "@std/testing/time";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { ulidToUUID, uuidToULID } from "ulid";
-import { makeId, NIL, parseCursor, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, makePlace, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
-import { type Draft, KEY_TAKEN, type Rows, type StoredKey } from "../src/chat/store.ts";
+import { type Commit, type Draft, KEY_TAKEN, type Known, type News, type StoredKey } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { DatabaseError, type Fate } from "../src/database/client.ts";
 import { Problem } from "../src/problem.ts";
@@ -118,6 +118,10 @@ type FeedStep =
   /** This server does; the feed hears of it with "append". */
   | { readonly do: "commit here"; readonly count: number; readonly size: number }
   | { readonly do: "append" | "refresh" | "wake" | "release" | "forget" }
+  /** The head moves, and no message comes: a message was changed, or the head lifted. */
+  | { readonly do: "move" }
+  /** The database loses its last `states`: a failover to a standby that was behind, whose clock may be `behind` too. */
+  | { readonly do: "lose"; readonly states: number; readonly behind: boolean }
   /** The look under way reads what is there, `most` messages of it; its answer is still on its way. */
   | { readonly do: "read"; readonly most: number }
   | { readonly do: "answer" | "fail" }
@@ -141,6 +145,11 @@ const feedStep = fc.oneof<fc.MaybeWeightedArbitrary<FeedStep>[]>(
   { weight: 2, arbitrary: commits.map((commit) => ({ do: "commit elsewhere", ...commit })) },
   { weight: 4, arbitrary: commits.map((commit) => ({ do: "commit here", ...commit })) },
   { weight: 6, arbitrary: fc.constant({ do: "append" }) },
+  { weight: 1, arbitrary: fc.constant({ do: "move" }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("lose"), states: fc.integer({ min: 1, max: 4 }), behind: fc.boolean() }),
+  },
   { weight: 3, arbitrary: fc.constantFrom({ do: "refresh" }, { do: "wake" }) },
   { weight: 1, arbitrary: fc.constantFrom({ do: "release" }, { do: "release" }, { do: "forget" }) },
   {
@@ -157,56 +166,100 @@ const feedStep = fc.oneof<fc.MaybeWeightedArbitrary<FeedStep>[]>(
   fc.record({ do: fc.constant("pass"), ms: fc.constantFrom(5, 20, 100) }),
 );
 
-/** A room: all its messages, and looks at them that are held. */
+/** A room: its messages, how it came to them, and looks at them that are held. */
 class FakeRoom {
-  readonly messages: Entry[] = [];
-  /** The look under way; `rows` once it has read. */
+  messages: Entry[] = [];
+  /** The messages of all times, those too that were lost, in the order of their ids. */
+  ever: Entry[] = [];
+  /** What the database had before each loss. */
+  readonly lost: Entry[][] = [];
+  #head = { ms: 0, seq: 0 };
+  #states: { count: number; head: { ms: number; seq: number } }[] = [];
+  #clock = 1_000;
+  /** The newest time that this server has seen. */
+  seen = 0;
+  /** The look under way; `news` once it has read. */
   look:
-    | { from: string; limit: number; backwards: boolean; rows?: Rows; answer: PromiseWithResolvers<Rows> }
+    | { known: Known | undefined; limit: number; news?: News; answer: PromiseWithResolvers<News> }
     | undefined;
   looks = 0;
   /** What stands before the first look's oldest message, once that look has been answered. */
   floor: string | undefined;
 
-  commit(count: number, size: number): Entry[] {
-    const entries = Array.from({ length: count }, (_, i) => {
-      const seq = this.messages.length + i + 1;
-      return makeEntry("room", makeId(1_000 + Math.floor(seq / 3), seq, "8000000000"), null, "é".repeat(size));
-    });
-    this.messages.push(...entries);
-    return entries;
+  get place(): string {
+    return makePlace(this.#head.ms, this.#head.seq);
   }
 
-  readAfter = (_: string, from: string, limit: number) => this.#begin(from, limit, false);
-  readBefore = (_: string, from: string | undefined, limit: number) => {
-    assertEquals(from, undefined);
-    return this.#begin(NIL, limit, true);
-  };
+  /** As the statement does it; `floor` is what the server that posts has seen. */
+  commit(count: number, size: number, floor: number): Commit {
+    if (this.ever.length % 3 === 0) this.#clock++;
+    const behind = this.#clock < floor;
+    const before = this.#move(Math.max(this.#head.ms, this.#clock, behind ? floor + 1 : 0), count);
+    const entries = Array.from({ length: count }, (_, i) => {
+      const random = `8${(this.ever.length + i).toString(16).padStart(9, "0")}`;
+      return makeEntry("room", makeId(this.#head.ms, before.seq + i + 1, random), null, "é".repeat(size));
+    });
+    this.messages.push(...entries);
+    this.ever = [...this.ever, ...entries].sort((a, b) => a.id < b.id ? -1 : 1);
+    return { room: "room", entries, prior: behind ? undefined : makePlace(before.ms, before.seq) };
+  }
+
+  move(): void {
+    this.#move(this.#head.ms + 1, 0);
+  }
+
+  lift(ms: number): void {
+    if (this.#head.ms < ms) this.#move(ms, 0);
+  }
+
+  lose(states: number, behind: boolean): void {
+    const state = this.#states.splice(-states)[0];
+    if (!state) return;
+    this.lost.push(this.messages);
+    this.messages = this.messages.slice(0, state.count);
+    this.#head = state.head;
+    // What takes a database away takes longer than a millisecond; and before a clock that is behind comes to where the lost
+    // messages were, every feed has looked.
+    this.#clock = behind ? -1_000_000 : this.#clock + 1;
+  }
+
+  #move(ms: number, count: number) {
+    const before = this.#head;
+    this.#states.push({ count: this.messages.length, head: before });
+    this.#head = { ms, seq: before.seq + count };
+    return before;
+  }
+
+  news = (_: string, { end, place }: Known, limit: number) => this.#begin({ end, place }, limit);
+  newest = (_: string, limit: number) => this.#begin(undefined, limit);
 
   read(most: number): void {
-    if (!this.look || this.look.rows) return;
-    const { from, limit, backwards } = this.look;
-    const room = this.messages.filter(({ id }) => id > from);
-    const fits = Math.min(limit, backwards ? Math.max(2, most) : most); // a page has room for two, at the least
-    const entries = backwards ? room.slice(-fits) : room.slice(0, fits);
-    this.look.rows = { entries, full: entries.length === fits };
+    if (!this.look || this.look.news) return;
+    const { known, limit } = this.look;
+    const room = this.messages.filter(({ id }) => !known || id > known.end);
+    const fits = Math.min(limit, known ? most : Math.max(2, most)); // a page has room for two, at the least
+    const entries = known ? room.slice(0, fits) : room.slice(-fits);
+    const lost = known !== undefined &&
+      (this.place < known.place || known.end !== NIL && !this.messages.some(({ id }) => id === known.end));
+    this.look.news = { entries, full: entries.length === fits, head: { place: this.place, lost } };
   }
 
   end(fails: boolean): void {
     const { look } = this;
-    if (!look?.rows) return;
+    if (!look?.news) return;
     this.look = undefined;
     if (fails) return look.answer.reject(new DatabaseError("unknown", "08006", undefined, {}));
-    const { entries, full } = look.rows;
-    if (look.backwards) this.floor = full ? entries[0]!.id : NIL;
-    look.answer.resolve({ entries: [...entries], full });
+    const { entries, full, head } = look.news;
+    if (!look.known) this.floor = full ? entries[0]!.id : NIL;
+    this.seen = Math.max(this.seen, timeOf(head.place));
+    look.answer.resolve({ entries: [...entries], full, head });
   }
 
-  #begin(from: string, limit: number, backwards: boolean): Promise<Rows> {
+  #begin(known: Known | undefined, limit: number): Promise<News> {
     assert(!this.look, "two looks at one time");
     this.looks++;
-    const answer = Promise.withResolvers<Rows>();
-    this.look = { from, limit, backwards, answer };
+    const answer = Promise.withResolvers<News>();
+    this.look = { known, limit, answer };
     return answer.promise;
   }
 }
@@ -221,7 +274,7 @@ interface Waiting {
 }
 
 property(
-  "a feed gives every reader the messages after its cursor, and no reader sleeps beside news, whatever comes when",
+  "a feed gives every reader the messages after its cursor, and no reader sleeps beside news, whatever comes or is lost when",
   600,
   fc.record({
     steps: fc.array(feedStep, { minLength: 1, maxLength: 60, size: "max" }),
@@ -229,14 +282,32 @@ property(
     bytes: fc.constantFrom(600, 5_000, 1_000_000, 10_000_000),
     /** Messages that the feed has read at the beginning; null: it has read nothing. */
     known: fc.oneof({ weight: 4, arbitrary: fc.constantFrom(0, 3, 98, 99, 100, 120) }, fc.constant(null)),
+    /** Whether the head is lifted above what is found to be lost, as it is by and by. */
+    lifts: fc.boolean(),
   }),
-  async ({ steps, known: begin, ...limits }) => {
+  async ({ steps, known: begin, lifts, ...limits }) => {
     using time = new FakeTime(0);
     const room = new FakeRoom();
     let held = 0;
-    const feed = new Feed("room", room, limits, (bytes) => held += bytes);
+    const makeFeed = (): Feed => {
+      const made = new Feed("room", room, limits, (bytes) => held += bytes, () => {
+        assert(room.lost.length > 0, "nothing was lost");
+        assert(made === feed, "it was lost before");
+        if (lifts) room.lift(room.seen + 1);
+        made.close();
+        for (const waiter of waiters) waiter.released = true;
+        [end, forgotten] = [NIL, NIL];
+        feed = makeFeed();
+        owed.length = 0;
+        owe();
+        feed.wake(); // those who waited come back
+      });
+      return made;
+    };
+    let feed = makeFeed();
+    let end = NIL;
     const waiters: Waiting[] = [];
-    const unheard: Entry[][] = [];
+    let unheard: Commit | undefined;
     /** What the feed has to know once no look is under way, and since which look it has to. */
     const owed: { end: string; look: number }[] = [];
     let forgotten = NIL;
@@ -244,10 +315,16 @@ property(
     const owe = () => owed.push({ end: room.messages.at(-1)?.id ?? NIL, look: room.looks + 1 });
     const cursorAt = ({ at, shift, ahead }: Place): string => {
       if (ahead) return makeId(1_000_000, 1_000_000, "8000000000");
-      const id = [NIL, ...room.messages.map(({ id }) => id)].at(-1 - at % (room.messages.length + 1))!;
-      return id === NIL || shift === 0 ? id : `${id.slice(0, 26)}${shift < 0 ? "7fffffffff" : "8000000001"}`;
+      const id = [NIL, ...room.ever.map(({ id }) => id)].at(-1 - at % (room.ever.length + 1))!;
+      return id === NIL || shift === 0 ? id : `${placeOf(id)}${shift < 0 ? "0000000000" : "ffffffffff"}`;
     };
-    const known = () => room.messages.filter(({ id }) => id <= feed.end);
+    /** What the feed may have: what the database has or, until the feed is told, what it had before a loss. */
+    const known = () => {
+      const histories = [room.messages, ...room.lost.toReversed()];
+      const history = histories.find((messages) => feed.end === NIL || messages.some(({ id }) => id === feed.end));
+      assert(history, "the tail ends at a message");
+      return history.filter(({ id }) => id <= feed.end);
+    };
     /** The last message that the tail has let go of. */
     const floor = () => {
       const least = room.floor! > forgotten ? room.floor! : forgotten;
@@ -259,17 +336,31 @@ property(
     };
 
     const take: { [S in FeedStep as S["do"]]: (step: S) => void } = {
-      "commit elsewhere": ({ count, size }) => void room.commit(count, size),
-      "commit here": ({ count, size }) => void unheard.push(room.commit(count, size)),
+      "commit elsewhere": ({ count, size }) => void room.commit(count, size, 0),
+      "commit here": ({ count, size }) => { // a server has one statement under way
+        if (!unheard) unheard = room.commit(count, size, room.seen);
+      },
       append: () => {
-        const entries = unheard.shift();
-        if (!entries) return;
-        owed.push({ end: entries.at(-1)!.id, look: room.looks + 1 });
-        feed.append(entries);
+        const commit = unheard;
+        unheard = undefined;
+        if (!commit) return;
+        const { id } = commit.entries.at(-1)!;
+        room.seen = Math.max(room.seen, timeOf(id));
+        if (room.messages.some((message) => message.id === id)) owed.push({ end: id, look: room.looks + 1 });
+        feed.append(commit);
+      },
+      move: () => room.move(),
+      lose: ({ states, behind }) => {
+        room.lose(states, behind);
+        owed.length = 0;
       },
       refresh: () => {
         const newest = room.messages.at(-1)?.id ?? NIL;
-        feed.refresh().then(() => assert(feed.end >= newest, `refreshed up to ${feed.end}, not ${newest}`), (error) => {
+        const [refreshed, losses] = [feed, room.lost.length];
+        feed.refresh().then(() => {
+          if (refreshed !== feed || losses !== room.lost.length) return;
+          assert(feed.end >= newest, `refreshed up to ${feed.end}, not ${newest}`);
+        }, (error) => {
           if (!(error instanceof DatabaseError)) broken.push(error);
         }).catch((error) => broken.push(error));
       },
@@ -288,7 +379,7 @@ property(
       read: ({ most }) => room.read(most),
       answer: () => room.end(false),
       fail: () => {
-        if (room.look?.rows) owed.splice(0, owed.length, ...owed.filter(({ look }) => look > room.looks));
+        if (room.look?.news) owed.splice(0, owed.length, ...owed.filter(({ look }) => look > room.looks));
         room.end(true);
       },
       wait: ({ after, ms }) => {
@@ -319,13 +410,12 @@ property(
       pass: ({ ms }) => time.tick(ms),
     };
     const broken: unknown[] = [];
-    let end = NIL;
     const check = async () => {
       await settled();
       assertEquals(broken, []);
       assert(feed.end >= end, "the tail's end fell");
       end = feed.end;
-      assert(end === NIL || room.messages.some(({ id }) => id === end), "the tail ends at a message");
+      const have = known();
       for (const { cursor, until, leave, released, settled } of waiters) {
         const over = cursor < end || until + DEADLINE_STEP_MS <= Date.now() || leave.signal.aborted || released;
         if (!over && until <= Date.now()) continue; // may end from here on
@@ -334,7 +424,7 @@ property(
       assertEquals(held, feed.bytes);
       if (feed.loaded) {
         const least = floor();
-        assertEquals(feed.bytes, known().reduce((sum, { id, bytes }) => sum + (id > least ? bytes : 0), 0));
+        assertEquals(feed.bytes, have.reduce((sum, { id, bytes }) => sum + (id > least ? bytes : 0), 0));
       }
       if (room.look || feed.refreshing) return;
       for (const { end, look } of owed.splice(0)) {
@@ -350,7 +440,7 @@ property(
     };
 
     if (begin !== null) {
-      room.commit(begin, 5);
+      if (begin > 0) room.commit(begin, 5, 0);
       feed.wake();
       await finish();
     }
@@ -359,10 +449,14 @@ property(
       await check();
     }
     await finish();
-    for (const entries of unheard.splice(0)) feed.append(entries);
+    take.append({ do: "append" });
     feed.wake();
     await finish();
     assertEquals(feed.end, room.messages.at(-1)?.id ?? NIL);
+    assertEquals(feed.place, room.place);
+    const tail: { id: string }[] = JSON.parse(new TextDecoder().decode(feed.page(floor(), 1_000)?.body));
+    const last = room.messages.filter(({ id }) => id > floor()).slice(0, tail.length);
+    assertEquals(tail.map(({ id }) => id), last.map(({ id }) => id));
     feed.release();
     for (const waiter of waiters) waiter.released = true;
     await check();
@@ -408,19 +502,21 @@ property(
     const SIZE = makeEntry("a", makeId(1, 1, "0".repeat(10)), null, "hello").bytes;
     const all = fitting * SIZE;
     const running: AbortSignal[] = [];
+    const headOf = (room: string) => ({ place: placeOf(rooms.get(room)!.at(-1)?.id ?? NIL), lost: false });
     const feeds = new Feeds(
       {
-        readAfter: (room, after, limit) => {
-          const entries = rooms.get(room)!.filter(({ id }) => id > after).slice(0, limit);
-          return Promise.resolve({ entries, full: entries.length === limit });
+        news: (room, { end }, limit) => {
+          const entries = rooms.get(room)!.filter(({ id }) => id > end).slice(0, limit);
+          return Promise.resolve({ entries, full: entries.length === limit, head: headOf(room) });
         },
-        readBefore: (room, _, limit) => {
+        newest: (room, limit) => {
           const entries = rooms.get(room)!.slice(-limit);
-          return Promise.resolve({ entries, full: entries.length === limit });
+          return Promise.resolve({ entries, full: entries.length === limit, head: headOf(room) });
         },
       },
       { messages: 1_000, bytes: 1_000_000, all },
       (signal) => running.push(signal),
+      () => assert(false, "nothing was lost"),
     );
     const holds: { room: string; feed: Feed }[] = [];
     for (const step of steps) {
@@ -443,8 +539,9 @@ property(
         const entries = Array.from({ length: step.count }, (_, i) => {
           return makeEntry(room, makeId(1, messages.length + i + 1, "0".repeat(10)), null, "hello");
         });
+        const prior = headOf(room).place;
         messages.push(...entries);
-        if (step.do === "commit here") feeds.get(room)?.append(entries);
+        if (step.do === "commit here") feeds.get(room)?.append({ room, entries, prior });
         else await feeds.get(room)?.refresh();
       }
       await settled();
@@ -555,7 +652,9 @@ class FakeTable {
       if (new Set(keys).size < keys.length || this.rows.some(({ room, key }) => keys.includes(`${room} ${key}`))) {
         throw new DatabaseError("rolled-back", "23505", KEY_TAKEN, {});
       }
-      return drafts.map((draft) => this.store(draft));
+      const entries = drafts.map((draft) => this.store(draft));
+      const rooms = Map.groupBy(entries, (_, i) => drafts[i]!.room);
+      return { entries, commits: Array.from(rooms, ([room, entries]) => ({ room, entries, prior: undefined })) };
     });
 
   withKeysOf = (drafts: readonly Draft[]) =>
@@ -625,7 +724,7 @@ property(
   async ({ steps, closes, limits }) => {
     const table = new FakeTable();
     const told = new Map<string, string[]>();
-    const writer = new Writer(table, limits, (room, entries) => {
+    const writer = new Writer(table, limits, ({ room, entries }) => {
       told.set(room, [...told.get(room) ?? [], ...entries.map(({ id }) => id)]);
     });
     const posts: Posting[] = [];

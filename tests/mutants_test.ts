@@ -3,9 +3,10 @@
 // here there is neither.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { Chat, type Poll } from "../src/chat/chat.ts";
-import { NIL, NOW, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { NIL, NOW, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
+import { Floors } from "../src/chat/floors.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
@@ -47,7 +48,7 @@ Deno.test("A poll parks such that a message that comes at any moment after its l
       looked.then(async () => {
         if (turns === Infinity) await new Promise((resolve) => setTimeout(resolve, 0));
         else for (let turn = 0; turn < turns; turn++) await undefined;
-        this.append([message!]);
+        this.append({ room, entries: [message!], prior: placeOf(NIL) });
       });
       return looked;
     };
@@ -101,14 +102,15 @@ Deno.test("LISTEN that has missed a message is not believed until a probe is bac
     },
   } as unknown as Pool["sql"];
   const probes: { payload: string; hears: boolean }[] = [];
-  const feeds = new Feeds(alone.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {});
+  const feeds = new Feeds(alone.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {}, () => {});
   const wake = new Wake(
     {
-      heads: (rooms) => alone.store.heads(rooms),
+      heads: (known) => alone.store.heads(known),
       notify: (_, [payload]) => Promise.resolve(void probes.push({ payload: payload!, hears: wake.hears })),
     },
     () => ({ sql, destroy: () => Promise.resolve() }),
     feeds,
+    new Floors(),
     { listening: 400, deaf: 100 },
   );
   const feed = feeds.hold("room");
@@ -250,9 +252,10 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
     openPool: ((name, options) => name === "listen" ? deaf : openPool(name, options)) as OpenPool,
   }, config);
   const client = new Client("else", 2, 5_000, openPool);
-  const store = new Store(client, client, client);
-  const append = (rooms: string[]) =>
-    store.append(rooms.map((room) => ({ room, body: "x", author: null, key: null, random: randomDigits() })));
+  const store = new Store(client, client, client, new Floors());
+  const append = async (rooms: string[]) =>
+    (await store.append(rooms.map((room) => ({ room, body: "x", author: null, key: null, random: randomDigits() }))))
+      .entries;
   return {
     chat,
     store,

@@ -5,6 +5,7 @@ import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
 import { randomDigits } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
+import { Floors } from "../src/chat/floors.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import type { Pool } from "../src/database/pool.ts";
@@ -25,12 +26,12 @@ async function silentStore(
   const { openPool } = await openDatabase(config, "serve", () => {});
   const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, openPool));
   const [writes, reads, signals] = clients;
-  const store = new Store(writes!, reads!, signals!);
+  const store = new Store(writes!, reads!, signals!, new Floors());
   return {
     store,
     say: async (body) => {
-      const [entry] = await store.append([{ room: "room", body, author: null, key: null, random: randomDigits() }]);
-      return entry!.id;
+      const { entries } = await store.append([{ room: "room", body, author: null, key: null, random: randomDigits() }]);
+      return entries[0]!.id;
     },
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
   };
@@ -134,8 +135,8 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
       return Promise.resolve({});
     },
   } as unknown as Pool["sql"];
-  const feeds = new Feeds(silent.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {});
-  const wake = new Wake(silent.store, () => ({ sql: client, destroy: () => Promise.resolve() }), feeds, {
+  const feeds = new Feeds(silent.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {}, () => {});
+  const wake = new Wake(silent.store, () => ({ sql: client, destroy: () => Promise.resolve() }), feeds, new Floors(), {
     listening: 60_000,
     deaf: 60_000,
   });

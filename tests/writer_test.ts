@@ -1,6 +1,7 @@
 // Posts share statements, and must not share their fates: each is answered with what became of it, and a post that is
 // sent again with its key becomes no second message. Statements are held and killed here in the middle of their work.
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { Floors } from "../src/chat/floors.ts";
 import { randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { Entry } from "../src/chat/page.ts";
 import { type Draft, Store } from "../src/chat/store.ts";
@@ -30,7 +31,7 @@ Deno.test("Writer sends all posts that come during a statement in one next state
   await using server = await open(database.url);
   const gate = new Gate(server.store);
   const told: [room: string, ids: string[]][] = [];
-  const writer = new Writer(gate, ROOMY, (room, entries) => told.push([room, entries.map(({ id }) => id)]));
+  const writer = new Writer(gate, ROOMY, ({ room, entries }) => void told.push([room, entries.map(({ id }) => id)]));
   const first = writer.post(draft("a", "1"));
   const others = ["a", "b", "a", "b", "b"].map((room, i) => writer.post(draft(room, `${i}`)));
   gate.open();
@@ -109,7 +110,7 @@ Deno.test("Writer refuses the one message that the database does not take, and s
   await database.sql`alter table messages add constraint no_poison check (body <> 'poison')`;
   const gate = new Gate(server.store);
   const told: Entry[] = [];
-  const writer = new Writer(gate, ROOMY, (_, entries) => told.push(...entries));
+  const writer = new Writer(gate, ROOMY, ({ entries }) => void told.push(...entries));
   const first = writer.post(draft("a", "first"));
   const posts = Array.from({ length: 40 }, (_, i) => {
     return writer.post(draft("cab"[i % 3]!, i === 17 ? "poison" : `${i}`));
@@ -315,14 +316,15 @@ class Gate implements Pick<Store, "append" | "withKeysOf"> {
     }
   }
 
-  async append(drafts: readonly Draft[]): Promise<Entry[]> {
+  async append(drafts: readonly Draft[]): ReturnType<Store["append"]> {
     this.batches.push([...drafts]);
     this.#waiting.resolve();
     if (this.#passable > 0) this.#passable--;
     else await new Promise<void>((resolve) => this.#passes.push(resolve));
     if (this.failure) throw this.failure;
-    return await this.store?.append(drafts) ??
-      drafts.map(() => new Entry(`00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, "{}"));
+    if (this.store) return await this.store.append(drafts);
+    const entries = drafts.map(() => new Entry(`00000000-0000-0000-0000-${`${++this.#seq}`.padStart(12, "0")}`, "{}"));
+    return { entries, commits: [] };
   }
 
   async withKeysOf(drafts: readonly Draft[]) {
@@ -339,7 +341,7 @@ async function open(url: string, migrating = true) {
     await migrate(sql).finally(destroy);
   }
   const [writes, reads] = ["writes", "reads"].map((name) => new Client(name, 1, 6_000, openPool));
-  const store = new Store(writes!, reads!, reads!);
+  const store = new Store(writes!, reads!, reads!, new Floors());
   return {
     store,
     writer: (limits = ROOMY) => new Writer(store, limits, () => {}),

@@ -4,9 +4,11 @@ import { Client } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { invalid, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
-import { NOW, randomDigits, seqOf, timeOf } from "./cursor.ts";
+import { NOW, placeOf, randomDigits, timeOf } from "./cursor.ts";
 import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
+import { Floors } from "./floors.ts";
+import { Lift } from "./lift.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
@@ -78,6 +80,7 @@ export class Chat {
   readonly #writer: Writer;
   readonly #feeds: Feeds;
   readonly #wake: Wake;
+  readonly #lift: Lift;
   readonly #rooms: Rooms;
   readonly #readAhead: ReadAhead;
   readonly #readiness: Readiness;
@@ -94,20 +97,24 @@ export class Chat {
     const reads = client("reads", config.READ_CONNECTIONS);
     const signals = client("signals", 1);
     this.#clients = [writes, reads, signals];
-    this.#store = new Store(writes, reads, signals);
+    const floors = new Floors();
+    this.#store = new Store(writes, reads, signals, floors);
     this.#rooms = new Rooms(this.#store);
     this.#readAhead = new ReadAhead(this.#store);
     this.#feeds = new Feeds(
       this.#store,
       { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
       (signal) => void this.#wake.watch(signal),
+      (feed) => void this.#lift.above(feed),
     );
     this.#wake = new Wake(
       this.#store,
       () => database.openPool("listen"),
       this.#feeds,
+      floors,
       { listening: config.FALLBACK_MS, deaf: config.FALLBACK_WITHOUT_LISTEN_MS },
     );
+    this.#lift = new Lift(this.#store, floors, (room, place) => this.#wake.notify(room, place));
     this.#writer = new Writer(
       this.#store,
       {
@@ -116,9 +123,9 @@ export class Chat {
         batch: config.MAX_BATCH_POSTS,
         batchBytes: config.MAX_BATCH_BYTES,
       },
-      (room, entries) => {
-        this.#feeds.get(room)?.append(entries);
-        this.#wake.notify(room, seqOf(entries.at(-1)!.id));
+      (commit) => {
+        this.#feeds.get(commit.room)?.append(commit);
+        this.#wake.notify(commit.room, placeOf(commit.entries.at(-1)!.id));
       },
     );
     this.#readiness = new Readiness(this.#store, this.#writer);
@@ -149,11 +156,11 @@ export class Chat {
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
     const feed = this.#feeds.hold(room);
     try {
-      const known = feed.loaded && after !== NOW && after <= feed.end &&
+      const known = feed.loaded && after !== NOW && placeOf(after) <= feed.place &&
         (wait > 0 || feed.page(after, limit)?.full !== false);
       if (!known) await feed.refresh();
       const cursor = after === NOW ? feed.end : after;
-      if (cursor > feed.end) await this.#refuseFuture(cursor, feed.end);
+      if (placeOf(cursor) > feed.place) await this.#refuseFuture(cursor, feed.place);
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (signal && cursor >= feed.end && !this.#draining) {
@@ -182,9 +189,9 @@ export class Chat {
     this.#subscribers++;
     const feed = this.#feeds.hold(room);
     try {
-      if (!feed.loaded || after === NOW || after > feed.end) await feed.refresh();
+      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await feed.refresh();
       let next = after === NOW ? feed.end : after;
-      if (next > feed.end) await this.#refuseFuture(next, feed.end, parameter);
+      if (placeOf(next) > feed.place) await this.#refuseFuture(next, feed.place, parameter);
       yield { entries: [], next };
 
       // A feed whose place another has taken knows nothing any more.
@@ -270,6 +277,7 @@ export class Chat {
   async close(): Promise<void> {
     this.drain();
     this.#readAhead.close();
+    this.#lift.close();
     await within(this.#writer.close(), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
@@ -281,8 +289,8 @@ export class Chat {
   }
 
   /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
-  async #refuseFuture(cursor: string, newest: string, parameter = "after"): Promise<void> {
-    if (timeOf(cursor) <= timeOf(newest) + MAX_CURSOR_AHEAD_MS) return;
+  async #refuseFuture(cursor: string, place: string, parameter = "after"): Promise<void> {
+    if (timeOf(cursor) <= timeOf(place) + MAX_CURSOR_AHEAD_MS) return;
     if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
     throw invalid(
       parameter,

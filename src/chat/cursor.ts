@@ -19,17 +19,27 @@ export function parseCursor(text: string): string | undefined {
 
 /** Puts an id together: `ms` since 1970 (48 bit), the message's number in its room (40 bit), 10 random hex digits. */
 export function makeId(ms: number, seq: number, random: string): string {
-  const time = ms.toString(16).padStart(12, "0");
-  const rest = seq.toString(16).padStart(10, "0") + random;
-  return `${time.slice(0, 8)}-${time.slice(8)}-${rest.slice(0, 4)}-${rest.slice(4, 8)}-${rest.slice(8)}`;
+  return makePlace(ms, seq) + random;
 }
 
-/** The time in an id, in milliseconds since 1970. */
+/** Puts a place together: what an id begins with. */
+export function makePlace(ms: number, seq: number): string {
+  const time = ms.toString(16).padStart(12, "0");
+  const number = seq.toString(16).padStart(10, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-${number.slice(0, 4)}-${number.slice(4, 8)}-${number.slice(8)}`;
+}
+
+/** The place of a message in its room's order: time and number. No two of a room have the same, and they compare as ids do. */
+export function placeOf(id: string): string {
+  return id.slice(0, 26);
+}
+
+/** The time in an id or a place, in milliseconds since 1970. */
 export function timeOf(id: string): number {
   return parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }
 
-/** The number of the message in its room: 1 for the first, 0 for the nil cursor. */
+/** The number in an id or a place, which is the message's in its room: 1 for the first, 0 for the nil cursor. */
 export function seqOf(id: string): number {
   return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
 }

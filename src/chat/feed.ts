@@ -1,20 +1,26 @@
 // One room as this process sees it: its newest messages, and the polls that wait for more. All who wait in a room
 // share its feed, so that one SELECT serves them all, and a waiting poll costs memory only.
 //
-// The tail is contiguous: it holds every message of the room after `floor`, up to its end. It grows by this process's
+// The tail is contiguous: it holds every message of the room after `start`, up to its end. It grows by this process's
 // own commits and by refreshing, which reads what the database has after the end. A refresh is single flight: while one
 // is under way, all further calls share the next one, since the one under way may have read before the change they
 // were told of. Without that second flight a message committed in such a moment would wake nobody.
 //
+// How far it knows the room is told by its place, which is that of the room's head when it was read. It can lie behind the last
+// message: a head also moves when no message comes.
+//
+// A database can come back without its last messages. Each refresh asks whether what the feed knows is still there; if it is
+// not, nothing is put behind it, and another feed takes its place.
+//
 // News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
 // checks and other rooms are served in between, and the memory of one slice serves the next.
 import { setImmediate } from "node:timers";
-import { NIL, seqOf } from "./cursor.ts";
+import { NIL, placeOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import { Pages } from "./pages.ts";
-import type { Store } from "./store.ts";
+import type { Commit, Store } from "./store.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack, and a page unasked. */
 export const PRELOAD = 100;
@@ -72,7 +78,8 @@ class Waiter {
 export class Feed {
   #tail: Entry[] = [];
   #bytes = 0;
-  #floor = NIL;
+  #start = NIL;
+  #place = placeOf(NIL);
   #loaded = false;
   #closed = false;
   #looking: Promise<void> | undefined;
@@ -83,13 +90,17 @@ export class Feed {
   #version = ++tails;
   readonly #waiters = new Set<Waiter>();
 
-  /** A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks. */
+  /**
+   * A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks; `lost` that the database has
+   * lost what the feed knows, whereupon it is to be closed.
+   */
   constructor(
     /** The room's name. */
     readonly room: string,
-    private readonly store: Pick<Store, "readAfter" | "readBefore">,
+    private readonly store: Pick<Store, "newest" | "news">,
     private readonly limits: TailLimits,
     private readonly resized: (bytes: number) => void,
+    private readonly lost: () => void,
   ) {}
 
   /** Whether the tail has been read; before that the feed knows nothing. */
@@ -104,7 +115,12 @@ export class Feed {
 
   /** The id of the newest message known; the nil cursor in an empty room. */
   get end(): string {
-    return this.#tail.at(-1)?.id ?? this.#floor;
+    return this.#tail.at(-1)?.id ?? this.#start;
+  }
+
+  /** The place of the head up to which the room is known. */
+  get place(): string {
+    return this.#place;
   }
 
   /** Bytes of JSON that the tail holds. */
@@ -112,10 +128,13 @@ export class Feed {
     return this.#bytes;
   }
 
-  /** Takes in messages that this process has just committed; asks the database when they do not continue the tail. */
-  append(entries: readonly Entry[]): void {
-    if (this.#loaded && seqOf(entries[0]!.id) <= seqOf(this.end) + 1) this.#take(entries);
-    else this.wake();
+  /**
+   * Takes in messages that this process has just committed, if the head was where this feed knows it to have been; then nothing
+   * came between. Else it asks the database, unless a refresh has been faster.
+   */
+  append({ entries, prior }: Commit): void {
+    if (this.#loaded && prior === this.#place) this.#take(entries, placeOf(entries.at(-1)!.id));
+    else if (!this.#has(entries.at(-1)!.id)) this.wake();
   }
 
   /** Reads what the database has after the tail, with a look that begins after this call. Calls share looks. */
@@ -152,15 +171,16 @@ export class Feed {
     for (const waiter of this.#waiters) waiter.settle();
   }
 
-  /** Settles all waiters, and whoever comes to wait from now on: another feed has taken this one's place. */
+  /** Settles all waiters, and whoever comes to wait from now on, and forgets its messages: another feed takes over. */
   close(): void {
     this.#closed = true;
+    this.forget();
     this.release();
   }
 
   /** The messages after `cursor`, at most `limit`; undefined when they begin before the tail. */
   page(cursor: string, limit: number): Page | undefined {
-    if (cursor < this.#floor) return undefined;
+    if (cursor < this.#start) return undefined;
     const place = `${this.#version} ${cursor} ${limit}`;
     const known = pages.at(place);
     if (known) return known;
@@ -174,7 +194,7 @@ export class Feed {
 
   /** The messages after `cursor` that fit one page, as they are; undefined when they begin before the tail. */
   entriesAfter(cursor: string): readonly Entry[] | undefined {
-    if (cursor < this.#floor) return undefined;
+    if (cursor < this.#start) return undefined;
     const start = firstAfter(this.#tail, cursor);
     return this.#tail.slice(start, start + fitting(this.#tail, start, MAX_LIMIT));
   }
@@ -186,24 +206,33 @@ export class Feed {
 
   async #look(): Promise<void> {
     if (!this.#loaded) {
-      const { entries, full } = await this.store.readBefore(this.room, undefined, PRELOAD + 1);
+      const { entries, full, head } = await this.store.newest(this.room, PRELOAD + 1);
       // What stands before the oldest of them is not known, so the tail begins after it.
-      if (full) this.#floor = entries.shift()!.id;
+      if (full) this.#start = entries.shift()!.id;
       this.#loaded = true;
-      this.#take(entries);
+      this.#take(entries, head.place);
       return;
     }
-    for (let more = true; more;) {
-      const { entries, full } = await this.store.readAfter(this.room, this.end, REFRESH_LIMIT);
-      this.#take(entries);
-      more = full;
+    for (let more = true; more && !this.#closed;) {
+      const { end } = this;
+      const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
+      if (this.#closed) return;
+      if (head.lost) return this.lost();
+      const place = full ? placeOf(entries.at(-1)!.id) : head.place;
+      // An own commit that was taken in meanwhile is among them, or else they were read before it. What reaches its place and does
+      // not have it, comes from a database that has lost it: the next look will say so.
+      const passed = end !== this.end && place >= this.#place && !entries.some(({ id }) => id === this.end);
+      if (!passed) this.#take(entries, place);
+      more = full || passed;
     }
   }
 
-  #take(entries: readonly Entry[]): void {
+  /** Takes in what there is up to `place`. */
+  #take(entries: readonly Entry[], place: string): void {
     // Own commits and a look that ran beside them overlap.
     const fresh = entries.slice(firstAfter(entries, this.end));
     if (fresh.length > 0) this.#grow(fresh);
+    if (place > this.#place) this.#place = place;
     this.#news = true;
     if (!this.#settling) void this.#settleAll();
   }
@@ -234,10 +263,14 @@ export class Feed {
     this.#drop(surplus);
   }
 
+  #has(id: string): boolean {
+    return this.#tail[firstAfter(this.#tail, id) - 1]?.id === id;
+  }
+
   #drop(count: number): void {
     if (count === 0) return;
     const dropped = this.#tail.splice(0, count);
-    this.#floor = dropped.at(-1)!.id;
+    this.#start = dropped.at(-1)!.id;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
   }
 

@@ -14,11 +14,15 @@ export class Feeds {
   #held: AbortController | undefined;
   #bytes = 0;
 
-  /** `limits.all` bounds all tails together, in bytes of JSON; the others bound each. */
+  /**
+   * `limits.all` bounds all tails together, in bytes of JSON; the others bound each. `lost` is told of each feed whose messages
+   * the database has lost.
+   */
   constructor(
-    private readonly store: Pick<Store, "readAfter" | "readBefore">,
+    private readonly store: Pick<Store, "newest" | "news">,
     private readonly limits: TailLimits & { readonly all: number },
     private readonly whileHeld: WhileHeld,
+    private readonly lost: (feed: Feed) => void,
   ) {}
 
   /** Rooms that have a feed. */
@@ -40,7 +44,13 @@ export class Feeds {
   hold(room: string): Feed {
     let feed = this.#feeds.get(room);
     if (!feed) {
-      feed = new Feed(room, this.store, this.limits, (bytes) => this.#resized(feed!, bytes));
+      feed = new Feed(
+        room,
+        this.store,
+        this.limits,
+        (bytes) => this.#resized(feed!, bytes),
+        () => this.restart(feed!),
+      );
       this.#feeds.set(room, feed);
     }
     this.#holders.set(feed, (this.#holders.get(feed) ?? 0) + 1);
@@ -68,7 +78,9 @@ export class Feeds {
 
   /** Starts a room's feed anew, since the database has lost messages that it holds; its waiters come back by themselves. */
   restart(feed: Feed): void {
-    if (this.#feeds.get(feed.room) === feed) this.#remove(feed);
+    if (this.#feeds.get(feed.room) !== feed) return; // dropped meanwhile
+    this.#remove(feed);
+    this.lost(feed);
     feed.close();
   }
 

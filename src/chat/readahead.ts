@@ -3,6 +3,7 @@
 //
 // What was read ahead is given out only if it is full. Messages never change and a room's order has no gaps, so a full
 // page is the same whenever it is read; what ends before its limit may have been followed by news, and is read again.
+// (A database that loses messages can make a page wrong for as long as it waits here.)
 import type { Page } from "./page.ts";
 import type { Store } from "./store.ts";
 

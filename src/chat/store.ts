@@ -1,7 +1,9 @@
 // The only SQL of the application.
+import type { PendingQuery, Row as QueriedRow } from "postgres";
 import type { Client } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
-import { makeId } from "./cursor.ts";
+import { makeId, makePlace, NIL, seqOf, timeOf } from "./cursor.ts";
+import type { Floors } from "./floors.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makeEntry, makePage, makePageOfRows, type Page, type Row } from "./page.ts";
 
@@ -27,6 +29,41 @@ export interface Rows {
   readonly full: boolean;
 }
 
+/** What a statement has stored in one room. */
+export interface Commit {
+  /** The room's name. */
+  readonly room: string;
+  /** The messages, ascending. */
+  readonly entries: readonly Entry[];
+  /**
+   * The place of the room's head before; undefined where that proves nothing: while the clock is behind what this process knows,
+   * a database that has lost messages can come by the same place again.
+   */
+  readonly prior: string | undefined;
+}
+
+/** What a feed knows of its room. */
+export interface Known {
+  /** The id of the newest message. */
+  readonly end: string;
+  /** The place up to which all is known. */
+  readonly place: string;
+}
+
+/** How far a room is in the database, at one moment. */
+export interface Head {
+  /** The place of its head; that of the nil cursor when it has none. */
+  readonly place: string;
+  /** Whether the database has lost what was known of it. */
+  readonly lost: boolean;
+}
+
+/** Stored messages, ascending, and the head at the same moment. */
+export interface News extends Rows {
+  /** The room's head. */
+  readonly head: Head;
+}
+
 /** A stored message that was posted with a key. */
 export interface StoredKey {
   /** The room's name. */
@@ -47,6 +84,12 @@ export const KEY_TAKEN = "messages_key";
 /** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
 const LOCK_TIMEOUT_MS = 1_000;
 
+/**
+ * How far above the database's clock a post or a lift may move a head, in milliseconds. Beyond that a server that has seen a
+ * wrong clock would take the room along; a lift, which the log tells of, may do more than what happens in silence.
+ */
+const MAX_AHEAD_MS = { post: 60_000, lift: 3_600_000 };
+
 /** A room in the list of rooms. */
 export interface ListedRoom {
   /** Its name. */
@@ -62,46 +105,52 @@ export class Store {
     private readonly writer: Client,
     private readonly reads: Client,
     private readonly signals: Client,
+    private readonly floors: Floors,
   ) {}
 
   /**
-   * Stores the drafts, in order, and returns their entries in the same order: all of them or none.
-   * A draft whose key its room knows fails with the constraint {@linkcode KEY_TAKEN}.
+   * Stores the drafts, in order, and returns their entries in the same order, and what that means for each room: all of them
+   * or none. A draft whose key its room knows fails with the constraint {@linkcode KEY_TAKEN}.
    */
-  async append(drafts: readonly Draft[]): Promise<Entry[]> {
+  async append(drafts: readonly Draft[]): Promise<{ entries: Entry[]; commits: Commit[] }> {
     const { counts, later } = placesOf(drafts);
     // The numbers come out of the update of the locked head row itself, which Postgres reads anew after its wait.
     // A sub-select in the same statement would see the snapshot from before the wait, and lose messages.
+    // So does prior: whoever gets it back knows what the head was before, whatever came between.
     // Locks are taken in the order of the rooms' names, by every server: no deadlock.
-    // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
+    const floors = new Map(Array.from(counts.keys(), (room) => [room, this.floors.of(room)]));
     const heads = await this.writer.run((sql) =>
-      sql<{ room: string; seq: string; ms: string }[]>`
-        with settings as materialized (
-          select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
-            set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)
-        ),
+      sql<{ room: string; seq: string; ms: string; prior: string; clock: string }[]>`
+        with ${settings(sql)},
         locked as (
           insert into heads as h (room, seq, ms)
-          select room, count, floor(extract(epoch from clock_timestamp()) * 1000)
-          from ${roomsIn(sql, counts)} as r (room, count), settings order by room collate "C"
+          select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}::int) + 1 end)
+          from ${roomsIn(sql, counts, floors)} as r (room, count, floor), settings order by room collate "C"
           on conflict (room) do update set
-            seq = h.seq + excluded.seq,
-            ms = greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)
-          returning room, seq, ms
+            seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
+          returning room, seq, ms, prior
         ),
         stored as (
           insert into messages (room, id, key, author, body)
           select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body
           from ${batchIn(sql, drafts, later)} as b (room, later, key, author, body, random) join locked using (room)
         )
-        select room, seq, ms from locked`
+        select room, seq, ms, prior, clock from locked, settings`
     );
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
-    const byRoom = new Map(heads.map(({ room, seq, ms }) => [room, { seq: Number(seq), ms: Number(ms) }]));
-    return drafts.map(({ room, author, body, random }, i) => {
+    const byRoom = new Map(heads.map((head) => [head.room, { seq: Number(head.seq), ms: Number(head.ms) }]));
+    const entries = drafts.map(({ room, author, body, random }, i) => {
       const { seq, ms } = byRoom.get(room)!;
       return makeEntry(room, makeId(ms, seq - later[i]!, random), author, body);
     });
+    const inRoom = Map.groupBy(entries, (_, i) => drafts[i]!.room);
+    const commits = heads.map(({ room, seq, prior, clock }) => ({
+      room,
+      entries: inRoom.get(room)!,
+      prior: Number(clock) < floors.get(room)! ? undefined : makePlace(Number(prior), Number(seq) - counts.get(room)!),
+    }));
+    for (const { room, entries } of commits) this.floors.raise(room, entries.at(-1)!.id);
+    return { entries, commits };
   }
 
   /** The stored messages that have one of the drafts' keys, in no particular order. */
@@ -140,14 +189,47 @@ export class Store {
   /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
     const rows = await this.reads.read((sql) =>
-      sql<Row[]>`
-        select id, author, body from (
-          select id, author, body, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
-          from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
-        ) page where after <= ${MAX_PAGE_BYTES} order by id desc`
+      sql<Row[]>`select id, author, body from ${lastRows(sql, room, before, limit)} order by id desc`
     );
     const { entries, full } = cut(room, rows, limit);
     return { entries: entries.reverse(), full };
+  }
+
+  /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */
+  async newest(room: string, limit: number): Promise<News> {
+    const rows = await this.reads.read((sql) =>
+      sql<NewsRow[]>`
+        select id, author, body, null::bigint as seq, null::bigint as ms, false as lost
+        from ${lastRows(sql, room, undefined, limit)}
+        union all select null, null, null, seq, ms, false from heads where room = ${room}
+        order by id desc`
+    );
+    const { entries, full, head } = this.#news(room, rows, limit);
+    return { entries: entries.reverse(), full, head };
+  }
+
+  /**
+   * How a feed goes on: the first messages of `room` after those known, at most `limit` and one answer's bytes; its head; and
+   * whether what was known is still there.
+   */
+  async news(room: string, { end, place }: Known, limit: number): Promise<News> {
+    const known = (sql: Sql) =>
+      sql`(values (${room}::text, ${end}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint))`;
+    const rows = await this.reads.read((sql) =>
+      sql<NewsRow[]>`
+        select id, author, body, null::bigint as seq, null::bigint as ms, false as lost from (
+          select id, author, body from messages where room = ${room} and id > ${end} order by id limit ${limit}
+        ) news
+        union all select null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
+        order by id`
+    );
+    return this.#news(room, rows, limit);
+  }
+
+  #news(room: string, rows: readonly NewsRow[], limit: number): News {
+    const head = makeHead(rows.find(({ id }) => id === null));
+    this.floors.raise(room, head.place);
+    return { ...cut(room, rows.filter((row): row is NewsRow & Row => row.id !== null), limit), head };
   }
 
   /** One message, or undefined. */
@@ -158,14 +240,45 @@ export class Store {
     return row && makeEntry(room, row.id, row.author, row.body);
   }
 
-  /** The number of the newest message of each of the rooms that has one. */
-  async heads(rooms: readonly string[]): Promise<Map<string, number>> {
+  /** The heads of rooms of which something is known. */
+  async heads(known: ReadonlyMap<string, Known>): Promise<Map<string, Head>> {
+    const column = (sql: Sql, of: (known: Known) => string | number) =>
+      sql`${sql.types.texts(Array.from(known.values(), (known) => `${of(known)}`))}::text[]`;
     const rows = await this.signals.read((sql) =>
-      sql<{ room: string; seq: string }[]>`select room, seq from heads where room = any(${
-        sql.types.texts(rooms)
-      }::text[])`
+      sql<HeadRow[]>`${
+        headsOf(
+          sql,
+          sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ end }) => end)}::uuid[],
+            ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${
+            column(sql, ({ place }) => seqOf(place))
+          }::bigint[])`,
+        )
+      }`
     );
-    return new Map(rows.map(({ room, seq }) => [room, Number(seq)]));
+    const heads = new Map(rows.map((row) => [row.room, makeHead(row)]));
+    for (const [room, { place }] of heads) this.floors.raise(room, place);
+    return heads;
+  }
+
+  /**
+   * Lifts the head of `room` to the time `ms` where it is below, so that no id comes to lie at or below those that the database
+   * has lost; its number goes on counting what is stored. Returns where it is then, or undefined where it is as high already;
+   * and the highest time to which a lift goes.
+   */
+  async lift(room: string, ms: number): Promise<{ place: string | undefined; most: number }> {
+    const [row] = await this.writer.run((sql) =>
+      sql<{ seq: string | null; ms: string | null; most: string }[]>`
+        with ${settings(sql)},
+        lifted as (
+          insert into heads as h (room, seq, ms)
+          select ${room}, 0, least(${ms}::bigint, clock + ${MAX_AHEAD_MS.lift}::int) from settings
+          on conflict (room) do update set prior = h.ms, ms = excluded.ms where h.ms < excluded.ms
+          returning seq, ms
+        )
+        select seq, ms, clock + ${MAX_AHEAD_MS.lift}::int as most from settings left join lifted on true`
+    );
+    const { seq, ms: lifted, most } = row!;
+    return { place: lifted === null ? undefined : makePlace(Number(lifted), Number(seq)), most: Number(most) };
   }
 
   /** The rooms with the newest messages, newest first, at most `limit`. */
@@ -211,6 +324,21 @@ export class Store {
   }
 }
 
+/** The head of a room as it comes from {@linkcode headsOf}; all null where there is none. */
+interface HeadRow {
+  readonly room: string;
+  readonly seq: string | null;
+  readonly ms: string | null;
+  readonly lost: boolean;
+}
+
+/** A message, or else the head. */
+type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
+
+function makeHead({ seq, ms, lost }: Omit<HeadRow, "room"> = { seq: null, ms: null, lost: false }): Head {
+  return { place: makePlace(Number(ms), Number(seq)), lost };
+}
+
 function cut(room: string, rows: readonly Row[], limit: number): Rows {
   const entries = rows.map(({ id, author, body }) => makeEntry(room, id, author, body));
   const count = fitting(entries, 0, limit);
@@ -229,13 +357,49 @@ function placesOf(drafts: readonly Draft[]): { counts: Map<string, number>; late
   return { counts, later };
 }
 
+/** What holds for a statement that moves a head, and the database's clock before it waits for one. */
+function settings(sql: Sql) {
+  // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
+  return sql`settings as materialized (
+    select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
+      set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
+      floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
+  )`;
+}
+
+/** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
+function lastRows(sql: Sql, room: string, before: string | undefined, limit: number) {
+  return sql`(
+    select id, author, body from (
+      select id, author, body, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
+      from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
+    ) page where after <= ${MAX_PAGE_BYTES}
+  ) page`;
+}
+
+/**
+ * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, and the time and number of
+ * its place. A database that has lost something has lost what came last: then its head is behind, or the newest message that
+ * was known is missing though it was not too old to be kept. The head alone can be where it was, or further: others may have
+ * posted since.
+ */
+function headsOf(sql: Sql, known: PendingQuery<QueriedRow[]>) {
+  return sql`
+    select room, seq, ms,
+      coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, ${NIL}) and
+        not exists (select from messages m where m.room = k.room and m.id = newest) as lost
+    from ${known} as k (room, newest, known_ms, known_seq) left join heads using (room)`;
+}
+
 // Arrays serve a batch of any length with one prepared statement. A single draft goes as a row, and so does a single room: the
 // statement takes two thirds of the time then, and on a quiet server every draft is single.
 
-function roomsIn(sql: Sql, counts: Map<string, number>) {
-  const [room] = counts.keys();
-  if (counts.size === 1) return sql`(values (${room!}::text, ${counts.get(room!)!}::int))`;
-  return sql`unnest(${sql.types.texts([...counts.keys()])}::text[], ${numbers(sql, [...counts.values()])})`;
+function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<string, number>) {
+  const rooms = [...counts.keys()];
+  const [room] = rooms as [string];
+  if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${floors.get(room)!}::bigint))`;
+  return sql`unnest(${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[],
+    ${numbers(sql, [...floors.values()])}::bigint[])`;
 }
 
 function batchIn(sql: Sql, drafts: readonly Draft[], later: readonly number[]) {
@@ -244,10 +408,12 @@ function batchIn(sql: Sql, drafts: readonly Draft[], later: readonly number[]) {
     return sql`(values (${room}::text, 0, ${key}::text, ${author}::text, ${body}::text, ${random}::text))`;
   }
   const column = (name: keyof Draft) => sql`${sql.types.texts(drafts.map((draft) => draft[name]))}::text[]`;
-  return sql`unnest(${column("room")}, ${numbers(sql, later)}, ${column("key")}, ${column("author")}, ${column("body")},
+  return sql`unnest(${column("room")}, ${numbers(sql, later)}::int[], ${column("key")}, ${column("author")}, ${
+    column("body")
+  },
     ${column("random")})`;
 }
 
 function numbers(sql: Sql, values: readonly number[]) {
-  return sql`${sql.types.texts(values.map(String))}::text[]::int[]`;
+  return sql`${sql.types.texts(values.map(String))}::text[]`;
 }

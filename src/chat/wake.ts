@@ -1,13 +1,13 @@
 // How news travels between servers. A notification says where to look, nothing more: lost, doubled or late ones do no
 // harm. And while anyone waits, one query per interval looks for what notifications missed.
 import type { Pool } from "../database/pool.ts";
-import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
-import { seqOf } from "./cursor.ts";
+import { makePlace, seqOf, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
+import type { Floors } from "./floors.ts";
 import { Listener } from "./listener.ts";
-import type { Store } from "./store.ts";
+import type { Head, Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */
 const CHANNEL = "linger";
@@ -28,8 +28,8 @@ export interface WakeIntervals {
 
 /** Tells other servers of our commits, and this one's feeds of theirs. */
 export class Wake {
-  /** Rooms to tell of, with the number of their newest message. */
-  readonly #changed = new Map<string, number>();
+  /** Rooms to tell of, with the places of their heads. */
+  readonly #changed = new Map<string, string>();
   #notifying: Promise<void> | undefined;
   #blind = false;
   readonly #listener: Listener;
@@ -39,6 +39,7 @@ export class Wake {
     private readonly store: Pick<Store, "heads" | "notify">,
     openPool: () => Pool,
     private readonly feeds: Feeds,
+    private readonly floors: Floors,
     private readonly intervals: WakeIntervals,
   ) {
     this.#listener = new Listener({
@@ -60,9 +61,9 @@ export class Wake {
     return this.#blind;
   }
 
-  /** Tells the other servers that `room` has messages up to `seq`. Returns at once; a room is told of once per flight. */
-  notify(room: string, seq: number): void {
-    this.#changed.set(room, seq);
+  /** Tells the other servers that the head of `room` is at `place`. Returns at once; a room is told of once per flight. */
+  notify(room: string, place: string): void {
+    this.#changed.set(room, place);
     this.#notifying ??= this.#notifyAll();
   }
 
@@ -87,7 +88,8 @@ export class Wake {
 
   async #notifyAll(): Promise<void> {
     while (this.#changed.size > 0) {
-      const payloads = Array.from(this.#changed, ([room, seq]) => `${seq} ${room}`);
+      // The version before reads the number and the room.
+      const payloads = Array.from(this.#changed, ([room, place]) => `${seqOf(place)} ${room} ${timeOf(place)}`);
       this.#changed.clear();
       // What could not be told is found by the others' fallback.
       await this.store.notify(CHANNEL, payloads).catch(() => {});
@@ -98,12 +100,14 @@ export class Wake {
 
   /** One query for all held feeds, and a refresh for those that are behind. Never rejects. */
   async #look(): Promise<void> {
-    const before = Array.from(this.feeds.values(), (feed) => ({ feed, end: seqOf(feed.end) }));
-    if (before.length === 0) return;
+    const known = new Map(
+      Array.from(this.feeds.values(), (feed) => [feed.room, { feed, end: feed.end, place: feed.place }]),
+    );
+    if (known.size === 0) return;
     const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
     try {
-      const heads = await this.store.heads(before.map(({ feed }) => feed.room));
-      await Promise.all(before.map(({ feed, end }) => this.#compare(feed, end, heads.get(feed.room) ?? 0)));
+      const heads = await this.store.heads(known);
+      await Promise.all(Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head)));
       this.#blind = false;
     } catch {
       this.#blind = true;
@@ -112,21 +116,23 @@ export class Wake {
     }
   }
 
-  /** `end` is what the feed knew before the look that saw `head`. */
-  async #compare(feed: Feed, end: number, head: number): Promise<void> {
+  async #compare(feed: Feed, { place, lost }: Head): Promise<void> {
     if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
-    if (head > seqOf(feed.end)) {
+    if (lost) return this.feeds.restart(feed);
+    if (place > feed.place) {
       if (!feed.refreshing) this.#listener.doubt();
       await feed.refresh();
-    } else if (head < end) {
-      log("error", "The database has lost messages that it had acknowledged", { room: feed.room, had: end, has: head });
-      this.feeds.restart(feed);
     }
   }
 
   #hear(payload: string): void {
-    const [seq, room] = payload.split(" ");
-    const feed = this.feeds.get(room ?? "");
-    if (feed && !(Number(seq) <= seqOf(feed.end))) feed.wake();
+    const [, seq, room, ms] = payload.match(/^(\d+) (\S+)(?: (\d+))?$/) ?? [];
+    if (!room) return;
+    const feed = this.feeds.get(room);
+    // The number alone, which the version before tells, is no place: after a loss it comes again.
+    if (!ms) return feed?.wake();
+    const place = makePlace(Number(ms), Number(seq));
+    this.floors.raise(room, place);
+    if (feed && place > feed.place) feed.wake();
   }
 }

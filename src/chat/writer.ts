@@ -6,7 +6,7 @@ import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
 import type { Entry } from "./page.ts";
-import { type Draft, KEY_TAKEN, type Store } from "./store.ts";
+import { type Commit, type Draft, KEY_TAKEN, type Store } from "./store.ts";
 
 /** What a post got. */
 export interface Posted {
@@ -57,11 +57,11 @@ export class Writer {
   readonly #keyed = new Map<string, Post>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
 
-  /** `committed` is told of each room's new messages in order, before their posts resolve. */
+  /** `committed` is told of each room's new messages, before their posts resolve. */
   constructor(
     private readonly store: Pick<Store, "append" | "withKeysOf">,
     private readonly limits: WriterLimits,
-    private readonly committed: (room: string, entries: Entry[]) => void,
+    private readonly committed: (commit: Commit) => void,
   ) {}
 
   /**
@@ -134,10 +134,9 @@ export class Writer {
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
   async #write(batch: Post[], until?: number): Promise<void> {
     try {
-      const entries = await this.store.append(batch.map((post) => post.draft));
+      const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
-      const byRoom = Map.groupBy(entries, (_, i) => batch[i]!.draft.room);
-      for (const [room, stored] of byRoom) this.committed(room, stored);
+      for (const commit of commits) this.committed(commit);
       batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
     } catch (error) {
       await this.#recover(batch, error, until ?? performance.now() + PATIENCE_MS);

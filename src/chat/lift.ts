@@ -1,0 +1,65 @@
+// A database that comes back without messages which it had acknowledged (it failed over to a standby that was behind, or a backup
+// was put back) gives their numbers out again, and with a clock that is behind, ids below theirs. Who had the lost ones for a
+// cursor would miss those. So whoever notices lifts the room's head above all that has been lost.
+import { log } from "../log.ts";
+import { sleep } from "../sleep.ts";
+import { seqOf, timeOf } from "./cursor.ts";
+import type { Feed } from "./feed.ts";
+import type { Floors } from "./floors.ts";
+import type { Store } from "./store.ts";
+
+/** Pause before a lift that failed is tried again, in milliseconds. */
+const RETRY_MS = 1_000;
+
+/** Tries; then the log says that there was no lift. By then every poll that waited has come back. */
+const TRIES = 60;
+
+/** Lifts the heads of rooms that have lost messages. */
+export class Lift {
+  readonly #closing = new AbortController();
+
+  /** `lifted` is told where a head is now. */
+  constructor(
+    private readonly store: Pick<Store, "lift">,
+    private readonly floors: Floors,
+    private readonly lifted: (room: string, place: string) => void,
+  ) {}
+
+  /** The database has lost what `feed` knows: says so, and lifts the room's head. Never rejects. */
+  async above({ room, place }: Pick<Feed, "room" | "place">): Promise<void> {
+    const ms = Math.max(timeOf(place), this.floors.of(room)) + 1;
+    log("error", "The database has lost messages that it had acknowledged", { room, had: seqOf(place) });
+    let error: unknown;
+    for (let tries = 0; tries < TRIES && !this.#closing.signal.aborted; tries++) {
+      try {
+        return this.#tell(room, ms, await this.store.lift(room, ms));
+      } catch (cause) {
+        error = cause;
+        await sleep(RETRY_MS, this.#closing.signal);
+      }
+    }
+    log("error", "The ids to come may lie below those of lost messages, and be missed by who knows these", {
+      room,
+      error: `${error}`,
+    });
+  }
+
+  /** Tries no more. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #tell(room: string, ms: number, { place, most }: { place: string | undefined; most: number }): void {
+    if (place) this.lifted(room, place);
+    if (ms <= most) return;
+    log(
+      "error",
+      "Lost messages lie more than an hour ahead of the database's clock: ids begin below them until it gets there",
+      {
+        room,
+        lost: new Date(ms - 1).toISOString(),
+        next: new Date(most).toISOString(),
+      },
+    );
+  }
+}
