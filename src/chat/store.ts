@@ -153,15 +153,20 @@ export class Store {
     return { entries, commits };
   }
 
-  /** The stored messages that have one of the drafts' keys, in no particular order. */
+  /** The stored messages that have one of the drafts' keys, in no particular order; as durable as if they had just been posted. */
   async withKeysOf(drafts: readonly Draft[]): Promise<StoredKey[]> {
     const keyed = drafts.filter((draft) => draft.key !== null);
+    // A message can be seen whose commit has not reached the standby, when the wait for that was cut short. So this statement
+    // writes something, of no meaning, to the log of the database: its own commit gets there after all others before it.
     const rows = await this.writer.read((sql) =>
       sql<(Row & { room: string; key: string })[]>`
+        with ${
+        settings(sql)
+      }, written as materialized (select pg_logical_emit_message(true, 'linger', '') from settings)
         select room, key, id, author, body from messages join unnest(
           ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
           ${sql.types.texts(keyed.map((draft) => draft.key))}::text[]
-        ) as k (room, key) using (room, key)`
+        ) as k (room, key) using (room, key), written`
     );
     return rows.map(({ room, key, id, author, body }) => ({
       room,

@@ -2,6 +2,7 @@
 // in a bad moment, and can't give up one connection, only a whole pool. So every statement has a deadline here, after
 // which its pool is thrown away and a new one made. And the caller is told what a failure means for its statement.
 import postgres from "postgres";
+import { log } from "../log.ts";
 import { Outage } from "./outage.ts";
 import type { OpenPool, Pool, Sql } from "./pool.ts";
 import { Unusable } from "./unusable.ts";
@@ -72,6 +73,7 @@ export class Client {
   #pool: Pool;
   readonly #outage: Outage;
   #sent = 0;
+  #unreplicated = 0;
   #running = 0;
   readonly #queue: PromiseWithResolvers<void>[] = [];
   #closed = false;
@@ -150,10 +152,11 @@ export class Client {
   async #send<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     const pool = this.#pool;
     const sentBefore = this.#sent;
+    const unreplicatedBefore = this.#unreplicated;
+    let result: T;
     try {
-      const result = await withDeadline(Promise.resolve(statement(pool.sql)), this.deadlineMs);
+      result = await withDeadline(Promise.resolve(statement(pool.sql)), this.deadlineMs);
       this.#outage.succeeded();
-      return result;
     } catch (cause) {
       const sent = this.#sent !== sentBefore;
       const error = failure(cause, sent);
@@ -164,10 +167,20 @@ export class Client {
       if (!unharmed) this.#renewPool(pool);
       throw error;
     }
+    // Only a pool of one connection can tell whose commit it was; no other one writes.
+    if (this.#unreplicated !== unreplicatedBefore) throw new DatabaseError("unknown", "UNREPLICATED", undefined, {});
+    return result;
   }
 
   #open(): Pool {
-    return this.openPool(this.name, { connections: this.connections, onStatement: () => this.#sent++ });
+    return this.openPool(this.name, {
+      connections: this.connections,
+      onStatement: () => this.#sent++,
+      onUnreplicated: () => {
+        this.#unreplicated++;
+        log("error", "The wait of a commit for its standby was cancelled: it stands, and a failover may lose it");
+      },
+    });
   }
 
   #renewPool(pool: Pool) {

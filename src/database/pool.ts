@@ -61,7 +61,15 @@ export interface PoolOptions {
   readonly connections?: number;
   /** Is called for every statement that is sent. */
   readonly onStatement?: () => void;
+  /** Is called before a statement's end when its commit stands, though not yet on the standby for which it was to wait. */
+  readonly onUnreplicated?: () => void;
 }
+
+/**
+ * Where PostgreSQL gives up the wait of a commit for its standby, since somebody has cancelled it: the statement then succeeds,
+ * with a warning (src/backend/replication/syncrep.c). Its text is in the language of the server; the name of the place is not.
+ */
+const UNREPLICATED = "SyncRepWaitForLSN";
 
 /**
  * Makes pools of the database at `address`.
@@ -73,7 +81,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
   let refusal: { error: Error; until: number } | undefined; // of a person's making
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
-  return (name, { connections = 1, onStatement = () => {} } = {}) => {
+  return (name, { connections = 1, onStatement = () => {}, onUnreplicated = () => {} } = {}) => {
     const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
@@ -82,7 +90,9 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       fetch_types: false,
       backoff: () => 0, // the pause is in socket()
       connect_timeout: 3,
-      onnotice: () => {},
+      onnotice: ({ routine }) => {
+        if (routine === UNREPLICATED) onUnreplicated();
+      },
       prepare: !session.pooled,
       types: { texts },
       max: connections,

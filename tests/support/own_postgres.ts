@@ -67,17 +67,38 @@ export class OwnPostgres implements AsyncDisposable {
     await running?.stop();
   }
 
-  /** A standby that follows this server, which is stopped for a moment to be copied. */
-  async standby(): Promise<OwnPostgres> {
+  /** Ends it by SIGKILL, as when its machine is gone. */
+  async kill(): Promise<void> {
+    const [pid] = (await Deno.readTextFile(join(this.home, "cluster/postmaster.pid"))).split("\n");
+    Deno.kill(Number(pid), "SIGKILL");
+    await this.#running?.ended;
+    await this.stop();
+  }
+
+  /** A copy of its directory, for which it is stopped. */
+  async backup(): Promise<string> {
     await this.stop();
     const home = await Deno.makeTempDir({ prefix: "linger-own-" });
-    const { success } = await new Deno.Command("cp", { args: ["-a", `${this.home}/.`, home] }).output();
-    if (!success) throw new Error("The database could not be copied");
+    await run("cp", "-a", `${this.home}/.`, home);
+    return home;
+  }
+
+  /** Puts a backup back, which is used up by it. */
+  async restore(backup: string): Promise<void> {
+    await this.stop();
+    await run("rm", "-r", this.home);
+    await run("mv", backup, this.home);
+    await this.start();
+  }
+
+  /** A standby that follows this server by way of `port`; this server is stopped for a moment to be copied. */
+  async standby(port: number = this.port): Promise<OwnPostgres> {
+    const home = await this.backup();
     await this.start();
     await Deno.writeTextFile(join(home, "cluster/standby.signal"), "");
     const standby = new OwnPostgres(home, {
       ...this.settings,
-      primary_conninfo: `host=127.0.0.1 port=${this.port} user=postgres`,
+      primary_conninfo: `host=127.0.0.1 port=${port} user=postgres application_name=standby`,
     });
     await standby.start();
     return standby;
@@ -105,6 +126,11 @@ export class OwnPostgres implements AsyncDisposable {
     await this.stop();
     for (const directory of [this.home, this.tls]) await Deno.remove(directory, { recursive: true }).catch(() => {});
   }
+}
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  if (!success) throw new Error(`${program} ${args.join(" ")} failed: ${new TextDecoder().decode(stderr)}`);
 }
 
 /** PostgreSQL wants its key for itself; started by root, it runs as nobody. */

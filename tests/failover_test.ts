@@ -1,0 +1,420 @@
+// A database that comes back without messages which it had acknowledged: a primary dies, and its standby had not all of them; or
+// a backup is put back. What is lost is lost; but no server goes on showing it, and all that is said later reaches everybody.
+import { assertEquals, assertGreater } from "@std/assert";
+import { createApp } from "../src/app.ts";
+import { Chat } from "../src/chat/chat.ts";
+import { Linger } from "../src/client/client.ts";
+import { readConfig } from "../src/config.ts";
+import { migrateOnce } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import type { OpenPool } from "../src/database/pool.ts";
+import { get, type Message, messages, post, posted, until } from "./support/client.ts";
+import { subscribe } from "./support/events.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
+import type { TestServer } from "./support/server.ts";
+import { Proxy } from "./torture/proxy.ts";
+
+const NIL = "00000000000000000000000000";
+
+/** A port where nobody listens. */
+const NOBODY = 1;
+
+/**
+ * A server that comes to its database by two ways, so that a test says when it finds which: one for what posts and reads, one for
+ * what looks and listens.
+ */
+class Server implements AsyncDisposable {
+  readonly #ways = [new Proxy(() => this.#main?.port ?? NOBODY), new Proxy(() => this.#news?.port ?? NOBODY)];
+  #main: OwnPostgres | undefined;
+  #news: OwnPostgres | undefined;
+  #running!: TestServer;
+
+  private constructor(postgres: OwnPostgres) {
+    this.#main = this.#news = postgres;
+  }
+
+  static async start(postgres: OwnPostgres): Promise<Server> {
+    const server = new Server(postgres);
+    const [main, news] = await Promise.all(server.#ways.map(async (way) => {
+      const variables: Record<string, string> = {
+        DATABASE_URL: postgres.url("postgres", way.port),
+        FALLBACK_MS: "200",
+        FALLBACK_WITHOUT_LISTEN_MS: "100",
+      };
+      const config = readConfig({ get: (name) => variables[name] });
+      return { config, ...await openDatabase(config, "serve", () => {}) };
+    }));
+    await migrateOnce(main!);
+    const openPool: OpenPool = (name, options) =>
+      (name === "listen" || name === "signals" ? news! : main!).openPool(name, options);
+    const chat = new Chat({ openPool }, main!.config);
+    const http = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      createApp({ chat: () => chat, uploadTimeoutMs: 20_000, heartbeatMs: 15_000 }).fetch,
+    );
+    server.#running = {
+      url: `http://127.0.0.1:${http.addr.port}`,
+      chat,
+      [Symbol.asyncDispose]: async () => {
+        const finished = http.shutdown();
+        await chat.close();
+        await finished;
+      },
+    };
+    return server;
+  }
+
+  get url(): string {
+    return this.#running.url;
+  }
+
+  get chat(): Chat {
+    return this.#running.chat;
+  }
+
+  /** Its database is gone, and it finds none. */
+  lose(): void {
+    this.#main = this.#news = undefined;
+    for (const way of this.#ways) way.cut();
+  }
+
+  /** What posts and reads finds `postgres`. */
+  find(postgres: OwnPostgres): void {
+    this.#main = postgres;
+  }
+
+  /** What looks and listens finds it. */
+  look(postgres: OwnPostgres): void {
+    this.#news = postgres;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running[Symbol.asyncDispose]();
+    for (const way of this.#ways) await way[Symbol.asyncDispose]();
+  }
+}
+
+/** Follows a room from its start in all the ways there are, each for as long as it takes, and without a break. */
+class Followers implements AsyncDisposable {
+  readonly #leaving = new AbortController();
+  readonly #seen: { name: string; messages: Message[] }[] = [];
+  readonly #following: Promise<void>[] = [];
+
+  constructor(servers: readonly { url: string }[], private readonly room: string) {
+    for (const [i, server] of servers.entries()) {
+      this.#follow(`poll at ${i}`, (seen) => this.#poll(server, seen));
+      this.#follow(`stream at ${i}`, (seen) => this.#stream(server, seen));
+      this.#follow(`client at ${i}`, (seen) => this.#client(server, seen));
+    }
+  }
+
+  /** Resolves when all have `message`. */
+  async all(message: Message): Promise<void> {
+    await until(() => this.#seen.every(({ messages }) => messages.some(({ id }) => id === message.id)), message.body);
+  }
+
+  /** What each was given, in the order in which it came. */
+  assertSaw(bodies: readonly string[]): void {
+    for (const { name, messages } of this.#seen) assertEquals(messages.map(({ body }) => body), bodies, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leaving.abort();
+    await Promise.all(this.#following);
+  }
+
+  #follow(name: string, run: (seen: Message[]) => Promise<void>): void {
+    const messages: Message[] = [];
+    this.#seen.push({ name, messages });
+    this.#following.push((async () => {
+      while (!this.#leaving.signal.aborted) {
+        await run(messages).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 20)); // a 503 is asked again
+      }
+    })());
+  }
+
+  async #poll(server: { url: string }, seen: Message[]): Promise<void> {
+    const { signal } = this.#leaving;
+    const url = `${server.url}/rooms/${this.room}/messages?after=${seen.at(-1)?.id ?? NIL}&wait=20`;
+    const response = await fetch(url, { signal });
+    const answer = await response.json();
+    if (response.status === 200) seen.push(...answer);
+  }
+
+  async #stream(server: { url: string }, seen: Message[]): Promise<void> {
+    const { signal } = this.#leaving;
+    const stream = await subscribe(server, this.room, `after=${seen.at(-1)?.id ?? NIL}`);
+    const before = [...seen];
+    const leave = () => void stream.leave();
+    signal.addEventListener("abort", leave);
+    const copying = setInterval(() => seen.splice(0, Infinity, ...before, ...stream.messages), 10);
+    await stream.ended;
+    clearInterval(copying);
+    signal.removeEventListener("abort", leave);
+    seen.splice(0, Infinity, ...before, ...stream.messages);
+  }
+
+  async #client(server: { url: string }, seen: Message[]): Promise<void> {
+    const { signal } = this.#leaving;
+    const room = new Linger(server.url).room(this.room);
+    for await (const message of room.follow({ after: seen.at(-1)?.id ?? NIL, signal })) seen.push(message);
+  }
+}
+
+/** A primary whose standby has all, and two servers at it. */
+async function setUp(options: { clock?: boolean } = {}) {
+  const primary = await OwnPostgres.start();
+  const stream = new Proxy(() => primary.port);
+  const standby = await primary.standby(stream.port);
+  const [a, b] = [await Server.start(primary), await Server.start(primary)];
+  if (options.clock) await shiftableClock(primary);
+  const followers = new Followers([a, b], "room");
+  const kept = [await posted(a, "room", "kept 1"), await posted(b, "room", "kept 2")];
+  await followers.all(kept[1]!);
+  await until(async () => (await rows(standby)).length === 2, "the standby has them too");
+  return {
+    primary,
+    standby,
+    /** What leads from the primary to the standby. */
+    stream,
+    a,
+    b,
+    followers,
+    kept,
+    [Symbol.asyncDispose]: async () => {
+      for (const part of [followers, a, b, standby, primary, stream]) await part[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The clock of this cluster's database can be set off from here on, for connections that are made then. */
+async function shiftableClock(postgres: OwnPostgres): Promise<void> {
+  await postgres.run(
+    "create schema shifted",
+    "create table shifted.by (ms bigint)",
+    "insert into shifted.by values (0)",
+    `create function shifted.clock_timestamp() returns timestamptz volatile language sql
+      as $$ select pg_catalog.clock_timestamp() + (select ms from shifted.by) * interval '1 ms' $$`,
+    "alter database postgres set search_path = shifted, public, pg_catalog",
+  );
+}
+
+async function rows(postgres: OwnPostgres): Promise<Record<string, unknown>[]> {
+  return await postgres.run("select id, body from messages where room = 'room' order by id");
+}
+
+/** What a server says of the room, by each way in which it can be asked. */
+async function history(server: { url: string }): Promise<string[][]> {
+  const first = async (query: string) => (await messages(server, "room", query)).map(({ body }) => body);
+  return [await first(`after=${NIL}&wait=0`), await first("before=now"), await first(`after=${NIL}&wait=5`)];
+}
+
+/** All servers tell what the database has, and nothing else. */
+async function assertOneHistory(servers: readonly Server[], postgres: OwnPostgres, bodies: string[]): Promise<void> {
+  assertEquals((await rows(postgres)).map(({ body }) => body), bodies);
+  for (const server of servers) assertEquals(await history(server), [bodies, bodies, bodies]);
+}
+
+const A_FINDS = "A finds it";
+const A_POSTS = "A posts";
+const B_FINDS = "B finds it";
+const B_LOOKS = "B looks";
+const ORDERS = [
+  [A_FINDS, A_POSTS, B_FINDS, B_LOOKS],
+  [A_FINDS, B_FINDS, A_POSTS, B_LOOKS],
+  [A_FINDS, B_FINDS, B_LOOKS, A_POSTS],
+  [B_FINDS, A_FINDS, A_POSTS, B_LOOKS],
+  [B_FINDS, A_FINDS, B_LOOKS, A_POSTS],
+  [B_FINDS, B_LOOKS, A_FINDS, A_POSTS],
+];
+
+for (const order of ORDERS) {
+  Deno.test(`A failover that loses two messages loses no later ones: ${order.join(", ")}`, async () => {
+    await using world = await setUp();
+    const { primary, standby, stream, a, b, followers } = world;
+    stream.weather = "refuse";
+    const lost = [await posted(a, "room", "lost 1"), await posted(b, "room", "lost 2")];
+    await followers.all(lost[1]!);
+    for (const server of [a, b]) server.lose();
+    await primary.kill();
+    await standby.run("select pg_promote()");
+
+    const steps: Record<string, () => void | Promise<void>> = {
+      [A_FINDS]: () => {
+        a.find(standby);
+        a.look(standby);
+      },
+      // As many as were lost, so that they have their numbers.
+      [A_POSTS]: async () => {
+        for (const body of ["new 1", "new 2"]) await stored(a, "room", body);
+      },
+      [B_FINDS]: () => b.find(standby),
+      [B_LOOKS]: async () => {
+        b.look(standby);
+        await until(async () => !(await blind(b)), "it has looked");
+      },
+    };
+    for (const step of order) await steps[step]!();
+    const now = (await rows(standby)).map(({ id }) => `${id}`);
+    for (const id of now.slice(2)) assertGreater(id, lost[1]!.id);
+    const end = await posted(b, "room", "end");
+    assertGreater(end.id, now.at(-1)!);
+    await followers.all(end);
+    followers.assertSaw(["kept 1", "kept 2", "lost 1", "lost 2", "new 1", "new 2", "end"]);
+    await assertOneHistory([a, b], standby, ["kept 1", "kept 2", "new 1", "new 2", "end"]);
+    const [head] = await standby.run("select seq from heads where room = 'room'");
+    assertEquals(Number(head!.seq), 5);
+  });
+}
+
+Deno.test("After a failover to a clock that is behind, no id lies at or below one that the posting server has heard of", async () => {
+  await using world = await setUp({ clock: true });
+  const { primary, standby, stream, a, b, followers } = world;
+  await using c = await Server.start(primary);
+  const listening = "select from pg_stat_activity where application_name = 'linger listen'";
+  await until(async () => (await primary.run(listening)).length === 3, "all listen");
+  stream.weather = "refuse";
+  const lost = [await posted(a, "room", "lost 1"), await posted(b, "room", "lost 2")];
+  const elsewhere = await posted(a, "elsewhere", "lost 3"); // where nobody is
+  await followers.all(lost[1]!);
+  for (const server of [a, b, c]) server.lose();
+  await primary.kill();
+  await standby.run("select pg_promote()", "update shifted.by set ms = -30000");
+  for (const server of [a, b, c]) {
+    server.find(standby);
+    server.look(standby);
+  }
+  const next = [await stored(c, "room", "new 1"), await stored(b, "room", "new 2"), await stored(a, "room", "new 3")];
+  for (const { id } of next) assertGreater(id, lost[1]!.id);
+  for (const server of [c, b, a]) assertGreater((await stored(server, "elsewhere", server.url)).id, elsewhere.id);
+  const end = await posted(c, "room", "end");
+  await followers.all(end);
+  followers.assertSaw(["kept 1", "kept 2", "lost 1", "lost 2", "new 1", "new 2", "new 3", "end"]);
+  await assertOneHistory([a, b, c], standby, ["kept 1", "kept 2", "new 1", "new 2", "new 3", "end"]);
+});
+
+Deno.test("A new message in the very place of a lost one is told from it: one history, and all that is said later arrives", async () => {
+  await using world = await setUp({ clock: true });
+  const { primary, standby, stream, a, b, followers } = world;
+  // From here on all happens in the millisecond of the newest message.
+  const [{ ms }] = await primary.run("select ms from heads where room = 'room'") as [{ ms: string }];
+  await primary.run(`create or replace function shifted.clock_timestamp() returns timestamptz volatile language sql
+    as $$ select to_timestamp(${ms} / 1000.0) + (select ms from shifted.by) * interval '1 ms' $$`);
+  const frozen = "select from pg_proc where proname = 'clock_timestamp' and prosrc like '%to_timestamp%'";
+  await until(async () => (await standby.run(frozen)).length === 1, "the standby's clock stands, too");
+  await using stranger = await Server.start(primary); // which has neither seen nor heard of the room
+  stranger.lose();
+  stream.weather = "refuse";
+  const lost = await posted(a, "room", "lost 1");
+  await followers.all(lost);
+  for (const server of [a, b]) server.lose();
+  await primary.kill();
+  await standby.run("select pg_promote()", "update shifted.by set ms = -30000");
+  stranger.find(standby);
+  const next = await stored(stranger, "room", "new 1");
+  assertEquals(next.id.slice(0, 26), lost.id.slice(0, 26));
+  for (const server of [a, b]) {
+    server.find(standby);
+    server.look(standby);
+  }
+  for (const server of [a, b]) {
+    await until(async () => !(await quietHistory(server)).includes("lost 1"), "no lost one is served");
+  }
+  await assertOneHistory([a, b], standby, ["kept 1", "kept 2", "new 1"]);
+  await until(async () => await lifted(standby, lost), "the head is lifted");
+  stranger.look(standby);
+  const end = [
+    await posted(a, "room", "end 1"),
+    await posted(stranger, "room", "end 2"),
+    await posted(b, "room", "end 3"),
+  ];
+  await followers.all(end[2]!);
+  await assertOneHistory([a, b], standby, ["kept 1", "kept 2", "new 1", "end 1", "end 2", "end 3"]);
+});
+
+Deno.test("A backup that is put back under running servers is their history from then on", async () => {
+  await using postgres = await OwnPostgres.start();
+  await using a = await Server.start(postgres);
+  await using b = await Server.start(postgres);
+  await using followers = new Followers([a, b], "room");
+  const kept = [await posted(a, "room", "kept 1"), await posted(b, "room", "kept 2")];
+  await followers.all(kept[1]!);
+  const backup = await postgres.backup();
+  await postgres.start();
+  const lost = [await stored(a, "room", "lost 1"), await stored(b, "room", "lost 2")];
+  await followers.all(lost[1]!);
+  await postgres.restore(backup);
+  await until(async () => !(await quietHistory(b)).includes("lost 2"), "no lost one is served");
+  const next = [await stored(b, "room", "new 1"), await stored(a, "room", "new 2")];
+  await followers.all(next[1]!);
+  followers.assertSaw(["kept 1", "kept 2", "lost 1", "lost 2", "new 1", "new 2"]);
+  await assertOneHistory([a, b], postgres, ["kept 1", "kept 2", "new 1", "new 2"]);
+});
+
+Deno.test("With a synchronous standby nothing that was acknowledged is lost, and what did not get there is not acknowledged", async () => {
+  await using world = await setUp();
+  const { primary, standby, stream, a, b, followers } = world;
+  await primary.run("alter system set synchronous_standby_names = 'standby'", "select pg_reload_conf()");
+  await until(
+    async () => (await primary.run("select from pg_stat_replication where sync_state = 'sync'")).length === 1,
+    "sync",
+  );
+  const acknowledged = [await posted(a, "room", "there 1"), await posted(b, "room", "there 2")];
+
+  stream.weather = "refuse";
+  const cut = post(a, "room", { body: "cut" }, { "idempotency-key": "cut" });
+  await cancelWait(primary);
+  assertEquals([(await cut).status, (await (await cut).json()).type], [503, "urn:linger:problem:outcome-unknown"]);
+  // It stands on the primary, where it can be seen; but it is no answer to the key as long as the standby does not have it.
+  const again = post(a, "room", { body: "cut" }, { "idempotency-key": "cut" });
+  await cancelWait(primary);
+  assertEquals([(await again).status, (await (await again).json()).type], [503, "urn:linger:problem:outcome-unknown"]);
+  assertEquals((await rows(primary)).length, 5);
+
+  for (const server of [a, b]) server.lose();
+  await primary.kill();
+  await standby.run("alter system reset synchronous_standby_names", "select pg_promote()");
+  for (const server of [a, b]) {
+    server.find(standby);
+    server.look(standby);
+  }
+  const end = await stored(b, "room", "end");
+  await followers.all(end);
+  const bodies = ["kept 1", "kept 2", ...acknowledged.map(({ body }) => body), "end"];
+  assertEquals((await rows(standby)).map(({ body }) => body), bodies);
+});
+
+/** Cancels the wait of a commit for the standby, as soon as there is one. */
+async function cancelWait(primary: OwnPostgres): Promise<void> {
+  const cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+  await until(async () => (await primary.run(cancel)).length > 0, "a commit waits for the standby");
+}
+
+/** Whether the head of the room is above a message. */
+async function lifted(postgres: OwnPostgres, { id }: Message): Promise<boolean> {
+  const [head] = await postgres.run("select ms from heads where room = 'room'");
+  return Number(head!.ms) > parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+}
+
+/** What a server says of the room, though it may be unable to. */
+async function quietHistory(server: { url: string }): Promise<string[]> {
+  return (await history(server).catch(() => [["lost 1", "lost 2"]])).flat();
+}
+
+/** Posts until it is stored, and at once then. */
+async function stored(server: { url: string }, room: string, body: string): Promise<Message> {
+  let message: Message | undefined;
+  await until(async () => {
+    const response = await post(server, room, { body }, { "idempotency-key": body });
+    const answer = await response.json();
+    if (response.ok) message = answer;
+    return response.ok;
+  }, body);
+  return message!;
+}
+
+/** Whether a poll that waits is told that nobody can know whether there is news. */
+async function blind(server: { url: string }): Promise<boolean> {
+  return (await get(server, "/rooms/elsewhere/messages?after=now&wait=1")).status !== 200;
+}
