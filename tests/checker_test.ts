@@ -20,7 +20,7 @@ const poll = (ns: number[], more: Partial<PollRecord> = {}): PollRecord => ({
   name: "p",
   room: "r",
   from: "",
-  messages: ns.map((n) => ({ id: `id${n}`, body: `m${n}` })),
+  messages: ns.map((n) => ({ id: `id${n}`, body: `m${n}`, at: 10 * n + 6 })),
   ...more,
 });
 
@@ -63,7 +63,9 @@ const wrong: [string, Partial<History>, string[]][] = [
   ["a ghost", { polls: [poll([1, 2, 3, 4, 6])] }, ["p saw id4, which is not stored"]],
   ["a body that changed", {
     polls: [
-      poll([1, 2, 3, 6], { messages: [1, 2, 3, 6].map((n) => ({ id: `id${n}`, body: n === 2 ? "x" : `m${n}` })) }),
+      poll([1, 2, 3, 6], {
+        messages: [1, 2, 3, 6].map((n) => ({ id: `id${n}`, body: n === 2 ? "x" : `m${n}`, at: 0 })),
+      }),
     ],
   }, ["p saw id2 as x, which is stored as m2"]],
   ["a message of another room", { polls: [poll([1], { room: "other" })] }, ["p saw id1, which is not stored"]],
@@ -107,4 +109,29 @@ Deno.test("violations() finds a key with two messages, and with two answers", ()
     "m1 was acknowledged with one key as id1 and as id2",
     "Key r k is stored 2 times",
   ]);
+});
+
+// The database loses what is posted as 4 and 5, and is another one from 60 on; all servers serve again at 70.
+const failedOver: History = {
+  posts: [ack(1), ack(4), ack(5), ack(7), ack(8)],
+  polls: [poll([1, 4, 5, 7, 8]), poll([1, 7, 8]), poll([7, 8], { from: "id4" })],
+  table: [row(1), row(7), row(8)],
+  losses: [{ from: 30, to: 60, over: 70 }],
+};
+
+Deno.test("violations() takes what a failover has lost as lost, and as seen by some", () => {
+  assertEquals(violations(failedOver), []);
+  const below = { ...row(7), id: "id45" }; // by a server that had not heard of the lost ones
+  const posts = [ack(1), ack(4), ack(5), ack(7, { id: "id45" }), ack(8)];
+  assertEquals(violations({ ...failedOver, posts, polls: [poll([1, 4, 5, 8])], table: [row(1), below, row(8)] }), []);
+});
+
+Deno.test("violations() finds what a failover must not do: lose more, show for long what is lost, cost a later message", () => {
+  const found = (change: Partial<History>) => violations({ ...failedOver, ...change });
+  assertEquals(found({ losses: [{ from: 46, to: 60, over: 70 }], polls: [poll([1, 7, 8])] }), [
+    "m4 was acknowledged as id4, and is not stored so",
+  ]);
+  const late = poll([1, 7, 8], { messages: [1, 4, 7, 8].map((n) => ({ id: `id${n}`, body: `m${n}`, at: 10_100 })) });
+  assertEquals(found({ polls: [late] }), ["p saw id4, which is lost, 10030 ms too late"]);
+  assertEquals(found({ polls: [poll([1, 4, 5, 8])] }), ["p never saw m7 (id7)"]);
 });

@@ -4,10 +4,10 @@ import { leak } from "./torture/memory.ts";
 import { torment } from "./torture/torment.ts";
 import { Postgres, Server } from "./torture/world.ts";
 
-Deno.test("Two servers keep their promises through kills, a crash of the database, and a bad network", async () => {
+Deno.test("Two servers keep their promises through kills, a crash and a failover of the database, and a bad network", async () => {
   await using postgres = await Postgres.start();
-  await using one = new Server("server 1", postgres.port, {});
-  await using two = new Server("server 2", postgres.port, {});
+  await using one = new Server("server 1", postgres, {});
+  await using two = new Server("server 2", postgres, {});
   await Promise.all([one.start(), two.start()]);
   const verdict = await torment({ postgres, servers: [one, two] }, {
     seed: 1,
@@ -17,6 +17,7 @@ Deno.test("Two servers keep their promises through kills, a crash of the databas
       "kill -9",
       "SIGTERM",
       "postgres: crash",
+      "postgres: failover",
       "all connections killed",
       "server–database: stall",
       "dropped",
@@ -26,7 +27,7 @@ Deno.test("Two servers keep their promises through kills, a crash of the databas
   });
   assertEquals(verdict.violations, []);
   assertGreater(verdict.acked, 100);
-  assertEquals(verdict.faults.length, 7);
+  assertEquals(verdict.faults.length, 8);
 });
 
 Deno.test("Memory that stays for half a minute without readers who need it is a leak; what comes and goes is none", () => {

@@ -1,5 +1,5 @@
 // How news gets from one server to the other: at once by notification, and all the same without any.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Client } from "../src/database/client.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
@@ -8,7 +8,8 @@ import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
-import type { Pool } from "../src/database/pool.ts";
+import type { OpenPool, Pool } from "../src/database/pool.ts";
+import { Chat } from "../src/chat/chat.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
@@ -167,4 +168,48 @@ Deno.test("A room whose messages the database has lost starts anew, rather than 
   const message = await posted(server, "room", "three");
   assertEquals((await messages(server, "room", "wait=0")).map(({ body }) => body), ["one", "three"]);
   assertEquals(await messages(server, "room", `after=${lost.id}&wait=5`), [message]);
+});
+
+Deno.test("A head that moves without a message is looked at once; then nothing is refreshed, and LISTEN is believed", async () => {
+  await using database = await postgres.create();
+  const config = readConfig({
+    get: (name) => ({ DATABASE_URL: database.url, FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" })[name],
+  });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  await using _migrated = await startServer(database.url);
+  const sent: Record<string, number> = { reads: 0, signals: 0, writes: 0, listen: 0 };
+  const counting: OpenPool = (name, options) =>
+    openPool(name, {
+      ...options,
+      onStatement: () => {
+        sent[name]!++;
+        options?.onStatement?.();
+      },
+    });
+  const chat = new Chat({ openPool: counting }, config);
+  const { entry } = await chat.post("room", { body: "one", author: null }, null);
+  const leaving = new AbortController();
+  const poll = chat.poll("room", { after: entry.id, limit: 10, wait: 55_000, client: leaving });
+  await until(() => chat.state.listening, "the probe is back");
+
+  // As a later version does that changes a message, as a lift does, and as the version before, which tells the number alone.
+  const moves = [
+    () => database.sql`update heads set ms = ms + 1, prior = ms`,
+    () => database.sql`update heads set ms = ms + 5000, prior = ms`,
+    () => database.sql`update messages set body = 'two', changed = id`,
+    () => database.sql`select pg_notify('linger', '1 room')`,
+  ];
+  for (const move of moves) {
+    await move();
+    const looks = sent.signals!;
+    await until(() => sent.signals! > looks + 6, "it has looked");
+    const { reads } = sent;
+    await until(() => sent.signals! > looks + 40, "it has looked twenty times");
+    assertEquals(sent.reads, reads, "it goes on refreshing");
+    assert(chat.state.listening);
+  }
+  assertEquals(chat.state.waiters, 1);
+  const next = await chat.post("room", { body: "three", author: null }, null);
+  assertEquals((await poll).next, next.entry.id);
+  await chat.close();
 });

@@ -2,6 +2,10 @@
 // database holds, and returns every violation as a sentence. No sentence: the run was right.
 //
 // Every body is posted by one writer and is unlike all others, so that a body says which post a message comes from.
+//
+// A database that fails over to a standby that is behind loses messages; which may be lost is known by the time. They must soon be
+// shown no more, and must cost nobody a later one.
+import type { Loss } from "./world.ts";
 
 /** One attempt to post, as its client saw it. Times in milliseconds, all by one clock. */
 export interface PostRecord {
@@ -29,7 +33,7 @@ export interface PollRecord {
   readonly room: string;
   /** The cursor it began at. */
   readonly from: string;
-  readonly messages: readonly { readonly id: string; readonly body: string }[];
+  readonly messages: readonly { readonly id: string; readonly body: string; readonly at: number }[];
 }
 
 /** A stored message, as the database holds it at the end. */
@@ -45,16 +49,27 @@ export interface History {
   readonly posts: readonly PostRecord[];
   readonly polls: readonly PollRecord[];
   readonly table: readonly StoredMessage[];
+  /** When the database has lost something; never if not given. */
+  readonly losses?: readonly Loss[];
 }
 
+/** How long a server may go on showing what is lost, once it serves again, in milliseconds. */
+const SHOWN_MS = 10_000;
+
+/**
+ * How long after a loss a post may come to lie below a lost message that its server has not heard of, in milliseconds; then every
+ * server has looked, and the head is lifted. Whoever was given the lost one misses that post.
+ */
+const UNLIFTED_MS = 10_000;
+
 /** All violations of a run, as sentences. */
-export function violations({ posts, polls, table }: History): string[] {
+export function violations({ posts, polls, table, losses = [] }: History): string[] {
   const rooms = Map.groupBy(table.toSorted((a, b) => a.id < b.id ? -1 : 1), (message) => message.room);
   const attempts = Map.groupBy(posts, (post) => `${post.room} ${post.body}`);
   const stored = Map.groupBy(table, (message) => `${message.room} ${message.body}`);
   return [
     ...attempts.values().flatMap((tries) =>
-      storedAsTold(tries, stored.get(`${tries[0]!.room} ${tries[0]!.body}`) ?? [])
+      storedAsTold(tries, stored.get(`${tries[0]!.room} ${tries[0]!.body}`) ?? [], losses)
     ),
     ...table.filter(({ room, body }) => !attempts.has(`${room} ${body}`)).map(({ id }) =>
       `${id} is stored, and nobody posted it`
@@ -63,13 +78,23 @@ export function violations({ posts, polls, table }: History): string[] {
       .filter(([, messages]) => messages.length > 1).map(([key, messages]) =>
         `Key ${key} is stored ${messages.length} times`
       ),
-    ...polls.flatMap((poll) => [...seenAsStored(poll, rooms.get(poll.room) ?? [])]),
-    ...Map.groupBy(posts, (post) => post.room).values().flatMap(inRealTime),
+    ...polls.flatMap((poll) => [...seenAsStored(poll, rooms.get(poll.room) ?? [], attempts, losses)]),
+    ...Map.groupBy(posts.filter((post) => !isLost(post, rooms.get(post.room) ?? [])), (post) => post.room).values()
+      .flatMap(inRealTime),
   ];
 }
 
+/** The loss that may have taken a post along. */
+function lossOf({ sent, answered }: PostRecord, losses: readonly Loss[]): Loss | undefined {
+  return losses.find(({ from, to }) => answered > from && sent < to);
+}
+
 /** All attempts to post one body, and what is stored of it. */
-function* storedAsTold(attempts: readonly PostRecord[], stored: readonly StoredMessage[]): Iterable<string> {
+function* storedAsTold(
+  attempts: readonly PostRecord[],
+  stored: readonly StoredMessage[],
+  losses: readonly Loss[],
+): Iterable<string> {
   const { body } = attempts[0]!;
   const acked = attempts.filter((attempt) => attempt.id !== undefined);
   const sure = attempts.every((attempt) => attempt.problem === "not-stored" || attempt.problem === "room-busy");
@@ -78,8 +103,11 @@ function* storedAsTold(attempts: readonly PostRecord[], stored: readonly StoredM
     yield `${body} is stored ${stored.length} times`;
   }
 
-  for (const { id } of acked) {
-    if (!stored.some((message) => message.id === id)) yield `${body} was acknowledged as ${id}, and is not stored so`;
+  for (const attempt of acked) {
+    const { id } = attempt;
+    if (!lossOf(attempt, losses) && !stored.some((message) => message.id === id)) {
+      yield `${body} was acknowledged as ${id}, and is not stored so`;
+    }
   }
   const ids = new Set(acked.map((attempt) => attempt.id));
   if (attempts[0]!.key && ids.size > 1) yield `${body} was acknowledged with one key as ${[...ids].join(" and as ")}`;
@@ -95,19 +123,42 @@ function* storedAsTold(attempts: readonly PostRecord[], stored: readonly StoredM
   }
 }
 
-function* seenAsStored({ name, from, messages }: PollRecord, room: readonly StoredMessage[]): Iterable<string> {
+function isLost({ id }: PostRecord, room: readonly StoredMessage[]): boolean {
+  return id !== undefined && !room.some((message) => message.id === id);
+}
+
+function* seenAsStored(
+  { name, room: roomName, from, messages }: PollRecord,
+  room: readonly StoredMessage[],
+  attempts: ReadonlyMap<string, readonly PostRecord[]>,
+  losses: readonly Loss[],
+): Iterable<string> {
+  const attemptsOf = (body: string) => attempts.get(`${roomName} ${body}`) ?? [];
+  let lost = ""; // the newest of what is lost
   const expected = room.filter(({ id }) => id > from);
   const bodies = new Map(room.map(({ id, body }) => [id, body]));
   const seen = new Set<string>();
-  for (const [i, { id, body }] of messages.entries()) {
+  for (const [i, { id, body, at }] of messages.entries()) {
     if (seen.has(id)) yield `${name} saw ${id} twice`;
     else if (i > 0 && id < messages[i - 1]!.id) yield `${name} saw ${id} after ${messages[i - 1]!.id}`;
     if (id <= from) yield `${name} began at ${from}, and saw ${id}`;
-    if (!bodies.has(id)) yield `${name} saw ${id}, which is not stored`;
+    const loss = bodies.has(id) ? undefined : attemptsOf(body).map((post) => lossOf(post, losses)).find(Boolean);
+    if (loss) {
+      lost = id;
+      if (at > loss.over + SHOWN_MS) {
+        yield `${name} saw ${id}, which is lost, ${(at - loss.over).toFixed()} ms too late`;
+      }
+    } else if (!bodies.has(id)) yield `${name} saw ${id}, which is not stored`;
     else if (bodies.get(id) !== body) yield `${name} saw ${id} as ${body}, which is stored as ${bodies.get(id)}`;
     seen.add(id);
   }
-  for (const { id, body } of expected) if (!seen.has(id)) yield `${name} never saw ${body} (${id})`;
+  for (const { id, body } of expected.filter(({ id }) => !seen.has(id))) {
+    const below = id < lost &&
+      attemptsOf(body).some(({ sent, answered }) =>
+        losses.some(({ to, over }) => answered > to && sent < over + UNLIFTED_MS)
+      );
+    if (!below) yield `${name} never saw ${body} (${id})`;
+  }
 }
 
 /** What was acknowledged before another post was sent stands before it. */

@@ -140,7 +140,7 @@ export async function follow(
   done: (cursor: string) => boolean,
   { from = NIL, wait = 1, limit = 100, tally = newTally() }: FollowOptions = {},
 ): Promise<PollRecord> {
-  const messages: { id: string; body: string }[] = [];
+  const messages: { id: string; body: string; at: number }[] = [];
   let cursor = from;
   for (let i = 0; !done(cursor); i++) {
     const { url } = servers[i % servers.length]!;
@@ -150,7 +150,8 @@ export async function follow(
       await pause(50);
       continue;
     }
-    for (const { id, body } of result.answer as { id: string; body: string }[]) messages.push({ id, body });
+    const at = performance.now();
+    for (const { id, body } of result.answer as { id: string; body: string }[]) messages.push({ id, body, at });
     tally.delivered += (result.answer as unknown[]).length;
     cursor = messages.at(-1)?.id ?? cursor;
   }
@@ -168,7 +169,7 @@ export async function followEvents(
   done: (cursor: string) => boolean,
   { from = NIL, tally = newTally() }: Pick<FollowOptions, "from" | "tally"> = {},
 ): Promise<PollRecord> {
-  const messages: { id: string; body: string }[] = [];
+  const messages: { id: string; body: string; at: number }[] = [];
   let cursor = from;
   for (let i = 0; !done(cursor); i++) {
     const { url } = servers[i % servers.length]!;
@@ -191,7 +192,7 @@ export async function followEvents(
           patience = restart();
           if (data !== undefined) {
             const { id, body } = JSON.parse(data);
-            messages.push({ id, body });
+            messages.push({ id, body, at: performance.now() });
             tally.delivered++;
           }
           cursor = id ?? cursor;

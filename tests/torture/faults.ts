@@ -141,6 +141,12 @@ export const faults: readonly Fault[] = [
     await postgres.start();
   }),
   {
+    name: "postgres: failover",
+    hits: "database",
+    possible: ({ pooled }) => !pooled, // the pooler knows one
+    run: ({ postgres }, _, ms) => postgres.failOver(ms),
+  },
+  {
     name: "postgres: disk full",
     hits: "database",
     possible: ({ postgres }) => postgres.smallDisk,

@@ -62,7 +62,7 @@ const bouncer = options.pgbouncer ? await startPgBouncer(postgres.port) : undefi
 const env: Record<string, string> = bouncer ? { DATABASE_POOLED: "true" } : {};
 const servers = Array.from(
   { length: options.servers },
-  (_, i) => new Server(`server ${i + 1}`, bouncer?.port ?? postgres.port, env),
+  (_, i) => new Server(`server ${i + 1}`, bouncer ?? postgres, env),
 );
 let verdict: Verdict | undefined;
 try {

@@ -124,7 +124,7 @@ async function run(
       }
     })());
   }
-  const crowd = new Crowd(world.servers, crowdSize);
+  const crowd = new Crowd(world.servers, crowdSize, world.postgres.losses);
   const memory = new MemoryWatch(world.servers);
   const readers: { readonly subscribes: boolean; readonly record: Promise<PollRecord> }[] = [];
   const addReader = (subscribes: boolean) => {
@@ -166,6 +166,7 @@ async function run(
       postUntilStored([server], roomOf(i), `probe${i}-${end}`, tally, posts)
     );
     await inTime(Promise.all(probes), `all serve again after ${names}`);
+    for (const loss of world.postgres.losses) loss.over = Math.min(loss.over, performance.now());
     const recovery = performance.now() - end;
     report.times++;
     report.recovery = Math.max(report.recovery, recovery);
@@ -213,7 +214,7 @@ async function run(
   const records = await inTime(reading, "the readers have come to the end");
   await inTime(crowd.readTo(ends.get(CROWD_ROOM) ?? ""), "the crowd has come to the end");
   found.push(...crowd.violations, ...memory.stop());
-  found.push(...violations({ posts, polls: records, table }));
+  found.push(...violations({ posts, polls: records, table, losses: world.postgres.losses }));
   found.push(...await leftovers(world));
   if (tally.hung > 0) say(`${tally.hung} requests hung`);
   return {

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import driver from "postgres";
 import { type Embedded, startEmbedded } from "../../src/database/embedded.ts";
+import { until } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
 import { type ServerProcess, spawnStarting } from "../support/server.ts";
 import { pause } from "./clients.ts";
@@ -11,25 +12,34 @@ import { Proxy } from "./proxy.ts";
 /** Statements that the tests send to the database, past the servers. */
 export type Sql = driver.Sql;
 
-/** A PostgreSQL that can be stopped, crashed and started again. */
-export class Postgres implements AsyncDisposable {
-  readonly port: number = freePort();
-  #running: Embedded | undefined;
+/** The time in which a database has lost what it had acknowledged, in milliseconds of this process's clock. */
+export interface Loss {
+  /** What was committed before that is there. */
+  readonly from: number;
+  /** What is committed after that stays. */
+  readonly to: number;
+  /** All servers serve again, from what is left. */
+  over: number;
+}
 
-  private constructor(readonly home: string, private readonly mounted: boolean) {}
+/** What was on its way to a standby when the stream to it was cut may be lost too, in milliseconds. */
+const ON_ITS_WAY_MS = 1_000;
+
+/** A PostgreSQL that can be stopped, crashed and started again, and replaced by a standby. */
+export class Postgres implements AsyncDisposable {
+  #port = freePort();
+  #running: Embedded | undefined;
+  /** When it has lost something. */
+  readonly losses: Loss[] = [];
+
+  private constructor(private directory: string, private mounted: boolean) {}
 
   /**
    * Starts it in a temporary directory, with a database `linger` in which the tests can bend the clock and the
    * notifications; on a small file system of its own if this user may mount one.
    */
   static async start(): Promise<Postgres> {
-    const home = await Deno.makeTempDir({ prefix: "linger-torture-" });
-    const mount = new Deno.Command("mount", {
-      args: ["-t", "tmpfs", "-o", "size=400m", "linger", home],
-      stderr: "null",
-    });
-    const mounted = await mount.output().then(({ success }) => success, () => false);
-    const postgres = new Postgres(home, mounted);
+    const postgres = new Postgres(...await makeHome());
     await postgres.start();
     await postgres.admin((sql) => sql`create database linger`, "postgres");
     // A function of the tests that stands before pg_catalog on the search path is called in place of Postgres's own.
@@ -52,6 +62,16 @@ export class Postgres implements AsyncDisposable {
     return postgres;
   }
 
+  /** Where it listens. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Its directory. */
+  get home(): string {
+    return this.directory;
+  }
+
   /** Whether its disk can be filled without harm to others. */
   get smallDisk(): boolean {
     return this.mounted;
@@ -64,15 +84,7 @@ export class Postgres implements AsyncDisposable {
 
   /** Starts it, unless it runs. */
   async start(): Promise<void> {
-    this.#running ??= await startEmbedded(this.home, {
-      settings: {
-        listen_addresses: "127.0.0.1",
-        port: `${this.port}`,
-        max_connections: "60",
-        max_wal_size: "64MB",
-        min_wal_size: "32MB",
-      },
-    });
+    this.#running ??= await startEmbedded(this.home, { settings: settings(this.port) });
   }
 
   /** Stops it in an orderly way. */
@@ -83,10 +95,39 @@ export class Postgres implements AsyncDisposable {
   }
 
   /** Stops it as a crash would: nothing is written, it has to recover. */
-  async crash(): Promise<void> {
+  async crash(signal: "SIGQUIT" | "SIGKILL" = "SIGQUIT"): Promise<void> {
     const pid = parseInt(await Deno.readTextFile(join(this.home, "cluster", "postmaster.pid")));
-    Deno.kill(pid, "SIGQUIT");
+    Deno.kill(pid, signal);
+    await this.#running?.ended;
     await this.stop();
+  }
+
+  /** Is lost for ever, and replaced by a standby on another port that has not got what came in the last `ms` milliseconds. */
+  async failOver(ms: number): Promise<void> {
+    const [home, mounted] = await makeHome();
+    await this.stop(); // to be copied
+    await new Deno.Command("cp", { args: ["-a", `${this.home}/.`, home] }).output();
+    await this.start();
+    await Deno.writeTextFile(join(home, "cluster", "standby.signal"), "");
+    const stream = new Proxy(() => this.port);
+    const standby = { port: freePort(), home, mounted };
+    const running = await startEmbedded(home, {
+      settings: { ...settings(standby.port), primary_conninfo: `host=127.0.0.1 port=${stream.port} user=postgres` },
+    });
+    const streams = () => this.admin((sql) => sql`select from pg_stat_replication where state = 'streaming'`);
+    await until(async () => (await streams()).length === 1, "the standby follows");
+    await pause(ms / 2);
+
+    const from = performance.now() - ON_ITS_WAY_MS;
+    stream.weather = "refuse";
+    await pause(ms);
+    await this.crash("SIGKILL");
+    const old = { home: this.home, mounted: this.mounted };
+    [this.#port, this.directory, this.mounted, this.#running] = [standby.port, standby.home, standby.mounted, running];
+    this.losses.push({ from, to: performance.now(), over: Infinity });
+    await this.admin((sql) => sql`select pg_promote()`);
+    await stream[Symbol.asyncDispose]();
+    await removeHome(old);
   }
 
   /** Sees to it that it runs: it may have given up by itself. */
@@ -120,9 +161,33 @@ export class Postgres implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    if (this.mounted) await new Deno.Command("umount", { args: [this.home] }).output();
-    await Deno.remove(this.home, { recursive: true });
+    await removeHome({ home: this.home, mounted: this.mounted });
   }
+}
+
+function settings(port: number): Record<string, string> {
+  return {
+    listen_addresses: "127.0.0.1",
+    port: `${port}`,
+    max_connections: "60",
+    max_wal_size: "64MB",
+    min_wal_size: "32MB",
+  };
+}
+
+/** A directory, on a small file system of its own if this user may mount one; and whether that is so. */
+async function makeHome(): Promise<[home: string, mounted: boolean]> {
+  const home = await Deno.makeTempDir({ prefix: "linger-torture-" });
+  const mount = new Deno.Command("mount", {
+    args: ["-t", "tmpfs", "-o", "size=400m", "linger", home],
+    stderr: "null",
+  });
+  return [home, await mount.output().then(({ success }) => success, () => false)];
+}
+
+async function removeHome({ home, mounted }: { home: string; mounted: boolean }): Promise<void> {
+  if (mounted) await new Deno.Command("umount", { args: [home] }).output();
+  await Deno.remove(home, { recursive: true });
 }
 
 /** Short, so that a subscriber soon knows a stream that is dead, and the server one that nobody reads. */
@@ -146,10 +211,10 @@ export class Server implements AsyncDisposable {
 
   constructor(
     readonly name: string,
-    private readonly databasePort: number,
+    database: { readonly port: number },
     private readonly env: Record<string, string>,
   ) {
-    this.back = new Proxy(() => this.databasePort);
+    this.back = new Proxy(() => database.port);
     this.ended.catch(() => {});
   }
 

@@ -1,0 +1,149 @@
+// The head of a room whose messages the database has lost is lifted above them: by whoever notices, beside posts, and once is
+// enough.
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { makeId, makePlace, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { Floors } from "../src/chat/floors.ts";
+import { Lift } from "../src/chat/lift.ts";
+import { Store } from "../src/chat/store.ts";
+import { readConfig } from "../src/config.ts";
+import { Client, type DatabaseError } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+
+const HOUR_MS = 3_600_000;
+
+const postgres = await testPostgres();
+
+/** A server's store; what it knows it has learned from its own statements. */
+async function open({ url }: TestDatabase) {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  await migrate(sql).finally(destroy);
+  const clients = ["writes", "lifts"].map((name) => new Client(name, 1, 6_000, openPool));
+  const floors = new Floors();
+  const [writes, lifts] = clients.map((client) => new Store(client, client, client, floors));
+  return {
+    /** Lifts by a connection of its own, so that it meets posts. */
+    lift: (room: string, ms: number) => lifts!.lift(room, ms),
+    post: async (room: string) => {
+      const { entries } = await writes!.append([{ room, body: "x", author: null, key: null, random: randomDigits() }]);
+      return entries[0]!.id;
+    },
+    store: lifts!,
+    [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
+  };
+}
+
+/** The lines that are logged while it runs. */
+async function logged(run: () => Promise<unknown>): Promise<string[]> {
+  const lines: string[] = [];
+  const { error } = console;
+  console.error = (line: string) => lines.push(line);
+  try {
+    await run();
+  } finally {
+    console.error = error;
+  }
+  return lines;
+}
+
+Deno.test("Two servers that lift at once, beside posts and to different heights, leave ids that grow and numbers without a hole", async () => {
+  await using database = await postgres.create();
+  await using one = await open(database);
+  await using two = await open(database);
+  let lifting = true;
+  const posting = Promise.all([one, two].map(async ({ post }) => {
+    const ids: string[] = [];
+    while (lifting) ids.push(await post("room"));
+    return ids;
+  }));
+  let highest = 0;
+  for (let round = 0; round < 100; round++) {
+    const heights = [0, 1].map(() => Date.now() + Math.floor(Math.random() * 60_000));
+    const lifts = await Promise.all([one, two].map(({ lift }, i) => lift("room", heights[i]!)));
+    for (const [i, { place }] of lifts.entries()) if (place) assertEquals(timeOf(place), heights[i]);
+    highest = Math.max(highest, ...heights);
+    assertGreater(timeOf(await one.post("room")), highest - 1); // from here on nothing lies below either
+  }
+  lifting = false;
+  const posted = await posting;
+  for (const ids of posted) assertEquals(ids, ids.toSorted());
+  const stored = (await database.sql`select id from messages where room = 'room' order by id`).map(({ id }) => `${id}`);
+  assertEquals(stored.map(seqOf), stored.map((_, i) => i + 1));
+  const [head] = await database.sql`select seq from heads`;
+  assertEquals(Number(head!.seq), stored.length);
+});
+
+Deno.test("A lift of a head that is as high already, or that is done twice, changes nothing", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  const ms = timeOf(await server.post("room"));
+  const rows = () =>
+    database.sql`select room, seq, ms, prior, trimmed from heads order by room`.then((rows) => [...rows]);
+  const before = await rows();
+  assertEquals((await server.lift("room", ms)).place, undefined);
+  assertEquals(await rows(), before);
+  assertEquals((await server.lift("room", ms + 5)).place, makePlace(ms + 5, 1));
+  assertEquals((await server.lift("room", ms + 5)).place, undefined);
+});
+
+Deno.test("A lift of a room of which nothing is left makes its head, and the next message is number 1 above what was lost", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  const ms = Date.now() + 30_000;
+  assertEquals((await server.lift("gone", ms)).place, makePlace(ms, 0));
+  const id = await server.post("gone");
+  assertEquals([seqOf(id), timeOf(id)], [1, ms]);
+});
+
+Deno.test("What was lost an hour and more ahead of the clock is not lifted above, and the log says so", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  for (const [ahead, isSaid] of [[HOUR_MS / 2, false], [2 * HOUR_MS, true]] as const) {
+    const lost = makeId(Date.now() + ahead, 7, randomDigits());
+    const lifted: string[] = [];
+    const lift = new Lift(server.store, new Floors(), (_, place) => lifted.push(place));
+    const lines = await logged(() => lift.above({ room: "room", place: placeOf(lost) }));
+    const line = lines.find((line) => line.includes("more than an hour ahead of the database's clock"));
+    assertEquals(line !== undefined, isSaid, lines.join("\n"));
+    if (line) assert(line.includes(new Date(timeOf(lost)).toISOString()), line);
+    const id = await server.post("room");
+    assertEquals(id > lost, !isSaid);
+    assertEquals(lifted.length, 1);
+  }
+});
+
+Deno.test("A lift that another holds up is tried until it is done", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  const last = await server.post("room");
+  const lock = await hold(database, (sql) => sql`select from heads for update`);
+  const lifted = Promise.withResolvers<string>();
+  let failures = 0;
+  const store: Pick<Store, "lift"> = {
+    lift: (room, ms) =>
+      server.lift(room, ms).catch(async (error: DatabaseError) => {
+        if (++failures === 2) await lock.end();
+        throw error;
+      }),
+  };
+  const lift = new Lift(store, new Floors(), (_, place) => lifted.resolve(place));
+  await lift.above({ room: "room", place: placeOf(last) });
+  assertEquals([failures, await lifted.promise], [2, makePlace(timeOf(last) + 1, 1)]);
+});
+
+Deno.test("Floors remembers the highest of each room, of those that moved last", () => {
+  const floors = new Floors();
+  assertEquals(floors.of("room"), 0);
+  floors.raise("room", makePlace(5, 1));
+  floors.raise("room", makePlace(3, 9));
+  assertEquals(floors.of("room"), 5);
+  floors.raise("nil", makePlace(0, 0));
+  for (let i = 0; i < 9_999; i++) floors.raise(`room ${i}`, makePlace(7, 1));
+  assertEquals([floors.of("room"), floors.of("room 0")], [5, 7]);
+  floors.raise("room", makePlace(6, 1));
+  floors.raise("one more", makePlace(7, 1));
+  assertEquals([floors.of("room"), floors.of("room 0"), floors.of("room 1")], [6, 0, 7]);
+});
