@@ -107,13 +107,14 @@ Deno.test("Feeds doesn't count what a look brings into a feed that was dropped m
 });
 
 Deno.test("Feeds.restart() settles a feed's waiters and begins a new one, which letting the old go doesn't touch", async () => {
-  const { feeds, commit, runs } = setUp();
+  const { feeds, losses, commit, runs } = setUp();
   const old = feeds.hold("a");
   await old.refresh();
   old.append(commit("a", 2));
   const waiting = old.wait(old.end, HOUR_MS, new AbortController().signal);
   feeds.restart(old);
   await soon(waiting);
+  assertEquals([losses, old.page(NIL, 1)], [[old], undefined]);
   const fresh = feeds.hold("a");
   assert(fresh !== old);
   assertFalse(fresh.loaded);
@@ -141,12 +142,13 @@ Deno.test("Feeds.restart() gives the bytes back, once", async () => {
 });
 
 Deno.test("Feeds.restart() of a feed that is no longer its room's leaves the room's feed alone", () => {
-  const { feeds } = setUp();
+  const { feeds, losses } = setUp();
   const old = feeds.hold("a");
   feeds.letGo(old);
   const feed = feeds.hold("a");
   feeds.restart(old);
   assertStrictEquals(feeds.get("a"), feed);
+  assertEquals(losses, []);
 });
 
 Deno.test("Feeds.release() settles the waiters of all rooms", async () => {

@@ -1,7 +1,7 @@
 // The order of a room, and that a reader of it misses nothing, is made in one SQL statement. Whatever it promises is
 // compared here with what stands in the tables, while others post, hold locks, or set the clock back.
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
-import { makeId, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, makePlace, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { MAX_PAGE_BYTES, type Message } from "../src/chat/message.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Floors } from "../src/chat/floors.ts";
@@ -87,6 +87,33 @@ Deno.test("Store.append() makes ids that grow, whatever the database's clock doe
   }, []);
   assertEquals(ids.map(timeOf), highest.flatMap((ms) => [ms, ms]));
   assertEquals((await stored(database, "lobby")).map(({ id }) => id), ids);
+});
+
+Deno.test("Store.append() tells where the head was before, whoever moved it, and nothing while the clock is behind", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const append = async (...rooms: string[]) => (await store.append(rooms.map((room) => draft(room, "x")))).commits;
+  const place = async (room: string) => {
+    const [row] = await database.sql`select seq, ms from heads where room = ${room}`;
+    return row ? makePlace(Number(row.ms), Number(row.seq)) : placeOf(NIL);
+  };
+  const moves = [
+    () => append("b", "a", "b"),
+    () => database.sql`update heads set seq = seq + 3`, // as the version before does, in one millisecond
+    () => database.sql`update heads set seq = seq + 1, ms = ms + 2, prior = 7`,
+  ];
+  for (const move of [() => Promise.resolve(), ...moves]) {
+    await move();
+    const before = new Map([["a", await place("a")], ["b", await place("b")]]);
+    const commits = await append("a", "b", "b");
+    assertEquals(new Map(commits.map(({ room, prior }) => [room, prior])), before);
+    assertEquals(commits.map(({ room, entries }) => [room, entries.length]).sort(), [["a", 1], ["b", 2]]);
+  }
+  await database.sql`update heads set ms = ms + 30000 where room = 'a'`;
+  await append("a"); // from here on it knows
+  const commits = await append("a", "b");
+  assertEquals(commits.map(({ room, prior }) => [room, prior !== undefined]).sort(), [["a", false], ["b", true]]);
 });
 
 Deno.test("Store.append() that waited for another's post comes after it, though it began before that was there", async () => {

@@ -60,6 +60,18 @@ Deno.test("News reaches a waiter on the other server by notification alone", asy
   }
 });
 
+Deno.test("A notification of the version before, which tells the number alone, wakes a waiter too", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, NEVER);
+  await using silent = await silentStore(database);
+  await until(async () => (await listeners(database)).length === 1, "it listens");
+  const poll = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  const id = await silent.say("psst");
+  await database.sql`select pg_notify('linger', '1 room')`;
+  assertEquals((await poll).map((message) => message.id), [id]);
+});
+
 Deno.test("What nobody was told of is found by the fallback", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
