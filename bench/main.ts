@@ -8,11 +8,13 @@ import { measureIdle } from "./idle.ts";
 import { measureMemory } from "./memory.ts";
 import { draw } from "./plots.ts";
 import { measurePosts } from "./posts.ts";
+import { measureMigration } from "./migration.ts";
 import { measureProcesses } from "./processes.ts";
 import { MissingPrograms } from "./programs.ts";
 import { Rig, stopSignal } from "./rig.ts";
 import { type Findings, section, targetTable } from "./table.ts";
 import { measureTail } from "./tail.ts";
+import { measureVersions } from "./versions.ts";
 
 const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   fanout: measureFanout,
@@ -24,11 +26,17 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   tail: measureTail,
   catchup: measureCatchup,
   growth: measureGrowth,
+  migration: measureMigration,
+  versions: measureVersions,
 };
 
 const options = readArguments("bench", "measures Linger beside its rivals, in one run", {
   rounds: { default: 5, help: "how often each measurement is taken, in turn" },
-  only: { default: Object.keys(parts).join(), help: "these measurements" },
+  only: {
+    default: Object.keys(parts).filter((name) => name !== "versions").join(),
+    help: "these measurements; versions only when asked for",
+  },
+  against: { default: "", help: "the directory of another version, for versions" },
   quick: { default: false, help: "small sizes, to see that the rig works" },
   save: { default: false, help: "put the results into bench/README.md and bench/plots/" },
 });
@@ -37,7 +45,7 @@ const unknown = names.filter((name) => !parts[name]);
 if (unknown.length > 0) refuse(`${unknown} is not one of ${Object.keys(parts).join(", ")}`);
 
 async function measure(stop: AbortSignal): Promise<Findings[]> {
-  await using rig = await Rig.start({ rounds: options.rounds, quick: options.quick, stop });
+  await using rig = await Rig.start({ rounds: options.rounds, quick: options.quick, against: options.against, stop });
   const all: Findings[] = [];
   for (const name of names) {
     console.error(name);

@@ -18,6 +18,8 @@ export interface RigOptions {
   readonly rounds: number;
   /** Small sizes, to see that the rig works; the figures mean nothing. */
   readonly quick: boolean;
+  /** The directory of another version, if one was given. */
+  readonly against: string;
   /** Ends all measurements. */
   readonly stop: AbortSignal;
 }

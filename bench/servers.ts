@@ -1,4 +1,5 @@
 // Linger and its rivals, each a process of its own on a port of its own.
+import { join } from "node:path";
 import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
 import { getRequest, type Loaded, postRequest } from "./load.ts";
@@ -28,6 +29,11 @@ export const start = {
   "Nchan, 2 workers": (rig: Rig) => startNchan(rig, 2),
 };
 
+/** Starts Linger out of another directory; out of this one if it is empty. */
+export function startVersion(rig: Rig, directory: string): Promise<Server> {
+  return deno(rig, join(directory, "main.ts"), { MAX_WAITERS: "20000" });
+}
+
 /** Starts several at once. */
 export async function startAll<Name extends keyof typeof start>(
   rig: Rig,
@@ -46,7 +52,7 @@ export async function residentKiB({ pid }: Loaded): Promise<number> {
 }
 
 /** How long a process has run on all threads since its start, in milliseconds. */
-export async function cpuMs({ pid }: Loaded): Promise<number> {
+export async function cpuMs({ pid }: Pick<Loaded, "pid">): Promise<number> {
   const fields = (await Deno.readTextFile(`/proc/${pid}/stat`)).replace(/.*\) /, "").split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10; // ticks, of which Linux tells 100 a second
 }

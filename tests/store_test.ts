@@ -293,6 +293,50 @@ Deno.test("Store.heads() gives the places of the rooms' heads, and that of the n
   assertEquals(await opened.store.heads(new Map()), new Map());
 });
 
+Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or a newest message that is missing", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const id = (ms: number, seq: number) => makeId(ms, seq, "0123456789");
+  const cases: [
+    what: string,
+    head: [ms: number, seq: number] | undefined,
+    ids: string[],
+    lost: boolean,
+    trimmed?: string,
+  ][] = [
+    ["all is there", [100, 7], [id(100, 6), id(100, 7)], false],
+    ["more has come", [120, 9], [id(100, 7), id(120, 8), id(120, 9)], false],
+    ["the head has moved alone", [120, 7], [id(100, 7)], false],
+    ["a move of the head is lost", [99, 7], [id(99, 7), id(100, 7)], true],
+    ["numbers are lost", [100, 6], [id(100, 7)], true],
+    ["nothing is left", undefined, [], true],
+    ["the head is gone, the message is not", undefined, [id(100, 7)], true],
+    ["two new ones in the very place", [100, 7], [makeId(100, 7, "9876543210")], true],
+    ["others further on", [130, 9], [makeId(120, 7, "0123456789"), id(130, 9)], true],
+    ["it was too old to be kept", [100, 7], [], false, id(100, 7)],
+    ["one before it was", [100, 7], [], true, id(100, 6)],
+  ];
+  const known = { end: id(100, 7), place: placeOf(id(100, 7)) };
+  for (const [what, head, ids, lost, trimmed] of cases) {
+    await database.sql`truncate heads, messages`;
+    if (head) {
+      await database.sql`insert into heads (room, ms, seq, trimmed) values ('room', ${head[0]}, ${head[1]}, ${
+        trimmed ?? null
+      })`;
+    }
+    for (const id of ids) await database.sql`insert into messages (room, id, body) values ('room', ${id}, 'x')`;
+    const expected = { place: makePlace(...head ?? [0, 0]), lost };
+    assertEquals((await store.heads(new Map([["room", known]]))).get("room"), expected, what);
+    const { entries, head: found } = await store.news("room", known, 10);
+    assertEquals([entries.map(({ id }) => id), found], [ids.filter((id) => id > known.end).sort(), expected], what);
+  }
+  // Who knows nothing has lost nothing.
+  await database.sql`truncate heads, messages`;
+  const nothing = { end: NIL, place: placeOf(NIL) };
+  assertEquals((await store.heads(new Map([["room", nothing]]))).get("room"), { place: placeOf(NIL), lost: false });
+});
+
 Deno.test("Store.notify() sends each payload on the channel", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

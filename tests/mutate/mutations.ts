@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "a look that finds the newest message lost lets its feed go on",
-    ["failover_test.ts > A new message in the very place"],
+    ["mutants_test.ts > has lost"],
     WAKE,
     "if (lost) return this.feeds.restart(feed);",
     "",
@@ -540,7 +540,7 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "a head that is behind is no sign of a loss",
-    ["mutants_test.ts > has lost"],
+    ["store_test.ts > tell what is lost"],
     STORE,
     "coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0)",
     "false",

@@ -1,0 +1,83 @@
+// What a change costs: this version beside another checkout, and beside itself, which shows how much chance there is in it.
+import { fanout, loop } from "./load.ts";
+import type { Rig } from "./rig.ts";
+import { cpuMs, type Server, startVersion } from "./servers.ts";
+import { digits, type Findings, median, ratio } from "./table.ts";
+
+const CONNECTIONS = 64;
+
+/** Processor time, in microseconds, of the server and the database, and of the server alone. */
+interface Cost {
+  readonly all: number;
+  readonly server: number;
+}
+
+/** Measures processor time per post and per delivery. */
+export async function measureVersions(rig: Rig): Promise<Findings> {
+  const { against } = rig.options;
+  if (!against) throw new Error("The part versions needs --against, the directory of another version");
+  await using running = new AsyncDisposableStack();
+  const servers: Record<string, Server> = {};
+  for (const [name, directory] of [["this", ""], ["the other", against], ["this again", ""]] as const) {
+    servers[name] = running.use(await startVersion(rig, directory));
+  }
+  const seconds = rig.size(3, 1);
+  const waiters = rig.waiters(1_000, 100);
+  const works: Record<string, (server: Server) => Promise<number>> = {
+    "a post, 64 connections, one room": async ({ port, post }) =>
+      (await loop(rig, port, post, CONNECTIONS, seconds)).perSecond * seconds,
+    "a post, 64 connections, 100 rooms": async ({ port, post }) =>
+      (await loop(rig, port, post, CONNECTIONS, seconds, 100)).perSecond * seconds,
+    "a post, one connection": async ({ port, post }) => (await loop(rig, port, post, 1, seconds)).perSecond * seconds,
+    "a delivery, 1,000 waiters": async (server) => (await fanout(rig, server, waiters, 5)).length * waiters,
+  };
+  const rows: string[][] = [];
+  const targets = [];
+  for (const [what, work] of Object.entries(works)) {
+    const taker = (server: Server) => () => costOf(rig, server, () => work(server));
+    const takers = Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, taker(server)]));
+    for (const taker of Object.values(takers)) await taker(); // warms up
+    const samples = await rig.interleave<string, Cost>(takers);
+    const costs = (name: string, of: keyof Cost) => samples[name]!.map((cost) => cost[of]);
+    for (const  of of["all", "server"] as const) {
+      rows.push([
+        `${what}${of === "server" ? ", the server alone" : ""}`,
+        ...["this", "the other"].map((name) => digits(median(costs(name, of)))),
+        ratio(costs("this", of), costs("the other", of)).toFixed(3),
+        ratio(costs("this again", of), costs("this", of)).toFixed(3),
+      ]);
+    }
+    const measured = ratio(costs("this", "all"), costs("the other", "all"));
+    targets.push({ what: `processor time of ${what}: this / the other`, measured, bound: { atMost: 1.03 } });
+  }
+  return {
+    title: "This version beside another",
+    text:
+      "Microseconds of processor time, of server and database together where not said otherwise, by the system's count of " +
+      "10 ms; medians, and the medians of the ratios of neighbours.",
+    head: ["what", "this", "the other", "this / the other", "this / itself"],
+    rows,
+    targets,
+  };
+}
+
+/** What one of `work`'s pieces costs; it returns their number. */
+async function costOf(rig: Rig, server: Server, work: () => Promise<number>): Promise<Cost> {
+  const read = async () => ({ server: await cpuMs(server), database: await databaseMs(rig) });
+  const before = await read();
+  const pieces = await work();
+  const after = await read();
+  const own = (after.server - before.server) * 1000 / pieces;
+  return { server: own, all: own + (after.database - before.database) * 1000 / pieces };
+}
+
+/** Processor time of all processes of the database, in milliseconds. */
+async function databaseMs(rig: Rig): Promise<number> {
+  const [postmaster] = (await Deno.readTextFile(`${rig.home}/postgres/cluster/postmaster.pid`)).split("\n");
+  const pids = [
+    postmaster!,
+    ...(await Deno.readTextFile(`/proc/${postmaster}/task/${postmaster}/children`)).split(" "),
+  ];
+  const times = await Promise.all(pids.filter(Boolean).map((pid) => cpuMs({ pid: Number(pid) }).catch(() => 0)));
+  return times.reduce((sum, ms) => sum + ms, 0);
+}
