@@ -1,7 +1,7 @@
 // What a post costs by itself, with a store that answers at once instead of a database: `deno bench`.
 import { makeId, randomDigits } from "../src/chat/cursor.ts";
 import { makeEntry, makePage } from "../src/chat/page.ts";
-import type { Draft } from "../src/chat/store.ts";
+import type { Draft } from "../src/chat/draft.ts";
 import { Writer } from "../src/chat/writer.ts";
 
 const LIMITS = { queued: 10_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };

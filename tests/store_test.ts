@@ -5,7 +5,8 @@ import { makeId, makePlace, NIL, parseCursor, placeOf, seqOf, timeOf } from "../
 import { MAX_PAGE_BYTES, type Message } from "../src/chat/message.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Floors } from "../src/chat/floors.ts";
-import { type Draft, KEY_TAKEN, Store } from "../src/chat/store.ts";
+import type { Draft } from "../src/chat/draft.ts";
+import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";

@@ -4,7 +4,8 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { Floors } from "../src/chat/floors.ts";
 import { randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { Entry } from "../src/chat/page.ts";
-import { type Draft, Store } from "../src/chat/store.ts";
+import type { Draft } from "../src/chat/draft.ts";
+import { Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";

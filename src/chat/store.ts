@@ -1,25 +1,12 @@
 // The only SQL of the application.
-import type { PendingQuery, Row as QueriedRow } from "postgres";
 import type { Client } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
-import { makeId, makePlace, NIL, seqOf, timeOf } from "./cursor.ts";
+import { makeId, makePlace, seqOf, timeOf } from "./cursor.ts";
+import { batchIn, type Draft, placesOf, roomsIn } from "./draft.ts";
 import type { Floors } from "./floors.ts";
+import { type Head, type HeadRow, headsOf, type Known, makeHead, MAX_AHEAD_MS, settings } from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makeEntry, makePage, makePageOfRows, type Page, type Row } from "./page.ts";
-
-/** A message on its way into the store. */
-export interface Draft {
-  /** The room's name. */
-  readonly room: string;
-  /** The text. */
-  readonly body: string;
-  /** Who says it, if told. */
-  readonly author: string | null;
-  /** The Idempotency-Key, if given. */
-  readonly key: string | null;
-  /** The last part of its id: ten hex digits. */
-  readonly random: string;
-}
 
 /** Stored messages, ascending. */
 export interface Rows {
@@ -40,22 +27,6 @@ export interface Commit {
    * a database that has lost messages can come by the same place again.
    */
   readonly prior: string | undefined;
-}
-
-/** What a feed knows of its room. */
-export interface Known {
-  /** The id of the newest message. */
-  readonly end: string;
-  /** The place up to which all is known. */
-  readonly place: string;
-}
-
-/** How far a room is in the database, at one moment. */
-export interface Head {
-  /** The place of its head; that of the nil cursor when it has none. */
-  readonly place: string;
-  /** Whether the database has lost what was known of it. */
-  readonly lost: boolean;
 }
 
 /** Stored messages, ascending, and the head at the same moment. */
@@ -80,15 +51,6 @@ export interface StoredKey {
 
 /** The constraint that refuses a second message with the same key in the same room. */
 export const KEY_TAKEN = "messages_key";
-
-/** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
-const LOCK_TIMEOUT_MS = 1_000;
-
-/**
- * How far above the database's clock a post or a lift may move a head, in milliseconds. Beyond that a server that has seen a
- * wrong clock would take the room along; a lift, which the log tells of, may do more than what happens in silence.
- */
-const MAX_AHEAD_MS = { post: 60_000, lift: 3_600_000 };
 
 /** A room in the list of rooms. */
 export interface ListedRoom {
@@ -329,47 +291,13 @@ export class Store {
   }
 }
 
-/** The head of a room as it comes from {@linkcode headsOf}; all null where there is none. */
-interface HeadRow {
-  readonly room: string;
-  readonly seq: string | null;
-  readonly ms: string | null;
-  readonly lost: boolean;
-}
-
 /** A message, or else the head. */
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
-
-function makeHead({ seq, ms, lost }: Omit<HeadRow, "room"> = { seq: null, ms: null, lost: false }): Head {
-  return { place: makePlace(Number(ms), Number(seq)), lost };
-}
 
 function cut(room: string, rows: readonly Row[], limit: number): Rows {
   const entries = rows.map(({ id, author, body }) => makeEntry(room, id, author, body));
   const count = fitting(entries, 0, limit);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
-}
-
-/** How many drafts each room has, and how many of its room come later than each draft: the last has the highest number. */
-function placesOf(drafts: readonly Draft[]): { counts: Map<string, number>; later: number[] } {
-  const counts = new Map<string, number>();
-  const later: number[] = [];
-  for (let i = drafts.length - 1; i >= 0; i--) {
-    const { room } = drafts[i]!;
-    later[i] = counts.get(room) ?? 0;
-    counts.set(room, later[i]! + 1);
-  }
-  return { counts, later };
-}
-
-/** What holds for a statement that moves a head, and the database's clock before it waits for one. */
-function settings(sql: Sql) {
-  // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
-  return sql`settings as materialized (
-    select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
-      set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
-      floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
-  )`;
 }
 
 /** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
@@ -380,45 +308,4 @@ function lastRows(sql: Sql, room: string, before: string | undefined, limit: num
       from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
     ) page where after <= ${MAX_PAGE_BYTES}
   ) page`;
-}
-
-/**
- * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, and the time and number of
- * its place. A database that has lost something has lost what came last: then its head is behind, or the newest message that
- * was known is missing though it was not too old to be kept. The head alone can be where it was, or further: others may have
- * posted since.
- */
-function headsOf(sql: Sql, known: PendingQuery<QueriedRow[]>) {
-  return sql`
-    select room, seq, ms,
-      coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, ${NIL}) and
-        not exists (select from messages m where m.room = k.room and m.id = newest) as lost
-    from ${known} as k (room, newest, known_ms, known_seq) left join heads using (room)`;
-}
-
-// Arrays serve a batch of any length with one prepared statement. A single draft goes as a row, and so does a single room: the
-// statement takes two thirds of the time then, and on a quiet server every draft is single.
-
-function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<string, number>) {
-  const rooms = [...counts.keys()];
-  const [room] = rooms as [string];
-  if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${floors.get(room)!}::bigint))`;
-  return sql`unnest(${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[],
-    ${numbers(sql, [...floors.values()])}::bigint[])`;
-}
-
-function batchIn(sql: Sql, drafts: readonly Draft[], later: readonly number[]) {
-  const [{ room, key, author, body, random }] = drafts as [Draft];
-  if (drafts.length === 1) {
-    return sql`(values (${room}::text, 0, ${key}::text, ${author}::text, ${body}::text, ${random}::text))`;
-  }
-  const column = (name: keyof Draft) => sql`${sql.types.texts(drafts.map((draft) => draft[name]))}::text[]`;
-  return sql`unnest(${column("room")}, ${numbers(sql, later)}::int[], ${column("key")}, ${column("author")}, ${
-    column("body")
-  },
-    ${column("random")})`;
-}
-
-function numbers(sql: Sql, values: readonly number[]) {
-  return sql`${sql.types.texts(values.map(String))}::text[]`;
 }

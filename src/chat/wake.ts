@@ -7,7 +7,8 @@ import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
 import { Listener } from "./listener.ts";
-import type { Head, Store } from "./store.ts";
+import type { Head } from "./head.ts";
+import type { Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */
 const CHANNEL = "linger";

@@ -6,7 +6,8 @@ import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
 import type { Entry } from "./page.ts";
-import { type Commit, type Draft, KEY_TAKEN, type Store } from "./store.ts";
+import type { Draft } from "./draft.ts";
+import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
 
 /** What a post got. */
 export interface Posted {

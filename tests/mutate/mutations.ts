@@ -26,6 +26,8 @@ export interface Mutation {
 }
 
 const STORE = "src/chat/store.ts";
+const DRAFT = "src/chat/draft.ts";
+const HEAD = "src/chat/head.ts";
 const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
 const DEADLINES = "src/chat/deadlines.ts";
@@ -111,7 +113,7 @@ export const mutations: readonly Mutation[] = [
     tests: ["store_test.ts"],
     patches: [
       {
-        file: STORE,
+        file: HEAD,
         from: "select set_config('lock_timeout'",
         to: "select pg_advisory_xact_lock(1), set_config('lock_timeout'",
       },
@@ -151,7 +153,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a batch is numbered from its end",
     ["store_test.ts"],
-    STORE,
+    DRAFT,
     "for (let i = drafts.length - 1; i >= 0; i--)",
     "for (let i = 0; i < drafts.length; i++)",
   ),
@@ -190,7 +192,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "synchronous_commit stays off where it is",
     ["away_test.ts > survives a crash"],
-    STORE,
+    HEAD,
     "coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')",
     "current_setting('synchronous_commit')",
   ),
@@ -239,7 +241,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a statement waits for a locked room as long as it takes",
     ["store_test.ts > another holds"],
-    STORE,
+    HEAD,
     "const LOCK_TIMEOUT_MS = 1_000",
     "const LOCK_TIMEOUT_MS = 0",
   ),
@@ -534,14 +536,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "nobody asks whether the newest message is still there",
     ["failover_test.ts > A new message in the very place"],
-    STORE,
+    HEAD,
     "not exists (select from messages m where m.room = k.room and m.id = newest)",
     "false",
   ),
   broken(
     "a head that is behind is no sign of a loss",
     ["store_test.ts > tell what is lost"],
-    STORE,
+    HEAD,
     "coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0)",
     "false",
   ),

@@ -1,0 +1,75 @@
+// A room's head in SQL: how far the room is, whether the database has lost what was known of it, and what holds for each statement
+// that moves it.
+import type { PendingQuery, Row } from "postgres";
+import type { Sql } from "../database/pool.ts";
+import { makePlace, NIL } from "./cursor.ts";
+
+/** What a feed knows of its room. */
+export interface Known {
+  /** The id of the newest message. */
+  readonly end: string;
+  /** The place up to which all is known. */
+  readonly place: string;
+}
+
+/** How far a room is in the database, at one moment. */
+export interface Head {
+  /** The place of its head; that of the nil cursor when it has none. */
+  readonly place: string;
+  /** Whether the database has lost what was known of it. */
+  readonly lost: boolean;
+}
+
+/** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
+const LOCK_TIMEOUT_MS = 1_000;
+
+/**
+ * How far above the database's clock a post or a lift may move a head, in milliseconds. Beyond that a server that has seen a
+ * wrong clock would take the room along; a lift, which the log tells of, may do more than what happens in silence.
+ */
+export const MAX_AHEAD_MS = { post: 60_000, lift: 3_600_000 };
+
+/** A room's head as the database gives it; without numbers where there is none. */
+export interface HeadRow {
+  /** The room's name. */
+  readonly room: string;
+  /** The number of its newest message. */
+  readonly seq: string | null;
+  /** The time of its place. */
+  readonly ms: string | null;
+  /** Whether the database has lost what was known of it. */
+  readonly lost: boolean;
+}
+
+/** Reads a head row; none is the head of an empty room. */
+export function makeHead({ seq, ms, lost }: Omit<HeadRow, "room"> = { seq: null, ms: null, lost: false }): Head {
+  return { place: makePlace(Number(ms), Number(seq)), lost };
+}
+
+/**
+ * What holds for a statement that moves a head, and the database's clock before it waits for one.
+ * @internal
+ */
+export function settings(sql: Sql) {
+  // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
+  return sql`settings as materialized (
+    select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
+      set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
+      floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
+  )`;
+}
+
+/**
+ * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, and the time and number of
+ * its place. A database that has lost something has lost what came last: then its head is behind, or the newest message that
+ * was known is missing though it was not too old to be kept. The head alone can be where it was, or further: others may have
+ * posted since.
+ * @internal
+ */
+export function headsOf(sql: Sql, known: PendingQuery<Row[]>) {
+  return sql`
+    select room, seq, ms,
+      coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, ${NIL}) and
+        not exists (select from messages m where m.room = k.room and m.id = newest) as lost
+    from ${known} as k (room, newest, known_ms, known_seq) left join heads using (room)`;
+}
