@@ -1,4 +1,4 @@
-// Linger: `main.ts start`, `serve` and `migrate`; `--help` tells what each does. What a command needs is loaded only when that is
+// Linger: `main.ts start`, `serve`, `migrate` and `token`; `--help` tells what each does. What a command needs is loaded only when that is
 // known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
@@ -11,15 +11,16 @@ try {
   if (tooOld) throw new ConfigError(tooOld);
   const wanted = readArguments(Deno.args);
   if ("text" in wanted) console.log(wanted.text);
-  else await run(wanted.command);
+  else await run(wanted.command, wanted.args);
 } catch (error) {
   log("error", error instanceof ConfigError ? error.message : `${error instanceof Error ? error.stack : error}`);
   await logged();
   Deno.exit(1);
 }
 
-async function run(command: Command): Promise<void> {
+async function run(command: Command, args: string[]): Promise<void> {
   const config = readConfig();
+  if (command === "token") return await (await import("./src/commands/token.ts")).token(config, args);
   if (command !== "migrate") logWithoutWaiting();
   say(`Linger ${VERSION}, Deno ${Deno.version.deno}`);
   warnOfNames();

@@ -231,7 +231,7 @@ static void follow(int port, const char *path, const char *query) {
   connect_to(&c, port);
   snprintf(next, sizeof next, "%s", query);
   for (;;) {
-    send_text(&c, request, sprintf(request, "GET %s%s&wait=0 HTTP/1.1\r\nHost: bench\r\n\r\n", path, next));
+    send_text(&c, request, sprintf(request, "GET %s%s&wait=0 HTTP/1.1\r\nHost: localhost\r\n\r\n", path, next));
     await_answer(&c);
     if (c.status != 200) fail("an answer that is not 200");
     long length = atol(strcasestr(c.head, "\r\ncontent-length:") + 17);

@@ -103,11 +103,11 @@ export async function hold(rig: Rig, server: Loaded, waiters: number, rooms = 1)
 
 /** A GET as bytes on the wire. */
 export function getRequest(path: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`;
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 }
 
 /** A POST of a message as bytes on the wire. */
 export function postRequest(path: string, body: string): string {
   const json = JSON.stringify({ body });
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;
 }

@@ -26,7 +26,14 @@ for (const [posts, keyed] of [[1, false], [64, false], [64, true]] as const) {
       Array.from(
         { length: posts },
         (_, i) =>
-          writer.post({ room: "room", author: null, body: text, key: keyed ? `${i}` : null, random: randomDigits() }),
+          writer.post({
+            room: "room",
+            author: null,
+            body: text,
+            key: keyed ? `${i}` : null,
+            sub: null,
+            random: randomDigits(),
+          }),
       ),
     );
   });

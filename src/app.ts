@@ -2,7 +2,8 @@
 import { Hono } from "hono";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
-import { internal, invalid, Problem, unavailable } from "./problem.ts";
+import type { Origins } from "./origin.ts";
+import { internal, Problem, unavailable } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
 import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -11,12 +12,6 @@ import { Parked } from "./routes/parked.ts";
 import { roomRoutes } from "./routes/rooms.ts";
 import { webRoutes } from "./routes/web.ts";
 
-/**
- * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
- * and query.
- */
-const HOST = /^[\w.~%!$&'()*+,;=:[\]-]*$/;
-
 /** Answers requests. */
 export interface App {
   /** Never rejects. */
@@ -24,7 +19,7 @@ export interface App {
 }
 
 /** Makes the application. */
-export function createApp(deps: MessageRoutes & EventRoutes): App {
+export function createApp(deps: MessageRoutes & EventRoutes & { readonly origins: Origins }): App {
   const app = new Hono();
   messageRoutes(app, deps);
   eventRoutes(app, deps);
@@ -33,13 +28,22 @@ export function createApp(deps: MessageRoutes & EventRoutes): App {
   webRoutes(app);
   answerOthers(app);
   app.onError((error, c) => answerError(error, c.req.raw));
+  const { origins } = deps;
+
+  function answer(request: Request): Response | Promise<Response> {
+    const response = app.fetch(request);
+    return Parked.answerIn(response)?.catch((error) => answerError(error, request)) ?? response;
+  }
+
   return {
     fetch: (request) => {
-      if (!HOST.test(request.headers.get("host") ?? "")) {
-        return invalid("Host", "must be a name or an address, with or without a port").toResponse();
-      }
-      const response = app.fetch(request);
-      return Parked.answerIn(response)?.catch((error) => answerError(error, request)) ?? response;
+      const refusal = origins.refuse(request);
+      if (refusal) return refusal.toResponse();
+      if (!origins.shares) return answer(request);
+      const response = origins.preflight(request) ?? answer(request);
+      return response instanceof Response
+        ? origins.share(request, response)
+        : response.then((response) => origins.share(request, response));
     },
   };
 }

@@ -2,13 +2,13 @@
 // it is set instead.
 import { parseArgs } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
-import { ConfigError, describeSettings, isSetting } from "./config.ts";
+import { ConfigError, describeSettings, isSecret, isSetting } from "./config.ts";
 import { VERSION } from "./version.ts";
 
 /** What `main.ts` can do; deno.json has a task for each. */
-export type Command = "start" | "serve" | "migrate";
+export type Command = "start" | "serve" | "migrate" | "token";
 
-const COMMANDS: readonly Command[] = ["start", "serve", "migrate"];
+const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "token"];
 
 /** Columns of a terminal that is not wide. */
 const COLUMNS = 80;
@@ -18,7 +18,8 @@ const COLUMNS = 80;
  * @returns a command to run, or a text to print instead of running anything.
  * @throws {ConfigError} for whatever else is there.
  */
-export function readArguments(args: string[]): { command: Command } | { text: string } {
+export function readArguments(args: string[]): { command: Command; args: string[] } | { text: string } {
+  if (args[0] === "token") return { command: "token", args: args.slice(1) }; // which has arguments of its own
   const options = { help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } } as const;
   const { tokens, positionals: [name = "start", further], values } = parseArgs({
     args,
@@ -43,13 +44,13 @@ export function readArguments(args: string[]): { command: Command } | { text: st
     const [setting, value] = further.split(/=(.*)/s);
     refuse(setting!, "is one argument too many", setting!, value, command);
   }
-  return { command };
+  return { command, args: [] };
 }
 
 function refuse(word: string, what: string, name: string, value = "…", command = "start"): never {
   const setting = name.toUpperCase().replaceAll("-", "_");
   if (!isSetting(setting)) throw new ConfigError(`${quoted(word)} ${what}: --help tells what there is`);
-  const shown = setting === "DATABASE_URL" ? "…" : value; // no password gets into a log
+  const shown = isSecret(setting) ? "…" : value; // no password gets into a log
   throw new ConfigError(
     `Settings come from the environment, not from an argument as ${word}: ${setting}=${shown} deno task ${command}`,
   );

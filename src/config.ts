@@ -2,6 +2,12 @@
 // A value that can't be meant stops the start with a sentence.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { isPattern } from "./identity/rights.ts";
+
+/** Shortest secret, in bytes: what HS256 asks for (RFC 7518, 3.2). */
+const MIN_SECRET_BYTES = 32;
+
+const PATTERNS = "must be rooms parted by commas, or beginnings of rooms with * at the end, such as news,public.*";
 
 /** What people set. */
 const choices = {
@@ -15,6 +21,36 @@ const choices = {
     )
     .default("127.0.0.1")
     .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
+  TOKEN_SECRET: secret("Signs tokens (HS256). Without it, and without TOKEN_JWKS_URL, everybody may read and write"),
+  TOKEN_SECRET_PREVIOUS: secret("The secret before this one, whose tokens still hold"),
+  TOKEN_JWKS_URL: z.string()
+    .refine(isSafeUrl, "must be a URL that begins with https://")
+    .optional()
+    .describe("Where an identity provider has the public keys that tokens are signed with (JWKS)"),
+  TOKEN_ISSUER: z.string().optional()
+    .describe("Whom a token has to come from (iss)"),
+  TOKEN_AUDIENCE: z.string().optional()
+    .describe("Whom a token has to be for (aud)"),
+  ANONYMOUS_READ: list(isPattern, PATTERNS)
+    .describe(
+      "Rooms that may be read without a token, such as news,public.*; * for all. Only where tokens are asked for",
+    ),
+  ANONYMOUS_WRITE: list(isPattern, PATTERNS)
+    .describe("Rooms that may be written without a token"),
+  REVOKED: list(() => true, "must be subs parted by commas")
+    .describe("Subs whose tokens hold no more"),
+  ALLOWED_HOSTS: list(
+    (host) => isHost(host) && isIP(host) === 0,
+    "must be names parted by commas, without http:// and without port, such as chat.example.com",
+  )
+    .describe(
+      "Names by which clients reach this server; others are answered 421. Without it: localhost only where HOST is this machine, else all",
+    ),
+  ALLOWED_ORIGINS: list(
+    isOrigin,
+    "must be * or origins parted by commas, such as https://example.com, without a path",
+  )
+    .describe("Origins of other sites whose pages may use this server (CORS); * for all. Without it: none"),
   THREADS: whole(1, 64, 1)
     .describe("How many threads serve, up to one for each core; each has connections and limits of its own"),
   DATABASE_URL: z.string()
@@ -24,6 +60,9 @@ const choices = {
     )
     .optional()
     .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
+  DATABASE_URL_FILE: file("DATABASE_URL"),
+  TOKEN_SECRET_FILE: file("TOKEN_SECRET"),
+  TOKEN_SECRET_PREVIOUS_FILE: file("TOKEN_SECRET_PREVIOUS"),
   DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false")
     .transform((value) => value === "true")
     .describe("true when DATABASE_URL leads to a pooler in transaction mode, such as PgBouncer"),
@@ -90,12 +129,13 @@ export class ConfigError extends Error {
  */
 export function readConfig(env: { get(name: string): string | undefined } = Deno.env): Config {
   const given = Object.fromEntries(Object.keys(settings).map((name) => [name, env.get(name) || undefined]));
+  for (const name of SECRETS) given[name] ??= contentsOf(`${name}_FILE`, given[`${name}_FILE`]);
   const result = Settings.safeParse(given);
   if (!result.success) {
     const sentences = result.error.issues.map(({ path, message }) => {
       const name = path.join();
       // A password can stand anywhere in a URL that is written wrongly.
-      const secret = name === "DATABASE_URL" || given[name]?.includes("://");
+      const secret = isSecret(name) || given[name]?.includes("://");
       return secret ? `${name} ${message}` : `${name}=${given[name]} ${message}`;
     });
     throw new ConfigError(sentences.join("\n"));
@@ -104,7 +144,41 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   if (onDeploy && result.data.THREADS > 1) {
     throw new ConfigError(`THREADS=${given.THREADS} must be 1 on Deno Deploy, which starts instances as it needs them`);
   }
+  for (const sentence of contradictions(result.data)) throw new ConfigError(sentence);
   return { ...result.data, onDeploy };
+}
+
+/** Settings that can come from a file, and get into no log. */
+const SECRETS = ["DATABASE_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];
+
+/** Whether a setting's value is for nobody to see. */
+export function isSecret(name: string): boolean {
+  return SECRETS.includes(name);
+}
+
+function contentsOf(name: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return Deno.readTextFileSync(path).trimEnd();
+  } catch (error) {
+    throw new ConfigError(`${name}=${path} can't be read: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** What can't be meant together. */
+function* contradictions(config: z.infer<typeof Settings>): Iterable<string> {
+  const { TOKEN_SECRET, TOKEN_SECRET_PREVIOUS, TOKEN_JWKS_URL, TOKEN_ISSUER, TOKEN_AUDIENCE } = config;
+  if (TOKEN_JWKS_URL && TOKEN_SECRET) yield "TOKEN_SECRET and TOKEN_JWKS_URL can't be set together: choose one";
+  if (TOKEN_JWKS_URL && !(TOKEN_ISSUER && TOKEN_AUDIENCE)) {
+    yield "TOKEN_JWKS_URL takes TOKEN_ISSUER and TOKEN_AUDIENCE too: else tokens that the provider made for others would hold here";
+  }
+  if (TOKEN_SECRET_PREVIOUS && !TOKEN_SECRET) yield "TOKEN_SECRET_PREVIOUS has no meaning without TOKEN_SECRET";
+  if (TOKEN_JWKS_URL || TOKEN_SECRET) return;
+  for (const name of ["TOKEN_ISSUER", "TOKEN_AUDIENCE", "ANONYMOUS_READ", "ANONYMOUS_WRITE", "REVOKED"] as const) {
+    if (config[name]) {
+      yield `${name} has no meaning without TOKEN_SECRET or TOKEN_JWKS_URL: everybody may read and write`;
+    }
+  }
 }
 
 /** What a setting is. */
@@ -138,6 +212,39 @@ export function isSetting(name: string): boolean {
 /** Whether the text could be a name or is an address; whether it is one of this machine, only the machine knows. */
 function isHost(text: string): boolean {
   return isIP(text) > 0 || /^[\w.-]+$/.test(text);
+}
+
+function secret(description: string) {
+  return z.string()
+    .refine(
+      (value) => new TextEncoder().encode(value).length >= MIN_SECRET_BYTES,
+      `must have ${MIN_SECRET_BYTES} bytes or more, such as what openssl rand -base64 48 prints`,
+    )
+    .optional()
+    .describe(description);
+}
+
+function file(name: string) {
+  return z.string().optional().describe(`A file that has ${name} in it, as container tools hand over secrets`);
+}
+
+/** Whether nobody in between can change what comes from there. */
+function isSafeUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null &&
+    (url.protocol === "https:" || url.protocol === "http:" && /^(localhost|127\..*|\[::1\])$/.test(url.hostname));
+}
+
+/** Whether a page's origin is written as a browser writes it (RFC 6454), or stands for all. */
+function isOrigin(text: string): boolean {
+  return text === "*" || /^https?:/.test(text) && URL.parse(text)?.origin === text;
+}
+
+function list(isValid: (item: string) => boolean, otherwise: string) {
+  return z.string()
+    .transform((text) => text.split(",").map((item) => item.trim()).filter(Boolean))
+    .refine((items) => items.length > 0 && items.every(isValid), otherwise)
+    .optional();
 }
 
 function whole(min: number, max: number, otherwise: number) {

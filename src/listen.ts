@@ -4,7 +4,9 @@
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { whyNotListening } from "./host.ts";
+import type { Identities } from "./identity/identities.ts";
 import { log } from "./log.ts";
+import { Origins } from "./origin.ts";
 import type { ChatSource } from "./routes/started.ts";
 import { sleep } from "./sleep.ts";
 
@@ -29,6 +31,8 @@ export interface ListenOptions {
   readonly join?: boolean;
   /** Is told when nobody can come in any more, and nothing helps. */
   readonly lost: () => void;
+  /** Who may do what; everybody may do everything if not given. */
+  readonly identities?: Identities | undefined;
 }
 
 /** A server that lets requests in until it is told not to. */
@@ -44,9 +48,10 @@ export interface Listening {
  * @throws {ConfigError} when the port or the address is not to be had.
  * @internal
  */
-export function listen(config: Config, chat: ChatSource["chat"], { join = false, lost }: ListenOptions): Listening {
+export function listen(config: Config, chat: ChatSource["chat"], options: ListenOptions): Listening {
+  const { join = false, lost, identities } = options;
   const { PORT, HOST: hostname, THREADS, UPLOAD_TIMEOUT_MS: uploadTimeoutMs, HEARTBEAT_MS: heartbeatMs } = config;
-  const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs });
+  const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs, origins: new Origins(config), identities });
   const shared = THREADS > 1; // the kernel spreads connections over all who listen on a shared port
   const ended = new AbortController();
   let failed = -Infinity;

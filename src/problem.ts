@@ -1,6 +1,12 @@
 // The few ways to fail, as clients see them: RFC 9457 problem details, with the article's `error` member beside.
 // Internal text never gets in here: what a problem says is written for the client.
 
+/**
+ * What every answer says, but for the client's files: a browser must not take it for anything else than what it says it is
+ * (`nosniff`), and hand it to no page of another site, not as an image or script either (Fetch, CORP).
+ */
+export const OWN_SITE = { "x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin" };
+
 /** A request that is not served. */
 export class Problem extends Error {
   /** `Problem`. */
@@ -40,7 +46,7 @@ export class Problem extends Error {
       headers: {
         "content-type": "application/problem+json",
         "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
+        ...OWN_SITE,
         ...this.headers,
       },
     });
@@ -53,6 +59,42 @@ const RETRY_AFTER = { "retry-after": "1" };
 /** 400: `parameter` names what is wrong: a query parameter, a header, a member of the body, or `room`. */
 export function invalid(parameter: string, detail: string): Problem {
   return new Problem(400, "invalid-request", "Invalid request", `${parameter}: ${detail}`, { parameter });
+}
+
+/** 401: who asks is not known, or not any more; `detail` says what is wrong with the token. */
+export function unauthorized(detail: string): Problem {
+  return new Problem(401, "unauthorized", "Unauthorized", detail, {}, {
+    "www-authenticate": `Bearer error="invalid_token", error_description="${detail.replaceAll(/["\\]|[^ -~]/g, "")}"`,
+  });
+}
+
+/** 403: who asks lacks the right in this room; 401 where he has shown no token. */
+export function forbidden(right: string, isKnown: boolean): Problem {
+  const detail = `This takes the right to ${right} in this room`;
+  if (!isKnown) return new Problem(401, "unauthorized", "Unauthorized", detail, {}, { "www-authenticate": "Bearer" });
+  return new Problem(403, "forbidden", "Forbidden", detail, {}, {
+    "www-authenticate": `Bearer error="insufficient_scope", error_description="${detail}"`,
+  });
+}
+
+/** 403: a page of another site asks. */
+export function crossOrigin(): Problem {
+  return new Problem(
+    403,
+    "cross-origin",
+    "Page of another site",
+    "A page of another site may not use this server, unless its origin is among ALLOWED_ORIGINS",
+  );
+}
+
+/** 421: the request names a host that is not this server. */
+export function misdirected(): Problem {
+  return new Problem(
+    421,
+    "misdirected",
+    "Misdirected request",
+    "This server does not answer for the host that the request names, unless ALLOWED_HOSTS has it",
+  );
 }
 
 /** 404: neither route nor message. */

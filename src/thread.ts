@@ -2,6 +2,7 @@
 import { Chat } from "./chat/chat.ts";
 import { poolsOf } from "./database/open.ts";
 import { drain } from "./drain.ts";
+import { openIdentities } from "./identity/identities.ts";
 import { listen } from "./listen.ts";
 import { logged, logWithoutWaiting, surviveUncaught } from "./log.ts";
 import type { Order, Report, ThreadStart } from "./threads.ts";
@@ -11,16 +12,21 @@ const first = globalThis as unknown as Worker;
 
 let stop: () => Promise<void>;
 
-function start({ config, socket }: ThreadStart): void {
+async function start({ config, socket }: ThreadStart): Promise<void> {
+  const ending = new AbortController();
+  const identities = await openIdentities(config, ending.signal);
   const chat = new Chat({ openPool: poolsOf(config, socket) }, config);
-  const server = listen(config, () => chat, { join: true, lost: () => report("lost") });
-  stop = () => drain(server, chat, config.DRAIN_MS).then(logged);
+  const server = listen(config, () => chat, { join: true, lost: () => report("lost"), identities });
+  stop = () => {
+    ending.abort();
+    return drain(server, chat, config.DRAIN_MS).then(logged);
+  };
   logWithoutWaiting();
   surviveUncaught(); // from here on: what fails before is for the first thread to know
 }
 
 first.onmessage = async ({ data }: MessageEvent<Order>) => {
-  if ("start" in data) start(data.start);
+  if ("start" in data) await start(data.start);
   else await stop();
   report("done");
 };

@@ -16,8 +16,11 @@ function refusal(...args: string[]): string {
 }
 
 Deno.test("readArguments() takes a command, and start where there is none", () => {
-  for (const command of ["start", "serve", "migrate"] as const) assertEquals(readArguments([command]), { command });
-  assertEquals(readArguments([]), { command: "start" });
+  for (const command of ["start", "serve", "migrate"] as const) {
+    assertEquals(readArguments([command]), { command, args: [] });
+  }
+  assertEquals(readArguments([]), { command: "start", args: [] });
+  assertEquals(readArguments(["token", "--sub", "ada"]), { command: "token", args: ["--sub", "ada"] });
 });
 
 Deno.test("--help tells the commands and every setting with its default, in lines that fit 80 columns", () => {
@@ -54,7 +57,7 @@ Deno.test("An option, an argument or a command that is none is refused in a sent
   assertEquals(refusal("start", "--verbose"), "--verbose is not an option: --help tells what there is");
   assertEquals(refusal("-p", "9000"), "-p is not an option: --help tells what there is");
   assertEquals(refusal("start", "serve"), "serve is one argument too many: --help tells what there is");
-  assertEquals(refusal("sreve"), "sreve is not one of start, serve, migrate: --help tells what each does");
+  assertEquals(refusal("sreve"), "sreve is not one of start, serve, migrate, token: --help tells what each does");
   assertEquals(refusal("--constructor"), "--constructor is not an option: --help tells what there is");
   assertEquals(refusal("--no-help"), "--no-help is not an option: --help tells what there is");
 });

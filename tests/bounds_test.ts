@@ -19,7 +19,7 @@ async function exchange(server: { url: string }, bytes: string): Promise<string>
 Deno.test("An upload that stalls is answered 408, and nothing is stored", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { UPLOAD_TIMEOUT_MS: "1000" });
-  const head = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  const head = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   for (const rest of ['Content-Length: 100\r\n\r\n{"body"', 'Transfer-Encoding: chunked\r\n\r\n7\r\n{"body"\r\n']) {
     const answer = await exchange(server, head + rest);
     assertEquals(answer.slice(0, 12), "HTTP/1.1 408", answer);

@@ -1,5 +1,5 @@
 // A setting that is read wrongly shows days later; so a value that can't be meant has to stop the start with a sentence.
-import { assert, assertEquals, assertFalse, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
 
 const NUMBERS: Record<string, [min: number, max: number]> = {
@@ -21,6 +21,23 @@ const NUMBERS: Record<string, [min: number, max: number]> = {
   UPLOAD_TIMEOUT_MS: [100, 600_000],
   DRAIN_MS: [0, 60_000],
 };
+
+/** Those that have no default. */
+const OPTIONAL = [
+  "TOKEN_SECRET",
+  "TOKEN_SECRET_PREVIOUS",
+  "TOKEN_JWKS_URL",
+  "TOKEN_ISSUER",
+  "TOKEN_AUDIENCE",
+  "ANONYMOUS_READ",
+  "ANONYMOUS_WRITE",
+  "REVOKED",
+  "ALLOWED_HOSTS",
+  "ALLOWED_ORIGINS",
+  "DATABASE_URL_FILE",
+  "TOKEN_SECRET_FILE",
+  "TOKEN_SECRET_PREVIOUS_FILE",
+];
 
 Deno.test("readConfig() gives the defaults when nothing is set", () => {
   assertEquals<unknown>(read({}), {
@@ -45,6 +62,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     STATEMENT_TIMEOUT_MS: 5_000,
     UPLOAD_TIMEOUT_MS: 20_000,
     DRAIN_MS: 3_000,
+    ...Object.fromEntries(OPTIONAL.map((name) => [name, undefined])),
     onDeploy: false,
   });
 });
@@ -150,8 +168,59 @@ Deno.test("describeSettings() says of every setting what it is, and its default"
   const names = described.map(({ name }) => name);
   assertEquals(
     new Set(names),
-    new Set([...Object.keys(NUMBERS), "HOST", "DATABASE_URL", "DATABASE_POOLED", "DATA_DIR"]),
+    new Set([...Object.keys(NUMBERS), ...OPTIONAL, "HOST", "DATABASE_URL", "DATABASE_POOLED", "DATA_DIR"]),
   );
+});
+
+const LONG = "x".repeat(32);
+
+Deno.test("readConfig() refuses what would leave a server open, or closed to all, that was not meant to be", () => {
+  const refused: [Record<string, string>, string][] = [
+    [{ TOKEN_SECRET: "x".repeat(31) }, "TOKEN_SECRET must have 32 bytes or more"],
+    [{ TOKEN_SECRET: LONG, TOKEN_SECRET_PREVIOUS: "short" }, "TOKEN_SECRET_PREVIOUS must have 32 bytes or more"],
+    [{ TOKEN_SECRET_PREVIOUS: LONG }, "TOKEN_SECRET_PREVIOUS has no meaning without TOKEN_SECRET"],
+    [{ TOKEN_JWKS_URL: "https://idp.example/keys" }, "TOKEN_JWKS_URL takes TOKEN_ISSUER and TOKEN_AUDIENCE too"],
+    [
+      { TOKEN_JWKS_URL: "https://idp.example/keys", TOKEN_ISSUER: "i" },
+      "TOKEN_JWKS_URL takes TOKEN_ISSUER and TOKEN_AUDIENCE too",
+    ],
+    [
+      { TOKEN_JWKS_URL: "http://idp.example/keys", TOKEN_ISSUER: "i", TOKEN_AUDIENCE: "a" },
+      "must be a URL that begins with https://",
+    ],
+    [
+      { TOKEN_JWKS_URL: "https://idp.example/keys", TOKEN_ISSUER: "i", TOKEN_AUDIENCE: "a", TOKEN_SECRET: LONG },
+      "TOKEN_SECRET and TOKEN_JWKS_URL can't be set together",
+    ],
+    [{ ANONYMOUS_READ: "*" }, "ANONYMOUS_READ has no meaning without TOKEN_SECRET or TOKEN_JWKS_URL"],
+    [{ TOKEN_SECRET: LONG, ANONYMOUS_WRITE: "a b" }, "ANONYMOUS_WRITE=a b must be rooms parted by commas"],
+    [{ TOKEN_SECRET: LONG, ANONYMOUS_READ: "*a" }, "ANONYMOUS_READ=*a must be rooms parted by commas"],
+    [{ ALLOWED_HOSTS: "https://chat.example" }, "must be names parted by commas"],
+    [{ ALLOWED_HOSTS: "chat.example:443" }, "ALLOWED_HOSTS=chat.example:443 must be names parted by commas"],
+    [{ ALLOWED_HOSTS: "," }, "ALLOWED_HOSTS=, must be names parted by commas"],
+    [{ ALLOWED_ORIGINS: "chat.example" }, "ALLOWED_ORIGINS=chat.example must be * or origins"],
+    [{ ALLOWED_ORIGINS: "https://chat.example/" }, "must be * or origins"],
+    [{ ALLOWED_ORIGINS: "null" }, "ALLOWED_ORIGINS=null must be * or origins"],
+    [{ TOKEN_SECRET_FILE: "/nowhere/secret" }, "TOKEN_SECRET_FILE=/nowhere/secret can't be read"],
+  ];
+  for (const [variables, sentence] of refused) {
+    const { message } = assertThrows(() => read(variables), ConfigError);
+    assertStringIncludes(message, sentence);
+    assertFalse(message.includes(LONG), "a secret is told");
+  }
+});
+
+Deno.test("readConfig() takes secrets from files, without the line's end, and a variable before its file", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, `${LONG}\n`);
+  assertEquals(read({ TOKEN_SECRET_FILE: file }).TOKEN_SECRET, LONG);
+  assertEquals(read({ TOKEN_SECRET_FILE: file, TOKEN_SECRET: `${LONG}y` }).TOKEN_SECRET, `${LONG}y`);
+  await Deno.writeTextFile(file, "postgres://me:secret@host/db\n");
+  assertEquals(read({ DATABASE_URL_FILE: file }).DATABASE_URL, "postgres://me:secret@host/db");
+  await Deno.writeTextFile(file, "mysql://me:secret@host/db");
+  const { message } = assertThrows(() => read({ DATABASE_URL_FILE: file }), ConfigError);
+  assertFalse(message.includes("secret"));
+  await Deno.remove(file);
 });
 
 function read(variables: Record<string, string>) {

@@ -19,7 +19,7 @@ import {
 } from "./support/client.ts";
 import { subscribe, type Subscriber } from "./support/events.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { spawnServer, startServer } from "./support/server.ts";
+import { LOCAL, spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -293,7 +293,7 @@ Deno.test("A subscriber that leaves is forgotten at once, by whatever way it goe
     for (const way of ["destroy", "resetAndDestroy"] as const) {
       const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
       const closed = new Promise((resolve) => socket.once("close", resolve));
-      socket.write(`GET /rooms/${room}/events HTTP/1.1\r\nHost: x\r\n\r\n`);
+      socket.write(`GET /rooms/${room}/events HTTP/1.1\r\nHost: localhost\r\n\r\n`);
       await new Promise((resolve) => socket.once("readable", resolve)); // and reads no further
       await until(() => server.chat.state.subscribers === 1, "it is subscribed");
       socket[way]();
@@ -308,7 +308,7 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
   await using database = await postgres.create();
   await using server = await startServer(database.url);
   await fill(database, "big", 100, 9_000);
-  const app = createApp({ chat: () => server.chat, uploadTimeoutMs: 1_000, heartbeatMs: 60_000 });
+  const app = createApp({ chat: () => server.chat, uploadTimeoutMs: 1_000, heartbeatMs: 60_000, origins: LOCAL });
   for (let pieces = 0; pieces < 6; pieces++) {
     const { body } = await app.fetch(new Request("http://x/rooms/big/events"));
     assertEquals(server.chat.state.subscribers, 1);
@@ -350,7 +350,7 @@ Deno.test("A subscriber that does not read is cut off, costs no memory until the
     const sockets = Array.from({ length: 20 }, () => {
       const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
       socket.pause();
-      socket.write("GET /rooms/big/events HTTP/1.1\r\nHost: x\r\n\r\n");
+      socket.write("GET /rooms/big/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
       return socket;
     });
     await until(async () => (await health(server)).subscribers === 20, "they are subscribed");

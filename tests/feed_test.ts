@@ -541,7 +541,7 @@ async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
 /** Commits messages as any server does. */
 async function commit(store: Store, count: number): Promise<Commit> {
   const { commits } = await store.append(Array.from({ length: count }, (_, i) => {
-    return { room: "lobby", body: `${i}`, author: null, key: null, random: randomDigits() };
+    return { room: "lobby", body: `${i}`, author: null, key: null, sub: null, random: randomDigits() };
   }));
   return commits[0]!;
 }

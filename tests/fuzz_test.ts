@@ -485,7 +485,7 @@ const posting = (
     key: fc.option(key),
     query: fc.constantFrom("", "?", "?after=x&limit=0"),
   }).map(({ room, framed: { head, bytes, body, plain }, contentType, key, query }) => ({
-    bytes: `POST /rooms/${room}/messages${query} HTTP/1.1\r\nHost: x\r\nContent-Type: ${contentType}\r\n` +
+    bytes: `POST /rooms/${room}/messages${query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${contentType}\r\n` +
       (key === null ? "" : `Idempotency-Key: ${key}\r\n`) + head + "\r\n" + bytes,
     method: "POST",
     body,
@@ -510,27 +510,27 @@ const garbage: fc.Arbitrary<Request> = fc.oneof(
     "GET  /messages?wait=0 HTTP/1.1\r\n\r\n",
     "GET /messages?wait=0 HTTP/1.1\nHost: x\n\n",
     "GET /messages?wait=0 HTTP/1.1\r\nHost : x\r\n\r\n",
-    "GET /messages?wait=0 HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
-    "GET /messages?wait=0 HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n",
+    "GET /messages?wait=0 HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n",
+    "GET /messages?wait=0 HTTP/1.1\r\nHost: localhost\r\nA: \0\r\n\r\n",
     "GET /messages?wait=0 HTTP/1.1\r\n: x\r\n\r\n",
-    "GET /messages?wait=0 HTTP/9.9\r\nHost: x\r\n\r\n",
-    "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
-    "GET * HTTP/1.1\r\nHost: x\r\n\r\n",
-    "POST * HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-    "CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n",
-    "CONNECT /messages HTTP/1.1\r\nHost: x:80\r\n\r\n",
-    "GET http:// HTTP/1.1\r\nHost: x\r\n\r\n",
-    "GET http://:0/messages?wait=0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "GET messages?wait=0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "GET ?wait=0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "\r\n\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "GET /messages?wait=0 HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST * HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+    "CONNECT x:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+    "CONNECT /messages HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+    "GET http:// HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET http://:0/messages?wait=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET messages?wait=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET ?wait=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "\r\n\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
   ),
 ).map((bytes) => ({ bytes, method: "", body: undefined, plain: false, last: true }));
 
 /** A poll that would wait for long, whose client leaves. */
 const deserted: fc.Arbitrary<Conversation> = fc.record({ room, after: fc.constantFrom("now", NIL), at: fc.nat(40) })
   .map(({ room, after, at }) => {
-    const bytes = `GET /rooms/${room}-/messages?after=${after}&wait=55 HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const bytes = `GET /rooms/${room}-/messages?after=${after}&wait=55 HTTP/1.1\r\nHost: localhost\r\n\r\n`;
     const request = { bytes, method: "GET", body: "", plain: true, last: false };
     return { requests: [request], cuts: [[at, 1], [bytes.length, 3]], leaves: bytes.length };
   });

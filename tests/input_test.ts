@@ -158,7 +158,7 @@ test("a request has up to 65,536 bytes; a longer one answers 413, with and witho
 
 test("an upload without end is refused, and not read on for ever", async ({ server, stored }) => {
   const chunk = `10000\r\n${"x".repeat(65_536)}\r\n`;
-  const head = "POST /rooms/tea/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  const head = "POST /rooms/tea/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   for (
     const bytes of [
       `${head}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(200)}`,
@@ -342,7 +342,7 @@ test("only application/json in UTF-8 is read; another content type answers 415",
 // Connections
 
 test("an upload that is cut off stores nothing", async ({ server, stored }) => {
-  const head = "POST /rooms/tea/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  const head = "POST /rooms/tea/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const cut = [
     `${head}Content-Length: 100\r\n\r\n{"body":"x"}`,
     `${head}Content-Length: 13\r\n\r\n{"body":"x"}`,
@@ -400,7 +400,7 @@ test("what is no HTTP gets an answer or a closed connection", async ({ server, s
       "GET / HTTP/1.1\r\n: no name\r\n\r\n",
       "GET /messages HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense",
-      "GET /messages?wait=0#x HTTP/1.1\r\nHost: x\r\n\r\n",
+      "GET /messages?wait=0#x HTTP/1.1\r\nHost: localhost\r\n\r\n",
       `GET * HTTP/1.1\r\n${CLOSE}\r\n`,
       `OPTIONS * HTTP/1.1\r\n${CLOSE}\r\n`,
       `CONNECT x:1 HTTP/1.1\r\n${CLOSE}\r\n`,
@@ -492,7 +492,7 @@ test("strange queries get an answer", async ({ server }) => {
 
 test("requests on one socket are answered in their order, also behind a wrong one", async ({ server, stored }) => {
   const keep = (body: string, type = "application/json") =>
-    `POST /rooms/tea/messages HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    `POST /rooms/tea/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   const { statuses, text } = await exchange(
     server,
     keep(`{"body":"one"}`) + keep(`{"body":`) + keep(`{"body":"two"}`) + keep("hello", "text/plain") +
@@ -550,7 +550,7 @@ test("what a client names in a wrong request does not get out of its JSON", asyn
   }
 });
 
-const CLOSE = "Host: x\r\nConnection: close\r\n";
+const CLOSE = "Host: localhost\r\nConnection: close\r\n";
 
 /** A GET as it goes over the wire; the connection ends after it. */
 function plain(target: string, headers = ""): string {

@@ -28,7 +28,14 @@ async function open({ url }: TestDatabase) {
     /** Lifts by a connection of its own, so that it meets posts. */
     lift: (room: string, ms: number) => lifts!.lift(room, ms),
     post: async (room: string) => {
-      const { entries } = await writes!.append([{ room, body: "x", author: null, key: null, random: randomDigits() }]);
+      const { entries } = await writes!.append([{
+        room,
+        body: "x",
+        author: null,
+        key: null,
+        sub: null,
+        random: randomDigits(),
+      }]);
       return entries[0]!.id;
     },
     store: lifts!,
@@ -134,16 +141,19 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
   assertEquals([failures, await lifted.promise], [2, makePlace(timeOf(last) + 1, 1)]);
 });
 
-Deno.test("Floors remembers the highest of each room, of those that moved last", () => {
+Deno.test("Floors remembers the highest of each room, of those that moved last for sure", () => {
   const floors = new Floors();
   assertEquals(floors.of("room"), 0);
-  floors.raise("room", makePlace(5, 1));
-  floors.raise("room", makePlace(3, 9));
+  floors.raise("room", 5);
+  floors.raise("room", 3);
   assertEquals(floors.of("room"), 5);
-  floors.raise("nil", makePlace(0, 0));
-  for (let i = 0; i < 9_999; i++) floors.raise(`room ${i}`, makePlace(7, 1));
+  floors.raise("nil", 0);
+  for (let i = 0; i < 9_999; i++) floors.raise(`room ${i}`, 7);
   assertEquals([floors.of("room"), floors.of("room 0")], [5, 7]);
-  floors.raise("room", makePlace(6, 1));
-  floors.raise("one more", makePlace(7, 1));
-  assertEquals([floors.of("room"), floors.of("room 0"), floors.of("room 1")], [6, 0, 7]);
+  floors.raise("one more", 7);
+  floors.raise("room", 4);
+  assertEquals([floors.of("room"), floors.of("room 0"), floors.of("one more")], [5, 7, 7]);
+  for (let i = 0; i < 10_000; i++) floors.raise(`other ${i}`, 7);
+  floors.raise("and one", 7);
+  assertEquals([floors.of("room 0"), floors.of("other 9999")], [0, 7]);
 });

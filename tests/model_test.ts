@@ -7,7 +7,7 @@ import { FakeTime } from "@std/testing/time";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { ulidToUUID, uuidToULID } from "ulid";
-import { makeId, makePlace, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, makePlace, MAX_MS, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
@@ -38,7 +38,6 @@ async function settled(): Promise<void> {
 
 // Cursors
 
-const MAX_MS = 2 ** 48 - 1;
 const MAX_SEQ = 2 ** 40 - 1;
 const hexDigits = (length: number) =>
   fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: length, maxLength: length });
@@ -769,7 +768,7 @@ property(
       }
     };
     const draftOf = (room: string, key: string | null, body: string, author: string | null): Draft => {
-      return { room, key, body, author, random: (++serial).toString(16).padStart(10, "0") };
+      return { room, key, body, author, sub: null, random: (++serial).toString(16).padStart(10, "0") };
     };
 
     for (const [i, step] of steps.entries()) {

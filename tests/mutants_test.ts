@@ -254,7 +254,9 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
   const client = new Client("else", 2, 5_000, openPool);
   const store = new Store(client, client, client, new Floors());
   const append = async (rooms: string[]) =>
-    (await store.append(rooms.map((room) => ({ room, body: "x", author: null, key: null, random: randomDigits() }))))
+    (await store.append(
+      rooms.map((room) => ({ room, body: "x", author: null, key: null, sub: null, random: randomDigits() })),
+    ))
       .entries;
   return {
     chat,

@@ -66,10 +66,15 @@ Deno.test("makePage() makes a JSON array that begins and ends with what it says"
 
 Deno.test("makePageOfRows() makes the same bytes as makePage()", () => {
   const rows = ["plain", "Grüße, 世界 👋🏽", 'a "quote", a \\ and a \u0001', "\u2028 </script>"].map((text, i) => {
-    return { id: id(i, 1_700_000_000_000 + 999 * i), author: i % 2 ? text : null, body: text };
+    return {
+      id: id(i, 1_700_000_000_000 + 999 * i),
+      author: i % 2 ? text : null,
+      body: text,
+      sub: i > 1 ? text : null,
+    };
   });
   for (const some of [rows, rows.slice(0, 1), []]) {
-    const entries = some.map(({ id, author, body }) => makeEntry("lobby", id, author, body));
+    const entries = some.map(({ id, author, body, sub }) => makeEntry("lobby", id, author, body, sub));
     assertEquals(makePageOfRows("lobby", some, true), makePage(entries, true));
   }
 });

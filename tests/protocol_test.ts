@@ -26,7 +26,7 @@ import {
   until,
 } from "./support/client.ts";
 import { connectTo, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { type Env, startServer, type TestServer } from "./support/server.ts";
+import { type Env, LOCAL, startServer, type TestServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -873,7 +873,7 @@ test("a server that shuts down answers all who wait, and lets nobody wait", asyn
 Deno.test("a server that has not started yet answers 503, and only to what it could serve", async () => {
   const http = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000 }).fetch,
+    createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000, origins: LOCAL }).fetch,
   );
   const server = { url: `http://127.0.0.1:${http.addr.port}` };
   assertEquals((await get(server, "/healthz")).status, 200);

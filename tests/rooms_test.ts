@@ -58,39 +58,56 @@ Deno.test("However many ask for the list, the database is asked once in two seco
   );
 });
 
-Deno.test("A list is given out while it is younger than two seconds, counted from before its look", async () => {
+Deno.test("A list is given out while it is younger than two seconds, counted from before its look, or fifty times as old as that took", async () => {
   let now = 0;
   const looks: PromiseWithResolvers<ListedRoom[]>[] = [];
-  const rooms = new Rooms({
-    newestRooms: () => {
-      looks.push(Promise.withResolvers());
-      return looks.at(-1)!.promise;
+  const rooms = new Rooms(
+    {
+      newestRooms: () => {
+        looks.push(Promise.withResolvers());
+        return looks.at(-1)!.promise;
+      },
+      newestOf: () => Promise.resolve([]),
     },
-  }, () => now);
+    100,
+    () => now,
+  );
   const asking = [rooms.list(), rooms.list()];
-  now += 1_500;
+  now += 40;
   looks[0]!.resolve([{ room: "a", newest: "1" }]);
   assertEquals(await Promise.all(asking), Array(2).fill('[{"room":"a","newest":"1"}]'));
-  now += 499;
+  now += 1_959;
   await rooms.list();
   assertEquals(looks.length, 1);
   now += 1;
   const next = rooms.list();
   assertEquals(looks.length, 2);
+  now += 100;
   looks[1]!.resolve([]);
   assertEquals(await next, "[]");
+  now += 4_899;
+  await rooms.list();
+  assertEquals(looks.length, 2);
+  now += 1;
+  void rooms.list();
+  assertEquals(looks.length, 3);
 });
 
 Deno.test("A look that fails is told to all who wait for it; nobody is given the old list, and the next one looks again", async () => {
   let now = 0;
   let fails = false;
   let looks = 0;
-  const rooms = new Rooms({
-    newestRooms: () => {
-      looks++;
-      return fails ? Promise.reject(new Error("away")) : Promise.resolve([]);
+  const rooms = new Rooms(
+    {
+      newestRooms: () => {
+        looks++;
+        return fails ? Promise.reject(new Error("away")) : Promise.resolve([]);
+      },
+      newestOf: () => Promise.resolve([]),
     },
-  }, () => now);
+    100,
+    () => now,
+  );
   await rooms.list();
   now += 2_000;
   fails = true;

@@ -356,7 +356,7 @@ function assertFits(entries: readonly Entry[]): void {
 }
 
 function draft(room: string, body: string, random = "0123456789"): Draft {
-  return { room, body, author: null, key: null, random };
+  return { room, body, author: null, key: null, sub: null, random };
 }
 
 function read({ json }: Entry): Message {

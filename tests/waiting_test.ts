@@ -70,7 +70,7 @@ Deno.test("A client whose connection is reset is forgotten too", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);
   const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
-  socket.write("GET /rooms/room/messages?after=now&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n");
+  socket.write("GET /rooms/room/messages?after=now&wait=50 HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await until(() => server.chat.state.waiters === 1, "the poll waits");
   const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.resetAndDestroy();
@@ -110,7 +110,9 @@ for (
     await using database = await postgres.create();
     await using server = await startServer(database.url);
     const sockets = Array.from({ length: 20 }, () => connect(Number(new URL(server.url).port), "127.0.0.1"));
-    for (const socket of sockets) socket.write(`GET /messages?after=now&wait=50 HTTP/1.1\r\nHost: x\r\n${rest}`);
+    for (const socket of sockets) {
+      socket.write(`GET /messages?after=now&wait=50 HTTP/1.1\r\nHost: localhost\r\n${rest}`);
+    }
     await until(() => server.chat.state.waiters > 0, "they wait");
     for (const socket of sockets) socket.destroy();
     await until(() => server.chat.state.waiters === 0, "they are gone");

@@ -31,7 +31,14 @@ async function silentStore(
   return {
     store,
     say: async (body) => {
-      const { entries } = await store.append([{ room: "room", body, author: null, key: null, random: randomDigits() }]);
+      const { entries } = await store.append([{
+        room: "room",
+        body,
+        author: null,
+        key: null,
+        sub: null,
+        random: randomDigits(),
+      }]);
       return entries[0]!.id;
     },
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),

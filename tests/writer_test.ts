@@ -354,7 +354,7 @@ async function open(url: string, migrating = true) {
 }
 
 function draft(room: string, body: string, key: string | null = null): Draft {
-  return { room, body, author: null, key, random: randomDigits() };
+  return { room, body, author: null, key, sub: null, random: randomDigits() };
 }
 
 /** What a post that must fail is refused with. */

@@ -2,6 +2,8 @@
 import type { Config } from "../config.ts";
 import { Client } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
+import { isClosed } from "../identity/identities.ts";
+import type { Identity } from "../identity/identity.ts";
 import { invalid, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
 import { NOW, placeOf, randomDigits, timeOf } from "./cursor.ts";
@@ -13,7 +15,7 @@ import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
 import { Readiness } from "./readiness.ts";
-import { Rooms } from "./rooms.ts";
+import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
@@ -99,7 +101,7 @@ export class Chat {
     this.#clients = [writes, reads, signals];
     const floors = new Floors();
     this.#store = new Store(writes, reads, signals, floors);
-    this.#rooms = new Rooms(this.#store);
+    this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
     this.#readAhead = new ReadAhead(this.#store);
     this.#feeds = new Feeds(
       this.#store,
@@ -133,11 +135,13 @@ export class Chat {
 
   /**
    * Stores a message; resolves when it is durable, and readable on every server. With a `key`, the message that was
-   * stored with it before is the answer to every repetition.
+   * stored with it before is the answer to every repetition, of the same `sub` if there is one.
    * @throws {Problem} see {@linkcode Writer.post}.
    */
-  post(room: string, { body, author }: NewMessage, key: string | null): Promise<Posted> {
-    return this.#writer.post({ room, body, author, key, random: randomDigits() });
+  post(room: string, { body, author }: NewMessage, key: string | null, sub: string | null = null): Promise<Posted> {
+    // No key has a line feed.
+    const own = sub === null || key === null ? key : `${sub}\n${key}`;
+    return this.#writer.post({ room, body, author, key: own, sub, random: randomDigits() });
   }
 
   /**
@@ -216,11 +220,11 @@ export class Chat {
   }
 
   /**
-   * The newest rooms, newest first, as a JSON array of `{room, newest}`, at most two seconds old.
+   * The newest rooms, newest first, as a JSON array of `{room, newest}`: all, or those that `reader` may read.
    * @throws {DatabaseError} when they can't be looked up.
    */
-  rooms(): Promise<string> {
-    return this.#rooms.list();
+  rooms(reader?: Identity): Promise<string> {
+    return this.#rooms.list(reader);
   }
 
   /**

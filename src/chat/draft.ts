@@ -10,8 +10,10 @@ export interface Draft {
   readonly body: string;
   /** Who says it, if told. */
   readonly author: string | null;
-  /** The Idempotency-Key, if given. */
+  /** The Idempotency-Key as it is stored, if one was given: with the sub before it, since it counts for each sub by itself. */
   readonly key: string | null;
+  /** Whose token posts it, if one does. */
+  readonly sub: string | null;
   /** The last part of its id: ten hex digits. */
   readonly random: string;
 }
@@ -48,15 +50,15 @@ export function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<strin
  * @internal
  */
 export function batchIn(sql: Sql, drafts: readonly Draft[], later: readonly number[]) {
-  const [{ room, key, author, body, random }] = drafts as [Draft];
+  const [{ room, key, author, body, sub, random }] = drafts as [Draft];
   if (drafts.length === 1) {
-    return sql`(values (${room}::text, 0, ${key}::text, ${author}::text, ${body}::text, ${random}::text))`;
+    return sql`(values (${room}::text, 0, ${key}::text, ${author}::text, ${body}::text, ${sub}::text, ${random}::text))`;
   }
   const column = (name: keyof Draft) => sql`${sql.types.texts(drafts.map((draft) => draft[name]))}::text[]`;
   return sql`unnest(${column("room")}, ${numbers(sql, later)}::int[], ${column("key")}, ${column("author")}, ${
     column("body")
   },
-    ${column("random")})`;
+    ${column("sub")}, ${column("random")})`;
 }
 
 function numbers(sql: Sql, values: readonly number[]) {

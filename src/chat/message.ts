@@ -32,8 +32,11 @@ export const MAX_CURSOR_AHEAD_MS = 60_000;
 
 const utf8 = new TextEncoder();
 
-/** Text that Postgres can hold and every reader gets back as it was sent. */
-const text = z.string()
+/**
+ * Text that Postgres can hold and every reader gets back as it was sent.
+ * @internal
+ */
+export const text = z.string()
   .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
   .refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
@@ -89,6 +92,7 @@ export const Message = z.object({
   author: z.string().nullable(),
   body: z.string(),
   created_at: z.iso.datetime({ precision: 3 }),
+  sub: z.string().optional(),
 });
 
 /**

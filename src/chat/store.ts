@@ -93,17 +93,19 @@ export class Store {
           returning room, seq, ms, prior
         ),
         stored as (
-          insert into messages (room, id, key, author, body)
-          select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body
-          from ${batchIn(sql, drafts, later)} as b (room, later, key, author, body, random) join locked using (room)
+          insert into messages (room, id, key, author, body, sub)
+          select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body, sub
+          from ${
+        batchIn(sql, drafts, later)
+      } as b (room, later, key, author, body, sub, random) join locked using (room)
         )
         select room, seq, ms, prior, clock from locked, settings`
     );
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
     const byRoom = new Map(heads.map((head) => [head.room, { seq: Number(head.seq), ms: Number(head.ms) }]));
-    const entries = drafts.map(({ room, author, body, random }, i) => {
+    const entries = drafts.map(({ room, author, body, sub, random }, i) => {
       const { seq, ms } = byRoom.get(room)!;
-      return makeEntry(room, makeId(ms, seq - later[i]!, random), author, body);
+      return makeEntry(room, makeId(ms, seq - later[i]!, random), author, body, sub);
     });
     const inRoom = Map.groupBy(entries, (_, i) => drafts[i]!.room);
     const commits = heads.map(({ room, seq, prior, clock }) => ({
@@ -111,7 +113,7 @@ export class Store {
       entries: inRoom.get(room)!,
       prior: Number(clock) < floors.get(room)! ? undefined : makePlace(Number(prior), Number(seq) - counts.get(room)!),
     }));
-    for (const { room, entries } of commits) this.floors.raise(room, entries.at(-1)!.id);
+    for (const [room, { ms }] of byRoom) this.floors.raise(room, ms);
     return { entries, commits };
   }
 
@@ -125,18 +127,14 @@ export class Store {
         with ${
         settings(sql)
       }, written as materialized (select pg_logical_emit_message(true, 'linger', '') from settings)
-        select room, key, id, author, body from messages join unnest(
+        select room, key, id, author, body, sub from messages join unnest(
           ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
           ${sql.types.texts(keyed.map((draft) => draft.key))}::text[]
         ) as k (room, key) using (room, key), written`
     );
-    return rows.map(({ room, key, id, author, body }) => ({
-      room,
-      key,
-      author,
-      body,
-      entry: makeEntry(room, id, author, body),
-    }));
+    return rows.map(({ room, key, id, author, body, sub }) => {
+      return { room, key, author, body, entry: makeEntry(room, id, author, body, sub) };
+    });
   }
 
   /** The first messages of `room` after the cursor `after`: at most `limit`, and one answer's bytes. */
@@ -156,7 +154,7 @@ export class Store {
   /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
     const rows = await this.reads.read((sql) =>
-      sql<Row[]>`select id, author, body from ${lastRows(sql, room, before, limit)} order by id desc`
+      sql<Row[]>`select id, author, body, sub from ${lastRows(sql, room, before, limit)} order by id desc`
     );
     const { entries, full } = cut(room, rows, limit);
     return { entries: entries.reverse(), full };
@@ -166,9 +164,9 @@ export class Store {
   async newest(room: string, limit: number): Promise<News> {
     const rows = await this.reads.read((sql) =>
       sql<NewsRow[]>`
-        select id, author, body, null::bigint as seq, null::bigint as ms, false as lost
+        select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost
         from ${lastRows(sql, room, undefined, limit)}
-        union all select null, null, null, seq, ms, false from heads where room = ${room}
+        union all select null, null, null, null, seq, ms, false from heads where room = ${room}
         order by id desc`
     );
     const { entries, full, head } = this.#news(room, rows, limit);
@@ -184,10 +182,10 @@ export class Store {
       sql`(values (${room}::text, ${end}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint))`;
     const rows = await this.reads.read((sql) =>
       sql<NewsRow[]>`
-        select id, author, body, null::bigint as seq, null::bigint as ms, false as lost from (
-          select id, author, body from messages where room = ${room} and id > ${end} order by id limit ${limit}
+        select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost from (
+          select id, author, body, sub from messages where room = ${room} and id > ${end} order by id limit ${limit}
         ) news
-        union all select null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
+        union all select null, null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
         order by id`
     );
     return this.#news(room, rows, limit);
@@ -195,16 +193,16 @@ export class Store {
 
   #news(room: string, rows: readonly NewsRow[], limit: number): News {
     const head = makeHead(rows.find(({ id }) => id === null));
-    this.floors.raise(room, head.place);
+    this.floors.raise(room, timeOf(head.place));
     return { ...cut(room, rows.filter((row): row is NewsRow & Row => row.id !== null), limit), head };
   }
 
   /** One message, or undefined. */
   async readOne(room: string, id: string): Promise<Entry | undefined> {
     const [row] = await this.reads.read((sql) =>
-      sql<Row[]>`select id, author, body from messages where room = ${room} and id = ${id}`
+      sql<Row[]>`select id, author, body, sub from messages where room = ${room} and id = ${id}`
     );
-    return row && makeEntry(room, row.id, row.author, row.body);
+    return row && makeEntry(room, row.id, row.author, row.body, row.sub);
   }
 
   /** The heads of rooms of which something is known. */
@@ -223,7 +221,7 @@ export class Store {
       }`
     );
     const heads = new Map(rows.map((row) => [row.room, makeHead(row)]));
-    for (const [room, { place }] of heads) this.floors.raise(room, place);
+    for (const { room, ms } of rows) this.floors.raise(room, Number(ms));
     return heads;
   }
 
@@ -260,10 +258,20 @@ export class Store {
     return rows.map(({ room, newest }) => ({ room, newest }));
   }
 
+  /** The newest message of each of the rooms that has one. */
+  async newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
+    const rows = await this.reads.read((sql) =>
+      sql<ListedRoom[]>`
+        select room, id as newest from unnest(${sql.types.texts(rooms)}::text[]) as named (room),
+        lateral (select id from messages m where m.room = named.room collate "C" order by id desc limit 1) message`
+    );
+    return rows.map(({ room, newest }) => ({ room, newest }));
+  }
+
   #rowsAfter(room: string, after: string, limit: number): Promise<Row[]> {
     return this.reads.read((sql) =>
       sql<Row[]>`
-        select id, author, body from messages where room = ${room} and id > ${after} order by id limit ${limit}`
+        select id, author, body, sub from messages where room = ${room} and id > ${after} order by id limit ${limit}`
     );
   }
 
@@ -295,7 +303,7 @@ export class Store {
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
 function cut(room: string, rows: readonly Row[], limit: number): Rows {
-  const entries = rows.map(({ id, author, body }) => makeEntry(room, id, author, body));
+  const entries = rows.map(({ id, author, body, sub }) => makeEntry(room, id, author, body, sub));
   const count = fitting(entries, 0, limit);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
 }
@@ -303,8 +311,8 @@ function cut(room: string, rows: readonly Row[], limit: number): Rows {
 /** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
 function lastRows(sql: Sql, room: string, before: string | undefined, limit: number) {
   return sql`(
-    select id, author, body from (
-      select id, author, body, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
+    select id, author, body, sub from (
+      select id, author, body, sub, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
       from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
     ) page where after <= ${MAX_PAGE_BYTES}
   ) page`;

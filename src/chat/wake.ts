@@ -2,7 +2,7 @@
 // harm. And while anyone waits, one query per interval looks for what notifications missed.
 import type { Pool } from "../database/pool.ts";
 import { sleep } from "../sleep.ts";
-import { makePlace, seqOf, timeOf } from "./cursor.ts";
+import { makePlace, MAX_MS, seqOf, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
@@ -127,13 +127,12 @@ export class Wake {
   }
 
   #hear(payload: string): void {
-    const [, seq, room, ms] = payload.match(/^(\d+) (\S+)(?: (\d+))?$/) ?? [];
-    if (!room) return;
+    const [seq, room = "", time] = payload.split(" ");
+    const ms = Number(time);
     const feed = this.feeds.get(room);
     // The number alone, which the version before tells, is no place: after a loss it comes again.
-    if (!ms) return feed?.wake();
-    const place = makePlace(Number(ms), Number(seq));
-    this.floors.raise(room, place);
-    if (feed && place > feed.place) feed.wake();
+    if (!(ms > 0 && ms <= MAX_MS)) return feed?.wake();
+    this.floors.raise(room, ms);
+    if (feed && !(makePlace(ms, Number(seq)) <= feed.place)) feed.wake();
   }
 }

@@ -51,8 +51,11 @@ export interface Connection {
 
 /** How a client reaches its server. */
 export interface LingerOptions {
-  /** Sent as `Authorization: Bearer`. */
-  token?: string;
+  /**
+   * Sent as `Authorization: Bearer`. A function is asked before each request, and once more when the server does not take what it
+   * gave; if it fails, that is tried again like a request. None is sent for undefined.
+   */
+  token?: string | (() => string | undefined | Promise<string | undefined>);
   /** Used instead of the global `fetch`; called with one `Request`. */
   fetch?: typeof fetch;
 }
@@ -139,14 +142,14 @@ const HIDDEN_PAUSE_MS = 10_000;
 /** A Linger server. */
 export class Linger {
   readonly #base: URL;
-  readonly #headers: Record<string, string>;
+  readonly #token: LingerOptions["token"];
   readonly #fetch: typeof fetch;
 
   /** The server at `url`, which can have a path prefix. Sends nothing yet. */
   constructor(url: string | URL, { token, fetch: send = (...args) => fetch(...args) }: LingerOptions = {}) {
     this.#base = new URL(url);
     this.#base.pathname = this.#base.pathname.replace(/\/*$/, "/");
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#token = token;
     this.#fetch = send;
   }
 
@@ -169,10 +172,25 @@ export class Linger {
     return untilTold(signal, () => this.#try("rooms", {}, ANSWER_MS, signal, read));
   }
 
-  #try: Try = (path, init, ms, signal, read) => {
-    const headers = { ...this.#headers, ...init.headers };
-    return exchange(this.#fetch, new URL(path, this.#base), { ...init, headers }, ms, signal, read);
+  #try: Try = async (path, init, ms, signal, read) => {
+    const attempt = async () => {
+      const token = await this.#tokenNow();
+      const headers = { ...token !== undefined && { authorization: `Bearer ${token}` }, ...init.headers };
+      return await exchange(this.#fetch, new URL(path, this.#base), { ...init, headers }, ms, signal, read);
+    };
+    return await attempt().catch((error) => {
+      if (error instanceof LingerError && error.status === 401 && typeof this.#token === "function") return attempt();
+      throw error;
+    });
   };
+
+  async #tokenNow(): Promise<string | undefined> {
+    try {
+      return typeof this.#token === "function" ? await this.#token() : this.#token;
+    } catch (error) {
+      throw new Failure(`No token: ${error}`);
+    }
+  }
 }
 
 /** One try at a path, as {@linkcode exchange} does it. */

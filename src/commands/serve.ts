@@ -5,9 +5,11 @@ import type { Config } from "../config.ts";
 import { migrateWhenThere } from "../database/migrate.ts";
 import { openDatabase } from "../database/open.ts";
 import { drain } from "../drain.ts";
+import { openIdentities } from "../identity/identities.ts";
 import { listen } from "../listen.ts";
 import { log, logged, say, surviveUncaught } from "../log.ts";
 import { aborted, sleep } from "../sleep.ts";
+import { isLoopback } from "../origin.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
 
@@ -31,7 +33,8 @@ export async function serve(config: Config, command: string): Promise<never> {
 
   let chat: Chat | undefined;
   let threads: Threads | undefined;
-  const server = listen(config, () => chat, { lost });
+  const identities = await openIdentities(config, stop);
+  const server = listen(config, () => chat, { lost, identities });
   const { port } = server.addr;
 
   const opening = openDatabase(config, command, say).catch(async (error) => {
@@ -44,7 +47,9 @@ export async function serve(config: Config, command: string): Promise<never> {
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
     for (const line of welcome(config, server.addr)) say(line);
-    if (!isLoopback(config.HOST)) log("warn", "Everybody who can reach this machine can read and write every room");
+    if (!isLoopback(config.HOST) && !identities) {
+      log("warn", "Everybody who can reach this machine can read and write every room: TOKEN_SECRET closes it");
+    }
     await aborted(stop);
   }
 
@@ -54,11 +59,6 @@ export async function serve(config: Config, command: string): Promise<never> {
   say("Linger has stopped");
   await logged();
   Deno.exit(deaf.signal.aborted ? 1 : 0); // a client that never reads its answer must not keep us
-}
-
-/** Whether only this machine can reach what listens on `host`. */
-function isLoopback(host: string): boolean {
-  return /^(localhost|127\..*|::1)$/i.test(host);
 }
 
 /** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */

@@ -2,7 +2,7 @@
 // say; else 404. Handlers of their own would do it too, but as soon as a path has two handlers for one method, Hono runs
 // each request through its middleware machinery, which a parked poll pays with memory.
 import type { Context, Hono } from "hono";
-import { methodNotAllowed, notFound } from "../problem.ts";
+import { methodNotAllowed, notFound, OWN_SITE } from "../problem.ts";
 
 /**
  * Answers all requests that no route of `app` takes.
@@ -12,7 +12,9 @@ export function answerOthers(app: Hono): void {
   app.notFound((c) => {
     const allowed = allowedAt(app, c);
     if (!allowed) return notFound(`There is no route ${c.req.path}`).toResponse();
-    if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: { allow: allowed } });
+    if (c.req.method === "OPTIONS") {
+      return new Response(null, { status: 204, headers: { allow: allowed, ...OWN_SITE } });
+    }
     return methodNotAllowed(c.req.method, allowed).toResponse();
   });
 }

@@ -1,5 +1,6 @@
 // Answers in JSON, as all routes but the page's and the streams' give them.
 import { Buffer } from "node:buffer";
+import { OWN_SITE } from "../problem.ts";
 
 /** An answer in JSON. */
 export function json(
@@ -12,6 +13,7 @@ export function json(
     headers: {
       "content-type": "application/json",
       "cache-control": "no-store",
+      ...OWN_SITE,
       ...headers,
     },
   });

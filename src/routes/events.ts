@@ -7,12 +7,13 @@ import { NIL, parseCursor } from "../chat/cursor.ts";
 import type { Entry } from "../chat/page.ts";
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
-import { invalid, Problem } from "../problem.ts";
+import { invalid, OWN_SITE, Problem } from "../problem.ts";
 import { cursor, roomOf } from "./parameters.ts";
+import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface EventRoutes extends ChatSource {
+export interface EventRoutes extends ChatSource, PermitSource {
   /** Milliseconds between two signs of life. */
   readonly heartbeatMs: number;
 }
@@ -35,7 +36,7 @@ const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
   "x-accel-buffering": "no", // nginx would keep events until it has some kilobytes of them
-  "x-content-type-options": "nosniff",
+  ...OWN_SITE,
 };
 
 const encoder = new TextEncoder();
@@ -48,23 +49,43 @@ const HEARTBEAT = encoder.encode(": alive\n\n");
  */
 export function eventRoutes(app: Hono, deps: EventRoutes): void {
   for (const path of ["/events", "/rooms/:room/events"]) {
-    app.get(path, (c) => subscribe(c, started(deps), deps.heartbeatMs));
+    app.get(path, (c) => subscribe(c, started(deps), deps));
   }
 }
 
-async function subscribe(c: Context, chat: Chat, heartbeatMs: number): Promise<Response> {
+async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Response> {
+  const room = roomOf(c);
+  const who = await permit(deps, c.req.raw, "read", room);
   const after = cursor(c.req.queries(), "after");
   const last = lastEventId(c);
   const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
-  const news = chat.follow(roomOf(c), {
+  const news = chat.follow(room, {
     after: last ?? after ?? NIL,
     parameter: last === undefined ? "after" : "Last-Event-ID",
-    signal: gone.signal,
+    signal: who?.sub ? AbortSignal.any([gone.signal, ending(who.until, gone.signal)]) : gone.signal,
   });
-  const begin = await news.next(); // what can't be served is said now, while the status is not
+  // What can't be served is said now, while the status is not.
+  const begin = await news.next().catch((error) => {
+    gone.abort();
+    throw error;
+  });
   const goesOn = !begin.done && c.req.method !== "HEAD";
-  if (!goesOn) await news.return();
-  return new Response(goesOn ? streamOf(begin.value.next, news, gone, heartbeatMs) : null, { headers: HEADERS });
+  if (!goesOn) {
+    gone.abort();
+    await news.return();
+  }
+  return new Response(goesOn ? streamOf(begin.value.next, news, gone, deps.heartbeatMs) : null, { headers: HEADERS });
+}
+
+/** Longest time that a timer takes, in milliseconds; a stream that gets so old is opened again. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Aborts at the time `until`, when a token ends and its stream with it; unless `gone` aborts before. */
+function ending(until: number, gone: AbortSignal): AbortSignal {
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(), Math.min(Math.max(0, until - Date.now()), MAX_TIMER_MS));
+  gone.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  return over.signal;
 }
 
 /**
@@ -139,7 +160,10 @@ function streamOf(
       clearTimeout(patience);
       const { value } = await pieces.next().catch(told);
       if (gone.signal.aborted) return;
-      if (!value) return controller.close();
+      if (!value) {
+        gone.abort();
+        return controller.close();
+      }
       wait(controller); // first: handing out can find at once that the client has left, and then ends the wait
       controller.enqueue(value);
     },

@@ -1,8 +1,10 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Hono } from "hono";
+import { unavailable } from "../problem.ts";
 import { openFiles } from "../open-files.ts";
 import { VERSION } from "../version.ts";
 import { json, length } from "./answer.ts";
+import type { PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /**
@@ -10,10 +12,12 @@ import { type ChatSource, started } from "./started.ts";
  * the server is not shutting down).
  * @internal
  */
-export function healthRoutes(app: Hono, deps: ChatSource): void {
+export function healthRoutes(app: Hono, deps: ChatSource & PermitSource): void {
   app.get("/healthz", () => answer({ status: "alive", version: VERSION, ...deps.chat()?.state, ...openFiles() }));
   app.get("/readyz", async () => {
-    await started(deps).check();
+    const chat = started(deps);
+    if (deps.identities?.ready === false) throw unavailable("The keys of the identity provider are not known yet");
+    await chat.check();
     return answer({ status: "ready" });
   });
 }

@@ -18,10 +18,11 @@ import { json, length } from "./answer.ts";
 import { readBody } from "./body.ts";
 import { cursor, preferredWait, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
+import { permit, type PermitSource, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface MessageRoutes extends ChatSource {
+export interface MessageRoutes extends ChatSource, PermitSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
 }
@@ -38,30 +39,46 @@ const MAX_WAIT_WITH_BODY_MS = 500;
  */
 export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   for (const path of ["/messages", "/rooms/:room/messages"]) {
-    app.get(path, (c) => list(c, started(deps)));
+    app.get(path, (c) => {
+      const chat = started(deps);
+      const room = roomOf(c);
+      return permitted(permit(deps, c.req.raw, "read", room), () => list(c, chat, room));
+    });
     app.post(path, (c) => post(c, deps));
   }
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
-    app.get(path, (c) => find(c, started(deps)));
+    app.get(path, (c) => {
+      const chat = started(deps);
+      const room = roomOf(c);
+      return permitted(permit(deps, c.req.raw, "read", room), () => find(c, chat, room));
+    });
   }
 }
 
 async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const room = roomOf(c);
+  const who = await permit(deps, c.req.raw, "write", room);
   const header = c.req.header("idempotency-key");
   const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
-  const message = messageIn(await bodyOf(c, deps));
+  const message = authored(messageIn(await bodyOf(c, deps)), who?.name);
   const chat = deps.chat();
   if (!chat) throw notStored("This server is starting");
 
-  const { entry, replayed } = await chat.post(room, message, key);
+  const { entry, replayed } = await chat.post(room, message, key, who?.sub);
   return json(entry.json, replayed ? 200 : 201, {
     location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
     ...replayed && { "idempotency-replayed": "true" },
   });
 }
 
-function list(c: Context, chat: Chat): Response | Promise<Response> {
+/** A message whose author is who the token says; one that says another is refused, not changed in silence. */
+function authored(message: NewMessage, name: string | null | undefined): NewMessage {
+  if (!name || message.author === name) return message;
+  if (message.author !== null) throw invalid("author", "must be left out, or be the name in the token");
+  return { ...message, author: name };
+}
+
+function list(c: Context, chat: Chat, room: string): Response | Promise<Response> {
   const query = c.req.queries();
   const before = cursor(query, "before");
   const after = cursor(query, "after");
@@ -70,7 +87,7 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
   if (before !== undefined && after !== undefined) {
     throw invalid("before", "can't be given together with after");
   }
-  if (before !== undefined) return listBefore(chat, roomOf(c), before, limit);
+  if (before !== undefined) return listBefore(chat, room, before, limit);
 
   const isHead = c.req.method === "HEAD";
   const given = isHead ? 0 : wait;
@@ -78,7 +95,7 @@ function list(c: Context, chat: Chat): Response | Promise<Response> {
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
   const poll = { after: after ?? NIL, limit, wait: ms, client: c.req.raw };
-  const answer = chat.poll(roomOf(c), poll).then((reading) => {
+  const answer = chat.poll(room, poll).then((reading) => {
     const copy = answerOf(reading, limit);
     if (isHead) copy.headers.set("content-length", `${reading.page.body.length}`);
     // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
@@ -114,10 +131,10 @@ async function listBefore(chat: Chat, room: string, before: string, limit: numbe
   return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next, ...length(page.body) });
 }
 
-async function find(c: Context, chat: Chat): Promise<Response> {
+async function find(c: Context, chat: Chat, room: string): Promise<Response> {
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
-  const entry = await chat.find(roomOf(c), id);
+  const entry = await chat.find(room, id);
   return json(entry.json, 200, length(entry.json));
 }
 

@@ -23,6 +23,7 @@ import prose from "../web/prose.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
+import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
 
 const SOURCES: Record<string, string> = {
@@ -75,6 +76,9 @@ const POLICY = [
   "trusted-types 'none'",
 ].join("; ");
 
+/** The client is for all: a page of another site may load it. */
+const FOR_ALL_SITES = { "access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin" };
+
 /**
  * Adds `/`, and the files that the page is made of. A browser may keep them, but asks each time whether they are still
  * the same: a new version is there with the next visit, and all of it.
@@ -92,7 +96,8 @@ export function webRoutes(app: Hono): void {
           "cache-control": "no-cache",
           "content-security-policy": POLICY,
           "referrer-policy": "no-referrer",
-          "x-content-type-options": "nosniff",
+          ...OWN_SITE,
+          ...path.startsWith("/client/") && FOR_ALL_SITES,
           ...length(text),
         },
       });

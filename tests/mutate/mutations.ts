@@ -628,8 +628,8 @@ export const mutations: readonly Mutation[] = [
     "what is heard of a room that nobody reads here is forgotten",
     ["failover_test.ts > After a failover to a clock"],
     WAKE,
-    "this.floors.raise(room, place);",
-    "",
+    "this.floors.raise(room, ms);\n    if (feed",
+    "if (feed",
   ),
   broken(
     "an own commit counts as continuing also while the clock is behind",
@@ -669,13 +669,19 @@ export const mutations: readonly Mutation[] = [
     "this.#notifying ??= this.#notifyAll();",
     "",
   ),
-  broken("notifications are not heeded", ["wake_test.ts"], WAKE, "if (feed && place > feed.place) feed.wake();", ""),
+  broken(
+    "notifications are not heeded",
+    ["wake_test.ts"],
+    WAKE,
+    "if (feed && !(makePlace(ms, Number(seq)) <= feed.place)) feed.wake();",
+    "",
+  ),
   broken(
     "a notification of the version before is not understood",
     ["wake_test.ts > the version before"],
     WAKE,
-    "if (!ms) return feed?.wake();",
-    "if (!ms) return;",
+    "if (!(ms > 0 && ms <= MAX_MS)) return feed?.wake();",
+    "if (!(ms > 0 && ms <= MAX_MS)) return;",
   ),
   broken(
     "nothing is looked for after LISTEN is connected again",

@@ -9,11 +9,11 @@ import { type ServerProcess, spawnServer } from "./server.ts";
 /** The names under which systems have it. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** Starts Chromium without a window. It is to be closed. */
-export async function launchBrowser(): Promise<Browser> {
+/** Starts Chromium without a window, with further arguments of its own. It is to be closed. */
+export async function launchBrowser(args: string[] = []): Promise<Browser> {
   const executablePath = await findChromium();
   // Chromium's sandbox refuses to work for root, which tests in containers often are.
-  return await chromium.launch({ executablePath, chromiumSandbox: Deno.uid() !== 0 });
+  return await chromium.launch({ executablePath, args, chromiumSandbox: Deno.uid() !== 0 });
 }
 
 async function findChromium(): Promise<string> {

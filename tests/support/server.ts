@@ -6,8 +6,18 @@ import { Chat } from "../../src/chat/chat.ts";
 import { readConfig } from "../../src/config.ts";
 import { migrateOnce } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
+import { openIdentities } from "../../src/identity/identities.ts";
+import { Origins } from "../../src/origin.ts";
 import { until } from "./client.ts";
 import { projectPath } from "./postgres.ts";
+
+/** As without settings on this machine. */
+export const LOCAL = new Origins({
+  HOST: "127.0.0.1",
+  ALLOWED_HOSTS: undefined,
+  ALLOWED_ORIGINS: undefined,
+  onDeploy: false,
+});
 
 /** Settings as they stand in the environment. */
 export type Env = Record<string, string>;
@@ -26,14 +36,20 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const database = await openDatabase(config, "serve", () => {});
   await migrateOnce(database);
   const chat = new Chat(database, config);
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    createApp({ chat: () => chat, uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS, heartbeatMs: config.HEARTBEAT_MS }).fetch,
-  );
+  const closing = new AbortController();
+  const app = createApp({
+    chat: () => chat,
+    uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
+    heartbeatMs: config.HEARTBEAT_MS,
+    origins: new Origins(config),
+    identities: await openIdentities(config, closing.signal),
+  });
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
     chat,
     [Symbol.asyncDispose]: async () => {
+      closing.abort();
       const finished = server.shutdown();
       await chat.close();
       await finished;

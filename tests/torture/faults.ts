@@ -97,7 +97,8 @@ function closeAll(connections: Deno.TcpConn[]): void {
   }
 }
 
-const poll = (room: string, query: string) => `GET /rooms/${room}/messages?${query} HTTP/1.1\r\nHost: x\r\n\r\n`;
+const poll = (room: string, query: string) =>
+  `GET /rooms/${room}/messages?${query} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 
 /** All faults. */
 export const faults: readonly Fault[] = [
@@ -210,7 +211,7 @@ export const faults: readonly Fault[] = [
   cuts("front"),
   cuts("back"),
   toServer("clients: uploads cut in the middle", async (server) => {
-    const half = "POST /rooms/room0/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+    const half = "POST /rooms/room0/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
       'Content-Length: 100\r\n\r\n{"body": "never';
     closeAll(await connections(server, 200, half));
   }),
@@ -220,7 +221,7 @@ export const faults: readonly Fault[] = [
     closeAll(opened);
   }),
   toServer("clients: event streams never read", async (server, _, ms) => {
-    const opened = await connections(server, 50, "GET /rooms/room0/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    const opened = await connections(server, 50, "GET /rooms/room0/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await pause(ms);
     closeAll(opened);
   }),

@@ -1,0 +1,108 @@
+// `token`: signs tokens with TOKEN_SECRET, for a club whose members have none of an app of their own; and says what one may.
+import { parseArgs } from "node:util";
+import { type Config, ConfigError } from "../config.ts";
+import { openIdentities } from "../identity/identities.ts";
+import { isPattern } from "../identity/rights.ts";
+import { Problem } from "../problem.ts";
+
+const HELP = `deno task token --sub ada --name Ada --read '*' --write 'lobby,team.*' --days 30
+
+  --sub SUB          Who it is for: goes with every message, and everybody can see it
+  --name NAME        The author of what is posted with it; without it each message names its own
+  --read ROOMS       Rooms, parted by commas, or beginnings of rooms with * at the end
+  --write ROOMS
+  --moderate ROOMS
+  --days DAYS        How long it holds; 30 if not given
+  --url URL          Where people reach this server, for the invitation link
+  --check TOKEN      Say who a token is for and what it may, instead`;
+
+const DAY_SECONDS = 86_400;
+
+/**
+ * Prints a token and a link that carries it, or what a token may.
+ * @throws {ConfigError} when it can't be signed, or an argument can't be meant.
+ * @internal
+ */
+export async function token(config: Config, args: string[]): Promise<void> {
+  const given = read(args);
+  if (given.help) return console.log(HELP);
+  if (given.check !== undefined) return await check(config, given.check);
+  const secret = config.TOKEN_SECRET;
+  if (!secret) {
+    throw new ConfigError("A token takes TOKEN_SECRET, the one that the server has: openssl rand -base64 48 makes one");
+  }
+  if (!given.sub) throw new ConfigError("--sub has to say who the token is for, such as --sub ada");
+  const days = Number(given.days ?? 30);
+  if (!(days > 0 && days <= 36_500)) throw new ConfigError(`--days ${given.days} must be a number of days`);
+  const { SignJWT } = await import("jose/jwt/sign");
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    sub: given.sub,
+    ...given.name !== undefined && { name: given.name },
+    ...lists({ read: given.read, write: given.write, moderate: given.moderate }),
+    ...config.TOKEN_ISSUER !== undefined && { iss: config.TOKEN_ISSUER },
+    ...config.TOKEN_AUDIENCE !== undefined && { aud: config.TOKEN_AUDIENCE },
+    iat: now,
+    exp: now + Math.round(days * DAY_SECONDS),
+  };
+  const signed = await new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(secret));
+  await check(config, signed); // whatever it would refuse is said here, and not to whoever is given it
+  console.log(`\n${signed}\n\n${(given.url ?? `http://localhost:${config.PORT}`).replace(/\/$/, "")}/#token=${signed}`);
+}
+
+function read(args: string[]) {
+  const text = { type: "string" } as const;
+  try {
+    return parseArgs({
+      args,
+      options: {
+        sub: text,
+        name: text,
+        read: text,
+        write: text,
+        moderate: text,
+        days: text,
+        url: text,
+        check: text,
+        help: { type: "boolean", short: "h" },
+      },
+    }).values;
+  } catch (error) {
+    throw new ConfigError(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+  }
+}
+
+function lists(given: Record<string, string | undefined>): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(given).filter(([, text]) => text !== undefined).map(([right, text]) => {
+      const patterns = text!.split(",").map((pattern) => pattern.trim()).filter(Boolean);
+      const wrong = patterns.find((pattern) => !isPattern(pattern));
+      if (wrong) throw new ConfigError(`--${right} ${wrong} is no room, and no beginning of rooms with * at its end`);
+      return [right, patterns];
+    }),
+  );
+}
+
+/** Says who a token is for and what it may, as the server would see it. */
+async function check(config: Config, token: string): Promise<void> {
+  const stop = new AbortController();
+  try {
+    const identities = await openIdentities(config, stop.signal);
+    if (!identities) {
+      throw new ConfigError("Without TOKEN_SECRET or TOKEN_JWKS_URL everybody may read and write, token or not");
+    }
+    const headers = { authorization: `Bearer ${token}` };
+    const { sub, name, until } = await identities.identify(new Request("http://localhost", { headers }));
+    const { payload } = await import("jose/jwt/decode").then(({ decodeJwt }) => ({ payload: decodeJwt(token) }));
+    const rights = ["read", "write", "moderate"].filter((right) => payload[right]).map((right) =>
+      `may ${right} ${(payload[right] as string[]).join(", ")}`
+    );
+    console.log(`For ${sub}${name ? `, who is called ${name}` : ""}, until ${new Date(until).toISOString()}`);
+    for (const right of rights.length > 0 ? rights : ["may do no more than anybody"]) console.log(right);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    throw new ConfigError(error.detail, { cause: error });
+  } finally {
+    stop.abort();
+  }
+}

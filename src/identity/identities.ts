@@ -1,0 +1,110 @@
+// Who sends a request. Without settings everybody may do everything, and nothing of this is loaded. With them, a token in the header
+// `Authorization` says who asks (RFC 6750), and it is verified once: from then on its text is known.
+import type { Config } from "../config.ts";
+import { unauthorized } from "../problem.ts";
+import { Identity } from "./identity.ts";
+import { RoomList } from "./rights.ts";
+import type { RemoteKeys } from "./keys.ts";
+import type { TokenRules } from "./token.ts";
+
+/** Tokens that are known by their text, twice as many at most. Only those that hold are, so nobody else can fill this. */
+const MAX_KNOWN = 5_000;
+
+/** The settings that say who may do what. */
+export type IdentitySettings = Pick<
+  Config,
+  | "TOKEN_SECRET"
+  | "TOKEN_SECRET_PREVIOUS"
+  | "TOKEN_JWKS_URL"
+  | "TOKEN_ISSUER"
+  | "TOKEN_AUDIENCE"
+  | "ANONYMOUS_READ"
+  | "ANONYMOUS_WRITE"
+  | "REVOKED"
+>;
+
+/** Whether tokens are asked for. */
+export function isClosed({ TOKEN_SECRET, TOKEN_JWKS_URL }: Partial<IdentitySettings>): boolean {
+  return TOKEN_SECRET !== undefined || TOKEN_JWKS_URL !== undefined;
+}
+
+/**
+ * What the settings make of requests; undefined where everybody may do everything. Keys are fetched until `signal` aborts.
+ * @internal
+ */
+export async function openIdentities(config: IdentitySettings, signal: AbortSignal): Promise<Identities | undefined> {
+  if (!isClosed(config)) return undefined;
+  const { TOKEN_SECRET, TOKEN_SECRET_PREVIOUS, TOKEN_JWKS_URL, TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience } =
+    config;
+  const { verifyToken } = await import("./token.ts");
+  const encoder = new TextEncoder();
+  if (TOKEN_JWKS_URL === undefined) {
+    const secrets = [TOKEN_SECRET, TOKEN_SECRET_PREVIOUS].filter((secret) => secret !== undefined);
+    const keys = secrets.map((secret) => encoder.encode(secret));
+    return new Identities(config, verifyToken, { algorithms: ["HS256"], keys, issuer, audience });
+  }
+  const { RemoteKeys } = await import("./keys.ts");
+  const remote = new RemoteKeys(TOKEN_JWKS_URL);
+  void remote.renew(signal);
+  const algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
+  return new Identities(config, verifyToken, { algorithms, keys: [remote.find], issuer, audience }, remote);
+}
+
+/**
+ * Tells who sends a request.
+ * @internal
+ */
+export class Identities {
+  /** By what stands in the header: of this time, and of the time before. */
+  #known = new Map<string, Identity>();
+  #knownBefore = new Map<string, Identity>();
+  readonly #nobody: Identity;
+  readonly #revoked: ReadonlySet<string>;
+
+  /** `keys` are those that have to be there first. */
+  constructor(
+    { ANONYMOUS_READ = [], ANONYMOUS_WRITE = [], REVOKED }: IdentitySettings,
+    private readonly verify: (token: string, rules: TokenRules) => Promise<Identity>,
+    private readonly rules: TokenRules,
+    private readonly keys?: RemoteKeys,
+  ) {
+    const rooms = {
+      read: new RoomList(ANONYMOUS_READ),
+      write: new RoomList(ANONYMOUS_WRITE),
+      moderate: new RoomList([]),
+    };
+    this.#nobody = new Identity({ sub: null, name: null, until: Infinity, rooms });
+    this.#revoked = new Set(REVOKED);
+  }
+
+  /** Whether tokens can be verified. */
+  get ready(): boolean {
+    return this.keys?.known ?? true;
+  }
+
+  /**
+   * Who sends a request: at once where the token is known or there is none, so that a poll that waits costs nothing more.
+   * @throws {Problem} 401; 503 where it can't be known yet.
+   */
+  identify({ headers }: Request): Identity | Promise<Identity> {
+    const header = headers.get("authorization");
+    if (header === null) return this.#nobody;
+    const known = this.#known.get(header) ?? this.#knownBefore.get(header);
+    if (!known) return this.#verify(header);
+    if (known.until <= Date.now()) throw unauthorized("The token has expired");
+    return known;
+  }
+
+  async #verify(header: string): Promise<Identity> {
+    const token = header.match(/^bearer +([\w~+/.=-]+) *$/i)?.[1];
+    if (!token) throw unauthorized("Authorization must be Bearer and a token");
+    const identity = await this.verify(token, this.rules);
+    if (this.#revoked.has(identity.sub!)) throw unauthorized("The token has been revoked");
+    if (this.#known.size >= MAX_KNOWN) {
+      this.#knownBefore = this.#known;
+      this.#known = new Map();
+    }
+    this.#known.set(header, identity);
+    return identity;
+  }
+}

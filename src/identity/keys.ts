@@ -1,0 +1,87 @@
+// The public keys of an identity provider (RFC 7517, JWKS), from an address that the settings name and never a token. They are
+// fetched beside all else: a provider that is away locks nobody out whose key is known.
+import type { JWTVerifyGetKey } from "jose";
+import * as errors from "jose/errors";
+import { createLocalJWKSet } from "jose/jwks/local";
+import { Reminder } from "../database/reminder.ts";
+import { log } from "../log.ts";
+import { unavailable } from "../problem.ts";
+import { sleep } from "../sleep.ts";
+
+/** How often keys are fetched, in milliseconds: a key that is withdrawn is taken no longer than this. */
+const RENEW_MS = 600_000;
+
+/** Pause before it is tried again while there are none yet, in milliseconds. */
+const RETRY_MS = 2_000;
+
+/** Shortest time between two fetches that unknown keys cause, in milliseconds: anybody can name a key that there is not. */
+const ASK_MS = 30_000;
+
+/** Longest time that a fetch may take, in milliseconds. */
+const FETCH_MS = 5_000;
+
+/** The keys at one address. */
+export class RemoteKeys {
+  #find: JWTVerifyGetKey | undefined;
+  #asked = -Infinity;
+  #loading: Promise<void> | undefined;
+  readonly #reminder = new Reminder();
+
+  /** Fetches nothing by itself; `now` is a clock in milliseconds that never jumps. */
+  constructor(private readonly url: string, private readonly now: () => number = () => performance.now()) {}
+
+  /** Whether there are any. */
+  get known(): boolean {
+    return this.#find !== undefined;
+  }
+
+  /** Fetches them now, and again and again until `signal` aborts. */
+  async renew(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#load();
+      await sleep(this.known ? RENEW_MS : RETRY_MS, signal);
+    }
+  }
+
+  /**
+   * The key that a token names.
+   * @internal
+   * @throws {Problem} 503 before the first keys are there.
+   * @throws {errors.JOSEError} when there is no such key.
+   */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    const find = this.#known();
+    try {
+      return await find(header, token);
+    } catch (error) {
+      const isNew = error instanceof errors.JWKSNoMatchingKey && this.now() - this.#asked >= ASK_MS;
+      if (!isNew && !this.#loading) throw error;
+      await this.#load();
+      return await this.#known()(header, token);
+    }
+  };
+
+  #known(): JWTVerifyGetKey {
+    if (!this.#find) throw unavailable("The keys of the identity provider are not known yet");
+    return this.#find;
+  }
+
+  /** Fetches them; all who want that meanwhile share it. Never rejects. */
+  #load(): Promise<void> {
+    this.#asked = this.now();
+    return this.#loading ??= this.#fetch().finally(() => this.#loading = undefined);
+  }
+
+  async #fetch(): Promise<void> {
+    try {
+      const response = await fetch(this.url, { redirect: "error", signal: AbortSignal.timeout(FETCH_MS) });
+      const body = await response.json();
+      if (!response.ok) throw new Error(`It answers ${response.status}`);
+      this.#find = createLocalJWKSet(body);
+    } catch (error) {
+      if (this.#reminder.isDue("keys")) {
+        log("error", "The keys at TOKEN_JWKS_URL can't be fetched", { error: `${error}`, known: this.known });
+      }
+    }
+  }
+}

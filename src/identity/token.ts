@@ -1,0 +1,123 @@
+// A token is a JWT (RFC 7519) that somebody has signed who is trusted: whoever has the secret, or an identity provider. Linger keeps
+// no users. What a token says is looked at only when its signature holds; until then nothing of it is told, not even what is wrong.
+import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from "jose";
+import * as errors from "jose/errors";
+import { jwtVerify } from "jose/jwt/verify";
+import { z } from "zod";
+import { MAX_AUTHOR_BYTES, text } from "../chat/message.ts";
+import { unauthorized } from "../problem.ts";
+import { Identity } from "./identity.ts";
+import { isPattern, MAX_PATTERNS, RoomList } from "./rights.ts";
+
+/** How far clocks may be apart, in seconds. */
+const LEEWAY_SECONDS = 30;
+
+/** Longest `sub`, in bytes of UTF-8: it goes with every message. */
+const MAX_SUB_BYTES = 100;
+
+const encoder = new TextEncoder();
+
+const short = (most: number) =>
+  text.refine((value) => encoder.encode(value).length <= most, `must be at most ${most} bytes of UTF-8`);
+
+const rooms = z.array(z.string().refine(isPattern, "must have rooms, and beginnings of rooms with * at the end"))
+  .max(MAX_PATTERNS, `must have at most ${MAX_PATTERNS} entries`)
+  .default([])
+  .transform((patterns) => new RoomList(patterns));
+
+/** What a token says. Claims that are not known are none of our business. */
+const Claims = z.object({
+  sub: short(MAX_SUB_BYTES).min(1, "must not be empty"),
+  exp: z.number(),
+  name: short(MAX_AUTHOR_BYTES).optional(),
+  read: rooms,
+  write: rooms,
+  moderate: rooms,
+});
+
+/**
+ * Where a key is found: the secret, or whatever a token's header leads to.
+ * @internal
+ */
+export type Key = Uint8Array | JWTVerifyGetKey;
+
+/**
+ * What a token must be to be taken.
+ * @internal
+ */
+export interface TokenRules {
+  /** One list of algorithms, for one kind of keys: a public key must never serve as a secret. */
+  readonly algorithms: readonly string[];
+  /** One of them has to fit. */
+  readonly keys: readonly Key[];
+  /** `iss`; any if not set. */
+  readonly issuer: string | undefined;
+  /** `aud`; any if not set. */
+  readonly audience: string | undefined;
+}
+
+/**
+ * Who somebody is by a token.
+ * @internal
+ * @throws {Problem} 401; 503 where the keys are not known yet.
+ */
+export async function verifyToken(
+  token: string,
+  { algorithms, keys, issuer, audience }: TokenRules,
+): Promise<Identity> {
+  const options: JWTVerifyOptions = {
+    algorithms: [...algorithms],
+    requiredClaims: ["sub", "exp"],
+    clockTolerance: LEEWAY_SECONDS,
+    ...issuer !== undefined && { issuer },
+    ...audience !== undefined && { audience },
+  };
+  for (const key of keys) {
+    try {
+      return identityOf(await payloadOf(token, key, options));
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw unauthorized("The token has expired");
+      if (error instanceof errors.JWTClaimValidationFailed) throw unauthorized(sentenceOn(error.claim));
+      // No key, the wrong one, or no token at all: perhaps the next key fits.
+      if (!(error instanceof errors.JOSEError)) throw error;
+    }
+  }
+  throw unauthorized("The token is not valid");
+}
+
+async function payloadOf(token: string, key: Key, options: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await (typeof key === "function" ? jwtVerify(token, key, options) : jwtVerify(token, key, options)))
+      .payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    // A token that does not name its key can be of each that has its algorithm.
+    for await (const one of error) {
+      try {
+        return (await jwtVerify(token, one, options)).payload;
+      } catch (cause) {
+        if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+}
+
+function identityOf(payload: JWTPayload): Identity {
+  const claims = Claims.safeParse(payload);
+  if (!claims.success) {
+    const { path, message } = claims.error.issues[0]!;
+    throw unauthorized(`The token's claim ${String(path[0])} ${message}`);
+  }
+  const { sub, name, exp, read, write, moderate } = claims.data;
+  const until = (exp + LEEWAY_SECONDS) * 1000;
+  return new Identity({ sub, name: name || null, until, rooms: { read, write, moderate } });
+}
+
+/** What is wrong with a claim. */
+function sentenceOn(claim: string): string {
+  if (claim === "iss") return "The token is not of the issuer that this server trusts";
+  if (claim === "aud") return "The token is for another audience";
+  if (claim === "nbf") return "The token is not valid yet";
+  return `The token has no claim ${claim}, or one of another form`;
+}

@@ -1,0 +1,124 @@
+// Which page may ask. A browser sends what any page tells it to, to this machine too, and says in headers that no page can change
+// which page that was. Without looking at them, every page that somebody opens could read and write what runs on his laptop.
+// Programs that are no browser send none of these headers, and are none of this file's business.
+//
+// What is checked: Host, since a page's own name can be made to lead here (DNS rebinding); Sec-Fetch-Site (W3C Fetch Metadata),
+// and where a browser does not send that, Origin (RFC 6454). A request without either can be one of an old browser's images, which
+// can read nothing.
+import { isIP } from "node:net";
+import type { Config } from "./config.ts";
+import { crossOrigin, invalid, misdirected, type Problem } from "./problem.ts";
+
+/**
+ * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
+ * and query.
+ */
+const HOST = /^[\w.~%!$&'()*+,;=:[\]-]*$/;
+
+/** Read by load balancers, which name whatever host they like. */
+const PROBES = ["/healthz", "/readyz"];
+
+/** The client, which pages of all sites may load. */
+const FOR_ALL = "/client/";
+
+/** What a page of another site may send, where it may ask. */
+const PREFLIGHT = {
+  "access-control-allow-methods": "GET, HEAD, POST",
+  "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id, prefer",
+  "access-control-max-age": "7200", // the longest that Chromium keeps it
+};
+
+/** What it may read of an answer beside its body. */
+const EXPOSED = "link, location, retry-after, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
+
+/** The settings that say which page may ask. */
+export type OriginSettings = Pick<Config, "HOST" | "ALLOWED_HOSTS" | "ALLOWED_ORIGINS" | "onDeploy">;
+
+/** Tells requests of pages that may ask from those of others. */
+export class Origins {
+  /** Names that are answered beside addresses and this machine's own; undefined: all. */
+  readonly #hosts: ReadonlySet<string> | undefined;
+  readonly #origins: ReadonlySet<string>;
+  /** A Host that is answered: most requests have the same. */
+  #known = "";
+
+  /** Where only this machine can come in, a name that is not its own is that of a page elsewhere. */
+  constructor({ HOST, ALLOWED_HOSTS, ALLOWED_ORIGINS = [], onDeploy }: OriginSettings) {
+    const open = !ALLOWED_HOSTS && (onDeploy || !isLoopback(HOST));
+    this.#hosts = open ? undefined : new Set(ALLOWED_HOSTS);
+    this.#origins = new Set(ALLOWED_ORIGINS);
+  }
+
+  /** Why a request is refused: 400, 421 or 403; undefined where it is not. */
+  refuse(request: Request): Problem | undefined {
+    const { headers } = request;
+    const host = headers.get("host") ?? "";
+    if (host !== this.#known) {
+      if (!HOST.test(host)) return invalid("Host", "must be a name or an address, with or without a port");
+      if (!this.#answersFor(host)) return PROBES.includes(pathOf(request)) ? undefined : misdirected();
+      this.#known = host;
+    }
+    const site = headers.get("sec-fetch-site");
+    if (site === "same-origin" || site === "none") return undefined;
+    const origin = headers.get("origin");
+    if (site === null && (origin === null || hostOf(origin) === host.toLowerCase())) return undefined;
+    if (origin !== null && this.#allows(origin)) return undefined;
+    if (site !== null && isLink(request)) return undefined;
+    return pathOf(request).startsWith(FOR_ALL) ? undefined : crossOrigin();
+  }
+
+  /** The answer to a page of another site that asks whether it may ask (Fetch, CORS preflight); undefined where that is not asked. */
+  preflight(request: Request): Response | undefined {
+    if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
+    return this.share(request, new Response(null, { status: 204, headers: PREFLIGHT }));
+  }
+
+  /** Lets a page of another site read an answer, where it may ask. */
+  share(request: Request, answer: Response): Response {
+    if (this.#origins.size === 0) return answer;
+    const origin = request.headers.get("origin");
+    if (origin === null || !this.#allows(origin)) return answer;
+    answer.headers.set("access-control-allow-origin", this.#origins.has("*") ? "*" : origin);
+    answer.headers.set("access-control-expose-headers", EXPOSED);
+    answer.headers.append("vary", "origin");
+    return answer;
+  }
+
+  /** Whether any page of another site may ask. */
+  get shares(): boolean {
+    return this.#origins.size > 0;
+  }
+
+  #allows(origin: string): boolean {
+    return this.#origins.has("*") || this.#origins.has(origin);
+  }
+
+  #answersFor(host: string): boolean {
+    if (!this.#hosts) return true;
+    const name = host.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "");
+    // An address can't be made to lead elsewhere, and without a name it is no browser that asks.
+    return name === "" || name === "localhost" || name.endsWith(".localhost") ||
+      isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 ||
+      this.#hosts.has(name);
+  }
+}
+
+/** Whether only this machine can reach what listens on `host`. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127\..*|::1)$/i.test(host);
+}
+
+/** Whether somebody has followed a link, which opens a page of its own: no other page sees anything of it. */
+function isLink({ method, headers }: Request): boolean {
+  return (method === "GET" || method === "HEAD") && headers.get("sec-fetch-mode") === "navigate" &&
+    headers.get("sec-fetch-dest") === "document";
+}
+
+function hostOf(origin: string): string | undefined {
+  return origin.match(/^https?:\/\/([^/]+)$/i)?.[1]?.toLowerCase();
+}
+
+/** What stands for the host can make a URL that is none. */
+function pathOf({ url }: Request): string {
+  return URL.parse(url)?.pathname ?? "";
+}

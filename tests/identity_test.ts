@@ -1,0 +1,493 @@
+// Nobody gets in where they don't belong: what a token opens, what nobody can open without, and what is told of it.
+import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { exportJWK } from "jose/key/export";
+import { generateKeyPair } from "jose/key/generate/keypair";
+import { SignJWT } from "jose/jwt/sign";
+import { RemoteKeys } from "../src/identity/keys.ts";
+import { isPattern, RoomList } from "../src/identity/rights.ts";
+import { get, health, messages, post, type ProblemDetails, until } from "./support/client.ts";
+import { subscribe } from "./support/events.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer, type TestServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
+
+const postgres = await testPostgres();
+
+const CLOSED = { TOKEN_SECRET: SECRET };
+
+/** Everything that can be asked of a room, and the right that it takes. */
+const requests: [
+  what: string,
+  right: "read" | "write",
+  ask: (server: TestServer, room: string, headers: Record<string, string>) => Promise<number>,
+][] = [
+  [
+    "reading",
+    "read",
+    async (server, room, headers) => (await get(server, `/rooms/${room}/messages?wait=0`, headers)).status,
+  ],
+  [
+    "waiting",
+    "read",
+    async (server, room, headers) => (await get(server, `/rooms/${room}/messages?after=now&wait=1`, headers)).status,
+  ],
+  [
+    "history",
+    "read",
+    async (server, room, headers) => (await get(server, `/rooms/${room}/messages?before=now`, headers)).status,
+  ],
+  [
+    "a message",
+    "read",
+    async (server, room, headers) =>
+      (await get(server, `/rooms/${room}/messages/00000000000000000000000001`, headers)).status,
+  ],
+  ["a stream", "read", async (server, room, headers) => {
+    const { status, body } = await fetch(`${server.url}/rooms/${room}/events`, { headers });
+    await body?.cancel();
+    return status;
+  }],
+  ["HEAD", "read", async (server, room, headers) => {
+    const { status } = await fetch(`${server.url}/rooms/${room}/messages`, { method: "HEAD", headers });
+    return status;
+  }],
+  ["HEAD of a stream", "read", async (server, room, headers) => {
+    const { status } = await fetch(`${server.url}/rooms/${room}/events`, { method: "HEAD", headers });
+    return status;
+  }],
+  ["posting", "write", async (server, room, headers) => {
+    const { status, body } = await post(server, room, { body: "hello" }, headers);
+    await body?.cancel();
+    return status;
+  }],
+];
+
+Deno.test("What a token opens is open, all else answers 401 or 403, whether there is such a room or not", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  const everything = bearer(await tokenOf({ read: ["*"], write: ["*"] }));
+  for (const room of ["team7.a", "lobby"]) {
+    await (await post(server, room, { body: "there" }, everything)).body?.cancel();
+  }
+  const reader = bearer(await tokenOf({ read: ["team7.*"] }));
+  const writer = bearer(await tokenOf({ write: ["team7.*", "lobby"] }));
+  const nobody = bearer(await tokenOf({}));
+  for (const [what, right, ask] of requests) {
+    const well = (status: number) => status === 404 && what === "a message" ? 200 : status === 201 ? 200 : status;
+    for (const room of ["team7.a", "team7.none", "lobby", "none"]) {
+      const opens = (name: string) => name.startsWith("team7.");
+      assertEquals(well(await ask(server, room, everything)), 200, `${what} in ${room} with everything`);
+      assertEquals(await ask(server, room, {}), 401, `${what} in ${room} with nothing`);
+      assertEquals(await ask(server, room, nobody), 403, `${what} in ${room} as nobody`);
+      assertEquals(
+        well(await ask(server, room, reader)),
+        right === "read" && opens(room) ? 200 : 403,
+        `${what} in ${room}`,
+      );
+      const writes = right === "write" && (opens(room) || room === "lobby");
+      assertEquals(well(await ask(server, room, writer)), writes ? 200 : 403, `${what} in ${room}`);
+    }
+  }
+  // The lobby of the article, by its routes without a room.
+  assertEquals((await get(server, "/messages?wait=0")).status, 401);
+  assertEquals((await get(server, "/messages?wait=0", reader)).status, 403);
+  assertEquals((await get(server, "/messages?wait=0", everything)).status, 200);
+  for (const path of ["/", "/healthz", "/readyz", "/client/client.mjs"]) {
+    const { status, body } = await fetch(server.url + path);
+    await body?.cancel();
+    assertEquals(status, 200, path);
+  }
+});
+
+Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a token only when its signature holds", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { ...CLOSED, TOKEN_ISSUER: "us", TOKEN_AUDIENCE: "chat" });
+  const now = Math.floor(Date.now() / 1000);
+  const good = { iss: "us", aud: "chat", read: ["*"] };
+  const other = "another secret, of the same length ..";
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${
+    Buffer.from(JSON.stringify({ ...good, sub: "ada", exp: now + 60 })).toString("base64url")
+  }.`;
+  const cases: [string, string, RegExp][] = [
+    ["", "This takes the right to read in this room", /^Bearer$/],
+    ["Basic YTpi", "Authorization must be Bearer and a token", /invalid_token/],
+    ["Bearer", "Authorization must be Bearer and a token", /invalid_token/],
+    ["Bearer x y", "Authorization must be Bearer and a token", /invalid_token/],
+    ["Bearer nonsense", "The token is not valid", /invalid_token/],
+    [`Bearer ${unsigned}`, "The token is not valid", /invalid_token/],
+    [`Bearer ${await tokenOf({ ...good, exp: now - 3_600 }, other)}`, "The token is not valid", /invalid_token/],
+    [`Bearer ${await tokenOf({ ...good, exp: now - 31 })}`, "The token has expired", /invalid_token/],
+    [`Bearer ${await tokenOf({ ...good, nbf: now + 60 })}`, "The token is not valid yet", /invalid_token/],
+    [
+      `Bearer ${await tokenOf({ ...good, iss: "them" })}`,
+      "The token is not of the issuer that this server trusts",
+      /invalid_token/,
+    ],
+    [`Bearer ${await tokenOf({ ...good, aud: "shop" })}`, "The token is for another audience", /invalid_token/],
+    [
+      `Bearer ${await tokenOf({ ...good, sub: undefined })}`,
+      "The token has no claim sub, or one of another form",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, exp: undefined })}`,
+      "The token has no claim exp, or one of another form",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, sub: "é".repeat(51) })}`,
+      "The token's claim sub must be at most 100 bytes of UTF-8",
+      /invalid_token/,
+    ],
+    [`Bearer ${await tokenOf({ ...good, sub: "" })}`, "The token's claim sub must not be empty", /invalid_token/],
+    [
+      `Bearer ${await tokenOf({ ...good, name: "\ud800" })}`,
+      "The token's claim name must not contain a lone surrogate (half of a UTF-16 pair)",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, read: ["a*b"] })}`,
+      "The token's claim read must have rooms, and beginnings of rooms with * at the end",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, read: Array(101).fill("a") })}`,
+      "The token's claim read must have at most 100 entries",
+      /invalid_token/,
+    ],
+  ];
+  for (const [authorization, detail, challenge] of cases) {
+    const answer = await get<ProblemDetails>(
+      server,
+      "/rooms/room/messages?wait=0",
+      authorization ? { authorization } : {},
+    );
+    assertEquals([answer.status, answer.json.type, answer.json.detail], [
+      401,
+      "urn:linger:problem:unauthorized",
+      detail,
+    ]);
+    assertMatch(answer.headers.get("www-authenticate")!, challenge);
+  }
+  for (
+    const claims of [good, { ...good, exp: now - 25 }, { ...good, nbf: now + 25 }, { ...good, aud: ["shop", "chat"] }]
+  ) {
+    assertEquals((await get(server, "/rooms/room/messages?wait=0", bearer(await tokenOf(claims)))).status, 200);
+  }
+  const forbidden = await get<ProblemDetails>(
+    server,
+    "/rooms/room/messages?wait=0",
+    bearer(await tokenOf({ ...good, read: [] })),
+  );
+  assertEquals([forbidden.status, forbidden.json.type], [403, "urn:linger:problem:forbidden"]);
+  assertStringIncludes(forbidden.headers.get("www-authenticate")!, 'error="insufficient_scope"');
+});
+
+Deno.test("Who posts with a name in the token is its author, and nobody else; his sub is stored and told", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  const ada = bearer(await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] }));
+  const bot = bearer(await tokenOf({ sub: 'bot "7"\n', write: ["*"] }));
+  const send = async (headers: Record<string, string>, message: unknown) => {
+    const response = await post(server, "room", message, headers);
+    return { status: response.status, answer: await response.json() };
+  };
+  const own = await send(ada, { body: "mine" });
+  assertEquals([own.status, own.answer.author, own.answer.sub], [201, "Ada", "u1"]);
+  assertEquals((await send(ada, { body: "mine", author: "Ada" })).status, 201);
+  const false_ = await send(ada, { body: "not mine", author: "Bob" });
+  assertEquals([false_.status, false_.answer.parameter], [400, "author"]);
+  const named = await send(bot, { body: "beep", author: "CI" });
+  assertEquals([named.answer.author, named.answer.sub], ["CI", 'bot "7"\n']);
+  const all = [own.answer, { ...own.answer, id: "" }, named.answer];
+  const stored = await get(server, "/rooms/room/messages?wait=0", ada);
+  assertEquals(stored.json.map(({ author }) => author), all.map(({ author }) => author));
+  assertEquals(stored.json[2], named.answer);
+  assertEquals((await get(server, "/rooms/room/messages?before=now", ada)).json, stored.json);
+  assertEquals((await get(server, "/rooms/room/messages?limit=1000&wait=0", ada)).json, stored.json);
+  assertEquals((await get<unknown>(server, `/rooms/room/messages/${named.answer.id}`, ada)).json, named.answer);
+});
+
+Deno.test("A key counts for each sub by itself, and an old key without one goes on to count", async () => {
+  await using database = await postgres.create();
+  const key = { "idempotency-key": "k" };
+  let old: string;
+  {
+    await using open = await startServer(database.url);
+    old = (await (await post(open, "room", { body: "old" }, key)).json()).id;
+  }
+  await using server = await startServer(database.url, { ...CLOSED, ANONYMOUS_WRITE: "*" });
+  const [ada, bob] = await Promise.all(["ada", "bob"].map(async (sub) => bearer(await tokenOf({ sub, write: ["*"] }))));
+  const send = async (headers: Record<string, string>, body: string) => {
+    const response = await post(server, "room", { body }, { ...headers, ...key });
+    return { status: response.status, id: (await response.json()).id };
+  };
+  const first = await send(ada!, "ada's");
+  assertEquals(first.status, 201);
+  assertEquals(await send(ada!, "ada's"), { status: 200, id: first.id });
+  assertEquals((await send(bob!, "bob's")).status, 201);
+  assertEquals((await send(ada!, "other")).status, 422);
+  assertEquals(await send({}, "old"), { status: 200, id: old });
+});
+
+Deno.test("GET /rooms lists what one may read: of the newest rooms, and those that a token names", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { ...CLOSED, ANONYMOUS_READ: "public" });
+  // 1,100 rooms, the older ones by their number.
+  await database
+    .sql`insert into heads (room, seq, ms) select 'room' || n, 1, 1000 + n from generate_series(1, 1100) as n`;
+  await database.sql`insert into messages (room, id, body)
+    select 'room' || n, (lpad(to_hex(1000 + n), 12, '0') || '0000000001' || '0000000000')::uuid, 'x' from generate_series(1, 1100) as n`;
+  await database.sql`insert into heads (room, seq, ms) values ('public', 1, 3000)`;
+  await database
+    .sql`insert into messages (room, id, body) values ('public', '00000000-0bb8-0000-0000-010000000000', 'x')`;
+  const list = async (headers: Record<string, string>) => {
+    const { json } = await get<{ room: string; newest: string }[]>(server, "/rooms", headers);
+    assertEquals(json.map(({ newest }) => newest), json.map(({ newest }) => newest).sort().reverse());
+    return json.map(({ room }) => room);
+  };
+  assertEquals(await list({}), ["public"]);
+  assertEquals(await list(bearer(await tokenOf({ read: [] }))), []);
+  const all = await list(bearer(await tokenOf({ read: ["*"] })));
+  assertEquals([all.length, all[0], all[1], all[99]], [100, "public", "room1100", "room1002"]);
+  // room7 is too old to be among the thousand, and is named; room8 begins like what is allowed, and is too old.
+  assertEquals(await list(bearer(await tokenOf({ read: ["room109*", "room7", "none", "room9"] }))), [
+    "room1099",
+    "room1098",
+    "room1097",
+    "room1096",
+    "room1095",
+    "room1094",
+    "room1093",
+    "room1092",
+    "room1091",
+    "room1090",
+    "room109",
+    "room9",
+    "room7",
+  ]);
+});
+
+Deno.test("A stream ends with its token, and a poll is refused from then on", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  // With the leeway of 30 s there are two seconds left.
+  const token = bearer(await tokenOf({ read: ["*"], exp: Math.floor(Date.now() / 1000) - 28 }));
+  await using stream = await subscribe(server, "room", "", token);
+  assertEquals(await stream.ended, true);
+  assertEquals(server.chat.state.subscribers, 0);
+  assertEquals((await get(server, "/rooms/room/messages?wait=0", token)).status, 401);
+  await using lasting = await subscribe(server, "room", "", bearer(await tokenOf({ read: ["*"], exp: 2 ** 40 })));
+  assertEquals(server.chat.state.subscribers, 1);
+  await lasting.leave();
+});
+
+Deno.test("A sub that is revoked gets in no more; the secret before the last one still holds", async () => {
+  await using database = await postgres.create();
+  const previous = "the secret of last year, long enough";
+  await using server = await startServer(database.url, {
+    ...CLOSED,
+    TOKEN_SECRET_PREVIOUS: previous,
+    REVOKED: "eve, mallory",
+  });
+  const status = async (claims: Record<string, unknown>, secret = SECRET) =>
+    (await get(server, "/rooms/room/messages?wait=0", bearer(await tokenOf({ read: ["*"], ...claims }, secret))))
+      .status;
+  assertEquals(await status({ sub: "ada" }), 200);
+  assertEquals(await status({ sub: "ada" }, previous), 200);
+  assertEquals(await status({ sub: "ada" }, "the secret of the year before, long"), 401);
+  assertEquals(await status({ sub: "eve" }), 401);
+  assertEquals(await status({ sub: "mallory" }, previous), 401);
+  assertEquals(await status({ sub: "ada", exp: Math.floor(Date.now() / 1000) - 60 }, previous), 401);
+});
+
+Deno.test("What is open without a token is open, with any token or none, and nothing else is", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, {
+    ...CLOSED,
+    ANONYMOUS_READ: "news,public.*",
+    ANONYMOUS_WRITE: "public.in",
+  });
+  const read = async (room: string) => (await get(server, `/rooms/${room}/messages?wait=0`)).status;
+  assertEquals([await read("news"), await read("public.x"), await read("newsroom"), await read("public")], [
+    200,
+    200,
+    401,
+    401,
+  ]);
+  const write = async (room: string) => {
+    const { status, body } = await post(server, room, { body: "x" });
+    await body?.cancel();
+    return status;
+  };
+  assertEquals([await write("public.in"), await write("public.x"), await write("news")], [201, 401, 401]);
+});
+
+/** An identity provider: an address with keys, which can be away. */
+class Provider implements AsyncDisposable {
+  keys: unknown[] = [];
+  away = false;
+  asked = 0;
+  readonly #server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => {
+    this.asked++;
+    return this.away ? new Response("away", { status: 500 }) : Response.json({ keys: this.keys });
+  });
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.addr.port}/jwks.json`;
+  }
+
+  /** Makes a key pair, and returns what signs with it; it is among the keys from now on. */
+  async key(alg: string, kid?: string): Promise<(claims: Record<string, unknown>) => Promise<string>> {
+    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+    this.keys.push({ ...await exportJWK(publicKey), alg, ...kid && { kid } });
+    return (claims) =>
+      new SignJWT({
+        iss: "idp",
+        aud: "chat",
+        sub: "ada",
+        exp: Math.floor(Date.now() / 1000) + 60,
+        read: ["*"],
+        ...claims,
+      })
+        .setProtectedHeader({ alg, ...kid && { kid } }).sign(privateKey);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
+
+const REMOTE = { TOKEN_ISSUER: "idp", TOKEN_AUDIENCE: "chat" };
+
+Deno.test("Tokens of an identity provider hold, of each kind, also while it is away; others do not", async () => {
+  await using database = await postgres.create();
+  await using provider = new Provider();
+  const signers = await Promise.all(["RS256", "PS256", "ES256", "EdDSA"].map((alg) => provider.key(alg, alg)));
+  await using server = await startServer(database.url, { ...REMOTE, TOKEN_JWKS_URL: provider.url });
+  await until(async () => (await get(server, "/readyz")).status === 200, "the keys are there");
+  const status = async (token: string) => (await get(server, "/rooms/room/messages?wait=0", bearer(token))).status;
+  for (const sign of signers) assertEquals(await status(await sign({})), 200);
+  assertEquals(await status(await signers[0]!({ iss: "other" })), 401);
+  assertEquals(await status(await signers[0]!({ aud: "other" })), 401);
+  assertEquals(await status(await signers[0]!({ exp: 1 })), 401);
+  // A public key is no secret: whoever has it can't sign with it.
+  const [rsa] = provider.keys as { n: string }[];
+  for (const secret of [rsa!.n, JSON.stringify(rsa), SECRET]) {
+    assertEquals(await status(await tokenOf({ iss: "idp", aud: "chat", read: ["*"] }, secret, { kid: "RS256" })), 401);
+  }
+  provider.away = true;
+  for (const sign of signers) assertEquals(await status(await sign({ jti: "new" })), 200);
+});
+
+Deno.test("Before the first keys are there nobody with a token gets in, and the server is not ready", async () => {
+  await using database = await postgres.create();
+  await using provider = new Provider();
+  provider.away = true;
+  const sign = await provider.key("ES256");
+  await using server = await startServer(database.url, {
+    ...REMOTE,
+    TOKEN_JWKS_URL: provider.url,
+    ANONYMOUS_READ: "news",
+  });
+  const status = async (path: string) =>
+    (await get(server, path, path === "/readyz" ? {} : bearer(await sign({})))).status;
+  await until(() => provider.asked > 0, "it has asked");
+  assertEquals([await status("/rooms/room/messages?wait=0"), await status("/readyz")], [503, 503]);
+  assertEquals((await get(server, "/rooms/news/messages?wait=0")).status, 200);
+  provider.away = false;
+  await until(async () => await status("/readyz") === 200, "the keys are there");
+  assertEquals(await status("/rooms/room/messages?wait=0"), 200);
+});
+
+Deno.test("A key that is not known is asked for, once in half a minute, whoever names how many", async () => {
+  await using provider = new Provider();
+  const old = await provider.key("ES256", "old");
+  let now = 0;
+  const keys = new RemoteKeys(provider.url, () => now);
+  const renewing = new AbortController();
+  const renewal = keys.renew(renewing.signal);
+  await until(() => keys.known, "the keys are there");
+  const find = async (token: string) => {
+    const header = JSON.parse(Buffer.from(token.split(".")[0]!, "base64url").toString());
+    return await Promise.resolve(keys.find(header, { payload: "", signature: "" })).then(() => true, () => false);
+  };
+  assert(await find(await old({})));
+  assertEquals(provider.asked, 1);
+  const fresh = await provider.key("ES256", "fresh");
+  assertEquals([await find(await fresh({})), provider.asked], [false, 1]); // a moment after the last time
+  now += 30_000;
+  assertEquals(await Promise.all([find(await fresh({})), find(await fresh({}))]), [true, true]);
+  assertEquals(provider.asked, 2);
+  const { privateKey } = await generateKeyPair("ES256");
+  const stranger = await new SignJWT({}).setProtectedHeader({ alg: "ES256", kid: "nowhere" }).sign(privateKey);
+  for (let i = 0; i < 20; i++) assertEquals(await find(stranger), false);
+  assertEquals(provider.asked, 2);
+  now += 30_000;
+  provider.away = true;
+  for (let i = 0; i < 20; i++) assertEquals(await find(stranger), false);
+  assertEquals(provider.asked, 3); // also where that was in vain
+  assert(await find(await old({})));
+  renewing.abort();
+  await renewal;
+});
+
+Deno.test("A token that names no key is tried with each that could have signed it", async () => {
+  await using database = await postgres.create();
+  await using provider = new Provider();
+  const signers = [await provider.key("ES256"), await provider.key("ES256")];
+  await using server = await startServer(database.url, { ...REMOTE, TOKEN_JWKS_URL: provider.url });
+  await until(async () => (await get(server, "/readyz")).status === 200, "the keys are there");
+  for (const sign of signers) {
+    assertEquals((await get(server, "/rooms/room/messages?wait=0", bearer(await sign({})))).status, 200);
+  }
+  provider.keys = [];
+  const stranger = await provider.key("ES256");
+  assertEquals((await get(server, "/rooms/room/messages?wait=0", bearer(await stranger({})))).status, 401);
+});
+
+Deno.test("A poll with a token waits, is woken and is forgotten as any other", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  const token = bearer(await tokenOf({ read: ["*"], write: ["*"] }));
+  for (const headers of [token, token, bearer(await tokenOf({ read: ["*"], jti: "another" }))]) {
+    const poll = get(server, "/rooms/room/messages?after=now&wait=30", headers);
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    const { id } = await (await post(server, "room", { body: "news" }, token)).json();
+    assertEquals((await poll).json.map((message) => message.id), [id]);
+    const leaving = new AbortController();
+    const gone = fetch(`${server.url}/rooms/room/messages?after=now&wait=30`, { headers, signal: leaving.signal })
+      .catch(() => {});
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    leaving.abort();
+    await gone;
+    await until(async () => (await health(server)).waiters === 0, "it is forgotten");
+  }
+});
+
+Deno.test("Rooms and beginnings of rooms are told from all else, and `*` stands at the very end only", () => {
+  for (const pattern of ["*", "a", "a*", "team7.*", "A.b_c~d-e", `${"a".repeat(64)}*`]) {
+    assert(isPattern(pattern), pattern);
+  }
+  for (
+    const text of ["", "**", "*a", "a*b", "a b", "é", "..", ".", "a/b", "%2a", `${"a".repeat(65)}*`, "a".repeat(65)]
+  ) {
+    assertEquals(isPattern(text), false, text);
+  }
+  const rooms = new RoomList(["team7.*", "lobby"]);
+  for (const room of ["team7.", "team7.a", "lobby"]) assert(rooms.has(room), room);
+  for (const room of ["team7", "team70.a", "lobby2", "lobb", "xteam7.a"]) assertEquals(rooms.has(room), false, room);
+  assertEquals(new RoomList([]).has("lobby"), false);
+  assertGreater(new RoomList(["a", "b*"]).names.size, 0);
+});
+
+Deno.test("Without settings a token has no meaning, as ever", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const { status, body } = await post(server, "room", { body: "x", author: "Bob" }, bearer("nonsense"));
+  await body?.cancel();
+  assertEquals(status, 201);
+  const [message] = await messages(server, "room", "wait=0");
+  assertEquals(Object.keys(message!), ["id", "room", "author", "body", "created_at"]);
+});
