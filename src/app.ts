@@ -18,8 +18,16 @@ export interface App {
   fetch(request: Request): Response | Promise<Response>;
 }
 
+/** What the application needs beside its routes. */
+export interface AppOptions {
+  /** Which page may ask. */
+  readonly origins: Origins;
+  /** Where somebody gets a token; told with every 401. */
+  readonly signInUrl?: string | undefined;
+}
+
 /** Makes the application. */
-export function createApp(deps: MessageRoutes & EventRoutes & { readonly origins: Origins }): App {
+export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
   const app = new Hono();
   messageRoutes(app, deps);
   eventRoutes(app, deps);
@@ -27,12 +35,12 @@ export function createApp(deps: MessageRoutes & EventRoutes & { readonly origins
   healthRoutes(app, deps);
   webRoutes(app);
   answerOthers(app);
-  app.onError((error, c) => answerError(error, c.req.raw));
+  app.onError((error, c) => answerError(error, c.req.raw, deps.signInUrl));
   const { origins } = deps;
 
   function answer(request: Request): Response | Promise<Response> {
     const response = app.fetch(request);
-    return Parked.answerIn(response)?.catch((error) => answerError(error, request)) ?? response;
+    return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
   }
 
   return {
@@ -48,8 +56,10 @@ export function createApp(deps: MessageRoutes & EventRoutes & { readonly origins
   };
 }
 
-function answerError(error: Error, { method, headers, url }: Request): Response {
-  if (error instanceof Problem) return error.toResponse();
+function answerError(error: Error, { method, headers, url }: Request, signInUrl: string | undefined): Response {
+  if (error instanceof Problem) {
+    return error.toResponse(error.status === 401 && signInUrl !== undefined ? { sign_in: signInUrl } : {});
+  }
   // The log has it, once for all statements that fail; what the database said is not for everyone.
   if (error instanceof DatabaseError && !error.isOurs) {
     return unavailable("The database can't be reached").toResponse();

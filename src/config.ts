@@ -39,6 +39,13 @@ const choices = {
     .describe("Rooms that may be written without a token"),
   REVOKED: list(() => true, "must be subs parted by commas")
     .describe("Subs whose tokens hold no more"),
+  SIGN_IN_URL: z.string()
+    .refine(
+      (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""),
+      "must be a URL that begins with https:// or http://",
+    )
+    .optional()
+    .describe("Where somebody gets a token whom the page can't let in; without it he is told to ask for a new link"),
   ALLOWED_HOSTS: list(
     (host) => isHost(host) && isIP(host) === 0,
     "must be names parted by commas, without http:// and without port, such as chat.example.com",
@@ -174,7 +181,16 @@ function* contradictions(config: z.infer<typeof Settings>): Iterable<string> {
   }
   if (TOKEN_SECRET_PREVIOUS && !TOKEN_SECRET) yield "TOKEN_SECRET_PREVIOUS has no meaning without TOKEN_SECRET";
   if (TOKEN_JWKS_URL || TOKEN_SECRET) return;
-  for (const name of ["TOKEN_ISSUER", "TOKEN_AUDIENCE", "ANONYMOUS_READ", "ANONYMOUS_WRITE", "REVOKED"] as const) {
+  for (
+    const name of [
+      "TOKEN_ISSUER",
+      "TOKEN_AUDIENCE",
+      "ANONYMOUS_READ",
+      "ANONYMOUS_WRITE",
+      "REVOKED",
+      "SIGN_IN_URL",
+    ] as const
+  ) {
     if (config[name]) {
       yield `${name} has no meaning without TOKEN_SECRET or TOKEN_JWKS_URL: everybody may read and write`;
     }

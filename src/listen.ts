@@ -51,7 +51,14 @@ export interface Listening {
 export function listen(config: Config, chat: ChatSource["chat"], options: ListenOptions): Listening {
   const { join = false, lost, identities } = options;
   const { PORT, HOST: hostname, THREADS, UPLOAD_TIMEOUT_MS: uploadTimeoutMs, HEARTBEAT_MS: heartbeatMs } = config;
-  const { fetch } = createApp({ chat, uploadTimeoutMs, heartbeatMs, origins: new Origins(config), identities });
+  const { fetch } = createApp({
+    chat,
+    uploadTimeoutMs,
+    heartbeatMs,
+    origins: new Origins(config),
+    identities,
+    signInUrl: config.SIGN_IN_URL,
+  });
   const shared = THREADS > 1; // the kernel spreads connections over all who listen on a shared port
   const ended = new AbortController();
   let failed = -Infinity;

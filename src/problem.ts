@@ -30,8 +30,8 @@ export class Problem extends Error {
     super(detail);
   }
 
-  /** The answer: `application/problem+json`. */
-  toResponse(): Response {
+  /** The answer: `application/problem+json`, with further members. */
+  toResponse(more: Record<string, unknown> = {}): Response {
     const { status, title, detail } = this;
     const body = {
       type: `urn:linger:problem:${this.type}`,
@@ -40,6 +40,7 @@ export class Problem extends Error {
       detail,
       error: detail,
       ...this.extra,
+      ...more,
     };
     return new Response(JSON.stringify(body), {
       status,

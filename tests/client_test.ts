@@ -169,6 +169,42 @@ test("A cursor can be a ULID in either case, or any moment", async (server) => {
   }
 });
 
+test("A token can be a function: it is asked before each request, once more after a 401, and again when it fails", async (server) => {
+  const shown: (string | null)[] = [];
+  await using box = middlebox(server, ({ headers }, forward) => {
+    const token = headers.get("authorization");
+    shown.push(token);
+    const refused = {
+      type: "urn:linger:problem:unauthorized",
+      title: "",
+      status: 401,
+      detail: "The token has expired",
+    };
+    return token === "Bearer old" ? Response.json(refused, { status: 401 }) : forward();
+  });
+  let tokens: (string | undefined | Error)[] = [];
+  const token = () => {
+    const next = tokens.length > 1 ? tokens.shift() : tokens[0];
+    return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+  };
+  const room = new Linger(box.url, { token }).room("room");
+  const ask = async (...given: typeof tokens) => {
+    tokens = given;
+    shown.length = 0;
+    await room.history().catch((error) => shown.push(`${error.status} ${error.message}`));
+    return [...shown];
+  };
+  assertEquals(await ask("new"), ["Bearer new"]);
+  assertEquals(await ask(undefined), [null]);
+  assertEquals(await ask("old", "new"), ["Bearer old", "Bearer new"]);
+  assertEquals(await ask("old"), ["Bearer old", "Bearer old", "401 The token has expired"]);
+  assertEquals(await ask(new Error("no network"), "new"), ["Bearer new"]);
+  // A post keeps its key, so that it is one message however often a token was renewed.
+  tokens = ["old", "new"];
+  await room.post("once");
+  assertEquals((await room.history()).messages.map(({ body }) => body), ["once"]);
+});
+
 test("A URL can have a path prefix, with or without a slash, and the token goes with every request", async (server) => {
   const tokens = new Set<string | null>();
   await using box = middlebox(server, ({ url, headers }, forward) => {

@@ -11,6 +11,9 @@ import { post, until } from "./support/client.ts";
 import { copyPath } from "./support/files.ts";
 import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
+import { readConfig } from "../src/config.ts";
+import { openIdentities } from "../src/identity/identities.ts";
+import { bearer, SECRET } from "./support/tokens.ts";
 
 /** A fenced block. */
 interface Example {
@@ -37,6 +40,12 @@ grep -v '"links"' deno.json > deno.jsr.json
 deno test -A --no-lock --config deno.jsr.json --preload=tests/support/deadline.ts; rm deno.jsr.json`,
   },
   {
+    why: "it starts another server on the same port; that page is shown by tests/web/session_test.ts",
+    text: `
+export TOKEN_SECRET_FILE=secret.txt
+npx --yes deno@2.9.6 -A main.ts`,
+  },
+  {
     why: "they need a browser",
     text: `
 deno task test:web     # the tests of the page; run them when you have changed it, the client or the routes
@@ -48,7 +57,7 @@ deno task screenshots  # takes the README's pictures anew, when the page looks d
 const TO_LOOK_AT = [""];
 
 /** Programs that not every machine has, whose examples are left out where they are missing. */
-const MAY_BE_MISSING = ["jq", "node", "curl"];
+const MAY_BE_MISSING = ["jq", "node", "curl", "npx", "openssl", "python3", "php"];
 
 /** Milliseconds in which what is interrupted has to end; then it is ended. */
 const GONE_WITHIN_MS = 30_000;
@@ -58,7 +67,7 @@ const START = /^npx --yes deno@[\d.]+ /;
 
 const postgres = await testPostgres();
 
-const documents = ["README.md", "CONTRIBUTING.md"];
+const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
 for (const { name } of Deno.readDirSync(projectPath("docs"))) if (name.endsWith(".md")) documents.push(`docs/${name}`);
 const examples = documents.flatMap(examplesIn);
 const start = examples.find(({ text }) => START.test(text))!;
@@ -114,7 +123,8 @@ for (const example of examples) {
       folders.set(file + heading, folder);
       const before = await namesIn(folder);
       if (language !== "sh") await Deno.writeTextFile(join(folder, `example.${extension(language)}`), here(text));
-      const running = run(here(runner(example)), folder);
+      const env: Record<string, string> = file === "docs/closing.md" ? { TOKEN_SECRET: SECRET } : {};
+      const running = run(here(runner(example)), folder, env);
       try {
         let ended = false;
         running.ended.then(() => ended = true);
@@ -131,6 +141,8 @@ for (const example of examples) {
         );
         if (ended) assertEquals(await running.ended, 0, running.log());
         if (ended && running.output() === "") assertNotEquals(await namesIn(folder), before, "it leaves something");
+        const token = running.output().match(/^ey\S+$/m)?.[0];
+        if (token) assert(await holds(token), `The server would not take ${token}`);
       } finally {
         await running.interrupt();
       }
@@ -205,7 +217,7 @@ Deno.test("What the docs leave out is named with its reason, and no reason is le
   const texts = new Set(examples.map(({ text }) => text));
   for (const { text } of NOT_RUN) assert(texts.has(text.trim()), `No example reads any more${text}`);
   for (const { language, file, heading } of examples) {
-    const known = ["sh", "ts", "js", "sql", ...TO_LOOK_AT].includes(language);
+    const known = ["sh", "ts", "js", "sql", "python", "php", ...TO_LOOK_AT].includes(language);
     assert(known, `This test does not know how to run the ${language} below "${heading}" in ${file}`);
   }
 });
@@ -219,14 +231,14 @@ Deno.test("Each task that the docs name is there, and each that runs main.ts ans
   }
   assertEquals([...named].filter((name) => !(name in tasks)), []);
   for (const [name, { command }] of Object.entries(tasks)) {
-    if (!/main\.ts (start|serve|migrate)$/.test(command)) continue;
+    if (!/main\.ts (start|serve|migrate|token)$/.test(command)) continue;
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["task", name, "--help"],
       cwd: projectPath("."),
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals([name, code], [name, 0]);
-    assertStringIncludes(new TextDecoder().decode(stdout), `deno task ${name}\n`);
+    assertStringIncludes(new TextDecoder().decode(stdout), `deno task ${name}`);
   }
 });
 
@@ -265,11 +277,22 @@ function here(text: string): string {
 function runner({ language, text }: Example): string {
   if (language === "ts") return `"${Deno.execPath()}" run --allow-net example.ts`;
   if (language === "js") return "node example.mjs";
+  if (language === "python") return "python3 example.python";
+  if (language === "php") return "php example.php";
   return text;
 }
 
 function extension(language: string): string {
   return language === "js" ? "mjs" : language;
+}
+
+/** Whether a server with the secret of the tests would let somebody in who shows this token. */
+async function holds(token: string): Promise<boolean> {
+  const { signal } = new AbortController();
+  const config = readConfig({ get: (name) => name === "TOKEN_SECRET" ? SECRET : undefined });
+  const identities = await openIdentities(config, signal);
+  const request = new Request("http://localhost", { headers: bearer(token) });
+  return await Promise.resolve(identities!.identify(request)).then(({ sub }) => sub !== null, () => false);
 }
 
 function url(): { url: string } {

@@ -21,6 +21,7 @@ import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
+import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
@@ -41,6 +42,7 @@ const SOURCES: Record<string, string> = {
   "/web/page.js": page,
   "/web/prose.js": prose,
   "/web/rooms.js": rooms,
+  "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,
   "/client/client.ts": client,

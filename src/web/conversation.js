@@ -2,6 +2,8 @@
 // One room as this page knows it: its newest messages without a gap, read from history and then followed, and what you
 // wrote that is not among them yet. Decides when the one has become the other, so that no message is seen twice.
 
+import { LingerError } from "../client/client.ts";
+
 /** @import { Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Timeline } from "./timeline.js" */
@@ -28,14 +30,20 @@ export class Conversation {
   /** The id of the newest message; "" until the room has been read. */
   newest = "";
 
-  /** @param {Room} room @param {Outbox} outbox @param {Timeline} timeline @param {(newest: string) => void} grown */
-  constructor(room, outbox, timeline, grown) {
+  /**
+   * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline
+   * @param {(newest: string) => void} grown
+   * @param {(error: LingerError) => void} refused
+   */
+  constructor(room, outbox, timeline, grown, refused) {
     this.#room = room;
     this.#outbox = outbox;
     this.#timeline = timeline;
     this.#grown = grown;
     this.#run().catch((error) => {
-      if (!this.#left.signal.aborted) throw error;
+      if (this.#left.signal.aborted) return;
+      if (!(error instanceof LingerError)) throw error;
+      refused(error);
     });
   }
 

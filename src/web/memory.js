@@ -32,6 +32,14 @@ export class Memory {
     this.#set("name", name);
   }
 
+  /** What a server that asks for it is shown; "" where there is none. */
+  get token() {
+    return this.#get("token");
+  }
+  set token(token) {
+    this.#set("token", token);
+  }
+
   /** @param {string} room */
   draft(room) {
     return this.#get(`draft ${room}`);

@@ -10,6 +10,7 @@ import { byId } from "./element.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { isRoomName, Rooms } from "./rooms.js";
+import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
 
@@ -17,8 +18,9 @@ import { Timeline } from "./timeline.js";
 const LOBBY = "lobby";
 
 const base = new URL(".", location.href);
-const linger = new Linger(base);
 const memory = new Memory(base);
+const session = new Session(memory);
+const linger = new Linger(base, { token: () => session.token });
 const sidebar = new Sidebar();
 const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, showRooms);
@@ -49,7 +51,8 @@ function open() {
     new URL(`rooms/${current}/messages`, base),
   ].join(" \\\n  ");
   timeline.clear(memory.name, memory.lastRead(current));
-  conversation = new Conversation(room, outbox, timeline, grown);
+  session.show();
+  conversation = new Conversation(room, outbox, timeline, grown, (error) => session.refused(error));
   connectionLine.watch(room.connection);
   composer.open(current);
   showRooms();
@@ -82,6 +85,7 @@ function showRooms() {
 }
 
 addEventListener("hashchange", () => {
+  if (session.accept()) return location.reload(); // as somebody else, perhaps
   open();
   composer.focus();
 });

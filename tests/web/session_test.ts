@@ -1,0 +1,89 @@
+// The page where a server asks for a token: an invitation link lets one in, and what is in it is nobody else's to see.
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import { launchBrowser, webTest } from "../support/browser.ts";
+import { get, until } from "../support/client.ts";
+import { testPostgres } from "../support/postgres.ts";
+import { spawnServer } from "../support/server.ts";
+import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
+
+const postgres = await testPostgres();
+const database = await postgres.create();
+const server = await spawnServer(database.url, { TOKEN_SECRET: SECRET, SIGN_IN_URL: "https://club.example/sign-in" });
+const browser = await launchBrowser();
+Deno.test.afterAll(async () => {
+  await browser.close();
+  await server[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+/** A page of somebody who has not been here before. */
+async function newPage() {
+  const context = await browser.newContext();
+  return { page: await context.newPage(), [Symbol.asyncDispose]: () => context.close() };
+}
+
+webTest(
+  "An invitation link lets one in as who it says, leaves the address, and goes on to hold after a reload",
+  async () => {
+    const token = await tokenOf({ sub: "u1", name: "Ada Łovelace", read: ["club.*", "garden"], write: ["garden"] });
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#token=${token}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    assertEquals(new URL(page.url()).hash, "#garden"); // the first room that the token names
+    assertEquals(await page.textContent("#you bdi"), "Ada Łovelace");
+    assertEquals([await page.isVisible("#rename"), await page.isVisible("#sign-out")], [false, true]);
+    await page.fill("#text", "in the garden");
+    await page.click("#send");
+    const read = async () => (await get(server, "/rooms/garden/messages?wait=0", bearer(token))).json;
+    await until(async () => (await read()).length === 1, "it is stored");
+    const [message] = await read() as unknown as { author: string; sub: string }[];
+    assertEquals([message!.author, message!.sub], ["Ada Łovelace", "u1"]);
+
+    await page.reload();
+    await page.waitForSelector("#log >> text=in the garden");
+    await page.goto(`${server.url}/#elsewhere`);
+    await page.waitForSelector("#gate >> text=This room is not open to you");
+    await page.goto(`${server.url}/#garden`);
+    await page.waitForSelector("#log >> text=in the garden");
+    assertEquals(await page.isVisible("#gate"), false);
+
+    await page.click("#sign-out");
+    await page.waitForSelector("#gate >> text=This chat is by invitation");
+    assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => /token|name/.test(key))), []);
+    assertEquals(await page.textContent("#log"), "");
+  },
+);
+
+webTest("Without a token, and with one that holds no more, the page says so, with a way in", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(server.url);
+  await page.waitForSelector("#gate >> text=This chat is by invitation");
+  assertEquals(await page.getAttribute("#gate a", "href"), "https://club.example/sign-in");
+  // A link that is opened in a page that is there already.
+  const old = await tokenOf({ name: "Bob", read: ["*"], exp: Math.floor(Date.now() / 1000) - 3_600 });
+  await page.evaluate((hash) => location.hash = hash, `token=${old}`);
+  await page.waitForSelector("#gate >> text=Your invitation holds no more");
+  assertEquals(new URL(page.url()).hash, "");
+  await page.waitForSelector("#gate >> text=The token has expired");
+});
+
+webTest("A token that ends while one reads is told, and nothing more is asked", async () => {
+  const token = await tokenOf({ name: "Ada", read: ["*"], exp: Math.floor(Date.now() / 1000) - 26 });
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${token}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  await page.waitForTimeout(5_000); // for as long as it holds, with the leeway that it is given
+  // The poll that waits goes on to its end; what comes next is refused.
+  const all = await tokenOf({ write: ["*"] });
+  const { body } = await fetch(`${server.url}/rooms/lobby/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...bearer(all) },
+    body: '{"body":"news"}',
+  });
+  await body?.cancel();
+  await page.waitForSelector("#gate >> text=Your invitation holds no more");
+});
