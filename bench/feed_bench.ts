@@ -20,7 +20,7 @@ async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }
 }
 
 /** What a statement brings that has found the room as the feed knows it. */
-function following({ room, place }: Feed, entries: Entry[]): Commit {
+function following({ room, place }: Feed, entries: Entry[]): Omit<Commit, "head"> {
   return { room, entries, prior: place };
 }
 

@@ -1,4 +1,5 @@
 // What a database can lack, on a real one: each lack is one sentence, and where the sentence has SQL, that SQL is the cure.
+import { MIGRATIONS } from "./support/postgres.ts";
 import { assert, assertEquals, assertFalse, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
@@ -66,7 +67,7 @@ Deno.test("A role that may not make tables is told the grant, and the grant help
     `Role ${role} may not make tables in schema public: grant usage, create on schema public`,
   );
   await run(cure(error));
-  assertEquals(await migrated(url), ["0001_messages.sql"]);
+  assertEquals(await migrated(url), MIGRATIONS);
 });
 
 Deno.test("A schema in which a role may not even look is told with the grant", async () => {
@@ -75,7 +76,7 @@ Deno.test("A schema in which a role may not even look is told with the grant", a
   const error = await lack(url);
   assertStringIncludes(error.message, "may not make tables in schema public: grant usage, create on schema public");
   await run(cure(error));
-  assertEquals(await migrated(url), ["0001_messages.sql"]);
+  assertEquals(await migrated(url), MIGRATIONS);
 });
 
 Deno.test("A search_path that leads nowhere is told with the schema to make", async () => {
@@ -86,7 +87,7 @@ Deno.test("A search_path that leads nowhere is told with the schema to make", as
     assertEquals([error.code, error.cure], ["3F000", "person"]);
     assertStringIncludes(error.message, `The search_path of role ${role} (`);
     await run(cure(error));
-    assertEquals(await migrated(url), ["0001_messages.sql"]);
+    assertEquals(await migrated(url), MIGRATIONS);
     await using server = await startServer(url);
     await posted(server, "room", "in a schema of its own");
   }
@@ -112,7 +113,7 @@ Deno.test("Tables of another program are left alone, and the schema is told in w
       `Schema public has a table ${name} that is not Linger's: give Linger a schema of its own`,
     );
     await run(cure(error));
-    assertEquals(await migrated(url), ["0001_messages.sql"]);
+    assertEquals(await migrated(url), MIGRATIONS);
   }
 });
 
@@ -193,7 +194,7 @@ Deno.test("A role, a database or a right to connect that is missing is told with
   const { database, role } = await make();
   const none = urlOf(`None ${databases}`, "postgres");
   await postgres.run(cure(withoutServer(await lack(none))));
-  assertEquals(await migrated(none), ["0001_messages.sql"]);
+  assertEquals(await migrated(none), MIGRATIONS);
 
   await postgres.run(`revoke connect on database ${quoted(database)} from public`);
   const error = withoutServer(await lack(urlOf(database, role)));
@@ -205,7 +206,7 @@ Deno.test("A role, a database or a right to connect that is missing is told with
   assertStringIncludes((await lack(urlOf(database, role))).message, `or alter role ${quoted(role)} login`);
   await postgres.run(`alter database ${quoted(database)} allow_connections false`);
   await postgres.run(cure(withoutServer(await lack(urlOf(database, "postgres")))));
-  assertEquals(await migrated(urlOf(database, "postgres")), ["0001_messages.sql"]);
+  assertEquals(await migrated(urlOf(database, "postgres")), MIGRATIONS);
 });
 
 /** The sentence without what the server says. */

@@ -547,7 +547,7 @@ async function commit(store: Store, count: number): Promise<Commit> {
 }
 
 /** What a statement brings that has found the room's head at the message before. */
-function commitOf(entries: readonly Entry[]): Commit {
+function commitOf(entries: readonly Entry[]): Omit<Commit, "head"> {
   const before = seqOf(entries[0]!.id) - 1;
   return { room: "lobby", entries, prior: before === 0 ? placeOf(NIL) : makePlace(1, before) };
 }

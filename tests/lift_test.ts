@@ -1,8 +1,9 @@
 // The head of a room whose messages the database has lost is lifted above them: by whoever notices, beside posts, and once is
 // enough.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { makeId, makePlace, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
+import type { HeadNumbers } from "../src/chat/head.ts";
 import { Lift } from "../src/chat/lift.ts";
 import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
@@ -70,7 +71,7 @@ Deno.test("Two servers that lift at once, beside posts and to different heights,
   for (let round = 0; round < 100; round++) {
     const heights = [0, 1].map(() => Date.now() + Math.floor(Math.random() * 60_000));
     const lifts = await Promise.all([one, two].map(({ lift }, i) => lift("room", heights[i]!)));
-    for (const [i, { place }] of lifts.entries()) if (place) assertEquals(timeOf(place), heights[i]);
+    for (const [i, { head }] of lifts.entries()) if (head) assertEquals(head.ms, heights[i]);
     highest = Math.max(highest, ...heights);
     assertGreater(timeOf(await one.post("room")), highest - 1); // from here on nothing lies below either
   }
@@ -90,17 +91,17 @@ Deno.test("A lift of a head that is as high already, or that is done twice, chan
   const rows = () =>
     database.sql`select room, seq, ms, prior, trimmed from heads order by room`.then((rows) => [...rows]);
   const before = await rows();
-  assertEquals((await server.lift("room", ms)).place, undefined);
+  assertEquals((await server.lift("room", ms)).head, undefined);
   assertEquals(await rows(), before);
-  assertEquals((await server.lift("room", ms + 5)).place, makePlace(ms + 5, 1));
-  assertEquals((await server.lift("room", ms + 5)).place, undefined);
+  assertEquals((await server.lift("room", ms + 5)).head, { ms: ms + 5, seq: 1 });
+  assertEquals((await server.lift("room", ms + 5)).head, undefined);
 });
 
 Deno.test("A lift of a room of which nothing is left makes its head, and the next message is number 1 above what was lost", async () => {
   await using database = await postgres.create();
   await using server = await open(database);
   const ms = Date.now() + 30_000;
-  assertEquals((await server.lift("gone", ms)).place, makePlace(ms, 0));
+  assertEquals((await server.lift("gone", ms)).head, { ms, seq: 0 });
   const id = await server.post("gone");
   assertEquals([seqOf(id), timeOf(id)], [1, ms]);
 });
@@ -110,8 +111,8 @@ Deno.test("What was lost an hour and more ahead of the clock is not lifted above
   await using server = await open(database);
   for (const [ahead, isSaid] of [[HOUR_MS / 2, false], [2 * HOUR_MS, true]] as const) {
     const lost = makeId(Date.now() + ahead, 7, randomDigits());
-    const lifted: string[] = [];
-    const lift = new Lift(server.store, new Floors(), (_, place) => lifted.push(place));
+    const lifted: HeadNumbers[] = [];
+    const lift = new Lift(server.store, new Floors(), (_, head) => lifted.push(head));
     const lines = await logged(() => lift.above({ room: "room", place: placeOf(lost) }));
     const line = lines.find((line) => line.includes("more than an hour ahead of the database's clock"));
     assertEquals(line !== undefined, isSaid, lines.join("\n"));
@@ -127,7 +128,7 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
   await using server = await open(database);
   const last = await server.post("room");
   const lock = await hold(database, (sql) => sql`select from heads for update`);
-  const lifted = Promise.withResolvers<string>();
+  const lifted = Promise.withResolvers<HeadNumbers>();
   let failures = 0;
   const store: Pick<Store, "lift"> = {
     lift: (room, ms) =>
@@ -136,9 +137,9 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
         throw error;
       }),
   };
-  const lift = new Lift(store, new Floors(), (_, place) => lifted.resolve(place));
+  const lift = new Lift(store, new Floors(), (_, head) => lifted.resolve(head));
   await lift.above({ room: "room", place: placeOf(last) });
-  assertEquals([failures, await lifted.promise], [2, makePlace(timeOf(last) + 1, 1)]);
+  assertEquals([failures, await lifted.promise], [2, { ms: timeOf(last) + 1, seq: 1 }]);
 });
 
 Deno.test("Floors remembers the highest of each room, of those that moved last for sure", () => {

@@ -192,7 +192,7 @@ class FakeRoom {
   }
 
   /** As the statement does it; `floor` is what the server that posts has seen. */
-  commit(count: number, size: number, floor: number): Commit {
+  commit(count: number, size: number, floor: number): Omit<Commit, "head"> {
     if (this.ever.length % 3 === 0) this.#clock++;
     const behind = this.#clock < floor;
     const before = this.#move(Math.max(this.#head.ms, this.#clock, behind ? floor + 1 : 0), count);
@@ -308,7 +308,7 @@ property(
     let feed = makeFeed();
     let end = NIL;
     const waiters: Waiting[] = [];
-    let unheard: Commit | undefined;
+    let unheard: Omit<Commit, "head"> | undefined;
     /** What the feed has to know once no look is under way, and since which look it has to. */
     const owed: { end: string; look: number }[] = [];
     let forgotten = NIL;
@@ -542,7 +542,7 @@ property(
         });
         const prior = headOf(room).place;
         messages.push(...entries);
-        if (step.do === "commit here") feeds.get(room)?.append({ room, entries, prior });
+        if (step.do === "commit here") feeds.get(room)?.append({ entries, prior });
         else await feeds.get(room)?.refresh();
       }
       await settled();
@@ -655,7 +655,12 @@ class FakeTable {
       }
       const entries = drafts.map((draft) => this.store(draft));
       const rooms = Map.groupBy(entries, (_, i) => drafts[i]!.room);
-      return { entries, commits: Array.from(rooms, ([room, entries]) => ({ room, entries, prior: undefined })) };
+      return {
+        entries,
+        commits: Array.from(rooms, ([room, entries]) => {
+          return { room, entries, prior: undefined, head: { ms: 1, seq: seqOf(entries.at(-1)!.id) } };
+        }),
+      };
     });
 
   withKeysOf = (drafts: readonly Draft[]) =>

@@ -48,7 +48,7 @@ Deno.test("A poll parks such that a message that comes at any moment after its l
       looked.then(async () => {
         if (turns === Infinity) await new Promise((resolve) => setTimeout(resolve, 0));
         else for (let turn = 0; turn < turns; turn++) await undefined;
-        this.append({ room, entries: [message!], prior: placeOf(NIL) });
+        this.append({ entries: [message!], prior: placeOf(NIL) });
       });
       return looked;
     };

@@ -116,7 +116,7 @@ export class Chat {
       floors,
       { listening: config.FALLBACK_MS, deaf: config.FALLBACK_WITHOUT_LISTEN_MS },
     );
-    this.#lift = new Lift(this.#store, floors, (room, place) => this.#wake.notify(room, place));
+    this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
     this.#writer = new Writer(
       this.#store,
       {
@@ -127,7 +127,7 @@ export class Chat {
       },
       (commit) => {
         this.#feeds.get(commit.room)?.append(commit);
-        this.#wake.notify(commit.room, placeOf(commit.entries.at(-1)!.id));
+        this.#wake.notify(commit.room, commit.head);
       },
     );
     this.#readiness = new Readiness(this.#store, this.#writer);

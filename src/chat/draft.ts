@@ -34,15 +34,18 @@ export function placesOf(drafts: readonly Draft[]): { counts: Map<string, number
 // statement takes two thirds of the time then, and on a quiet server every draft is single.
 
 /**
- * The rooms of a statement: name, number of messages, and the time that its head may not fall below.
+ * The rooms of a statement: name, number of messages, and the time that its head may not fall below. These times matter while the
+ * database's clock, of which `clock` was the last that was seen, is behind them; while it is not, the highest stands for all.
  * @internal
  */
-export function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<string, number>) {
+export function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<string, number>, clock: number) {
   const rooms = [...counts.keys()];
   const [room] = rooms as [string];
-  if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${floors.get(room)!}::bigint))`;
-  return sql`unnest(${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[],
-    ${numbers(sql, [...floors.values()])}::bigint[])`;
+  const highest = Math.max(...floors.values());
+  if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${highest}::bigint))`;
+  const columns = sql`${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[]`;
+  if (highest > clock) return sql`unnest(${columns}, ${numbers(sql, [...floors.values()])}::bigint[])`;
+  return sql`(select *, ${highest}::bigint from unnest(${columns}) as u)`;
 }
 
 /**

@@ -132,7 +132,7 @@ export class Feed {
    * Takes in messages that this process has just committed, if the head was where this feed knows it to have been; then nothing
    * came between. Else it asks the database, unless a refresh has been faster.
    */
-  append({ entries, prior }: Commit): void {
+  append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
     if (this.#loaded && prior === this.#place) this.#take(entries, placeOf(entries.at(-1)!.id));
     else if (!this.#has(entries.at(-1)!.id)) this.wake();
   }

@@ -20,6 +20,14 @@ export interface Head {
   readonly lost: boolean;
 }
 
+/** Where a head is, in numbers. */
+export interface HeadNumbers {
+  /** The time of its place, in milliseconds since 1970. */
+  readonly ms: number;
+  /** The number of its newest message. */
+  readonly seq: number;
+}
+
 /** How long a statement waits for a room's head row that another holds, in milliseconds, before it is refused. */
 const LOCK_TIMEOUT_MS = 1_000;
 
@@ -47,17 +55,14 @@ export function makeHead({ seq, ms, lost }: Omit<HeadRow, "room"> = { seq: null,
 }
 
 /**
- * What holds for a statement that moves a head, and the database's clock before it waits for one.
- * @internal
+ * What holds for a statement that moves a head, and the database's clock before it waits for one. What is acknowledged is on disk,
+ * also where the database or the role has that turned off for speed.
  */
-export function settings(sql: Sql) {
-  // What is acknowledged is on disk, also where the database or the role has that turned off for speed.
-  return sql`settings as materialized (
-    select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true),
-      set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
-      floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
-  )`;
-}
+export const SETTINGS = `settings as materialized (
+  select set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true),
+    set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
+    floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
+)`;
 
 /**
  * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, and the time and number of

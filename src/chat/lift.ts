@@ -6,6 +6,7 @@ import { sleep } from "../sleep.ts";
 import { seqOf, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Floors } from "./floors.ts";
+import type { HeadNumbers } from "./head.ts";
 import type { Store } from "./store.ts";
 
 /** Pause before a lift that failed is tried again, in milliseconds. */
@@ -22,7 +23,7 @@ export class Lift {
   constructor(
     private readonly store: Pick<Store, "lift">,
     private readonly floors: Floors,
-    private readonly lifted: (room: string, place: string) => void,
+    private readonly lifted: (room: string, head: HeadNumbers) => void,
   ) {}
 
   /** The database has lost what `feed` knows: says so, and lifts the room's head. Never rejects. */
@@ -49,8 +50,8 @@ export class Lift {
     this.#closing.abort();
   }
 
-  #tell(room: string, ms: number, { place, most }: { place: string | undefined; most: number }): void {
-    if (place) this.lifted(room, place);
+  #tell(room: string, ms: number, { head, most }: { head: HeadNumbers | undefined; most: number }): void {
+    if (head) this.lifted(room, head);
     if (ms <= most) return;
     log(
       "error",

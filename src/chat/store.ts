@@ -4,7 +4,16 @@ import type { Sql } from "../database/pool.ts";
 import { makeId, makePlace, seqOf, timeOf } from "./cursor.ts";
 import { batchIn, type Draft, placesOf, roomsIn } from "./draft.ts";
 import type { Floors } from "./floors.ts";
-import { type Head, type HeadRow, headsOf, type Known, makeHead, MAX_AHEAD_MS, settings } from "./head.ts";
+import {
+  type Head,
+  type HeadNumbers,
+  type HeadRow,
+  headsOf,
+  type Known,
+  makeHead,
+  MAX_AHEAD_MS,
+  SETTINGS,
+} from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makeEntry, makePage, makePageOfRows, type Page, type Row } from "./page.ts";
 
@@ -27,6 +36,8 @@ export interface Commit {
    * a database that has lost messages can come by the same place again.
    */
   readonly prior: string | undefined;
+  /** Where it is now. */
+  readonly head: HeadNumbers;
 }
 
 /** Stored messages, ascending, and the head at the same moment. */
@@ -62,6 +73,9 @@ export interface ListedRoom {
 
 /** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
 export class Store {
+  /** The database's clock at the last append, in milliseconds since 1970. */
+  #clock = 0;
+
   /** Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight. */
   constructor(
     private readonly writer: Client,
@@ -83,11 +97,13 @@ export class Store {
     const floors = new Map(Array.from(counts.keys(), (room) => [room, this.floors.of(room)]));
     const heads = await this.writer.run((sql) =>
       sql<{ room: string; seq: string; ms: string; prior: string; clock: string }[]>`
-        with ${settings(sql)},
+        with ${sql.unsafe(SETTINGS)},
         locked as (
           insert into heads as h (room, seq, ms)
           select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}::int) + 1 end)
-          from ${roomsIn(sql, counts, floors)} as r (room, count, floor), settings order by room collate "C"
+          from ${
+        roomsIn(sql, counts, floors, this.#clock)
+      } as r (room, count, floor), settings order by room collate "C"
           on conflict (room) do update set
             seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
           returning room, seq, ms, prior
@@ -111,9 +127,11 @@ export class Store {
     const commits = heads.map(({ room, seq, prior, clock }) => ({
       room,
       entries: inRoom.get(room)!,
+      head: byRoom.get(room)!,
       prior: Number(clock) < floors.get(room)! ? undefined : makePlace(Number(prior), Number(seq) - counts.get(room)!),
     }));
     for (const [room, { ms }] of byRoom) this.floors.raise(room, ms);
+    this.#clock = Number(heads[0]!.clock);
     return { entries, commits };
   }
 
@@ -125,7 +143,7 @@ export class Store {
     const rows = await this.writer.read((sql) =>
       sql<(Row & { room: string; key: string })[]>`
         with ${
-        settings(sql)
+        sql.unsafe(SETTINGS)
       }, written as materialized (select pg_logical_emit_message(true, 'linger', '') from settings)
         select room, key, id, author, body, sub from messages join unnest(
           ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
@@ -230,10 +248,10 @@ export class Store {
    * has lost; its number goes on counting what is stored. Returns where it is then, or undefined where it is as high already;
    * and the highest time to which a lift goes.
    */
-  async lift(room: string, ms: number): Promise<{ place: string | undefined; most: number }> {
+  async lift(room: string, ms: number): Promise<{ head: HeadNumbers | undefined; most: number }> {
     const [row] = await this.writer.run((sql) =>
       sql<{ seq: string | null; ms: string | null; most: string }[]>`
-        with ${settings(sql)},
+        with ${sql.unsafe(SETTINGS)},
         lifted as (
           insert into heads as h (room, seq, ms)
           select ${room}, 0, least(${ms}::bigint, clock + ${MAX_AHEAD_MS.lift}::int) from settings
@@ -243,7 +261,7 @@ export class Store {
         select seq, ms, clock + ${MAX_AHEAD_MS.lift}::int as most from settings left join lifted on true`
     );
     const { seq, ms: lifted, most } = row!;
-    return { place: lifted === null ? undefined : makePlace(Number(lifted), Number(seq)), most: Number(most) };
+    return { head: lifted === null ? undefined : { ms: Number(lifted), seq: Number(seq) }, most: Number(most) };
   }
 
   /** The rooms with the newest messages, newest first, at most `limit`. */

@@ -2,12 +2,12 @@
 // harm. And while anyone waits, one query per interval looks for what notifications missed.
 import type { Pool } from "../database/pool.ts";
 import { sleep } from "../sleep.ts";
-import { makePlace, MAX_MS, seqOf, timeOf } from "./cursor.ts";
+import { makePlace, MAX_MS } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
 import { Listener } from "./listener.ts";
-import type { Head } from "./head.ts";
+import type { Head, HeadNumbers } from "./head.ts";
 import type { Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */
@@ -29,7 +29,7 @@ export interface WakeIntervals {
 
 /** Tells other servers of our commits, and this one's feeds of theirs. */
 export class Wake {
-  /** Rooms to tell of, with the places of their heads. */
+  /** What is to be told of rooms. */
   readonly #changed = new Map<string, string>();
   #notifying: Promise<void> | undefined;
   #blind = false;
@@ -62,9 +62,9 @@ export class Wake {
     return this.#blind;
   }
 
-  /** Tells the other servers that the head of `room` is at `place`. Returns at once; a room is told of once per flight. */
-  notify(room: string, place: string): void {
-    this.#changed.set(room, place);
+  /** Tells the other servers where the head of `room` is. Returns at once; a room is told of once per flight. */
+  notify(room: string, { ms, seq }: HeadNumbers): void {
+    this.#changed.set(room, `${seq} ${room} ${ms}`); // the version before reads the number and the room
     this.#notifying ??= this.#notifyAll();
   }
 
@@ -89,8 +89,7 @@ export class Wake {
 
   async #notifyAll(): Promise<void> {
     while (this.#changed.size > 0) {
-      // The version before reads the number and the room.
-      const payloads = Array.from(this.#changed, ([room, place]) => `${seqOf(place)} ${room} ${timeOf(place)}`);
+      const payloads = [...this.#changed.values()];
       this.#changed.clear();
       // What could not be told is found by the others' fallback.
       await this.store.notify(CHANNEL, payloads).catch(() => {});

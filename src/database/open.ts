@@ -2,6 +2,7 @@
 import { type Config, ConfigError } from "../config.ts";
 import { type Address, describe, readAddress } from "./address.ts";
 import { type OpenPool, pools } from "./pool.ts";
+import { makeRole, ROLE } from "./role.ts";
 
 /** A database that can be connected to. */
 export interface Database {
@@ -14,6 +15,9 @@ export interface Database {
   /** Shuts it down if it is our own; all pools must be destroyed before. */
   close(): Promise<void>;
 }
+
+/** Who made the cluster of our own. */
+const SUPERUSER = "postgres";
 
 /**
  * What a session needs to be, whatever database and role have for a default: posts in one room wait for each other and are
@@ -49,6 +53,12 @@ export async function openDatabase(
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
   const { socket } = embedded;
+  if (Deno.uid() === 0) {
+    say(
+      "PostgreSQL does not run as root: it runs as the user to whom DATA_DIR belongs, whose programs can read the messages",
+    );
+  }
+  await makeRole(poolsOf(config, socket, SUPERUSER));
   return {
     openPool: poolsOf(config, socket),
     place: describe(addressOf(config, socket)),
@@ -62,16 +72,16 @@ export async function openDatabase(
  * @throws {ConfigError} for a DATABASE_URL that can't be meant.
  * @internal
  */
-export function poolsOf(config: Config, socket?: string): OpenPool {
+export function poolsOf(config: Config, socket?: string, user?: string): OpenPool {
   const { DATABASE_POOLED: pooled, STATEMENT_TIMEOUT_MS: timeoutMs } = config;
   const startup = pooled ? {} : { statement_timeout: `${timeoutMs}` };
-  return pools(addressOf(config, socket), { pooled, startup, setup: pooled ? "" : SETUP });
+  return pools(addressOf(config, socket, user), { pooled, startup, setup: pooled ? "" : SETUP });
 }
 
-function addressOf(config: Config, socket?: string): Address {
+function addressOf(config: Config, socket?: string, user = ROLE): Address {
   if (socket === undefined) return readAddress(config.DATABASE_URL!);
   // The user's PGHOST, PGUSER and the like mean another server.
   const nothing = { env: () => undefined, readFile: () => "", osUser: () => undefined };
-  const address = readAddress("postgres://postgres@/postgres", nothing);
+  const address = readAddress(`postgres://${user}@/postgres`, nothing);
   return { ...address, hosts: [{ ...address.hosts[0]!, sockets: [socket], tcp: false }] };
 }

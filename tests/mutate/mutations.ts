@@ -38,6 +38,8 @@ const CHAT = "src/chat/chat.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
 const MESSAGES = "src/routes/messages.ts";
+const ORIGIN = "src/origin.ts";
+const IDENTITIES = "src/identity/identities.ts";
 const WAKE = "src/chat/wake.ts";
 const LISTENER = "src/chat/listener.ts";
 const CLIENT = "src/database/client.ts";
@@ -660,6 +662,142 @@ export const mutations: readonly Mutation[] = [
     "const LOCK_TIMEOUT_MS = 0",
   ),
 
+  // Who may come in
+
+  broken(
+    "a name that is not this machine's is answered",
+    ["origin_test.ts"],
+    ORIGIN,
+    "if (!this.#answersFor(host)) return",
+    "if (false) return",
+  ),
+  broken(
+    "a page of a neighbour may ask",
+    ["origin_test.ts"],
+    ORIGIN,
+    'if (site === "same-origin" ||',
+    'if (site === "same-site" || site === "same-origin" ||',
+  ),
+  broken(
+    "a form of another page is taken for a link",
+    ["origin_test.ts"],
+    ORIGIN,
+    '(method === "GET" || method === "HEAD") &&',
+    "",
+  ),
+  broken(
+    "a frame is taken for a link",
+    ["origin_test.ts"],
+    ORIGIN,
+    '&&\n    headers.get("sec-fetch-dest") === "document"',
+    "",
+  ),
+  broken(
+    "a browser that says only Origin is believed whatever it says",
+    ["origin_test.ts"],
+    ORIGIN,
+    "(origin === null || hostOf(origin) === host.toLowerCase())",
+    "true",
+  ),
+  broken(
+    "errors can't be read by a page that may ask",
+    ["origin_test.ts"],
+    "src/app.ts",
+    "? origins.share(request, response)",
+    "? response",
+  ),
+  broken(
+    "the answer to a poll is for every site",
+    ["origin_test.ts > Every answer"],
+    "src/routes/answer.ts",
+    "...OWN_SITE,",
+    "",
+  ),
+  broken(
+    "one list of algorithms serves both kinds of keys",
+    ["identity_test.ts > of each kind"],
+    IDENTITIES,
+    'const algorithms = ["RS256",',
+    'const algorithms = ["HS256", "RS256",',
+  ),
+  broken(
+    "a token that is known holds for ever",
+    ["identity_test.ts > ends with its token"],
+    IDENTITIES,
+    "if (known.until <= Date.now())",
+    "if (false)",
+  ),
+  broken(
+    "a revoked sub gets in",
+    ["identity_test.ts > revoked"],
+    IDENTITIES,
+    "this.#revoked.has(identity.sub!)",
+    "false",
+  ),
+  broken(
+    "a stream outlives its token",
+    ["identity_test.ts > ends with its token"],
+    EVENTS,
+    "setTimeout(() => over.abort(),",
+    "setTimeout(() => {},",
+  ),
+  broken(
+    "who may read may write",
+    ["identity_test.ts > What a token opens"],
+    MESSAGES,
+    'permit(deps, c.req.raw, "write", room)',
+    'permit(deps, c.req.raw, "read", room)',
+  ),
+  broken(
+    "streams are for everybody",
+    ["identity_test.ts > What a token opens"],
+    EVENTS,
+    'await permit(deps, c.req.raw, "read", room)',
+    "undefined as any",
+  ),
+  broken(
+    "a message can say that another wrote it",
+    ["identity_test.ts > its author"],
+    MESSAGES,
+    "if (message.author !== null) throw",
+    "if (false) throw",
+  ),
+  broken(
+    "a key counts for all subs",
+    ["identity_test.ts > A key counts"],
+    CHAT,
+    "sub === null || key === null",
+    "true",
+  ),
+  broken(
+    "the list of rooms has all rooms",
+    ["identity_test.ts > GET /rooms"],
+    "src/chat/rooms.ts",
+    'reader.may("read", room)',
+    "true",
+  ),
+  broken(
+    "each unknown key asks the provider",
+    ["identity_test.ts > once in half a minute"],
+    "src/identity/keys.ts",
+    "&& this.now() - this.#asked >= ASK_MS",
+    "",
+  ),
+  broken(
+    "keys that can't be fetched are forgotten",
+    ["identity_test.ts > while it is away", "identity_test.ts > once in half a minute"],
+    "src/identity/keys.ts",
+    "} catch (error) {\n      if (this.#reminder",
+    "} catch (error) {\n      this.#find = undefined;\n      if (this.#reminder",
+  ),
+  broken(
+    "a short secret will do",
+    ["config_test.ts > leave a server open"],
+    CONFIG,
+    "const MIN_SECRET_BYTES = 32",
+    "const MIN_SECRET_BYTES = 1",
+  ),
+
   // How news travels
 
   broken(
@@ -917,8 +1055,8 @@ export const mutations: readonly Mutation[] = [
     "the age of the list of rooms counts from after its look",
     ["rooms_test.ts"],
     ROOMS,
-    "{ json, since };",
-    "{ json, since: this.now() };",
+    "until: since + age };",
+    "until: this.now() + age };",
   ),
   broken(
     "a look for rooms that fails gives the old list",
@@ -945,8 +1083,8 @@ export const mutations: readonly Mutation[] = [
     "the list of rooms has their first messages",
     ["rooms_test.ts"],
     STORE,
-    "order by id desc limit 1) message",
-    "order by id limit 1) message",
+    "m.room = newest.room order by id desc limit 1",
+    "m.room = newest.room order by id limit 1",
   ),
 
   // Shutting down

@@ -119,6 +119,12 @@ export function freePort(): number {
   }
 }
 
+/** The names of all migrations, in their order. */
+export const MIGRATIONS: string[] = Array.from(
+  Deno.readDirSync(join(import.meta.dirname!, "../../migrations")),
+  ({ name }) => name,
+).filter((name) => name.endsWith(".sql")).sort();
+
 /** The path of a file of the project. */
 export function projectPath(path: string): string {
   return join(import.meta.dirname!, "../..", path);
