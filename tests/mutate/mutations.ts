@@ -1387,7 +1387,7 @@ export const mutations: readonly Mutation[] = [
     "a DATABASE_URL of another kind is repeated",
     ["address_test.ts > No piece", "start_test.ts > without its password"],
     CONFIG,
-    'name === "DATABASE_URL" ||',
+    'isSecret(name) ||',
     "",
   ),
   broken(
@@ -1556,7 +1556,7 @@ export const mutations: readonly Mutation[] = [
     "a refusal shows the password",
     ["arguments_test.ts > repeats no password"],
     "src/arguments.ts",
-    'setting === "DATABASE_URL" ? "…" : value',
+    'isSecret(setting) ? "…" : value',
     "value",
   ),
   broken(
