@@ -21,7 +21,7 @@ async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }
 
 /** What a statement brings that has found the room as the feed knows it. */
 function following({ room, place }: Feed, entries: Entry[]): Omit<Commit, "head"> {
-  return { room, entries, prior: place };
+  return { room, entries, prior: { ms: timeOf(place), seq: seqOf(place) } };
 }
 
 const quiet = await room(1);

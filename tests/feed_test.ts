@@ -3,7 +3,7 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, makePlace, NIL, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { makeId, NIL, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
@@ -549,7 +549,7 @@ async function commit(store: Store, count: number): Promise<Commit> {
 /** What a statement brings that has found the room's head at the message before. */
 function commitOf(entries: readonly Entry[]): Omit<Commit, "head"> {
   const before = seqOf(entries[0]!.id) - 1;
-  return { room: "lobby", entries, prior: before === 0 ? placeOf(NIL) : makePlace(1, before) };
+  return { room: "lobby", entries, prior: { ms: before === 0 ? 0 : 1, seq: before } };
 }
 
 function makeFeed(store: Pick<Store, "newest" | "news">, limits = ROOMY, room = "lobby", lost = () => {}): Feed {

@@ -1,6 +1,6 @@
 // The feeds of a process: there is one for each room that is being read, and nothing is left of it afterwards.
 import { assert, assertEquals, assertFalse, assertNotEquals, assertStrictEquals } from "@std/assert";
-import { makeId, NIL, placeOf, randomDigits } from "../src/chat/cursor.ts";
+import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import type { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
@@ -192,7 +192,8 @@ function setUp(all = 1_000_000) {
           "hello".slice(0, 6 - room.length),
         );
       });
-      const prior = placeOf(entries.at(-1)?.id ?? NIL);
+      const before = entries.at(-1)?.id ?? NIL;
+      const prior = { ms: timeOf(before), seq: seqOf(before) };
       entries.push(...committed);
       return { room, entries: committed, prior };
     },

@@ -202,7 +202,7 @@ class FakeRoom {
     });
     this.messages.push(...entries);
     this.ever = [...this.ever, ...entries].sort((a, b) => a.id < b.id ? -1 : 1);
-    return { room: "room", entries, prior: behind ? undefined : makePlace(before.ms, before.seq) };
+    return { room: "room", entries, prior: behind ? undefined : before };
   }
 
   move(): void {
@@ -540,7 +540,8 @@ property(
         const entries = Array.from({ length: step.count }, (_, i) => {
           return makeEntry(room, makeId(1, messages.length + i + 1, "0".repeat(10)), null, "hello");
         });
-        const prior = headOf(room).place;
+        const { place } = headOf(room);
+        const prior = { ms: timeOf(place), seq: seqOf(place) };
         messages.push(...entries);
         if (step.do === "commit here") feeds.get(room)?.append({ entries, prior });
         else await feeds.get(room)?.refresh();

@@ -3,7 +3,7 @@
 // here there is neither.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { Chat, type Poll } from "../src/chat/chat.ts";
-import { NIL, NOW, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { NIL, NOW, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
@@ -48,7 +48,7 @@ Deno.test("A poll parks such that a message that comes at any moment after its l
       looked.then(async () => {
         if (turns === Infinity) await new Promise((resolve) => setTimeout(resolve, 0));
         else for (let turn = 0; turn < turns; turn++) await undefined;
-        this.append({ entries: [message!], prior: placeOf(NIL) });
+        this.append({ entries: [message!], prior: { ms: 0, seq: 0 } });
       });
       return looked;
     };

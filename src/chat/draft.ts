@@ -33,18 +33,21 @@ export function placesOf(drafts: readonly Draft[]): { counts: Map<string, number
 // Arrays serve a batch of any length with one prepared statement. A single draft goes as a row, and so does a single room: the
 // statement takes two thirds of the time then, and on a quiet server every draft is single.
 
+/** How far clocks that are set well are apart, in milliseconds. */
+const SKEW_MS = 1_000;
+
 /**
- * The rooms of a statement: name, number of messages, and the time that its head may not fall below. These times matter while the
- * database's clock, of which `clock` was the last that was seen, is behind them; while it is not, the highest stands for all.
+ * The rooms of a statement: name, number of messages, and the time that its head may not fall below. These times matter where the
+ * database's clock is behind them. While none of them lies ahead of ours, the highest can stand for all.
  * @internal
  */
-export function roomsIn(sql: Sql, counts: Map<string, number>, floors: Map<string, number>, clock: number) {
+export function roomsIn(sql: Sql, counts: Map<string, number>, floors: readonly number[]) {
   const rooms = [...counts.keys()];
   const [room] = rooms as [string];
-  const highest = Math.max(...floors.values());
+  const highest = Math.max(...floors);
   if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${highest}::bigint))`;
   const columns = sql`${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[]`;
-  if (highest > clock) return sql`unnest(${columns}, ${numbers(sql, [...floors.values()])}::bigint[])`;
+  if (highest > Date.now() + SKEW_MS) return sql`unnest(${columns}, ${numbers(sql, floors)}::bigint[])`;
   return sql`(select *, ${highest}::bigint from unnest(${columns}) as u)`;
 }
 

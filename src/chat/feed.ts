@@ -15,7 +15,7 @@
 // News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
 // checks and other rooms are served in between, and the memory of one slice serves the next.
 import { setImmediate } from "node:timers";
-import { NIL, placeOf } from "./cursor.ts";
+import { makePlace, NIL, placeOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
@@ -133,8 +133,9 @@ export class Feed {
    * came between. Else it asks the database, unless a refresh has been faster.
    */
   append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
-    if (this.#loaded && prior === this.#place) this.#take(entries, placeOf(entries.at(-1)!.id));
-    else if (!this.#has(entries.at(-1)!.id)) this.wake();
+    if (this.#loaded && prior && makePlace(prior.ms, prior.seq) === this.#place) {
+      this.#take(entries, placeOf(entries.at(-1)!.id));
+    } else if (!this.#has(entries.at(-1)!.id)) this.wake();
   }
 
   /** Reads what the database has after the tail, with a look that begins after this call. Calls share looks. */

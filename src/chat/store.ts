@@ -1,7 +1,7 @@
 // The only SQL of the application.
 import type { Client } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
-import { makeId, makePlace, seqOf, timeOf } from "./cursor.ts";
+import { makeId, seqOf, timeOf } from "./cursor.ts";
 import { batchIn, type Draft, placesOf, roomsIn } from "./draft.ts";
 import type { Floors } from "./floors.ts";
 import {
@@ -32,10 +32,10 @@ export interface Commit {
   /** The messages, ascending. */
   readonly entries: readonly Entry[];
   /**
-   * The place of the room's head before; undefined where that proves nothing: while the clock is behind what this process knows,
+   * Where the room's head was before; undefined where that proves nothing: while the clock is behind what this process knows,
    * a database that has lost messages can come by the same place again.
    */
-  readonly prior: string | undefined;
+  readonly prior: HeadNumbers | undefined;
   /** Where it is now. */
   readonly head: HeadNumbers;
 }
@@ -73,9 +73,6 @@ export interface ListedRoom {
 
 /** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
 export class Store {
-  /** The database's clock at the last append, in milliseconds since 1970. */
-  #clock = 0;
-
   /** Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight. */
   constructor(
     private readonly writer: Client,
@@ -94,16 +91,15 @@ export class Store {
     // A sub-select in the same statement would see the snapshot from before the wait, and lose messages.
     // So does prior: whoever gets it back knows what the head was before, whatever came between.
     // Locks are taken in the order of the rooms' names, by every server: no deadlock.
-    const floors = new Map(Array.from(counts.keys(), (room) => [room, this.floors.of(room)]));
+    const floors = Array.from(counts.keys(), (room) => this.floors.of(room));
+    const highest = Math.max(...floors);
     const heads = await this.writer.run((sql) =>
-      sql<{ room: string; seq: string; ms: string; prior: string; clock: string }[]>`
+      sql<{ room: string; seq: string; ms: string; prior: string }[]>`
         with ${sql.unsafe(SETTINGS)},
         locked as (
           insert into heads as h (room, seq, ms)
           select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}::int) + 1 end)
-          from ${
-        roomsIn(sql, counts, floors, this.#clock)
-      } as r (room, count, floor), settings order by room collate "C"
+          from ${roomsIn(sql, counts, floors)} as r (room, count, floor), settings order by room collate "C"
           on conflict (room) do update set
             seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
           returning room, seq, ms, prior
@@ -115,7 +111,7 @@ export class Store {
         batchIn(sql, drafts, later)
       } as b (room, later, key, author, body, sub, random) join locked using (room)
         )
-        select room, seq, ms, prior, clock from locked, settings`
+        select room, seq, ms, case when clock < ${highest}::bigint then -1 else prior end as prior from locked, settings`
     );
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
     const byRoom = new Map(heads.map((head) => [head.room, { seq: Number(head.seq), ms: Number(head.ms) }]));
@@ -124,14 +120,12 @@ export class Store {
       return makeEntry(room, makeId(ms, seq - later[i]!, random), author, body, sub);
     });
     const inRoom = Map.groupBy(entries, (_, i) => drafts[i]!.room);
-    const commits = heads.map(({ room, seq, prior, clock }) => ({
-      room,
-      entries: inRoom.get(room)!,
-      head: byRoom.get(room)!,
-      prior: Number(clock) < floors.get(room)! ? undefined : makePlace(Number(prior), Number(seq) - counts.get(room)!),
-    }));
-    for (const [room, { ms }] of byRoom) this.floors.raise(room, ms);
-    this.#clock = Number(heads[0]!.clock);
+    const commits = heads.map(({ room, prior }) => {
+      const head = byRoom.get(room)!;
+      const before = { ms: Number(prior), seq: head.seq - counts.get(room)! };
+      this.floors.raise(room, head.ms);
+      return { room, entries: inRoom.get(room)!, head, prior: before.ms < 0 ? undefined : before };
+    });
     return { entries, commits };
   }
 

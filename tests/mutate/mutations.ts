@@ -185,10 +185,10 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: STORE,
-        from: "sql<{ room: string; seq: string; ms: string; prior: string; clock: string }[]>`",
+        from: "sql<{ room: string; seq: string; ms: string; prior: string }[]>`",
         to: "early(sql, (sql: any) => sql`",
       },
-      { file: STORE, from: "prior, clock from locked, settings`", to: "prior, clock from locked, settings`)" },
+      { file: STORE, from: "as prior from locked, settings`", to: "as prior from locked, settings`)" },
     ],
   },
   broken(
@@ -344,7 +344,7 @@ export const mutations: readonly Mutation[] = [
     "own commits are appended over a gap",
     ["feed_test.ts"],
     FEED,
-    "prior === this.#place",
+    "makePlace(prior.ms, prior.seq) === this.#place",
     "true",
   ),
   broken(
@@ -637,7 +637,7 @@ export const mutations: readonly Mutation[] = [
     "an own commit counts as continuing also while the clock is behind",
     ["store_test.ts > where the head was before"],
     STORE,
-    "Number(clock) < floors.get(room)! ? undefined :",
+    "before.ms < 0 ? undefined :",
     "",
   ),
   broken(
@@ -1387,7 +1387,7 @@ export const mutations: readonly Mutation[] = [
     "a DATABASE_URL of another kind is repeated",
     ["address_test.ts > No piece", "start_test.ts > without its password"],
     CONFIG,
-    'isSecret(name) ||',
+    "isSecret(name) ||",
     "",
   ),
   broken(
