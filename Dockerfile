@@ -16,7 +16,7 @@ WORKDIR /app
 # more to be fetched (npm-lazy-caching). It links to tests/std, and Deno reads it whatever it runs.
 COPY deno.json deno.lock ./
 COPY tests/std tests/std
-RUN echo 'import "hono"; import "postgres"; import "ulid"; import "zod";' > dependencies.ts \
+RUN echo 'import "hono"; import "jose/jwt/verify"; import "postgres"; import "ulid"; import "zod";' > dependencies.ts \
   && deno install --frozen --entrypoint dependencies.ts \
   && rm dependencies.ts
 
@@ -41,7 +41,7 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
 # /tini comes with the base image. No right to write, to run programs or to read anything but its own code; the names
 # after --allow-env are the settings in src/config.ts and what the database driver looks for.
 ENTRYPOINT ["/tini", "--", "deno", "run", "--cached-only", "--frozen", "--node-modules-dir=none", \
-  "--allow-net", "--allow-read=migrations,src", \
-  "--allow-env=PORT,HOST,THREADS,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
+  "--allow-net", "--allow-read=migrations,src,/run/secrets", \
+  "--allow-env=PORT,HOST,THREADS,TOKEN_*,ANONYMOUS_*,REVOKED,SIGN_IN_URL,ALLOWED_*,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
   "main.ts"]
 CMD ["serve"]

@@ -4,6 +4,7 @@ import { measureCatchup } from "./catchup.ts";
 import { measureDelivery } from "./delivery.ts";
 import { measureFanout } from "./fanout.ts";
 import { measureGrowth } from "./growth.ts";
+import { measureIdentity } from "./identity.ts";
 import { measureIdle } from "./idle.ts";
 import { measureMemory } from "./memory.ts";
 import { draw } from "./plots.ts";
@@ -26,6 +27,7 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   tail: measureTail,
   catchup: measureCatchup,
   growth: measureGrowth,
+  identity: measureIdentity,
   migration: measureMigration,
   versions: measureVersions,
 };

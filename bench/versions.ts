@@ -7,7 +7,7 @@ import { digits, type Findings, median, ratio } from "./table.ts";
 const CONNECTIONS = 64;
 
 /** Processor time, in microseconds, of the server and the database, and of the server alone. */
-interface Cost {
+export interface Cost {
   readonly all: number;
   readonly server: number;
 }
@@ -62,7 +62,7 @@ export async function measureVersions(rig: Rig): Promise<Findings> {
 }
 
 /** What one of `work`'s pieces costs; it returns their number. */
-async function costOf(rig: Rig, server: Server, work: () => Promise<number>): Promise<Cost> {
+export async function costOf(rig: Rig, server: Server, work: () => Promise<number>): Promise<Cost> {
   const read = async () => ({ server: await cpuMs(server), database: await databaseMs(rig) });
   const before = await read();
   const pieces = await work();

@@ -108,7 +108,15 @@ export function isLoopback(host: string): boolean {
   return /^(localhost|127\..*|::1)$/i.test(host);
 }
 
-/** Whether somebody has followed a link, which opens a page of its own: no other page sees anything of it. */
+/**
+ * Whether somebody has followed a link on a page of another site. What it opens is nobody else's to read; but a page that has opened
+ * a window can see when the answer comes, so it must not wait for anything.
+ */
+export function isForeignLink(request: Request): boolean {
+  const site = request.headers.get("sec-fetch-site");
+  return site !== null && site !== "same-origin" && site !== "none" && isLink(request);
+}
+
 function isLink({ method, headers }: Request): boolean {
   return (method === "GET" || method === "HEAD") && headers.get("sec-fetch-mode") === "navigate" &&
     headers.get("sec-fetch-dest") === "document";

@@ -3,7 +3,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "node:net";
 import { Origins, type OriginSettings } from "../src/origin.ts";
-import { get, post, posted } from "./support/client.ts";
+import { get, post, posted, soon, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 
@@ -83,6 +83,12 @@ const link = { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
 const cases: [what: string, headers: Record<string, string>, status: number, method?: string][] = [
   ["a program", { host: "localhost:8080" }, 200],
   ["the page itself", site("same-origin", { origin: "http://localhost:8080" }), 200, "POST"],
+  [
+    "the page itself, behind a proxy that sends a Host of its own",
+    { host: "127.0.0.1:8080", "sec-fetch-site": "same-origin", origin: "https://chat.example" },
+    200,
+    "POST",
+  ],
   ["somebody who types the address", site("none", link), 200],
   ["a link on another page", site("cross-site", link), 200],
   ["a form on another page", site("cross-site", { ...link, origin: "https://evil.test" }), 403, "POST"],
@@ -170,6 +176,22 @@ Deno.test("A preflight is answered without the database, as often as a browser l
   }
   assertEquals((await ask("https://evil.test")).status, 403);
   assertEquals(server.chat.state.statements, before);
+});
+
+Deno.test("A link to a poll is answered at once: the page that opened the window could see when", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const path = "/rooms/quiet/messages?after=now&wait=55";
+  const headers = (site: string) => ({ "sec-fetch-site": site, ...link });
+  for (const site of ["cross-site", "same-site"]) {
+    const answer = get(server, path, headers(site));
+    await soon(answer);
+    assertEquals([(await answer).status, (await answer).json], [200, []]);
+  }
+  const typed = get(server, path, headers("none"));
+  await until(() => server.chat.state.waiters === 1, "who types the address waits");
+  const message = await posted(server, "quiet", "news");
+  assertEquals((await typed).json, [message]);
 });
 
 Deno.test("Every answer says that it is what it says, and for no page of another site; the client is for all", async () => {

@@ -18,6 +18,8 @@ export interface Message {
   body: string;
   /** When it was stored: RFC 3339, UTC, milliseconds. */
   created_at: string;
+  /** Whose token posted it, if it took one. */
+  sub?: string;
 }
 
 /** A room that has messages. */

@@ -13,6 +13,7 @@ import {
   NewMessage,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
+import { isForeignLink } from "../origin.ts";
 import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../problem.ts";
 import { json, length } from "./answer.ts";
 import { readBody } from "./body.ts";
@@ -90,7 +91,7 @@ function list(c: Context, chat: Chat, room: string): Response | Promise<Response
   if (before !== undefined) return listBefore(chat, room, before, limit);
 
   const isHead = c.req.method === "HEAD";
-  const given = isHead ? 0 : wait;
+  const given = isHead || isForeignLink(c.req.raw) ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;

@@ -714,6 +714,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a link from elsewhere waits",
+    ["origin_test.ts > A link to a poll"],
+    MESSAGES,
+    "isHead || isForeignLink(c.req.raw) ? 0",
+    "isHead ? 0",
+  ),
+  broken(
     "one list of algorithms serves both kinds of keys",
     ["identity_test.ts > of each kind"],
     IDENTITIES,
