@@ -217,6 +217,19 @@ Deno.test("Who waits in a room whose messages the database has lost is answered 
   assertEquals(await poll, []);
 });
 
+Deno.test("The read that finds that messages are lost is answered with what there is", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const { entry } = await alone.chat.post("room", { body: "lost", author: null }, null);
+  const holding = alone.poll("room", { after: entry.id });
+  await until(() => alone.chat.state.waiters === 1, "the poll waits");
+  await database.sql`truncate heads, messages`;
+  await database.sql`insert into heads (room, seq, ms) values ('room', 0, ${Date.now() + 1_000})`;
+  const next = await alone.commit("room"); // by another server, which nobody was told of
+  assertEquals(await alone.poll("room", { after: entry.id, wait: 0 }), [next.id]);
+  await holding;
+});
+
 Deno.test("A stream whose cursor is ahead of what its server knows asks the database first", async () => {
   await using database = await postgres.create();
   await using alone = await openAlone(database);

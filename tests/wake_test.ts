@@ -79,6 +79,37 @@ Deno.test("A notification of the version before, which tells the number alone, w
   assertEquals((await poll).map((message) => message.id), [id]);
 });
 
+Deno.test("Whatever somebody notifies who may connect, posts go on, and no room runs away", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, NEVER);
+  await until(async () => (await listeners(database)).length === 1, "it listens");
+  const poll = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  const payloads = [
+    "",
+    "room",
+    "x room",
+    "1 room x",
+    "1 room -5",
+    "1 room 1.5",
+    "7 room 281474976710654.5",
+    "1 room 1e300",
+    "1 room NaN",
+    "x room 5",
+    "1 room 281474976710655",
+    "1 room 999999999999999999999",
+  ];
+  for (const payload of payloads) await database.sql`select pg_notify('linger', ${payload})`;
+  const gate = messages(server, "gate", "after=now&wait=20");
+  await until(() => server.chat.state.waiters === 2, "it waits for what comes after them");
+  await posted(server, "gate", "heard");
+  await gate;
+  const message = await posted(server, "room", "goes on");
+  assertEquals(await poll, [message]);
+  const ahead = parseInt(message.id.replaceAll("-", "").slice(0, 12), 16) - Date.now();
+  assert(ahead <= 61_000, `${ahead} ms ahead of the clock`);
+});
+
 Deno.test("What nobody was told of is found by the fallback", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });

@@ -78,6 +78,7 @@ const LAST_MOMENT_MS = 500;
 /** The chat of one process. Any number of processes can share one database. */
 export class Chat {
   readonly #clients: Client[];
+  readonly #floors = new Floors();
   readonly #store: Store;
   readonly #writer: Writer;
   readonly #feeds: Feeds;
@@ -99,7 +100,7 @@ export class Chat {
     const reads = client("reads", config.READ_CONNECTIONS);
     const signals = client("signals", 1);
     this.#clients = [writes, reads, signals];
-    const floors = new Floors();
+    const floors = this.#floors;
     this.#store = new Store(writes, reads, signals, floors);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
     this.#readAhead = new ReadAhead(this.#store);
@@ -158,13 +159,18 @@ export class Chat {
       if (page.last) return { page, next: page.last };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
-    const feed = this.#feeds.hold(room);
+    let feed = this.#feeds.hold(room);
     try {
       const known = feed.loaded && after !== NOW && placeOf(after) <= feed.place &&
         (wait > 0 || feed.page(after, limit)?.full !== false);
       if (!known) await feed.refresh();
+      if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
+        this.#feeds.letGo(feed);
+        feed = this.#feeds.hold(room);
+        await feed.refresh();
+      }
       const cursor = after === NOW ? feed.end : after;
-      if (placeOf(cursor) > feed.place) await this.#refuseFuture(cursor, feed.place);
+      if (placeOf(cursor) > feed.place) await this.#refuseFuture(room, cursor, feed.place);
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (signal && cursor >= feed.end && !this.#draining) {
@@ -195,7 +201,7 @@ export class Chat {
     try {
       if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await feed.refresh();
       let next = after === NOW ? feed.end : after;
-      if (placeOf(next) > feed.place) await this.#refuseFuture(next, feed.place, parameter);
+      if (placeOf(next) > feed.place) await this.#refuseFuture(room, next, feed.place, parameter);
       yield { entries: [], next };
 
       // A feed whose place another has taken knows nothing any more.
@@ -293,8 +299,10 @@ export class Chat {
   }
 
   /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
-  async #refuseFuture(cursor: string, place: string, parameter = "after"): Promise<void> {
-    if (timeOf(cursor) <= timeOf(place) + MAX_CURSOR_AHEAD_MS) return;
+  async #refuseFuture(room: string, cursor: string, place: string, parameter = "after"): Promise<void> {
+    // What the room had come to before the database lost some of it, counts too.
+    const newest = Math.max(timeOf(place), this.#floors.of(room));
+    if (timeOf(cursor) <= newest + MAX_CURSOR_AHEAD_MS) return;
     if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
     throw invalid(
       parameter,

@@ -108,6 +108,11 @@ export class Feed {
     return this.#loaded;
   }
 
+  /** Whether another feed has taken its place. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Whether a refresh is under way. */
   get refreshing(): boolean {
     return this.#looking !== undefined;

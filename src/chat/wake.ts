@@ -2,7 +2,7 @@
 // harm. And while anyone waits, one query per interval looks for what notifications missed.
 import type { Pool } from "../database/pool.ts";
 import { sleep } from "../sleep.ts";
-import { makePlace, MAX_MS } from "./cursor.ts";
+import { makePlace, MAX_MS, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
@@ -104,6 +104,7 @@ export class Wake {
       Array.from(this.feeds.values(), (feed) => [feed.room, { feed, end: feed.end, place: feed.place }]),
     );
     if (known.size === 0) return;
+    for (const [room, { place }] of known) this.floors.raise(room, timeOf(place)); // however long nothing has moved there
     const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
     try {
       const heads = await this.store.heads(known);
@@ -129,8 +130,9 @@ export class Wake {
     const [seq, room = "", time] = payload.split(" ");
     const ms = Number(time);
     const feed = this.feeds.get(room);
-    // The number alone, which the version before tells, is no place: after a loss it comes again.
-    if (!(ms > 0 && ms <= MAX_MS)) return feed?.wake();
+    // The number alone, which the version before tells, is no place: after a loss it comes again. And whoever can connect to the
+    // database can notify whatever he likes.
+    if (!Number.isInteger(ms) || ms <= 0 || ms > MAX_MS) return feed?.wake();
     this.floors.raise(room, ms);
     if (feed && !(makePlace(ms, Number(seq)) <= feed.place)) feed.wake();
   }

@@ -31,6 +31,12 @@ const UNLIMITED = ["statement_timeout", "lock_timeout", "idle_in_transaction_ses
  */
 const LOCK_TIMEOUT_MS = 400;
 
+/**
+ * How long each tenth try waits, in milliseconds: longer than `deadlock_timeout`, after which PostgreSQL ends an autovacuum that is in
+ * the way. Of the posts that have to wait behind it a few are refused then.
+ */
+const PATIENT_LOCK_TIMEOUT_MS = 1_100;
+
 /** Pause before it is tried again, in milliseconds: what waited behind it goes on. */
 const TABLE_PAUSE_MS = 1_000;
 
@@ -42,9 +48,9 @@ const TABLE_PAUSE_MS = 1_000;
 export async function migrate(sql: Sql): Promise<string[]> {
   const files = await migrationFiles();
   const reminder = new Reminder();
-  while (true) {
+  for (let tries = 1;; tries++) {
     try {
-      return await apply(sql, files);
+      return await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS);
     } catch (error) {
       if ((error as { code?: string }).code !== "55P03") throw error;
       if (reminder.isDue("table")) {
@@ -55,7 +61,7 @@ export async function migrate(sql: Sql): Promise<string[]> {
   }
 }
 
-async function apply(sql: Sql, files: readonly string[]): Promise<string[]> {
+async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number): Promise<string[]> {
   // Not the default of the role: each statement has to see what another migrator did while this one waited.
   return await sql.begin("isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
@@ -66,7 +72,7 @@ async function apply(sql: Sql, files: readonly string[]): Promise<string[]> {
       log("info", "Another server migrates the database, and is waited for");
       await sql`select pg_advisory_xact_lock(${LOCK})`;
     }
-    await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
+    await sql`select set_config('lock_timeout', ${lockTimeoutMs.toString()}, true)`;
     await sql`create table if not exists migrations (
       number int primary key, name text not null, applied_at timestamptz not null default now())`;
     const [last] = await sql<{ number: number | null }[]>`select max(number) as number from migrations`;

@@ -585,6 +585,20 @@ export const mutations: readonly Mutation[] = [
     "this.release();",
   ),
   broken(
+    "whatever is notified is believed",
+    ["wake_test.ts > Whatever somebody notifies"],
+    WAKE,
+    "!Number.isInteger(ms) ||",
+    "",
+  ),
+  broken(
+    "the read that finds a loss is answered from what is lost",
+    ["mutants_test.ts > finds that messages are lost"],
+    CHAT,
+    "if (!known && feed.closed) {",
+    "if (false) {",
+  ),
+  broken(
     "no head is lifted",
     ["failover_test.ts > A new message in the very place"],
     CHAT,
@@ -825,8 +839,8 @@ export const mutations: readonly Mutation[] = [
     "a notification of the version before is not understood",
     ["wake_test.ts > the version before"],
     WAKE,
-    "if (!(ms > 0 && ms <= MAX_MS)) return feed?.wake();",
-    "if (!(ms > 0 && ms <= MAX_MS)) return;",
+    "if (!Number.isInteger(ms) || ms <= 0 || ms > MAX_MS) return feed?.wake();",
+    "if (!Number.isInteger(ms) || ms <= 0 || ms > MAX_MS) return;",
   ),
   broken(
     "nothing is looked for after LISTEN is connected again",
