@@ -45,7 +45,7 @@ export class Origins {
   /** Where only this machine can come in, a name that is not its own is that of a page elsewhere. */
   constructor({ HOST, ALLOWED_HOSTS, ALLOWED_ORIGINS = [], onDeploy }: OriginSettings) {
     const open = !ALLOWED_HOSTS && (onDeploy || !isLoopback(HOST));
-    this.#hosts = open ? undefined : new Set(ALLOWED_HOSTS);
+    this.#hosts = open ? undefined : new Set(ALLOWED_HOSTS?.map(plain));
     this.#origins = new Set(ALLOWED_ORIGINS);
   }
 
@@ -55,7 +55,7 @@ export class Origins {
     const host = headers.get("host") ?? "";
     if (host !== this.#known) {
       if (!HOST.test(host)) return invalid("Host", "must be a name or an address, with or without a port");
-      if (!this.#answersFor(host)) return PROBES.includes(pathOf(request)) ? undefined : misdirected();
+      if (!this.answersFor(host)) return PROBES.includes(pathOf(request)) ? undefined : misdirected();
       this.#known = host;
     }
     const site = headers.get("sec-fetch-site");
@@ -93,9 +93,10 @@ export class Origins {
     return this.#origins.has("*") || this.#origins.has(origin);
   }
 
-  #answersFor(host: string): boolean {
+  /** Whether a request for this host is meant for this server. */
+  answersFor(host: string): boolean {
     if (!this.#hosts) return true;
-    const name = host.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "");
+    const name = plain(host.replace(/:\d*$/, ""));
     // An address can't be made to lead elsewhere, and without a name it is no browser that asks.
     return name === "" || name === "localhost" || name.endsWith(".localhost") ||
       isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 ||
@@ -103,9 +104,17 @@ export class Origins {
   }
 }
 
-/** Whether only this machine can reach what listens on `host`. */
+/** Whether only this machine can reach what listens on `host`, however that is written. */
 export function isLoopback(host: string): boolean {
-  return /^(localhost|127\..*|::1)$/i.test(host);
+  const name = plain(host);
+  if (/^(localhost|ip6-localhost|ip6-loopback|.*\.localhost|127\..*)$/.test(name)) return true;
+  // ::1, and 127.0.0.0/8 as IPv6 has it.
+  return isIP(name) === 6 && /^\[::(1|ffff:7f[\da-f]{2}:.*)\]$/.test(URL.parse(`http://[${name}]`)?.hostname ?? "");
+}
+
+/** A host's name as it is compared. */
+function plain(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
 }
 
 /**

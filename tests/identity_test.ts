@@ -1,12 +1,16 @@
 // Nobody gets in where they don't belong: what a token opens, what nobody can open without, and what is told of it.
-import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { exportJWK } from "jose/key/export";
 import { generateKeyPair } from "jose/key/generate/keypair";
 import { SignJWT } from "jose/jwt/sign";
+import type { Config } from "../src/config.ts";
+import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
+import { verifyToken } from "../src/identity/token.ts";
+import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
-import { get, health, messages, post, type ProblemDetails, until } from "./support/client.ts";
+import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
@@ -111,11 +115,22 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
   }.`;
   const cases: [string, string, RegExp][] = [
     ["", "This takes the right to read in this room", /^Bearer$/],
-    ["Basic YTpi", "Authorization must be Bearer and a token", /invalid_token/],
-    ["Bearer", "Authorization must be Bearer and a token", /invalid_token/],
-    ["Bearer x y", "Authorization must be Bearer and a token", /invalid_token/],
-    ["Bearer nonsense", "The token is not valid", /invalid_token/],
-    [`Bearer ${unsigned}`, "The token is not valid", /invalid_token/],
+    ["Basic YTpi", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
+    ["Bearer", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
+    ["Bearer x y", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
+    ["Bearer  a.b.c", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
+    [
+      `Bearer ${"a".repeat(9_000)}.b.c`,
+      "Authorization must be Bearer and a token, of at most 8192 characters",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, sub: "a,b" })}`,
+      "The token's claim sub must have no commas and no control characters, and no spaces at its ends",
+      /invalid_token/,
+    ],
+    ["Bearer no.n.sense", "The token is not valid", /invalid_token/],
+    [`Bearer ${unsigned}`, "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
     [`Bearer ${await tokenOf({ ...good, exp: now - 3_600 }, other)}`, "The token is not valid", /invalid_token/],
     [`Bearer ${await tokenOf({ ...good, exp: now - 31 })}`, "The token has expired", /invalid_token/],
     [`Bearer ${await tokenOf({ ...good, nbf: now + 60 })}`, "The token is not valid yet", /invalid_token/],
@@ -140,7 +155,11 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
       "The token's claim sub must be at most 100 bytes of UTF-8",
       /invalid_token/,
     ],
-    [`Bearer ${await tokenOf({ ...good, sub: "" })}`, "The token's claim sub must not be empty", /invalid_token/],
+    [
+      `Bearer ${await tokenOf({ ...good, sub: "" })}`,
+      "The token's claim sub must have no commas and no control characters, and no spaces at its ends",
+      /invalid_token/,
+    ],
     [
       `Bearer ${await tokenOf({ ...good, name: "\ud800" })}`,
       "The token's claim name must not contain a lone surrogate (half of a UTF-16 pair)",
@@ -188,7 +207,7 @@ Deno.test("Who posts with a name in the token is its author, and nobody else; hi
   await using database = await postgres.create();
   await using server = await startServer(database.url, CLOSED);
   const ada = bearer(await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] }));
-  const bot = bearer(await tokenOf({ sub: 'bot "7"\n', write: ["*"] }));
+  const bot = bearer(await tokenOf({ sub: 'bot "7"', write: ["*"] }));
   const send = async (headers: Record<string, string>, message: unknown) => {
     const response = await post(server, "room", message, headers);
     return { status: response.status, answer: await response.json() };
@@ -199,7 +218,7 @@ Deno.test("Who posts with a name in the token is its author, and nobody else; hi
   const false_ = await send(ada, { body: "not mine", author: "Bob" });
   assertEquals([false_.status, false_.answer.parameter], [400, "author"]);
   const named = await send(bot, { body: "beep", author: "CI" });
-  assertEquals([named.answer.author, named.answer.sub], ["CI", 'bot "7"\n']);
+  assertEquals([named.answer.author, named.answer.sub], ["CI", 'bot "7"']);
   const all = [own.answer, { ...own.answer, id: "" }, named.answer];
   const stored = await get(server, "/rooms/room/messages?wait=0", ada);
   assertEquals(stored.json.map(({ author }) => author), all.map(({ author }) => author));
@@ -433,6 +452,47 @@ Deno.test("A key that is not known is asked for, once in half a minute, whoever 
   await renewal;
 });
 
+Deno.test("When the keys are others, what was known by those before is verified anew", async () => {
+  await using database = await postgres.create();
+  await using provider = new Provider();
+  const [old, fresh] = [await provider.key("ES256", "old"), await provider.key("ES256", "fresh")];
+  const keys = new RemoteKeys(provider.url);
+  const renewing = new AbortController();
+  const renewal = keys.renew(renewing.signal);
+  await until(() => keys.known, "the keys are there");
+  const config = { ...REMOTE, TOKEN_JWKS_URL: provider.url } as Config;
+  const rules = { algorithms: ["ES256"], keys: [keys.find], issuer: "idp", audience: "chat" };
+  const identities = new Identities(config, verifyToken, rules, keys);
+  const request = async (sign: typeof old, jti: string) =>
+    new Request(server.url, { headers: bearer(await sign({ jti })) });
+  await using server = await startServer(database.url);
+  const known = await request(old, "known");
+  assertEquals((await identities.identify(known)).sub, "ada");
+  assert(!(identities.identify(known) instanceof Promise)); // it is known
+  provider.keys.shift();
+  renewing.abort();
+  await renewal;
+  const again = new AbortController();
+  const renewed = keys.renew(again.signal);
+  await until(() => keys.version === 2, "the keys are others");
+  await assertRejects(async () => await identities.identify(known), Problem, "not valid");
+  assertEquals((await identities.identify(await request(fresh, "new"))).sub, "ada");
+  again.abort();
+  await renewed;
+});
+
+Deno.test("/healthz tells how much goes on to nobody who may see nothing of it", async () => {
+  await using database = await postgres.create();
+  await using closed = await startServer(database.url, CLOSED);
+  await using open = await startServer(database.url);
+  const keys = async (server: TestServer, headers: Record<string, string> = {}) =>
+    Object.keys((await get<Record<string, unknown>>(server, "/healthz", headers)).json).slice(0, 3);
+  assertEquals(await keys(closed), ["status", "version"]);
+  assertEquals(await keys(closed, bearer("x.y.z")), ["status", "version"]);
+  assertEquals(await keys(closed, bearer(await tokenOf({}))), ["status", "version", "waiters"]);
+  assertEquals(await keys(open), ["status", "version", "waiters"]);
+});
+
 Deno.test("A token that names no key is tried with each that could have signed it", async () => {
   await using database = await postgres.create();
   await using provider = new Provider();
@@ -453,16 +513,16 @@ Deno.test("A poll with a token waits, is woken and is forgotten as any other", a
   const token = bearer(await tokenOf({ read: ["*"], write: ["*"] }));
   for (const headers of [token, token, bearer(await tokenOf({ read: ["*"], jti: "another" }))]) {
     const poll = get(server, "/rooms/room/messages?after=now&wait=30", headers);
-    await until(async () => (await health(server)).waiters === 1, "it waits");
+    await until(() => server.chat.state.waiters === 1, "it waits");
     const { id } = await (await post(server, "room", { body: "news" }, token)).json();
     assertEquals((await poll).json.map((message) => message.id), [id]);
     const leaving = new AbortController();
     const gone = fetch(`${server.url}/rooms/room/messages?after=now&wait=30`, { headers, signal: leaving.signal })
       .catch(() => {});
-    await until(async () => (await health(server)).waiters === 1, "it waits");
+    await until(() => server.chat.state.waiters === 1, "it waits");
     leaving.abort();
     await gone;
-    await until(async () => (await health(server)).waiters === 0, "it is forgotten");
+    await until(() => server.chat.state.waiters === 0, "it is forgotten");
   }
 });
 

@@ -47,14 +47,26 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
     "[::1].evil.test",
     "notlocalhost",
   ];
-  for (const HOST of ["127.0.0.1", "::1", "localhost", "127.0.0.2"]) {
+  for (
+    const HOST of [
+      "127.0.0.1",
+      "::1",
+      "localhost",
+      "127.0.0.2",
+      "localhost.",
+      "LOCALHOST",
+      "0:0:0:0:0:0:0:1",
+      "::ffff:127.0.0.1",
+      "ip6-localhost",
+    ]
+  ) {
     for (const host of answered) assertEquals(statusOf({ HOST }, { host }), 200, host);
     for (const host of refused) assertEquals(statusOf({ HOST }, { host }), 421, host);
     assertEquals(statusOf({ HOST }, {}), 200); // HTTP/1.0, which no browser speaks
     for (const path of ["/healthz", "/readyz"]) {
       assertEquals(statusOf({ HOST }, { host: "pod-7.cluster" }, "GET", path), 200);
     }
-    assertEquals(statusOf({ HOST, ALLOWED_HOSTS: ["chat.example"] }, { host: "chat.example:443" }), 200);
+    assertEquals(statusOf({ HOST, ALLOWED_HOSTS: ["Chat.Example."] }, { host: "chat.example:443" }), 200);
     assertEquals(statusOf({ HOST, ALLOWED_HOSTS: ["chat.example"] }, { host: "www.chat.example" }), 421);
   }
 });

@@ -4,6 +4,7 @@ import { type Config, ConfigError } from "../config.ts";
 import { openIdentities } from "../identity/identities.ts";
 import { isPattern } from "../identity/rights.ts";
 import { Problem } from "../problem.ts";
+import { sleep } from "../sleep.ts";
 
 const HELP = `deno task token --sub ada --name Ada --read '*' --write 'lobby,team.*' --days 30
 
@@ -88,6 +89,7 @@ async function check(config: Config, token: string): Promise<void> {
   const stop = new AbortController();
   try {
     const identities = await openIdentities(config, stop.signal);
+    for (let tries = 0; identities && !identities.ready && tries < 100; tries++) await sleep(100); // keys come from elsewhere
     if (!identities) {
       throw new ConfigError("Without TOKEN_SECRET or TOKEN_JWKS_URL everybody may read and write, token or not");
     }
@@ -97,7 +99,9 @@ async function check(config: Config, token: string): Promise<void> {
     const rights = ["read", "write", "moderate"].filter((right) => payload[right]).map((right) =>
       `may ${right} ${(payload[right] as string[]).join(", ")}`
     );
-    console.log(`For ${sub}${name ? `, who is called ${name}` : ""}, until ${new Date(until).toISOString()}`);
+    // As JSON: a name can have line ends, and what a terminal obeys.
+    const called = name ? `, who is called ${JSON.stringify(name)}` : "";
+    console.log(`For ${JSON.stringify(sub)}${called}, until ${new Date(until).toISOString()}`);
     for (const right of rights.length > 0 ? rights : ["may do no more than anybody"]) console.log(right);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -7,8 +7,11 @@ import { RoomList } from "./rights.ts";
 import type { RemoteKeys } from "./keys.ts";
 import type { TokenRules } from "./token.ts";
 
-/** Tokens that are known by their text, twice as many at most. Only those that hold are, so nobody else can fill this. */
+/** Tokens that are known by their text, twice as many at most: with the longest of them 80 MB. Only those that hold are known. */
 const MAX_KNOWN = 5_000;
+
+/** Longest header with a token, in characters: with three full lists of rooms a token has 27,000, and proxies take 8,000. */
+const MAX_HEADER = 8_192;
 
 /** The settings that say who may do what. */
 export type IdentitySettings = Pick<
@@ -58,6 +61,8 @@ export class Identities {
   /** By what stands in the header: of this time, and of the time before. */
   #known = new Map<string, Identity>();
   #knownBefore = new Map<string, Identity>();
+  /** Of the keys by which they were verified. */
+  #version = 0;
   readonly #nobody: Identity;
   readonly #revoked: ReadonlySet<string>;
 
@@ -92,14 +97,22 @@ export class Identities {
     const known = this.#known.get(header) ?? this.#knownBefore.get(header);
     if (!known) return this.#verify(header);
     if (known.until <= Date.now()) throw unauthorized("The token has expired");
+    if (this.keys && this.#version !== this.keys.version) return this.#verify(header); // its key may have been withdrawn
     return known;
   }
 
   async #verify(header: string): Promise<Identity> {
-    const token = header.match(/^bearer +([\w~+/.=-]+) *$/i)?.[1];
-    if (!token) throw unauthorized("Authorization must be Bearer and a token");
+    // Exactly so: one token must not be kept under many texts.
+    const token = header.length <= MAX_HEADER ? header.match(/^bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i)?.[1] : undefined;
+    if (!token) throw unauthorized(`Authorization must be Bearer and a token, of at most ${MAX_HEADER} characters`);
+    const version = this.keys?.version ?? 0;
     const identity = await this.verify(token, this.rules);
     if (this.#revoked.has(identity.sub!)) throw unauthorized("The token has been revoked");
+    if (this.#version !== version) {
+      this.#version = version;
+      this.#known = new Map();
+      this.#knownBefore = new Map();
+    }
     if (this.#known.size >= MAX_KNOWN) {
       this.#knownBefore = this.#known;
       this.#known = new Map();

@@ -23,6 +23,8 @@ const FETCH_MS = 5_000;
 /** The keys at one address. */
 export class RemoteKeys {
   #find: JWTVerifyGetKey | undefined;
+  #text = "";
+  #version = 0;
   #asked = -Infinity;
   #loading: Promise<void> | undefined;
   readonly #reminder = new Reminder();
@@ -33,6 +35,11 @@ export class RemoteKeys {
   /** Whether there are any. */
   get known(): boolean {
     return this.#find !== undefined;
+  }
+
+  /** Goes up when other keys are there. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Fetches them now, and again and again until `signal` aborts. */
@@ -75,9 +82,11 @@ export class RemoteKeys {
   async #fetch(): Promise<void> {
     try {
       const response = await fetch(this.url, { redirect: "error", signal: AbortSignal.timeout(FETCH_MS) });
-      const body = await response.json();
+      const text = await response.text();
       if (!response.ok) throw new Error(`It answers ${response.status}`);
-      this.#find = createLocalJWKSet(body);
+      this.#find = createLocalJWKSet(JSON.parse(text));
+      if (text !== this.#text) this.#version++;
+      this.#text = text;
     } catch (error) {
       if (this.#reminder.isDue("keys")) {
         log("error", "The keys at TOKEN_JWKS_URL can't be fetched", { error: `${error}`, known: this.known });

@@ -25,10 +25,16 @@ const rooms = z.array(z.string().refine(isPattern, "must have rooms, and beginni
   .default([])
   .transform((patterns) => new RoomList(patterns));
 
+/** A sub stands in a list, in a log and before a key. */
+const PLAIN = /^[^\s,\p{Cc}]([^,\p{Cc}]*[^\s,\p{Cc}])?$/u;
+
+/** The latest time that a date can have, in seconds since 1970. */
+const MAX_EXP = 8.64e12 - 3_600;
+
 /** What a token says. Claims that are not known are none of our business. */
 const Claims = z.object({
-  sub: short(MAX_SUB_BYTES).min(1, "must not be empty"),
-  exp: z.number(),
+  sub: short(MAX_SUB_BYTES).regex(PLAIN, "must have no commas and no control characters, and no spaces at its ends"),
+  exp: z.number().max(MAX_EXP),
   name: short(MAX_AUTHOR_BYTES).optional(),
   read: rooms,
   write: rooms,

@@ -1,5 +1,6 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Hono } from "hono";
+import type { Origins } from "../origin.ts";
 import { unavailable } from "../problem.ts";
 import { openFiles } from "../open-files.ts";
 import { VERSION } from "../version.ts";
@@ -12,8 +13,18 @@ import { type ChatSource, started } from "./started.ts";
  * the server is not shutting down).
  * @internal
  */
-export function healthRoutes(app: Hono, deps: ChatSource & PermitSource): void {
-  app.get("/healthz", () => answer({ status: "alive", version: VERSION, ...deps.chat()?.state, ...openFiles() }));
+export function healthRoutes(app: Hono, deps: ChatSource & PermitSource & { readonly origins: Origins }): void {
+  /** Whether the one who asks may see how much goes on: that tells when somebody speaks. */
+  async function isOurs(request: Request): Promise<boolean> {
+    if (!deps.origins.answersFor(request.headers.get("host") ?? "")) return false;
+    const identity = await Promise.resolve(deps.identities?.identify(request)).catch(() => ({ sub: null }));
+    return !deps.identities || identity?.sub !== null;
+  }
+
+  app.get("/healthz", async (c) => {
+    const alive = { status: "alive", version: VERSION };
+    return answer(await isOurs(c.req.raw) ? { ...alive, ...deps.chat()?.state, ...openFiles() } : alive);
+  });
   app.get("/readyz", async () => {
     const chat = started(deps);
     if (deps.identities?.ready === false) throw unavailable("The keys of the identity provider are not known yet");

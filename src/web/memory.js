@@ -40,6 +40,11 @@ export class Memory {
     this.#set("token", token);
   }
 
+  /** Forgets everything. */
+  forget() {
+    for (const name of this.#names()) this.#set(name, "");
+  }
+
   /** @param {string} room */
   draft(room) {
     return this.#get(`draft ${room}`);

@@ -1,6 +1,7 @@
 // @ts-check
 // Who you are where a server asks for a token. It comes with an invitation link, in the part of the address that no browser sends
-// anywhere; it is kept in this browser, and forgotten when you sign out.
+// anywhere; it is kept in this browser, and forgotten when you sign out. Whoever it makes of you, the page says so, and nobody's
+// link makes you somebody else without asking.
 import { byId, element } from "./element.js";
 import { isRoomName } from "./rooms.js";
 
@@ -11,36 +12,50 @@ const LINK = "#token=";
 
 export class Session {
   #memory;
+  #token;
 
   /** @param {Memory} memory */
   constructor(memory) {
     this.#memory = memory;
     this.accept();
+    // For as long as this page is there: another window can become somebody else, and this one has to say so then.
+    this.#token = memory.token;
+    addEventListener("storage", () => memory.token !== this.#token && location.reload());
     byId("sign-out").addEventListener("click", () => {
-      memory.token = memory.name = "";
+      memory.forget();
       location.reload();
     });
   }
 
-  /** Takes the token out of the address, if there is one; returns whether there was. */
+  /** Takes the token out of the address, if there is one; returns whether you are somebody else by it. */
   accept() {
     if (!location.hash.startsWith(LINK)) return false;
-    this.#memory.token = location.hash.slice(LINK.length);
-    if (this.#claims.name) this.#memory.name = this.#claims.name;
-    const room = [...this.#claims.read ?? [], ...this.#claims.write ?? []].find(isRoomName);
-    history.replaceState(null, "", room ? `#${room}` : location.pathname + location.search);
+    const token = location.hash.slice(LINK.length);
+    history.replaceState(null, "", location.pathname + location.search);
+    const { name, rooms } = claimsOf(token);
+    const { name: before, token: tokenBefore } = this.#memory;
+    if (token === tokenBefore) return false;
+    const question = `This link is for ${name || "somebody without a name"}. Here you are ${
+      before || "somebody else"
+    }. Change?`;
+    if ((tokenBefore || before) && !confirm(question)) return false;
+    this.#memory.forget(); // what one has written is not for the next to send
+    this.#memory.token = token;
+    if (name) this.#memory.name = name;
+    const room = rooms.find(isRoomName);
+    if (room) history.replaceState(null, "", `#${room}`);
     return true;
   }
 
   /** What goes with each request. */
   get token() {
-    return this.#memory.token || undefined;
+    return this.#token || undefined;
   }
 
   /** Says who you are, as the token has it; a name in it is not yours to change. */
   show() {
     byId("sign-out").hidden = !this.token;
-    byId("rename").hidden = this.#claims.name !== undefined;
+    byId("rename").hidden = claimsOf(this.#token).name !== "";
     this.#close(false);
   }
 
@@ -69,15 +84,17 @@ export class Session {
     byId("gate").hidden = !closed;
     byId("foot").hidden = byId("connection").hidden = closed;
   }
+}
 
-  /** What the token says, which only the server can verify. @returns {{ name?: string, read?: string[], write?: string[] }} */
-  get #claims() {
-    try {
-      const payload = this.#memory.token.split(".")[1] ?? "";
-      const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-      return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
-    } catch {
-      return {};
-    }
+/** What a token says, which only the server can verify: whatever else stands there is left out. @param {string} token */
+function claimsOf(token) {
+  try {
+    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
+    const { name, read, write } = JSON.parse(new TextDecoder().decode(bytes));
+    const rooms = [read, write].flat().filter((room) => typeof room === "string");
+    return { name: typeof name === "string" ? name : "", rooms };
+  } catch {
+    return { name: "", rooms: [] };
   }
 }

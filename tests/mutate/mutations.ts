@@ -682,7 +682,7 @@ export const mutations: readonly Mutation[] = [
     "a name that is not this machine's is answered",
     ["origin_test.ts"],
     ORIGIN,
-    "if (!this.#answersFor(host)) return",
+    "if (!this.answersFor(host)) return",
     "if (false) return",
   ),
   broken(

@@ -56,6 +56,42 @@ webTest(
   },
 );
 
+webTest(
+  "A link that somebody else sends makes nobody of another, and what one has written stays one's own",
+  async () => {
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#token=${await tokenOf({ sub: "a", name: "Ada", read: ["*"], write: ["*"] })}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    await page.fill("#text", "Ada's draft");
+    const other = await visit.page.context().newPage();
+    const mallory = await tokenOf({ sub: "m", name: "Mallory", read: ["trap", "*"], write: ["*"] });
+    const questions: string[] = [];
+    let answer = false;
+    other.on("dialog", async (dialog) => {
+      questions.push(dialog.message());
+      await (answer ? dialog.accept() : dialog.dismiss());
+    });
+    await other.goto(`${server.url}/#token=${mallory}`);
+    await other.waitForSelector("#connection[data-status=live]");
+    assertEquals([await other.textContent("#you bdi"), new URL(other.url()).hash], ["Ada", ""]);
+    assertEquals(questions, ["This link is for Mallory. Here you are Ada. Change?"]);
+
+    answer = true;
+    await other.goto("about:blank");
+    await other.goto(`${server.url}/#token=${mallory}`);
+    await other.waitForSelector("#you >> text=Mallory");
+    await page.waitForSelector("#you >> text=Mallory"); // the other window says so, too
+    assertEquals(await page.inputValue("#text"), "");
+    for (const claims of ['{"read":5}', '{"name":{"a":1}}', "null", "[1]"]) {
+      await other.goto("about:blank");
+      await other.goto(`${server.url}/#token=x.${btoa(claims)}.y`);
+      await other.waitForSelector("#gate >> text=Your invitation holds no more");
+      assertEquals(new URL(other.url()).hash, "");
+    }
+  },
+);
+
 webTest("Without a token, and with one that holds no more, the page says so, with a way in", async () => {
   await using visit = await newPage();
   const { page } = visit;
