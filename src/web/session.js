@@ -20,7 +20,12 @@ export class Session {
     this.accept();
     // For as long as this page is there: another window can become somebody else, and this one has to say so then.
     this.#token = memory.token;
-    addEventListener("storage", () => memory.token !== this.#token && location.reload());
+    const changed = () => {
+      if (memory.token === this.#token) return;
+      removeEventListener("storage", changed); // one change comes as many events, and one reload does
+      location.reload();
+    };
+    addEventListener("storage", changed);
     byId("sign-out").addEventListener("click", () => {
       memory.forget();
       location.reload();
