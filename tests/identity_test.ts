@@ -297,6 +297,7 @@ Deno.test("A stream ends with its token, and a poll is refused from then on", as
   assertEquals(await stream.ended, true);
   assertEquals(server.chat.state.subscribers, 0);
   assertEquals((await get(server, "/rooms/room/messages?wait=0", token)).status, 401);
+  assertEquals((await get(server, "/healthz", token)).status, 200); // whoever asks
   await using lasting = await subscribe(server, "room", "", bearer(await tokenOf({ read: ["*"], exp: 2 ** 40 })));
   assertEquals(server.chat.state.subscribers, 1);
   await lasting.leave();
