@@ -59,7 +59,7 @@ export class Origins {
       this.#known = host;
     }
     const site = headers.get("sec-fetch-site");
-    if (site === "same-origin" || site === "none") return undefined;
+    if (isOwn(site)) return undefined;
     const origin = headers.get("origin");
     if (site === null && (origin === null || hostOf(origin) === host.toLowerCase())) return undefined;
     if (origin !== null && this.#allows(origin)) return undefined;
@@ -123,9 +123,15 @@ function plain(name: string): string {
  */
 export function isForeignLink(request: Request): boolean {
   const site = request.headers.get("sec-fetch-site");
-  return site !== null && site !== "same-origin" && site !== "none" && isLink(request);
+  return site !== null && !isOwn(site) && isLink(request);
 }
 
+/** Whether a browser says that the page itself asks, or somebody who typed the address. */
+function isOwn(site: string | null): boolean {
+  return site === "same-origin" || site === "none";
+}
+
+/** Whether what is asked for opens as a page of its own. */
 function isLink({ method, headers }: Request): boolean {
   return (method === "GET" || method === "HEAD") && headers.get("sec-fetch-mode") === "navigate" &&
     headers.get("sec-fetch-dest") === "document";

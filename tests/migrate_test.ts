@@ -1,9 +1,6 @@
 // Servers start whenever they like, many at once, old ones beside new ones; the database must come out right each time.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { readConfig } from "../src/config.ts";
-import { migrate } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
-import { projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -59,14 +56,6 @@ Deno.test("migrate() only warns of a database that is newer than this program", 
   assertEquals(lines.length, 1);
   assertStringIncludes(lines[0]!, `warn The database has migration ${names.length + 1}`);
 });
-
-/** Migrates as a server does, with a connection of its own. */
-async function migrated(database: TestDatabase): Promise<string[]> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  return await migrate(sql).finally(destroy);
-}
 
 async function applied({ sql }: TestDatabase): Promise<{ number: number; name: string }[]> {
   return [

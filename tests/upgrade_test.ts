@@ -1,11 +1,8 @@
 // The step from the version before: its data, its servers that go on beside the new ones, and their posts while the tables
 // change. tests/fixtures holds that version's program, and what it had stored.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { readConfig } from "../src/config.ts";
-import { migrate } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { get, messages, post, posted, until } from "./support/client.ts";
-import { hold, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnVersionBefore, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -21,14 +18,6 @@ async function createBefore(): Promise<TestDatabase> {
     await database.sql.unsafe(await Deno.readTextFile(projectPath(file)));
   }
   return database;
-}
-
-/** Migrates as a server does, with a connection of its own. */
-async function migrated(database: TestDatabase): Promise<string[]> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  return await migrate(sql).finally(destroy);
 }
 
 /** Says messages one after the other until `end` is called, which returns the ids of what was stored; all of it has to be. */

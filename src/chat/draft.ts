@@ -38,13 +38,12 @@ const SKEW_MS = 1_000;
 
 /**
  * The rooms of a statement: name, number of messages, and the time that its head may not fall below. These times matter where the
- * database's clock is behind them. While none of them lies ahead of ours, the highest can stand for all.
+ * database's clock is behind them. While none of them lies ahead of ours, the `highest` can stand for all.
  * @internal
  */
-export function roomsIn(sql: Sql, counts: Map<string, number>, floors: readonly number[]) {
+export function roomsIn(sql: Sql, counts: Map<string, number>, floors: readonly number[], highest: number) {
   const rooms = [...counts.keys()];
   const [room] = rooms as [string];
-  const highest = Math.max(...floors);
   if (rooms.length === 1) return sql`(values (${room}::text, ${counts.get(room)!}::int, ${highest}::bigint))`;
   const columns = sql`${sql.types.texts(rooms)}::text[], ${numbers(sql, [...counts.values()])}::int[]`;
   if (highest > Date.now() + SKEW_MS) return sql`unnest(${columns}, ${numbers(sql, floors)}::bigint[])`;

@@ -99,7 +99,7 @@ export class Store {
         locked as (
           insert into heads as h (room, seq, ms)
           select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}::int) + 1 end)
-          from ${roomsIn(sql, counts, floors)} as r (room, count, floor), settings order by room collate "C"
+          from ${roomsIn(sql, counts, floors, highest)} as r (room, count, floor), settings order by room collate "C"
           on conflict (room) do update set
             seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
           returning room, seq, ms, prior

@@ -133,7 +133,7 @@ export const mutations: readonly Mutation[] = [
         from:
           "on conflict (room) do update set\n            seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms",
         to: `on conflict (room) do nothing), locked as (select room, count + ${NEWEST} as seq, clock as ms, 0 as prior
-            from \${roomsIn(sql, counts, floors)} as r (room, count, floor), settings`,
+            from \${roomsIn(sql, counts, floors, highest)} as r (room, count, floor), settings`,
       },
       { file: STORE, from: "returning room, seq, ms, prior", to: "" },
     ],
@@ -689,8 +689,8 @@ export const mutations: readonly Mutation[] = [
     "a page of a neighbour may ask",
     ["origin_test.ts"],
     ORIGIN,
-    'if (site === "same-origin" ||',
-    'if (site === "same-site" || site === "same-origin" ||',
+    'return site === "same-origin" ||',
+    'return site === "same-site" || site === "same-origin" ||',
   ),
   broken(
     "a form of another page is taken for a link",

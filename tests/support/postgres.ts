@@ -4,7 +4,10 @@ import { join } from "node:path";
 import postgres from "postgres";
 import type { Sql } from "../../src/database/pool.ts";
 import { until } from "./client.ts";
+import { readConfig } from "../../src/config.ts";
 import { startEmbedded } from "../../src/database/embedded.ts";
+import { migrate } from "../../src/database/migrate.ts";
+import { openDatabase } from "../../src/database/open.ts";
 
 /** A database that nobody else uses; dropped when disposed of. */
 export interface TestDatabase extends AsyncDisposable {
@@ -117,6 +120,14 @@ export function freePort(): number {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     }
   }
+}
+
+/** Migrates a database as a server does, with a connection of its own; returns the names of what was applied. */
+export async function migrated(database: TestDatabase): Promise<string[]> {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  return await migrate(sql).finally(destroy);
 }
 
 /** The names of all migrations, in their order. */
