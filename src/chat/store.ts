@@ -1,8 +1,9 @@
 // The only SQL of the application.
 import type { Client } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
+import { append } from "./append.ts";
 import { makeId, seqOf, timeOf } from "./cursor.ts";
-import { batchIn, type Draft, placesOf, roomsIn } from "./draft.ts";
+import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
 import {
   type Head,
@@ -86,45 +87,27 @@ export class Store {
    * or none. A draft whose key its room knows fails with the constraint {@linkcode KEY_TAKEN}.
    */
   async append(drafts: readonly Draft[]): Promise<{ entries: Entry[]; commits: Commit[] }> {
-    const { counts, later } = placesOf(drafts);
-    // The numbers come out of the update of the locked head row itself, which Postgres reads anew after its wait.
-    // A sub-select in the same statement would see the snapshot from before the wait, and lose messages.
-    // So does prior: whoever gets it back knows what the head was before, whatever came between.
-    // Locks are taken in the order of the rooms' names, by every server: no deadlock.
-    const floors = Array.from(counts.keys(), (room) => this.floors.of(room));
-    const highest = Math.max(...floors);
-    const heads = await this.writer.run((sql) =>
-      sql<{ room: string; seq: string; ms: string; prior: string }[]>`
-        with ${sql.unsafe(SETTINGS)},
-        locked as (
-          insert into heads as h (room, seq, ms)
-          select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}::int) + 1 end)
-          from ${roomsIn(sql, counts, floors, highest)} as r (room, count, floor), settings order by room collate "C"
-          on conflict (room) do update set
-            seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
-          returning room, seq, ms, prior
-        ),
-        stored as (
-          insert into messages (room, id, key, author, body, sub)
-          select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body, sub
-          from ${
-        batchIn(sql, drafts, later)
-      } as b (room, later, key, author, body, sub, random) join locked using (room)
-        )
-        select room, seq, ms, case when clock < ${highest}::bigint then -1 else prior end as prior from locked, settings`
-    );
-    // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
-    const byRoom = new Map(heads.map((head) => [head.room, { seq: Number(head.seq), ms: Number(head.ms) }]));
-    const entries = drafts.map(({ room, author, body, sub, random }, i) => {
-      const { seq, ms } = byRoom.get(room)!;
-      return makeEntry(room, makeId(ms, seq - later[i]!, random), author, body, sub);
-    });
-    const inRoom = Map.groupBy(entries, (_, i) => drafts[i]!.room);
-    const commits = heads.map(({ room, prior }) => {
-      const head = byRoom.get(room)!;
-      const before = { ms: Number(prior), seq: head.seq - counts.get(room)! };
+    const batch = batchOf(drafts);
+    const heads = await this.writer.run((sql) => append(sql, batch, batch.rooms.map((room) => this.floors.of(room))));
+    const rows = new Map(heads.map((row) => [row.room, row]));
+    const commits = batch.rooms.map((room, place) => {
+      const row = rows.get(room)!;
+      const head = { ms: Number(row.ms), seq: Number(row.seq) };
+      const ms = Number(row.prior);
       this.floors.raise(room, head.ms);
-      return { room, entries: inRoom.get(room)!, head, prior: before.ms < 0 ? undefined : before };
+      return {
+        room,
+        entries: [] as Entry[],
+        head,
+        prior: ms < 0 ? undefined : { ms, seq: head.seq - batch.counts[place]! },
+      };
+    });
+    // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
+    const entries = drafts.map(({ room, author, body, sub, random }, i) => {
+      const { head: { ms, seq }, entries } = commits[batch.roomOf[i]!]!;
+      const entry = makeEntry(room, makeId(ms, seq - batch.later[i]!, random), author, body, sub);
+      entries.push(entry);
+      return entry;
     });
     return { entries, commits };
   }

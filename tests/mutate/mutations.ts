@@ -25,6 +25,7 @@ export interface Mutation {
   readonly tests: readonly string[];
 }
 
+const APPEND = "src/chat/append.ts";
 const STORE = "src/chat/store.ts";
 const DRAFT = "src/chat/draft.ts";
 const HEAD = "src/chat/head.ts";
@@ -81,24 +82,34 @@ export const mutations: readonly Mutation[] = [
     tests: ["store_test.ts > waited for another"],
     patches: [
       {
-        file: STORE,
-        from: "/** A room in the list of rooms. */",
-        to: "let counter = 0;\n\n/** A room in the list of rooms. */",
+        file: APPEND,
+        from: "/** How far clocks that are set well",
+        to: "export const made = { now: 0, top: 0 };\n\n/** How far clocks that are set well",
       },
       {
-        file: STORE,
-        from: "const { counts, later }",
-        to: "const [now, top] = [Date.now(), counter += drafts.length];\nconst { counts, later }",
+        file: APPEND,
+        from: "const { texts } = sql.types;",
+        to: "const { texts } = sql.types;\nmade.now = Date.now();\nmade.top += drafts.length;",
       },
-      { file: STORE, from: "lpad(to_hex(ms), 12, '0')", to: "lpad(to_hex(${now}::bigint), 12, '0')" },
-      { file: STORE, from: "to_hex(seq - later)", to: "to_hex(${top}::bigint - later)" },
-      { file: STORE, from: "makeId(ms, seq - later[i]!, random)", to: "makeId(now, top - later[i]!, random)" },
+      {
+        file: APPEND,
+        from: "(statement, parameters,",
+        to: "(statement.replace('NOW', `${made.now}`).replace('TOP', `${made.top}`), parameters,",
+      },
+      { file: APPEND, from: "lpad(to_hex(ms), 12, '0')", to: "lpad(to_hex(NOW::bigint), 12, '0')" },
+      { file: APPEND, from: "to_hex(seq - later)", to: "to_hex(TOP::bigint - later)" },
+      { file: STORE, from: "import { append }", to: "import { append, made }" },
+      {
+        file: STORE,
+        from: "makeId(ms, seq - batch.later[i]!, random)",
+        to: "makeId(ms && made.now, seq && made.top - batch.later[i]!, random)",
+      },
     ],
   },
   broken(
     "the number comes out of a sub-select on heads, not out of the locked row",
     ["store_test.ts"],
-    STORE,
+    APPEND,
     "seq = h.seq + excluded.seq",
     "seq = (select max(o.seq) from heads o where o.room = excluded.room) + excluded.seq",
   ),
@@ -106,8 +117,8 @@ export const mutations: readonly Mutation[] = [
     name: "the number is the newest message's and one, though the row is locked",
     tests: ["store_test.ts"],
     patches: [
-      { file: STORE, from: "select room, count, greatest(", to: `select room, count + ${NEWEST}, greatest(` },
-      { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
+      { file: APPEND, from: "select room, count, greatest(", to: `select room, count + ${NEWEST}, greatest(` },
+      { file: APPEND, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
     ],
   },
   {
@@ -119,36 +130,36 @@ export const mutations: readonly Mutation[] = [
         from: "select set_config('lock_timeout'",
         to: "select pg_advisory_xact_lock(1), set_config('lock_timeout'",
       },
-      { file: STORE, from: "select room, count, greatest(", to: `select room, count + ${NEWEST}, greatest(` },
-      { file: STORE, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
+      { file: APPEND, from: "select room, count, greatest(", to: `select room, count + ${NEWEST}, greatest(` },
+      { file: APPEND, from: "seq = h.seq + excluded.seq", to: "seq = excluded.seq" },
     ],
   },
   {
     name: "no row is locked: heads are inserted or left alone, and numbers follow the newest message",
     tests: ["store_test.ts > waited for another"],
     patches: [
-      { file: STORE, from: "locked as (", to: "made as (" },
+      { file: APPEND, from: "locked as (", to: "made as (" },
       {
-        file: STORE,
+        file: APPEND,
         from:
-          "on conflict (room) do update set\n            seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms",
+          "on conflict (room) do update set\n        seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms",
         to: `on conflict (room) do nothing), locked as (select room, count + ${NEWEST} as seq, clock as ms, 0 as prior
-            from \${roomsIn(sql, counts, floors, highest)} as r (room, count, floor), settings`,
+            from (\${rooms}) as r (room, count, floor), settings`,
       },
-      { file: STORE, from: "returning room, seq, ms, prior", to: "" },
+      { file: APPEND, from: "returning room, seq, ms, prior", to: "" },
     ],
   },
   broken(
     "the time of an id may fall with the database's clock",
     ["store_test.ts"],
-    STORE,
+    APPEND,
     "ms = greatest(h.ms, excluded.ms)",
     "ms = excluded.ms",
   ),
   broken(
     "rooms are locked in the order of the batch",
     ["mutants_test.ts > deadlock"],
-    STORE,
+    APPEND,
     'order by room collate "C"',
     "",
   ),
@@ -156,8 +167,8 @@ export const mutations: readonly Mutation[] = [
     "a batch is numbered from its end",
     ["store_test.ts"],
     DRAFT,
-    "for (let i = drafts.length - 1; i >= 0; i--)",
-    "for (let i = 0; i < drafts.length; i++)",
+    "counts[roomOf[i]!]! - 1 - earlier",
+    "earlier",
   ),
   broken(
     "the posts of a batch are answered with each other's messages",
@@ -174,21 +185,20 @@ export const mutations: readonly Mutation[] = [
     tests: ["mutants_test.ts > commit"],
     patches: [
       {
-        file: STORE,
-        from: "/** A room in the list of rooms. */",
+        file: APPEND,
+        from: "/** How far clocks that are set well",
         to: `const early = (sql: any, statement: any): any =>
   new Promise((resolve, reject) => {
     sql.begin(async (sql: any) => resolve(await statement(sql))).catch(reject);
   });
 
-/** A room in the list of rooms. */`,
+/** How far clocks that are set well`,
       },
       {
-        file: STORE,
-        from: "sql<{ room: string; seq: string; ms: string; prior: string }[]>`",
-        to: "early(sql, (sql: any) => sql`",
+        file: APPEND,
+        from: "sql.unsafe<AppendedRow[]>(statement, parameters, { prepare: true })",
+        to: "early(sql, (sql: any) => sql.unsafe(statement, parameters, { prepare: true }))",
       },
-      { file: STORE, from: "as prior from locked, settings`", to: "as prior from locked, settings`)" },
     ],
   },
   broken(
@@ -636,7 +646,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a post does not carry how far its server knows the room to be",
     ["failover_test.ts > After a failover to a clock"],
-    STORE,
+    APPEND,
     "case when clock < floor then",
     "case when false then",
   ),
@@ -651,7 +661,7 @@ export const mutations: readonly Mutation[] = [
     "an own commit counts as continuing also while the clock is behind",
     ["store_test.ts > where the head was before"],
     STORE,
-    "before.ms < 0 ? undefined :",
+    "ms < 0 ? undefined :",
     "",
   ),
   broken(

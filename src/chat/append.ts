@@ -1,0 +1,92 @@
+// The statement that stores messages. It is the one that every post pays for, so its text is made once for each shape of a batch, and
+// what the rooms of a batch have in common is sent once.
+import type { PendingQuery } from "postgres";
+import type { Sql } from "../database/pool.ts";
+import type { Batch, Draft } from "./draft.ts";
+import { MAX_AHEAD_MS, SETTINGS } from "./head.ts";
+
+/** Where the head of a room is, and where it was before. */
+export interface AppendedRow {
+  /** The room's name. */
+  readonly room: string;
+  /** The number of its newest message. */
+  readonly seq: string;
+  /** The time of its place. */
+  readonly ms: string;
+  /** The time of its place before; -1 where that proves nothing, since the clock is behind what this process knows. */
+  readonly prior: string;
+}
+
+/** How far clocks that are set well are apart, in milliseconds. */
+const SKEW_MS = 1_000;
+
+/**
+ * Stores the drafts: all of them or none. `floors` are the times below which the heads of the rooms may not fall. They matter where
+ * the database's clock is behind them; while none of them lies ahead of ours, the highest can stand for all.
+ * @internal
+ */
+export function append(sql: Sql, batch: Batch, floors: readonly number[]): PendingQuery<AppendedRow[]> {
+  const { drafts, rooms, counts, later } = batch;
+  const { texts } = sql.types;
+  const highest = Math.max(...floors);
+  const column = (name: keyof Draft) => texts(drafts.map((draft) => draft[name]));
+  const numbers = (values: readonly number[]) => texts(values.map(String));
+  const send = (statement: string, ...parameters: (string | number | null | ReturnType<typeof texts>)[]) =>
+    sql.unsafe<AppendedRow[]>(statement, parameters, { prepare: true });
+
+  // On a quiet server every draft is single.
+  if (drafts.length === 1) {
+    const [{ room, key, author, body, sub, random }] = drafts as [Draft];
+    return send(ONE_DRAFT, room, highest, key, author, body, sub, random);
+  }
+  const columns = [column("key"), column("author"), column("body"), column("sub"), column("random")];
+  if (rooms.length === 1) return send(ONE_ROOM, rooms[0]!, highest, drafts.length, ...columns);
+  const inRooms = [numbers(counts), column("room"), numbers(later), ...columns];
+  if (highest <= Date.now() + SKEW_MS) return send(ROOMS, texts(rooms), highest, ...inRooms);
+  return send(ROOMS_WITH_FLOORS, texts(rooms), highest, ...inRooms, numbers(floors));
+}
+
+const ONE_DRAFT = statement(
+  "values ($1::text, 1, $2::bigint)",
+  "values ($1::text, 0, $3::text, $4::text, $5::text, $6::text, $7::text)",
+);
+
+const ONE_ROOM = statement(
+  "values ($1::text, $3::int, $2::bigint)",
+  `select $1::text, $3::int - place, key, author, body, sub, random
+   from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     with ordinality as u (key, author, body, sub, random, place)`,
+);
+
+const MANY_DRAFTS =
+  "select * from unnest($4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])";
+
+const ROOMS = statement("select *, $2::bigint from unnest($1::text[], $3::int[]) as u", MANY_DRAFTS);
+
+const ROOMS_WITH_FLOORS = statement("select * from unnest($1::text[], $3::int[], $11::bigint[])", MANY_DRAFTS);
+
+/**
+ * The statement for these rooms (name, number of drafts, floor) and these drafts (room, how many of it come later, and the rest).
+ *
+ * The numbers come out of the update of the locked head row itself, which Postgres reads anew after its wait. A sub-select in the same
+ * statement would see the snapshot from before the wait, and lose messages. So does `prior`: whoever gets it back knows what the head
+ * was before, whatever came between. Locks are taken in the order of the rooms' names, by every server: no deadlock.
+ */
+function statement(rooms: string, drafts: string): string {
+  return `
+    with ${SETTINGS},
+    locked as (
+      insert into heads as h (room, seq, ms)
+      select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}) + 1 end)
+      from (${rooms}) as r (room, count, floor), settings order by room collate "C"
+      on conflict (room) do update set
+        seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
+      returning room, seq, ms, prior
+    ),
+    stored as (
+      insert into messages (room, id, key, author, body, sub)
+      select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body, sub
+      from (${drafts}) as b (room, later, key, author, body, sub, random) join locked using (room)
+    )
+    select room, seq, ms, case when clock < $2::bigint then -1 else prior end as prior from locked, settings`;
+}
