@@ -4,7 +4,7 @@ import { makeEntry, makePage } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
 import { Writer } from "../src/chat/writer.ts";
 
-const LIMITS = { queued: 10_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };
+const LIMITS = { queued: 10_000, queuedBytes: 16_000_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };
 const text = "x".repeat(100);
 
 let seq = 0;

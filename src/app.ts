@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { DatabaseError } from "./database/client.ts";
 import { log } from "./log.ts";
 import type { Origins } from "./origin.ts";
-import { internal, Problem, unavailable } from "./problem.ts";
+import { internal, Problem, unavailable, uriTooLong } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
 import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -12,10 +12,13 @@ import { Parked } from "./routes/parked.ts";
 import { roomRoutes } from "./routes/rooms.ts";
 import { webRoutes } from "./routes/web.ts";
 
+/** Longest URL, in characters: a room, two cursors and two numbers take 200. Longer: 414. */
+const MAX_URL = 4_096;
+
 /** Answers requests. */
 export interface App {
-  /** Never rejects. */
-  fetch(request: Request): Response | Promise<Response>;
+  /** Never rejects; from where a request comes is in `info`. */
+  fetch(request: Request, info?: Pick<Deno.ServeHandlerInfo, "remoteAddr">): Response | Promise<Response>;
 }
 
 /** What the application needs beside its routes. */
@@ -38,22 +41,29 @@ export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
   app.onError((error, c) => answerError(error, c.req.raw, deps.signInUrl));
   const { origins } = deps;
 
-  function answer(request: Request): Response | Promise<Response> {
-    const response = app.fetch(request);
+  function answer(request: Request, info: object | undefined): Response | Promise<Response> {
+    const response = app.fetch(request, info ?? {});
+    if (request.method === "HEAD") return Promise.resolve(response).then(lengthUntold);
     return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
   }
 
   return {
-    fetch: (request) => {
-      const refusal = origins.refuse(request);
+    fetch: (request, info) => {
+      const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL) : origins.refuse(request);
       if (refusal) return refusal.toResponse();
-      if (!origins.shares) return answer(request);
-      const response = origins.preflight(request) ?? answer(request);
+      if (!origins.shares) return answer(request, info);
+      const response = origins.preflight(request) ?? answer(request, info);
       return response instanceof Response
         ? origins.share(request, response)
         : response.then((response) => origins.share(request, response));
     },
   };
+}
+
+/** Hono makes the answer to HEAD one without a body, of which Deno says that its length is 0, unless another is told. */
+function lengthUntold(response: Response): Response {
+  if (response.headers.has("content-length")) return response;
+  return new Response(new ReadableStream({ start: (controller) => controller.close() }), response);
 }
 
 function answerError(error: Error, { method, headers, url }: Request, signInUrl: string | undefined): Response {

@@ -58,6 +58,10 @@ const choices = {
     "must be * or origins parted by commas, such as https://example.com, without a path",
   )
     .describe("Origins of other sites whose pages may use this server (CORS); * for all. Without it: none"),
+  PROXY_HOPS: whole(0, 10, 0)
+    .describe(
+      "How many proxies stand in front: a client's address is that many from the right of X-Forwarded-For. 0: the one that connects",
+    ),
   THREADS: whole(1, 64, 1)
     .describe("How many threads serve, up to one for each core; each has connections and limits of its own"),
   DATABASE_URL: z.string()
@@ -79,12 +83,20 @@ const choices = {
 
 /** Limits and times, whose defaults are right for most. */
 const limits = {
+  POSTS_PER_MINUTE: whole(0, 1_000_000, 300)
+    .describe("Posts of one client in a minute, 20 of them at once; more: 429. 0: any number"),
+  PLACES_PER_CLIENT: whole(0, 1_000_000, 200)
+    .describe(
+      "Polls that wait and event streams (a third of it) of one address at a time; of one sub at most 30; more: 429. 0: any number",
+    ),
   READ_CONNECTIONS: whole(1, 100, 3)
     .describe("Database connections for reading; each server has three more, for other work"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
     .describe("Polls that wait (each takes 24 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time; more: 503 not-stored"),
+  MAX_QUEUED_BYTES: whole(100_000, 1_000_000_000, 16_000_000)
+    .describe("Bytes of their text, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
     .describe("Posts that wait for the database in one room, so that others have places left; more: 429"),
   MAX_BATCH_POSTS: whole(1, 10_000, 500)

@@ -5,6 +5,7 @@ import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { whyNotListening } from "./host.ts";
 import type { Identities } from "./identity/identities.ts";
+import { Limits } from "./limits.ts";
 import { log } from "./log.ts";
 import { Origins } from "./origin.ts";
 import type { ChatSource } from "./routes/started.ts";
@@ -56,6 +57,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
     uploadTimeoutMs,
     heartbeatMs,
     origins: new Origins(config),
+    limits: new Limits(config),
     identities,
     signInUrl: config.SIGN_IN_URL,
   });

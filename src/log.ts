@@ -5,6 +5,12 @@ import { sleep, within } from "./sleep.ts";
 /** Most lines that wait to be written; those that come then are left out, and counted. */
 const MAX_WAITING_LINES = 1_000;
 
+/** Most lines in a second: what somebody causes a thousand times is told ten times, and with how many it was. */
+const MAX_LINES_PER_SECOND = 10;
+
+/** Lines that may come at once: what a start or a failure has to say. */
+const MAX_LINES_AT_ONCE = 50;
+
 /** Pause before a line that could not be written is tried again, in milliseconds. */
 const AGAIN_MS = 1_000;
 
@@ -62,9 +68,27 @@ function writeNow(line: string): void {
   } catch { /* the disk is full: the next line may get through */ }
 }
 
+let left = MAX_LINES_AT_ONCE;
+let refilled = performance.now();
+let leftOut = 0;
+
 function enqueue(line: string): void {
+  const now = performance.now();
+  left = Math.min(MAX_LINES_AT_ONCE, left + (now - refilled) * MAX_LINES_PER_SECOND / 1_000);
+  refilled = now;
+  if (left < 1) {
+    if (leftOut++ === 0) Deno.unrefTimer(setTimeout(tellLeftOut, 1_000));
+    return;
+  }
+  left--;
   if (waiting.length >= MAX_WAITING_LINES) missing++;
   else if (waiting.push(line) === 1) writing = writeAll();
+}
+
+function tellLeftOut(): void {
+  left++; // this one has its place
+  log("warn", "Too much happens to tell all of it; lines are left out", { lines: leftOut });
+  leftOut = 0;
 }
 
 async function writeAll(): Promise<void> {

@@ -159,6 +159,46 @@ export function roomBusy(): Problem {
   );
 }
 
+/**
+ * 429: this client has taken what one may; more in `ms` milliseconds.
+ * The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+ */
+export function tooManyRequests(
+  { name, what, most, perMs }: { name: string; what: string; most: number; perMs: number },
+  ms: number,
+): Problem {
+  const [seconds, window] = [Math.max(1, Math.ceil(ms / 1_000)), perMs / 1_000];
+  return new Problem(
+    429,
+    "too-many-requests",
+    "Too many requests",
+    `This client ${what} more than ${most} times in ${window} seconds; nothing was done`,
+    {},
+    {
+      "retry-after": `${seconds}`,
+      "ratelimit-policy": `"${name}";q=${most};w=${window}`,
+      "ratelimit": `"${name}";r=0;t=${seconds}`,
+    },
+  );
+}
+
+/** 429: this client waits in as many places as one may. */
+export function tooManyPlaces(most: number, what: string): Problem {
+  return new Problem(
+    429,
+    "too-many-requests",
+    "Too many requests",
+    `This client has ${most} ${what} waiting, which is as many as one may have`,
+    {},
+    { "retry-after": "5", "ratelimit-policy": `"places";q=${most}`, "ratelimit": `"places";r=0` },
+  );
+}
+
+/** 414: the URL is longer than `limit` characters. */
+export function uriTooLong(limit: number): Problem {
+  return new Problem(414, "uri-too-long", "URI too long", `The URL is longer than ${limit} characters`, { limit });
+}
+
 /** 503: nothing was stored; post again. */
 export function notStored(why: string): Problem {
   return new Problem(

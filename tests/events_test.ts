@@ -19,7 +19,7 @@ import {
 } from "./support/client.ts";
 import { subscribe, type Subscriber } from "./support/events.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { LOCAL, spawnServer, startServer } from "./support/server.ts";
+import { LIMITS, LOCAL, spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -308,7 +308,13 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
   await using database = await postgres.create();
   await using server = await startServer(database.url);
   await fill(database, "big", 100, 9_000);
-  const app = createApp({ chat: () => server.chat, uploadTimeoutMs: 1_000, heartbeatMs: 60_000, origins: LOCAL });
+  const app = createApp({
+    chat: () => server.chat,
+    uploadTimeoutMs: 1_000,
+    heartbeatMs: 60_000,
+    origins: LOCAL,
+    limits: LIMITS,
+  });
   for (let pieces = 0; pieces < 6; pieces++) {
     const { body } = await app.fetch(new Request("http://x/rooms/big/events"));
     assertEquals(server.chat.state.subscribers, 1);

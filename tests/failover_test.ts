@@ -11,7 +11,7 @@ import type { OpenPool } from "../src/database/pool.ts";
 import { get, type Message, messages, post, posted, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
-import { LOCAL, type TestServer } from "./support/server.ts";
+import { LIMITS, LOCAL, type TestServer } from "./support/server.ts";
 import { Proxy } from "./torture/proxy.ts";
 
 const NIL = "00000000000000000000000000";
@@ -50,7 +50,8 @@ class Server implements AsyncDisposable {
     const chat = new Chat({ openPool }, main!.config);
     const http = Deno.serve(
       { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      createApp({ chat: () => chat, uploadTimeoutMs: 20_000, heartbeatMs: 15_000, origins: LOCAL }).fetch,
+      createApp({ chat: () => chat, uploadTimeoutMs: 20_000, heartbeatMs: 15_000, origins: LOCAL, limits: LIMITS })
+        .fetch,
     );
     server.#running = {
       url: `http://127.0.0.1:${http.addr.port}`,

@@ -5,6 +5,7 @@ import type { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Commit } from "../src/chat/store.ts";
+import { FakeTime } from "@std/testing/time";
 import { soon } from "./support/client.ts";
 
 const HOUR_MS = 3_600_000;
@@ -30,6 +31,36 @@ Deno.test("Feeds.letGo() drops a feed with its last holder", () => {
   assertEquals(feeds.get("a"), undefined);
   assertEquals(feeds.size, 0);
   assert(feeds.hold("a") !== feed);
+});
+
+Deno.test("Feeds keeps a feed for a while after its last holder, and drops it then", async () => {
+  using time = new FakeTime();
+  const { feeds, runs } = setUp(undefined, 1_000);
+  const feed = feeds.hold("a");
+  feeds.letGo(feed);
+  assertEquals([feeds.size, feeds.get("a")], [0, feed]);
+  await time.tickAsync(999);
+  assertStrictEquals(feeds.hold("a"), feed);
+  await time.tickAsync(5_000);
+  assertEquals([feeds.size, feeds.get("a"), runs[0]!.aborted], [1, feed, false]); // somebody holds it again
+  feeds.letGo(feed);
+  await time.tickAsync(2_000);
+  assertEquals([feeds.get("a"), runs[0]!.aborted], [undefined, true]);
+  assertEquals(runs.length, 1);
+});
+
+Deno.test("Feeds keeps a thousand of them at most, and none when it closes", async () => {
+  using time = new FakeTime();
+  const { feeds, runs } = setUp(undefined, 1_000);
+  const held = feeds.hold("held");
+  for (let i = 0; i < 1_001; i++) feeds.letGo(feeds.hold(`room${i}`));
+  assertEquals([...feeds.values()].length, 1_001);
+  assertEquals([feeds.get("room0"), feeds.get("room1")?.room], [undefined, "room1"]);
+  feeds.close();
+  assertEquals(Array.from(feeds.values(), ({ room }) => room), ["held"]);
+  feeds.letGo(held);
+  assert(runs[0]!.aborted);
+  await time.tickAsync(5_000);
 });
 
 Deno.test("Feeds runs its companion once while any feed is held, and ends it when the last is let go", () => {
@@ -159,7 +190,7 @@ Deno.test("Feeds.release() settles the waiters of all rooms", async () => {
 });
 
 /** Feeds of rooms without a database, with the signals that they handed out. */
-function setUp(all = 1_000_000) {
+function setUp(all = 1_000_000, keptMs?: number) {
   const rooms = new Map<string, Entry[]>();
   const runs: AbortSignal[] = [];
   let opened = Promise.resolve();
@@ -174,6 +205,7 @@ function setUp(all = 1_000_000) {
     { messages: 1_000, bytes: 1_000_000, all },
     (signal) => runs.push(signal),
     (feed) => losses.push(feed),
+    keptMs,
   );
   return {
     feeds,

@@ -104,6 +104,19 @@ Deno.test("What a token opens is open, all else answers 401 or 403, whether ther
   }
 });
 
+Deno.test("A token that is seen for the first time opens and refuses the same, whatever is asked with it", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  await (await post(server, "room", { body: "there" }, bearer(await tokenOf({ write: ["*"] })))).body?.cancel();
+  for (const [what, right, ask] of requests) {
+    const token = async (rooms: string[], sub: string) =>
+      bearer(await tokenOf({ [right]: rooms, sub: `${what} ${sub}` }));
+    assertEquals(await ask(server, "room", await token(["other"], "a")), 403, `${what} without the right`);
+    const status = await ask(server, "room", await token(["room"], "b"));
+    assertEquals(status, what === "a message" ? 404 : what === "posting" ? 201 : 200, `${what} with the right`);
+  }
+});
+
 Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a token only when its signature holds", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { ...CLOSED, TOKEN_ISSUER: "us", TOKEN_AUDIENCE: "chat" });

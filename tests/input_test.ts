@@ -1,6 +1,6 @@
 // Wrong, strange and huge input. The rule: an answer or a closed connection, never a 500, and nothing half stored.
 // What fetch would not send goes over a socket of the test's own.
-import { assert, assertEquals, assertFalse, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { migrate } from "../src/database/migrate.ts";
 import {
   get,
@@ -195,6 +195,23 @@ test("a long URL, a long header or many headers get an answer or a closed connec
   }
 });
 
+test("a URL has up to 4,096 characters and a query 16 parameters; more answer 414 and 400", async ({ server }) => {
+  const url = (length: number) => `/messages?wait=0&x=${"x".repeat(length - server.url.length - 19)}`;
+  const parameters = (count: number) => `/messages?wait=0${"&x=1".repeat(count - 1)}`;
+  for (
+    const [path, status] of [[url(4_096), 200], [url(4_097), 414], [parameters(16), 200], [
+      parameters(17),
+      400,
+    ]] as const
+  ) {
+    assertEquals(
+      (await exchange(server, plain(path).replace(/Host: .*/, `Host: ${new URL(server.url).host}`))).statuses,
+      [status],
+      `${path.length}`,
+    );
+  }
+});
+
 // JSON
 
 test("what is no message answers 400, and nothing is stored", async ({ server, stored }) => {
@@ -290,10 +307,10 @@ test("strange JSON that is JSON makes one message", async ({ server, stored }) =
       [`  \r\n\t{ "body" : "spaces" }\n `, "spaces"],
       [`{"body":"first","body":"the last member counts"}`, "the last member counts"],
       [`{"bo\\u0064y":"escaped name"}`, "escaped name"],
-      [`{"body":"x","deep":${"[".repeat(10_000)}${"]".repeat(10_000)}}`, "x"],
+      [`{"body":"x","deep":${"[".repeat(15)}"{{{\\"[["${"]".repeat(15)}}`, "x"],
       [`{"body":"numbers","n":1e999,"m":-0,"l":${"9".repeat(10_000)}}`, "numbers"],
       [`{"body":"members","__proto__":{"author":"x"},"constructor":1,"toString":null,"then":1}`, "members"],
-      [`{"body":"many",${Array.from({ length: 4_000 }, (_, i) => `"m${i}":${i}`).join()}}`, "many"],
+      [`{"body":"many",${Array.from({ length: 999 }, (_, i) => `"m${i}":${i}`).join()}}`, "many"],
     ] as const
   ) {
     const answer = await send<Message>(server, json);
@@ -301,6 +318,23 @@ test("strange JSON that is JSON makes one message", async ({ server, stored }) =
     assertEquals((await stored()).at(-1), body);
   }
   assertEquals((await stored()).length, 8);
+});
+
+test("JSON that is nested deeper, or has more members, than anybody needs answers 400", async ({ server, stored }) => {
+  for (
+    const [json, reason] of [
+      [`{"body":"x","deep":${"[".repeat(16)}${"]".repeat(16)}}`, "nested"],
+      [`{"deep":${`{"a":`.repeat(20)}1${"}".repeat(20)},"body":"x"}`, "nested"],
+      ["[".repeat(60_000), "nested"],
+      [`{"body":"x",${Array.from({ length: 1_000 }, (_, i) => `"m${i}":${i}`).join()}}`, "members"],
+      [`{"body":"x","list":[${Array.from({ length: 1_000 }, (_, i) => i).join()}]}`, "members"],
+    ] as const
+  ) {
+    const answer = await send<{ detail: string; parameter: string }>(server, json);
+    assertEquals([answer.status, answer.json.parameter], [400, "body"], json.slice(0, 60));
+    assertStringIncludes(answer.json.detail, reason);
+  }
+  assertEquals(await stored(), []);
 });
 
 test("only application/json in UTF-8 is read; another content type answers 415", async ({ server, stored }) => {

@@ -2,7 +2,7 @@
 // What happens when is left to chance, and made smaller until it says what is wrong.
 //
 // A failure prints its seed; FUZZ_SEED runs it again, FUZZ_RUNS=50 tries 50 times as much.
-import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLessOrEqual, assertMatch } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
@@ -723,6 +723,7 @@ property(
     closes: fc.oneof({ weight: 5, arbitrary: fc.constant(null) }, fc.nat(70)),
     limits: fc.record({
       queued: fc.constantFrom(3, 1_000),
+      queuedBytes: fc.constantFrom(3_400, 16_000_000),
       queuedPerRoom: fc.constantFrom(2, 1_000),
       batch: fc.constantFrom(1, 2, 5, 500),
       batchBytes: fc.constantFrom(10, 150, 256_000),
@@ -743,7 +744,7 @@ property(
       const twin = draft.key !== null &&
         posts.some(({ draft: { room, key }, answers }) => room === draft.room && key === draft.key && answers === 0);
       const posting: Posting = { draft, twin, closed: closing !== undefined, answers: 0 };
-      const [least, most] = placesTaken(posts, table, limits, draft.room);
+      const places = { now: placesTaken(posts, table, limits, draft), refused: countRefused() };
       posts.push(posting);
       writer.post(draft).then((posted) => {
         posting.answers++;
@@ -753,18 +754,20 @@ property(
         posting.answers++;
         posting.problem = problem;
       }).catch((error) => broken.push(error));
-      if (!twin && !posting.closed) checkPlaces.push({ posting, full: least, free: !most });
+      if (!twin && !posting.closed) checkPlaces.push({ posting, ...places });
       return posting;
     };
-    const checkPlaces: { posting: Posting; full: boolean; free: boolean }[] = [];
+    const isRefused = ({ draft, problem }: Posting) =>
+      problem !== undefined && !table.calls.some(({ drafts }) => drafts.includes(draft));
+    const countRefused = () => posts.filter(isRefused).length;
+    const checkPlaces: { posting: Posting; now: Places; refused: number }[] = [];
     const check = async () => {
       await settled();
       assertEquals(broken, []);
-      for (const { posting, full, free } of checkPlaces.splice(0)) {
-        const refused = posting.problem !== undefined &&
-          !table.calls.some(({ drafts }) => drafts.includes(posting.draft));
-        if (full) assert(refused, "a post was taken, and there was no place");
-        if (free) assert(!refused, `refused, and there was a place: ${posting.problem?.detail}`);
+      for (const { posting, now, refused } of checkPlaces.splice(0)) {
+        if (now.roomFull) assert(isRefused(posting), "a post was taken, and its room had no place");
+        if (now.full) assertGreater(countRefused(), refused, "a post was taken, and nobody was refused for it");
+        if (now.free) assert(!isRefused(posting), `refused, and there was a place: ${posting.problem?.detail}`);
       }
     };
     const finish = async () => {
@@ -797,7 +800,7 @@ property(
     if (closing) return;
     const before = table.rows.length;
     for (const room of ["a", "b"]) {
-      const count = Math.min(limits.queued, limits.queuedPerRoom, 5) + 1; // one more: the first is sent at once
+      const count = Math.min(limits.queued, limits.queuedPerRoom, Math.floor(limits.queuedBytes / 1_001), 5) + 1; // one more: the first is sent at once
       const last = Array.from({ length: count }, () => post(draftOf(room, null, "x", null)));
       await finish();
       for (const { posted } of last) assert(posted);
@@ -806,19 +809,41 @@ property(
   },
 );
 
-/** Whether the queue is full for a post to `room`: for sure, and at most, since twins may be queued or not. */
+/** Whether there is place for a post. Twins may be queued or not, so it can be neither sure nor out of the question. */
+interface Places {
+  /** There is none in its room. */
+  readonly roomFull: boolean;
+  /** There is none for one more: the newest of the room that has most has to go, which may be another. */
+  readonly full: boolean;
+  /** There is place for sure. */
+  readonly free: boolean;
+}
+
 function placesTaken(
   posts: readonly Posting[],
   table: FakeTable,
   limits: WriterLimits,
-  room: string,
-): [boolean, boolean] {
+  draft: Draft,
+): Places {
   const waiting = posts.filter(({ draft, answers }) =>
     answers === 0 && !table.calls.some(({ drafts }) => drafts.includes(draft))
   );
+  const sure = waiting.filter(({ twin }) => !twin);
+  const roomFull = (queued: readonly Posting[]) =>
+    queued.filter(({ draft: { room } }) => room === draft.room).length >= limits.queuedPerRoom;
   const full = (queued: readonly Posting[]) =>
-    queued.length >= limits.queued || queued.filter(({ draft }) => draft.room === room).length >= limits.queuedPerRoom;
-  return [full(waiting.filter(({ twin }) => !twin)), full(waiting)];
+    queued.length >= limits.queued ||
+    queued.reduce((sum, { draft }) => sum + weightOf(draft), weightOf(draft)) > limits.queuedBytes;
+  return {
+    roomFull: roomFull(sure),
+    full: full(sure) && table.underWay !== undefined,
+    free: !roomFull(waiting) && !full(waiting),
+  };
+}
+
+/** What a post weighs in the queue. */
+function weightOf({ body, author, key }: Draft): number {
+  return 1_000 + new TextEncoder().encode(body + (author ?? "") + (key ?? "")).length;
 }
 
 function checkPosts(posts: readonly Posting[], table: FakeTable, told: ReadonlyMap<string, readonly string[]>): void {

@@ -105,8 +105,8 @@ class FakeRoom {
   }
 }
 
-function opened(room: FakeRoom): ReadAhead & AsyncDisposable {
-  const pages = new ReadAhead(room);
+function opened(room: FakeRoom, reads = { idle: true }): ReadAhead & AsyncDisposable {
+  const pages = new ReadAhead(room, reads);
   return Object.assign(pages, { [Symbol.asyncDispose]: () => Promise.resolve(pages.close()) });
 }
 

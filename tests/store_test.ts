@@ -11,10 +11,36 @@ import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
+import type { Sql } from "../src/database/pool.ts";
 import { until } from "./support/client.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
+
+Deno.test("Store asks for no more rows than one answer's bytes need", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  await server.append(Array.from({ length: 300 }, () => draft("room", "x".repeat(10_000))));
+  let rows = 0;
+  const counting = {
+    read: async (statement: (sql: Sql) => PromiseLike<unknown[]>) => {
+      const result = await server.reads.read(statement);
+      rows = result.length;
+      return result;
+    },
+  } as unknown as Client;
+  const store = new Store(counting, counting, counting, new Floors());
+  for (
+    const read of [
+      () => store.pageAfter("room", NIL, 1_000),
+      () => store.readAfter("room", NIL, 1_000),
+      () => store.readBefore("room", undefined, 1_000),
+    ]
+  ) {
+    await read();
+    assertEquals(rows, 101); // the one that reaches the bytes, too
+  }
+});
 
 Deno.test("Store.append() returns what is stored: the same ids, numbered from 1, for rooms that are mixed in one batch", async () => {
   await using database = await postgres.create();
@@ -376,6 +402,7 @@ async function open({ url }: TestDatabase) {
   const store = new Store(writes!, reads!, signals!, new Floors());
   return {
     store,
+    reads: reads!,
     append: async (drafts: Draft[]) => (await store.append(drafts)).entries,
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
   };

@@ -1,9 +1,15 @@
 // The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createApp } from "../src/app.ts";
-import { LOCAL } from "./support/server.ts";
+import { LIMITS, LOCAL } from "./support/server.ts";
 
-const app = createApp({ chat: () => undefined, uploadTimeoutMs: 1_000, heartbeatMs: 1_000, origins: LOCAL });
+const app = createApp({
+  chat: () => undefined,
+  uploadTimeoutMs: 1_000,
+  heartbeatMs: 1_000,
+  origins: LOCAL,
+  limits: LIMITS,
+});
 
 function ask(path: string, init?: RequestInit): Response | Promise<Response> {
   return app.fetch(new Request(`http://localhost${path}`, init));

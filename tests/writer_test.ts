@@ -15,7 +15,13 @@ import { Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
-const ROOMY: WriterLimits = { queued: 10_000, queuedPerRoom: 10_000, batch: 500, batchBytes: 256_000 };
+const ROOMY: WriterLimits = {
+  queued: 10_000,
+  queuedBytes: 16_000_000,
+  queuedPerRoom: 10_000,
+  batch: 500,
+  batchBytes: 256_000,
+};
 
 const postgres = await testPostgres();
 
@@ -92,6 +98,37 @@ Deno.test("Writer.post() refuses not-stored what the queue has no place for, and
   await Promise.all(posts);
   await writer.post(draft("lobby", "3"));
   assertEquals(gate.batches.flat().map(({ body }) => body), ["under way", "1", "2", "3"]);
+});
+
+Deno.test("Writer takes clients in turn, and the rooms of each", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, batch: 4 }, () => {});
+  const posts = [writer.post(draft("first", "under way"))];
+  for (let i = 0; i < 4; i++) posts.push(writer.post(draft("flooded", `flood ${i}`), "flood"));
+  for (let i = 0; i < 2; i++) posts.push(writer.post(draft("other", `beside ${i}`), "flood"));
+  posts.push(writer.post(draft("flooded", "Ada"), "Ada"), writer.post(draft("room", "Bob"), "Bob"));
+  gate.open();
+  await Promise.all(posts);
+  assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [
+    ["under way"],
+    ["flood 0", "Ada", "Bob", "beside 0"],
+    ["flood 1", "beside 1", "flood 2", "flood 3"],
+  ]);
+});
+
+Deno.test("Writer.post() refuses the newest of whoever has most in a queue that is full, by number or by bytes", async () => {
+  for (const limits of [{ queued: 4 }, { queuedBytes: 4_900 }]) {
+    const gate = new Gate();
+    const writer = new Writer(gate, { ...ROOMY, ...limits }, () => {});
+    const first = writer.post(draft("room", "under way"));
+    const flood = Array.from({ length: 5 }, (_, i) => writer.post(draft("room", "x".repeat(100 + i)), "flood"));
+    const refused = flood.slice(2).map((post) => problem(post));
+    const others = ["Ada", "Bob"].map((client) => writer.post(draft("room", client), client));
+    gate.open();
+    await Promise.all([first, ...others]);
+    assertEquals(await Promise.all(refused), Array(3).fill([503, "not-stored"]));
+    assertEquals(gate.batches[1]!.map(({ body }) => body.length), [100, 3, 3, 101]);
+  }
 });
 
 Deno.test("Writer.post() refuses room-busy what is over one room's places, and other rooms have theirs", async () => {

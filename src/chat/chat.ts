@@ -4,17 +4,22 @@ import { Client } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { isClosed } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
+import { type Allowance, UNLIMITED } from "../limits.ts";
 import { invalid, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
+import { Clock } from "./clock.ts";
 import { NOW, placeOf, randomDigits, timeOf } from "./cursor.ts";
-import { PRELOAD } from "./feed.ts";
+import { type Feed, PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
 import { Lift } from "./lift.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
+import { NewRooms } from "./new-rooms.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
+import { Places } from "./places.ts";
 import { ReadAhead } from "./readahead.ts";
 import { Readiness } from "./readiness.ts";
+import { Reads } from "./reads.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
@@ -30,6 +35,8 @@ export interface Poll {
   readonly wait: number;
   /** Who asks: its signal aborts when it leaves. It is made when it is first asked for; a poll that does not wait saves that. */
   readonly client: { readonly signal: AbortSignal };
+  /** What the client may take; any amount if not given. */
+  readonly allowance?: Allowance;
 }
 
 /** A page, and the cursor from which the reader goes on. */
@@ -48,6 +55,8 @@ export interface Subscription {
   readonly parameter: string;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
+  /** What the client may take; any amount if not given. */
+  readonly allowance?: Allowance;
 }
 
 /** What a subscriber is given at a time. */
@@ -75,6 +84,9 @@ export interface ChatState {
 /** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
 const LAST_MOMENT_MS = 500;
 
+/** How long a feed is kept after its last holder, in milliseconds: a client is back from its last answer in a tenth of that. */
+const KEPT_MS = 5_000;
+
 /** The chat of one process. Any number of processes can share one database. */
 export class Chat {
   readonly #clients: Client[];
@@ -87,8 +99,12 @@ export class Chat {
   readonly #rooms: Rooms;
   readonly #readAhead: ReadAhead;
   readonly #readiness: Readiness;
-  #waiters = 0;
-  #subscribers = 0;
+  readonly #clock: Clock;
+  readonly #reads: Reads;
+  /** Refreshes for polls whose turn has not come: all who ask for the same room meanwhile share one. */
+  readonly #refreshes = new Map<Feed, Promise<void>>();
+  readonly #newRooms: NewRooms;
+  readonly #places: Places;
   #draining = false;
 
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
@@ -97,18 +113,25 @@ export class Chat {
       new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
     // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.
     const writes = client("writes", 1);
-    const reads = client("reads", config.READ_CONNECTIONS);
     const signals = client("signals", 1);
-    this.#clients = [writes, reads, signals];
+    const asked = Math.max(1, config.READ_CONNECTIONS - 1);
+    const reads = client("reads", asked);
+    const looks = config.READ_CONNECTIONS > 1 ? client("looks", 1) : reads;
+    this.#clients = [...new Set([writes, reads, looks, signals])];
     const floors = this.#floors;
-    this.#store = new Store(writes, reads, signals, floors);
+    this.#store = new Store(writes, reads, signals, floors, looks);
+    this.#reads = new Reads(asked);
+    this.#clock = new Clock(() => this.#store.clock());
+    this.#newRooms = new NewRooms(this.#store, floors);
+    this.#places = new Places(config.MAX_WAITERS);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
-    this.#readAhead = new ReadAhead(this.#store);
+    this.#readAhead = new ReadAhead(this.#store, this.#reads);
     this.#feeds = new Feeds(
       this.#store,
       { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
       (signal) => void this.#wake.watch(signal),
       (feed) => void this.#lift.above(feed),
+      KEPT_MS,
     );
     this.#wake = new Wake(
       this.#store,
@@ -122,6 +145,7 @@ export class Chat {
       this.#store,
       {
         queued: config.MAX_QUEUED_POSTS,
+        queuedBytes: config.MAX_QUEUED_BYTES,
         queuedPerRoom: config.MAX_QUEUED_POSTS_PER_ROOM,
         batch: config.MAX_BATCH_POSTS,
         batchBytes: config.MAX_BATCH_BYTES,
@@ -139,23 +163,30 @@ export class Chat {
    * stored with it before is the answer to every repetition, of the same `sub` if there is one.
    * @throws {Problem} see {@linkcode Writer.post}.
    */
-  post(room: string, { body, author }: NewMessage, key: string | null, sub: string | null = null): Promise<Posted> {
+  post(
+    room: string,
+    { body, author }: NewMessage,
+    key: string | null,
+    sub: string | null = null,
+    allowance: Allowance = UNLIMITED,
+  ): Promise<Posted> {
     // No key has a line feed.
     const own = sub === null || key === null ? key : `${sub}\n${key}`;
-    return this.#writer.post({ room, body, author, key: own, sub, random: randomDigits() });
+    const draft = { room, body, author, key: own, sub, random: randomDigits() };
+    return this.#newRooms.counted(room, allowance, () => this.#writer.post(draft, allowance.client));
   }
 
   /**
    * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
    * @throws {Problem} 400 for a cursor that lies in the future, 503.
    */
-  async poll(room: string, { after, limit, wait, client }: Poll): Promise<Reading> {
+  async poll(room: string, { after, limit, wait, client, allowance = UNLIMITED }: Poll): Promise<Reading> {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
     // Before the first await: a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2).
     const signal = wait > 0 ? client.signal : undefined;
     // A page that is longer than what a feed begins with can't come out of a new one.
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
-      const page = await this.#readAhead.page(room, after, limit);
+      const page = await this.#pageAfter(room, after, limit, allowance);
       if (page.last) return { page, next: page.last };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
@@ -163,24 +194,23 @@ export class Chat {
     try {
       const known = feed.loaded && after !== NOW && placeOf(after) <= feed.place &&
         (wait > 0 || feed.page(after, limit)?.full !== false);
-      if (!known) await feed.refresh();
+      if (!known) await this.#refresh(feed, allowance);
       if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
         this.#feeds.letGo(feed);
         feed = this.#feeds.hold(room);
-        await feed.refresh();
+        await this.#refresh(feed, allowance);
       }
       const cursor = after === NOW ? feed.end : after;
       if (placeOf(cursor) > feed.place) await this.#refuseFuture(room, cursor, feed.place);
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (signal && cursor >= feed.end && !this.#draining) {
-        if (this.#crowded) throw unavailable("Too many clients wait on this server");
-        this.#waiters++;
+        this.#places.enter("poll", allowance);
         await feed.wait(cursor, wait, signal);
-        this.#waiters--;
+        this.#places.leave("poll", allowance);
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
       }
-      const page = feed.page(cursor, limit) ?? await this.#readAhead.page(room, cursor, limit);
+      const page = feed.page(cursor, limit) ?? await this.#pageAfter(room, cursor, limit, allowance);
       return { page, next: page.last ?? cursor };
     } finally {
       this.#feeds.letGo(feed);
@@ -193,13 +223,15 @@ export class Chat {
    * page when it asks. Ends when the server drains or `signal` aborts; the first `next()` throws what a poll would.
    * @throws {Problem} 400 for a cursor that lies in the future, 503; later on too, when the database can't be reached.
    */
-  async *follow(room: string, { after, parameter, signal }: Subscription): AsyncGenerator<News, void, void> {
+  async *follow(
+    room: string,
+    { after, parameter, signal, allowance = UNLIMITED }: Subscription,
+  ): AsyncGenerator<News, void, void> {
     if (this.#draining) throw unavailable("This server is shutting down");
-    if (this.#crowded) throw unavailable("Too many clients wait on this server");
-    this.#subscribers++;
+    this.#places.enter("stream", allowance);
     const feed = this.#feeds.hold(room);
     try {
-      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await feed.refresh();
+      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#refresh(feed, allowance);
       let next = after === NOW ? feed.end : after;
       if (placeOf(next) > feed.place) await this.#refuseFuture(room, next, feed.place, parameter);
       yield { entries: [], next };
@@ -214,14 +246,15 @@ export class Chat {
         }
         const behind = next < feed.end;
         const known = behind ? feed.entriesAfter(next) : [];
-        const entries = known ?? (await this.#store.readAfter(room, next, MAX_LIMIT)).entries;
+        const entries = known ??
+          (await this.#reads.run(allowance, room, () => this.#store.readAfter(room, next, MAX_LIMIT))).entries;
         if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
         next = entries.at(-1)?.id ?? next;
         yield { entries, next };
       }
     } finally {
       this.#feeds.letGo(feed);
-      this.#subscribers--;
+      this.#places.leave("stream", allowance);
     }
   }
 
@@ -229,16 +262,22 @@ export class Chat {
    * The newest rooms, newest first, as a JSON array of `{room, newest}`: all, or those that `reader` may read.
    * @throws {DatabaseError} when they can't be looked up.
    */
-  rooms(reader?: Identity): Promise<string> {
-    return this.#rooms.list(reader);
+  rooms(reader?: Identity, allowance: Allowance = UNLIMITED): Promise<string> {
+    // Some that his token names may have to be asked for.
+    return reader ? this.#reads.run(allowance, "", () => this.#rooms.list(reader)) : this.#rooms.list();
   }
 
   /**
    * The messages of `room` just before a cursor (`now`: the newest).
    * @throws {Problem} 503.
    */
-  async read(room: string, before: string, limit: number): Promise<Page> {
-    const { entries, full } = await this.#store.readBefore(room, before === NOW ? undefined : before, limit);
+  async read(room: string, before: string, limit: number, allowance: Allowance = UNLIMITED): Promise<Page> {
+    const cursor = before === NOW ? undefined : before;
+    const { entries, full } = await this.#reads.run(
+      allowance,
+      room,
+      () => this.#store.readBefore(room, cursor, limit),
+    );
     return makePage(entries, full);
   }
 
@@ -246,8 +285,8 @@ export class Chat {
    * One message.
    * @throws {Problem} 404, 503.
    */
-  async find(room: string, id: string): Promise<Entry> {
-    const entry = await this.#store.readOne(room, id);
+  async find(room: string, id: string, allowance: Allowance = UNLIMITED): Promise<Entry> {
+    const entry = await this.#reads.run(allowance, room, () => this.#store.readOne(room, id));
     if (!entry) throw notFound("There is no such message in this room");
     return entry;
   }
@@ -269,8 +308,8 @@ export class Chat {
   /** What this process holds at the moment. */
   get state(): ChatState {
     return {
-      waiters: this.#waiters,
-      subscribers: this.#subscribers,
+      waiters: this.#places.polls,
+      subscribers: this.#places.streams,
       feeds: this.#feeds.size,
       statements: this.#clients.reduce((sum, client) => sum + client.sent, 0),
       listening: this.#wake.hears,
@@ -287,15 +326,31 @@ export class Chat {
   async close(): Promise<void> {
     this.drain();
     this.#readAhead.close();
+    this.#feeds.close();
     this.#lift.close();
     await within(this.#writer.close(), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
   }
 
-  /** Whether as many clients wait as may. */
-  get #crowded(): boolean {
-    return this.#waiters + this.#subscribers >= this.config.MAX_WAITERS;
+  #pageAfter(room: string, after: string, limit: number, allowance: Allowance): Promise<Page> {
+    return this.#reads.run(allowance, room, () => this.#readAhead.page(room, after, limit));
+  }
+
+  /** Refreshes a feed for a client, when it is its turn, with a look that begins after this call. */
+  #refresh(feed: Feed, allowance: Allowance): Promise<void> {
+    let refresh = this.#refreshes.get(feed);
+    if (!refresh) {
+      refresh = this.#reads.run(allowance, feed.room, () => {
+        this.#refreshes.delete(feed);
+        return feed.refresh();
+      });
+      this.#refreshes.set(feed, refresh);
+      refresh.catch(() => { // perhaps refused before it began
+        if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
+      });
+    }
+    return refresh;
   }
 
   /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
@@ -303,7 +358,7 @@ export class Chat {
     // What the room had come to before the database lost some of it, counts too.
     const newest = Math.max(timeOf(place), this.#floors.of(room));
     if (timeOf(cursor) <= newest + MAX_CURSOR_AHEAD_MS) return;
-    if (timeOf(cursor) <= await this.#store.clock() + MAX_CURSOR_AHEAD_MS) return;
+    if (timeOf(cursor) <= await this.#clock.read() + MAX_CURSOR_AHEAD_MS) return;
     throw invalid(
       parameter,
       "lies more than a minute ahead of the database's clock and of the room's newest message",

@@ -1,9 +1,13 @@
-// The feeds of this process: one for each room that somebody is reading at this moment, and none else. A feed that
-// nobody holds is dropped, so that nothing asks for its room any more.
+// The feeds of this process: one for each room that somebody is reading at this moment, and those that somebody has read a moment ago.
+// Who polls alone lets go of his feed with each answer; were it dropped then, the database would be asked for every message. A feed
+// that nobody has held for some seconds is dropped, so that nothing asks for its room any more.
 import { Feed, type TailLimits } from "./feed.ts";
 import type { Store } from "./store.ts";
 
-/** Runs while at least one feed is held; `signal` aborts when the last one is let go. */
+/** Feeds that are kept though nobody holds them: their tails are bounded besides, with all others. */
+const MAX_KEPT = 1_000;
+
+/** Runs while there is at least one feed; `signal` aborts when the last one is dropped. */
 export type WhileHeld = (signal: AbortSignal) => void;
 
 /** Feeds by room. */
@@ -11,26 +15,31 @@ export class Feeds {
   // In the order of their last growth, which is the order in which they give up their tails.
   readonly #feeds = new Map<string, Feed>();
   readonly #holders = new Map<Feed, number>();
+  /** Feeds that nobody holds: those that have been let go since the last sweep, and those that one has seen. */
+  #left = new Set<Feed>();
+  #leaving = new Set<Feed>();
+  #sweeping: ReturnType<typeof setTimeout> | undefined;
   #held: AbortController | undefined;
   #bytes = 0;
 
   /**
-   * `limits.all` bounds all tails together, in bytes of JSON; the others bound each. `lost` is told of each feed whose messages
-   * the database has lost.
+   * `limits.all` bounds all tails together, in bytes of JSON; the others bound each. A feed is kept for `keptMs` milliseconds after
+   * its last holder, and up to as long again. `lost` is told of each feed whose messages the database has lost.
    */
   constructor(
     private readonly store: Pick<Store, "newest" | "news">,
     private readonly limits: TailLimits & { readonly all: number },
     private readonly whileHeld: WhileHeld,
     private readonly lost: (feed: Feed) => void,
+    private keptMs = 0,
   ) {}
 
-  /** Rooms that have a feed. */
+  /** Rooms that somebody is reading. */
   get size(): number {
-    return this.#feeds.size;
+    return this.#feeds.size - this.#left.size - this.#leaving.size;
   }
 
-  /** The feed of a room, if somebody holds it. */
+  /** The feed of a room, if it has one. */
   get(room: string): Feed | undefined {
     return this.#feeds.get(room);
   }
@@ -54,6 +63,7 @@ export class Feeds {
       this.#feeds.set(room, feed);
     }
     this.#holders.set(feed, (this.#holders.get(feed) ?? 0) + 1);
+    if (!this.#left.delete(feed)) this.#leaving.delete(feed);
     if (!this.#held) {
       this.#held = new AbortController();
       this.whileHeld(this.#held.signal);
@@ -61,7 +71,7 @@ export class Feeds {
     return feed;
   }
 
-  /** Lets go of a feed; the last holder's letting go drops it. */
+  /** Lets go of a feed; some time after its last holder has, it is dropped. */
   letGo(feed: Feed): void {
     const holders = this.#holders.get(feed)! - 1;
     if (holders > 0) {
@@ -69,11 +79,8 @@ export class Feeds {
       return;
     }
     this.#holders.delete(feed);
-    if (this.#feeds.get(feed.room) === feed) this.#remove(feed);
-    if (this.#holders.size === 0) {
-      this.#held?.abort();
-      this.#held = undefined;
-    }
+    if (this.#feeds.get(feed.room) === feed) this.#keep(feed);
+    this.#endIfEmpty();
   }
 
   /** Starts a room's feed anew, since the database has lost messages that it holds; its waiters come back by themselves. */
@@ -82,6 +89,7 @@ export class Feeds {
     this.#remove(feed);
     this.lost(feed);
     feed.close();
+    this.#endIfEmpty();
   }
 
   /** Settles all waiters. */
@@ -89,7 +97,39 @@ export class Feeds {
     for (const feed of this.#feeds.values()) feed.release();
   }
 
+  /** Drops the feeds that nobody holds; from now on none is kept. */
+  close(): void {
+    this.keptMs = 0;
+    clearTimeout(this.#sweeping);
+    for (const feed of [...this.#leaving, ...this.#left]) this.#remove(feed);
+    this.#endIfEmpty();
+  }
+
+  #keep(feed: Feed): void {
+    if (this.keptMs === 0) return this.#remove(feed);
+    this.#left.add(feed);
+    const [oldest] = this.#leaving.size > 0 ? this.#leaving : this.#left;
+    if (this.#left.size + this.#leaving.size > MAX_KEPT) this.#remove(oldest!);
+    this.#sweeping ??= setTimeout(() => this.#sweep(), this.keptMs);
+  }
+
+  #sweep(): void {
+    for (const feed of this.#leaving) this.#remove(feed);
+    this.#leaving = this.#left;
+    this.#left = new Set();
+    this.#sweeping = this.#leaving.size > 0 ? setTimeout(() => this.#sweep(), this.keptMs) : undefined;
+    this.#endIfEmpty();
+  }
+
+  #endIfEmpty(): void {
+    if (this.#holders.size > 0 || this.#left.size > 0 || this.#leaving.size > 0) return;
+    this.#held?.abort();
+    this.#held = undefined;
+  }
+
   #remove(feed: Feed): void {
+    this.#left.delete(feed);
+    this.#leaving.delete(feed);
     this.#feeds.delete(feed.room);
     this.#bytes -= feed.bytes;
   }

@@ -3,8 +3,9 @@
 //
 // What was read ahead is given out only if it is full. Messages never change and a room's order has no gaps, so a full
 // page is the same whenever it is read; what ends before its limit may have been followed by news, and is read again.
-// (A database that loses messages can make a page wrong for as long as it waits here.)
+// (A database that loses messages can make a page wrong for as long as it waits here.) And nothing is read ahead while others wait.
 import type { Page } from "./page.ts";
+import type { Reads } from "./reads.ts";
 import type { Store } from "./store.ts";
 
 /** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */
@@ -25,7 +26,7 @@ export class ReadAhead {
   readonly #ahead = new Map<string, Ahead>();
 
   /** Reads nothing by itself. */
-  constructor(private readonly store: Pick<Store, "pageAfter">) {}
+  constructor(private readonly store: Pick<Store, "pageAfter">, private readonly reads: Pick<Reads, "idle">) {}
 
   /**
    * The messages of `room` after a cursor, at most `limit`.
@@ -52,7 +53,7 @@ export class ReadAhead {
 
   #readAhead(room: string, after: string, limit: number): void {
     const place = `${room} ${after} ${limit}`;
-    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place)) return;
+    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place) || !this.reads.idle) return;
     this.#ahead.set(place, {
       page: this.store.pageAfter(room, after, limit).catch(() => undefined),
       timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS),

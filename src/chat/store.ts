@@ -74,12 +74,16 @@ export interface ListedRoom {
 
 /** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
 export class Store {
-  /** Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight. */
+  /**
+   * Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight; `reads` those for
+   * whatever somebody asks for; `looks` one for what feeds ask by themselves, which must not wait behind that.
+   */
   constructor(
     private readonly writer: Client,
     private readonly reads: Client,
     private readonly signals: Client,
     private readonly floors: Floors,
+    private readonly looks: Client = reads,
   ) {}
 
   /**
@@ -157,7 +161,7 @@ export class Store {
 
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */
   async newest(room: string, limit: number): Promise<News> {
-    const rows = await this.reads.read((sql) =>
+    const rows = await this.looks.read((sql) =>
       sql<NewsRow[]>`
         select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost
         from ${lastRows(sql, room, undefined, limit)}
@@ -175,7 +179,7 @@ export class Store {
   async news(room: string, { end, place }: Known, limit: number): Promise<News> {
     const known = (sql: Sql) =>
       sql`(values (${room}::text, ${end}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint))`;
-    const rows = await this.reads.read((sql) =>
+    const rows = await this.looks.read((sql) =>
       sql<NewsRow[]>`
         select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost from (
           select id, author, body, sub from messages where room = ${room} and id > ${end} order by id limit ${limit}
@@ -263,10 +267,14 @@ export class Store {
     return rows.map(({ room, newest }) => ({ room, newest }));
   }
 
+  /** Ends with the row that reaches the bytes of one answer: with what JSON adds, no answer has more. */
   #rowsAfter(room: string, after: string, limit: number): Promise<Row[]> {
     return this.reads.read((sql) =>
       sql<Row[]>`
-        select id, author, body, sub from messages where room = ${room} and id > ${after} order by id limit ${limit}`
+        select id, author, body, sub from (
+          select id, author, body, sub, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+          from messages where room = ${room} and id > ${after} order by id limit ${limit}
+        ) page where before <= ${MAX_PAGE_BYTES} order by id`
     );
   }
 

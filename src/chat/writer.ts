@@ -8,6 +8,7 @@ import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy }
 import type { Entry } from "./page.ts";
 import type { Draft } from "./draft.ts";
 import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 /** What a post got. */
 export interface Posted {
@@ -29,6 +30,8 @@ export interface LastWrite {
 export interface WriterLimits {
   /** Most posts that wait. */
   readonly queued: number;
+  /** Most bytes that they have, with {@linkcode POST_BYTES} for each besides its text. */
+  readonly queuedBytes: number;
   /** Most posts that wait for one room. */
   readonly queuedPerRoom: number;
   /** Most posts in one statement. */
@@ -39,6 +42,8 @@ export interface WriterLimits {
 
 interface Post {
   readonly draft: Draft;
+  /** Who posts, where turns are taken. */
+  readonly client: string;
   /** Size of its text in bytes of UTF-8. */
   readonly bytes: number;
   readonly promise: Promise<Posted>;
@@ -46,12 +51,18 @@ interface Post {
   reject(problem: Problem): void;
 }
 
+/** What a post weighs in the queue besides its text, in bytes. */
+const POST_BYTES = 1_000;
+
 /** How long the posts of a batch that fails are tried in smaller ones, in milliseconds; then they are refused. */
 const PATIENCE_MS = 10_000;
 
 /** Stores posts in batches. */
 export class Writer {
-  #queue: Post[] = [];
+  readonly #queue = new Turns<Post>({
+    keys: [({ client }) => client, ({ draft }) => draft.room],
+    weigh: ({ bytes }) => bytes + POST_BYTES,
+  });
   #writing: Promise<void> | undefined;
   #closed = false;
   readonly #perRoom = new Map<string, number>();
@@ -66,11 +77,12 @@ export class Writer {
   ) {}
 
   /**
-   * Stores one message; resolves when it is durable.
+   * Stores one message of a client; resolves when it is durable. Where the queue is full, the newest post is refused of whoever has
+   * most in it.
    * @throws {Problem} 503 `not-stored` or `outcome-unknown`, 429, 422 for a key that belongs to another message, or 400
    * when the database does not take it.
    */
-  async post(draft: Draft): Promise<Posted> {
+  async post(draft: Draft, client = ""): Promise<Posted> {
     if (this.#closed) throw notStored("This server is shutting down");
 
     // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
@@ -80,18 +92,20 @@ export class Writer {
         if (problem.status === 503) throw problem; // as true of this one
         return undefined; // the first was refused for what it says, which this one may not
       });
-      return first ? replay(first.entry, twin.draft, draft) : await this.post(draft);
+      return first ? replay(first.entry, twin.draft, draft) : await this.post(draft, client);
     }
 
-    if (this.#queue.length >= this.limits.queued) throw notStored("Too many posts wait on this server");
     const inRoom = this.#perRoom.get(draft.room) ?? 0;
     if (inRoom >= this.limits.queuedPerRoom) throw roomBusy();
 
-    const post = makePost(draft);
+    const post = makePost(draft, client);
     this.#queue.push(post);
     this.#perRoom.set(draft.room, inRoom + 1);
     if (draft.key !== null) this.#keyed.set(keyOf(draft), post);
     this.#writing ??= this.#writeAll();
+    while (this.#overfull) {
+      this.#refuse([this.#left(this.#queue.pop()!)], () => notStored("Too many posts wait on this server"));
+    }
     try {
       return await post.promise;
     } finally {
@@ -107,7 +121,9 @@ export class Writer {
   /** Refuses what is queued and whatever comes; resolves when the statement under way has ended. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#refuse(this.#queue.splice(0), () => notStored("This server is shutting down"));
+    while (this.#queue.length > 0) {
+      this.#refuse([this.#left(this.#queue.shift()!)], () => notStored("This server is shutting down"));
+    }
     await this.#writing;
   }
 
@@ -116,20 +132,30 @@ export class Writer {
     this.#writing = undefined;
   }
 
-  /** The next batch: the oldest posts, as many as fit. */
+  /** The next batch: as many posts as fit, by turns. */
   #take(): Post[] {
-    let count = 0;
-    for (let bytes = 0; count < this.#queue.length && count < this.limits.batch; count++) {
-      bytes += this.#queue[count]!.bytes;
-      if (bytes > this.limits.batchBytes && count > 0) break;
-    }
-    const batch = this.#queue.splice(0, count);
-    for (const { draft: { room } } of batch) {
-      const left = this.#perRoom.get(room)! - 1;
-      if (left > 0) this.#perRoom.set(room, left);
-      else this.#perRoom.delete(room);
+    const batch: Post[] = [];
+    let bytes = 0;
+    for (let next; batch.length < this.limits.batch && (next = this.#queue.peek());) {
+      bytes += next.bytes;
+      if (bytes > this.limits.batchBytes && batch.length > 0) break;
+      batch.push(this.#left(this.#queue.shift()!));
     }
     return batch;
+  }
+
+  /** Whether more wait than may. */
+  get #overfull(): boolean {
+    return this.#queue.length > this.limits.queued || this.#queue.weight > this.limits.queuedBytes;
+  }
+
+  /** A post has left the queue. */
+  #left(post: Post): Post {
+    const { room } = post.draft;
+    const left = this.#perRoom.get(room)! - 1;
+    if (left > 0) this.#perRoom.set(room, left);
+    else this.#perRoom.delete(room);
+    return post;
   }
 
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
@@ -238,9 +264,9 @@ function keyOf({ room, key }: { room: string; key: string | null }): string {
   return `${room} ${key}`;
 }
 
-function makePost(draft: Draft): Post {
+function makePost(draft: Draft, client: string): Post {
   const { promise, resolve, reject } = Promise.withResolvers<Posted>();
   const bytes = Buffer.byteLength(draft.body) + (draft.author ? Buffer.byteLength(draft.author) : 0) +
     (draft.key?.length ?? 0);
-  return { draft, bytes, promise, resolve, reject };
+  return { draft, client, bytes, promise, resolve, reject };
 }

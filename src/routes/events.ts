@@ -8,12 +8,13 @@ import type { Entry } from "../chat/page.ts";
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, OWN_SITE, Problem } from "../problem.ts";
-import { cursor, roomOf } from "./parameters.ts";
+import { allowanceOf, type LimitSource } from "./allowance.ts";
+import { cursor, queryOf, roomOf } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface EventRoutes extends ChatSource, PermitSource {
+export interface EventRoutes extends ChatSource, PermitSource, LimitSource {
   /** Milliseconds between two signs of life. */
   readonly heartbeatMs: number;
 }
@@ -56,12 +57,13 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Response> {
   const room = roomOf(c);
   const who = await permit(deps, c.req.raw, "read", room);
-  const after = cursor(c.req.queries(), "after");
+  const after = cursor(queryOf(c), "after");
   const last = lastEventId(c);
   const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
   const news = chat.follow(room, {
     after: last ?? after ?? NIL,
     parameter: last === undefined ? "after" : "Last-Event-ID",
+    allowance: allowanceOf(deps, c, who),
     signal: who?.sub ? AbortSignal.any([gone.signal, ending(who.until, gone.signal)]) : gone.signal,
   });
   // What can't be served is said now, while the status is not.

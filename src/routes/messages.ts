@@ -13,17 +13,19 @@ import {
   NewMessage,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
+import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../problem.ts";
+import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, length } from "./answer.ts";
-import { readBody } from "./body.ts";
-import { cursor, preferredWait, roomOf, valid, wholeNumber } from "./parameters.ts";
+import { parseJson, readBody } from "./body.ts";
+import { cursor, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, type PermitSource, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface MessageRoutes extends ChatSource, PermitSource {
+export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
 }
@@ -43,7 +45,11 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
     app.get(path, (c) => {
       const chat = started(deps);
       const room = roomOf(c);
-      return permitted(permit(deps, c.req.raw, "read", room), () => list(c, chat, room));
+      return permitted(
+        c.req.raw,
+        permit(deps, c.req.raw, "read", room),
+        (who) => list(c, chat, room, allowanceOf(deps, c, who)),
+      );
     });
     app.post(path, (c) => post(c, deps));
   }
@@ -51,7 +57,11 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
     app.get(path, (c) => {
       const chat = started(deps);
       const room = roomOf(c);
-      return permitted(permit(deps, c.req.raw, "read", room), () => find(c, chat, room));
+      return permitted(
+        c.req.raw,
+        permit(deps, c.req.raw, "read", room),
+        (who) => find(c, chat, room, allowanceOf(deps, c, who)),
+      );
     });
   }
 }
@@ -59,13 +69,15 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
 async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const room = roomOf(c);
   const who = await permit(deps, c.req.raw, "write", room);
+  const allowance = allowanceOf(deps, c, who);
+  allowance.post();
   const header = c.req.header("idempotency-key");
   const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
   const message = authored(messageIn(await bodyOf(c, deps)), who?.name);
   const chat = deps.chat();
   if (!chat) throw notStored("This server is starting");
 
-  const { entry, replayed } = await chat.post(room, message, key, who?.sub);
+  const { entry, replayed } = await chat.post(room, message, key, who?.sub, allowance);
   return json(entry.json, replayed ? 200 : 201, {
     location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
     ...replayed && { "idempotency-replayed": "true" },
@@ -79,8 +91,8 @@ function authored(message: NewMessage, name: string | null | undefined): NewMess
   return { ...message, author: name };
 }
 
-function list(c: Context, chat: Chat, room: string): Response | Promise<Response> {
-  const query = c.req.queries();
+function list(c: Context, chat: Chat, room: string, allowance: Allowance): Response | Promise<Response> {
+  const query = queryOf(c);
   const before = cursor(query, "before");
   const after = cursor(query, "after");
   const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
@@ -88,17 +100,17 @@ function list(c: Context, chat: Chat, room: string): Response | Promise<Response
   if (before !== undefined && after !== undefined) {
     throw invalid("before", "can't be given together with after");
   }
-  if (before !== undefined) return listBefore(chat, room, before, limit);
+  // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
+  if (c.req.method === "HEAD") return json("", 200);
+  if (before !== undefined) return listBefore(chat, room, before, limit, allowance);
 
-  const isHead = c.req.method === "HEAD";
-  const given = isHead || isForeignLink(c.req.raw) ? 0 : wait;
+  const given = isForeignLink(c.req.raw) ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
-  const poll = { after: after ?? NIL, limit, wait: ms, client: c.req.raw };
+  const poll = { after: after ?? NIL, limit, wait: ms, client: c.req.raw, allowance };
   const answer = chat.poll(room, poll).then((reading) => {
     const copy = answerOf(reading, limit);
-    if (isHead) copy.headers.set("content-length", `${reading.page.body.length}`);
     // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
     if (chat.draining && poll.wait > 0 && !reading.page.last) copy.headers.set("retry-after", "0");
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
@@ -124,18 +136,24 @@ function answerOf({ page, next }: Reading, limit: number): Response {
   return answer.clone();
 }
 
-async function listBefore(chat: Chat, room: string, before: string, limit: number): Promise<Response> {
-  const page = await chat.read(room, before, limit);
+async function listBefore(
+  chat: Chat,
+  room: string,
+  before: string,
+  limit: number,
+  allowance: Allowance,
+): Promise<Response> {
+  const page = await chat.read(room, before, limit, allowance);
   // Before the first message there is nothing: what comes next begins at the start.
   const next = `<?after=${page.last ?? NIL}&limit=${limit}>; rel="next"`;
   const prev = `<?before=${page.first}&limit=${limit}>; rel="prev"`;
   return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next, ...length(page.body) });
 }
 
-async function find(c: Context, chat: Chat, room: string): Promise<Response> {
+async function find(c: Context, chat: Chat, room: string, allowance: Allowance): Promise<Response> {
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
-  const entry = await chat.find(room, id);
+  const entry = await chat.find(room, id, allowance);
   return json(entry.json, 200, length(entry.json));
 }
 
@@ -151,16 +169,8 @@ async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes
   }
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
 function messageIn(bytes: Uint8Array): NewMessage {
-  let value: unknown;
-  try {
-    value = JSON.parse(decoder.decode(bytes));
-  } catch {
-    throw invalid("body", "must be JSON in UTF-8");
-  }
-  const message = valid(NewMessage, value, "body");
+  const message = valid(NewMessage, parseJson(bytes), "body");
   if (Buffer.byteLength(message.body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
   return message;
 }

@@ -9,8 +9,23 @@ import { invalid } from "../problem.ts";
 /** The room that the article's routes without a room stand for. */
 const LOBBY = "lobby";
 
+/** Most parameters of a query string: there are five. More: 400. */
+const MAX_PARAMETERS = 16;
+
 /** A query string's parameters, with all the values of each. */
 export type Query = Record<string, string[]>;
+
+/**
+ * The query string's parameters.
+ * @throws {Problem} 400 for more than anybody needs.
+ */
+export function queryOf(c: Context): Query {
+  const { url } = c.req;
+  for (let at = url.indexOf("?"), count = 0; at >= 0; at = url.indexOf("&", at + 1)) {
+    if (++count > MAX_PARAMETERS) throw invalid("query", `must have at most ${MAX_PARAMETERS} parameters`);
+  }
+  return c.req.queries();
+}
 
 /**
  * `value` as the schema has it.
@@ -58,8 +73,12 @@ export function cursor(query: Query, name: string): string | undefined {
   return id;
 }
 
+/** Longest `Prefer` that is read, in characters; a longer one is a wish that nobody has. */
+const MAX_PREFER = 1_000;
+
 /** The seconds that `Prefer: wait=n` (RFC 7240) asks for, brought into range; undefined where it does not, or unreadably. */
 export function preferredWait(header: string | undefined): number | undefined {
+  if (header !== undefined && header.length > MAX_PREFER) return undefined;
   // Commas part preferences, but for those inside quotes; the first instance counts; parameters are not for us.
   const wait = header?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g)
     ?.map((preference) => preference.split(";")[0]!.trim())

@@ -25,14 +25,16 @@ export function permit(
   return identity && demanded(identity, right, room);
 }
 
-/** What `serve` answers, at once where it is known that it may; a poll that waits stays parked. */
+/** What `serve` answers to a GET, at once where it is known that it may; a poll that waits stays parked. */
 export function permitted(
+  { method }: Request,
   permission: Identity | undefined | Promise<Identity>,
-  serve: () => Response | Promise<Response>,
+  serve: (who: Identity | undefined) => Response | Promise<Response>,
 ): Response | Promise<Response> {
-  if (!(permission instanceof Promise)) return serve();
-  return Parked.response(permission.then(() => {
-    const response = serve();
+  if (!(permission instanceof Promise)) return serve(permission);
+  if (method === "HEAD") return permission.then(serve); // of which Hono makes an answer of its own
+  return Parked.response(permission.then((who) => {
+    const response = serve(who);
     return Parked.answerIn(response) ?? response;
   }));
 }

@@ -1,10 +1,10 @@
 // The chat page: files as they are, and TypeScript with its types taken out, since browsers don't know them. The paths are
 // those of the source tree, so that what one file imports from another is the same here and there; the client is there once
 // more for those who keep its files, under names that every Node takes for modules.
+import { createHash } from "node:crypto";
 import { stripTypeScriptTypes } from "node:module";
 import { extname } from "node:path";
 import type { Hono } from "hono";
-import { etag } from "hono/etag";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
@@ -26,6 +26,9 @@ import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
+
+/** Longest `If-None-Match` that is read, in characters; a longer one gets the file. */
+const MAX_IF_NONE_MATCH = 1_000;
 
 const SOURCES: Record<string, string> = {
   "/": markup,
@@ -89,22 +92,37 @@ const FOR_ALL_SITES = { "access-control-allow-origin": "*", "cross-origin-resour
 export function webRoutes(app: Hono): void {
   for (const [path, source] of Object.entries(SOURCES)) {
     const ending = extname(path);
-    let text: string | undefined;
-    app.get(path, etag(), () => {
-      text ??= forBrowsers(source, ending); // not before anybody asks: nothing waits for it at the start
-      return new Response(text, {
+    let file: { text: string; etag: string } | undefined;
+    app.get(path, (c) => {
+      file ??= made(source, ending); // not before anybody asks: nothing waits for it at the start
+      const { text, etag } = file;
+      const isKnown = has(c.req.header("if-none-match"), etag);
+      return new Response(isKnown ? null : text, {
+        status: isKnown ? 304 : 200,
         headers: {
+          etag,
           "content-type": TYPES[ending]!,
           "cache-control": "no-cache",
           "content-security-policy": POLICY,
           "referrer-policy": "no-referrer",
           ...OWN_SITE,
           ...path.startsWith("/client/") && FOR_ALL_SITES,
-          ...length(text),
+          ...!isKnown && length(text),
         },
       });
     });
   }
+}
+
+function made(source: string, ending: string): { text: string; etag: string } {
+  const text = forBrowsers(source, ending);
+  return { text, etag: `"${createHash("sha256").update(text).digest("base64url")}"` };
+}
+
+/** Whether `If-None-Match` has the tag (RFC 9110, 13.1.2). */
+function has(header: string | undefined, etag: string): boolean {
+  if (header === undefined || header.length > MAX_IF_NONE_MATCH) return false;
+  return header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag);
 }
 
 function forBrowsers(source: string, ending: string): string {

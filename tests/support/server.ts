@@ -7,6 +7,7 @@ import { readConfig } from "../../src/config.ts";
 import { migrateOnce } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
 import { openIdentities } from "../../src/identity/identities.ts";
+import { Limits } from "../../src/limits.ts";
 import { Origins } from "../../src/origin.ts";
 import { until } from "./client.ts";
 import { projectPath } from "./postgres.ts";
@@ -18,6 +19,9 @@ export const LOCAL = new Origins({
   ALLOWED_ORIGINS: undefined,
   onDeploy: false,
 });
+
+/** Of a server without settings. */
+export const LIMITS = new Limits({ POSTS_PER_MINUTE: 300, PLACES_PER_CLIENT: 200, PROXY_HOPS: 0 });
 
 /** Settings as they stand in the environment. */
 export type Env = Record<string, string>;
@@ -42,9 +46,13 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
     uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
     heartbeatMs: config.HEARTBEAT_MS,
     origins: new Origins(config),
+    limits: new Limits(config),
     identities: await openIdentities(config, closing.signal),
   });
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    app.fetch,
+  );
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
     chat,

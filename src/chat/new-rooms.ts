@@ -1,0 +1,37 @@
+// Rooms that a post begins. Each stays for ever and takes a line in the list of rooms, so a client may begin some and not thousands. A
+// room of which this process has heard is there; of another, only the database can say, and it is asked only when it matters.
+import type { Allowance } from "../limits.ts";
+import { Problem } from "../problem.ts";
+import { seqOf } from "./cursor.ts";
+import type { Floors } from "./floors.ts";
+import type { Store } from "./store.ts";
+import type { Posted } from "./writer.ts";
+
+/** Counts the rooms that clients begin. */
+export class NewRooms {
+  /** Asks nothing by itself. */
+  constructor(private readonly store: Pick<Store, "newestOf">, private readonly floors: Floors) {}
+
+  /**
+   * Posts; a room that the post begins is counted.
+   * @throws {Problem} 429 when there is no such room, and the client has begun as many as it may.
+   * @throws whatever `post` throws.
+   */
+  async counted(room: string, allowance: Allowance, post: () => Promise<Posted>): Promise<Posted> {
+    if (allowance.unlimited || this.floors.of(room) > 0) return await post();
+    try {
+      allowance.beginRoom();
+    } catch (problem) {
+      if (!(problem instanceof Problem) || (await this.store.newestOf([room])).length === 0) throw problem;
+      return await post();
+    }
+    let began = false;
+    try {
+      const posted = await post();
+      began = seqOf(posted.entry.id) === 1 && !posted.replayed;
+      return posted;
+    } finally {
+      if (!began) allowance.roomWasThere();
+    }
+  }
+}

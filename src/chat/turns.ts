@@ -1,0 +1,131 @@
+// Lines in which nobody waits behind another's crowd. Whoever is next is found by turns: first the clients, then the rooms of each.
+// So a client that brings a thousand things waits for itself, and one that brings a single thing waits for one of everybody's.
+
+/** A line that is served from its front. */
+interface Line<T> {
+  /** How many wait. */
+  readonly length: number;
+  /** What they weigh together. */
+  readonly weight: number;
+  /** The next. */
+  peek(): T | undefined;
+  push(item: T): void;
+  /** Takes the next. */
+  shift(): T | undefined;
+  /** Takes the newest of the heaviest line. */
+  pop(): T | undefined;
+}
+
+/** How a line is parted. */
+export interface TurnsOptions<T> {
+  /** Whose turn it is, from the outermost: a client, then a room. */
+  readonly keys: readonly ((item: T) => string)[];
+  /** What an item weighs where the heaviest line is looked for; 1 if not given. */
+  readonly weigh?: (item: T) => number;
+}
+
+/** Lines by key, of which each gives one in turn. */
+export class Turns<T> implements Line<T> {
+  readonly #lines = new Map<string, Line<T>>();
+  /** Whose turns come, with lines that have become empty meanwhile. */
+  readonly #order: Fifo<{ readonly key: string; readonly line: Line<T> }> = new Fifo(() => 1);
+  readonly #keyOf: (item: T) => string;
+  readonly #inner: TurnsOptions<T>;
+  length = 0;
+  weight = 0;
+
+  /** Nobody waits. */
+  constructor({ keys: [keyOf, ...keys], weigh = () => 1 }: TurnsOptions<T>) {
+    this.#keyOf = keyOf!;
+    this.#inner = { keys, weigh };
+  }
+
+  /** The next. */
+  peek(): T | undefined {
+    while (this.#order.peek()?.line.length === 0) this.#order.shift();
+    return this.#order.peek()?.line.peek();
+  }
+
+  /** To the end of its line. */
+  push(item: T): void {
+    const key = this.#keyOf(item);
+    let line = this.#lines.get(key);
+    if (!line) {
+      line = this.#inner.keys.length > 0 ? new Turns(this.#inner) : new Fifo(this.#inner.weigh!);
+      this.#lines.set(key, line);
+      this.#order.push({ key, line });
+    }
+    line.push(item);
+    this.length++;
+    this.weight += this.#inner.weigh!(item);
+  }
+
+  /** Takes the next. */
+  shift(): T | undefined {
+    if (this.peek() === undefined) return undefined;
+    const turn = this.#order.shift()!;
+    const item = turn.line.shift()!;
+    if (turn.line.length > 0) this.#order.push(turn);
+    else this.#lines.delete(turn.key);
+    return this.#taken(item);
+  }
+
+  /** Takes the newest of the heaviest line: who has brought most is the one to be turned away. */
+  pop(): T | undefined {
+    let heaviest: { key: string; line: Line<T> } | undefined;
+    for (const [key, line] of this.#lines) {
+      if (!heaviest || line.weight > heaviest.line.weight) heaviest = { key, line };
+    }
+    if (!heaviest) return undefined;
+    const item = heaviest.line.pop()!;
+    if (heaviest.line.length === 0) this.#lines.delete(heaviest.key);
+    return this.#taken(item);
+  }
+
+  #taken(item: T): T {
+    this.length--;
+    this.weight -= this.#inner.weigh!(item);
+    return item;
+  }
+}
+
+/** First come, first served. */
+class Fifo<T> implements Line<T> {
+  #items: T[] = [];
+  /** Where the first one stands; what is before it has gone. An array that gives up its first item moves all the others. */
+  #first = 0;
+  weight = 0;
+
+  constructor(private readonly weigh: (item: T) => number) {}
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  peek(): T | undefined {
+    return this.#items[this.#first];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+    this.weight += this.weigh(item);
+  }
+
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items[this.#first++]!;
+    if (this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    this.weight -= this.weigh(item);
+    return item;
+  }
+
+  pop(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items.pop()!;
+    this.weight -= this.weigh(item);
+    return item;
+  }
+}

@@ -1,0 +1,218 @@
+// What one client may take, so that it can't wear the server down for the others. A client is a token's sub, or else an address. What
+// is bounded is what costs others something: posts, new rooms, reads that ask the database, and places where one waits.
+//
+// A rate is a bucket: it holds as many pieces as may be taken at once, and fills up by itself, as a comparison with the clock says. So
+// nothing has to run, and a client that has taken nothing for a while is like one that is not known: the memory is bounded by
+// forgetting those who came last the longest ago. Each thread counts for itself.
+import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
+import type { Config } from "./config.ts";
+import { log } from "./log.ts";
+import { tooManyPlaces, tooManyRequests } from "./problem.ts";
+
+/** The settings that bound a client. */
+export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS">;
+
+/** Clients that are remembered for sure, and as many more at most: some 10 MB. */
+const MAX_CLIENTS = 20_000;
+
+/** Posts at once: a paste of many lines, or a bot that tells of all that it has missed. */
+const POSTS_AT_ONCE = 20;
+
+/** Rooms that a client may begin in an hour, and at once: people make some, and each stays for ever. */
+const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_000, atOnce: 20 };
+
+/** Reads that ask the database, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
+const READS = { name: "reads", what: "reads from the database", most: 1_200, perMs: 60_000, atOnce: 200 };
+
+/** What one sub may hold of what an address may, behind which there can be a whole school. */
+const SUB_SHARE = 0.15;
+
+/** What event streams may hold of a client's places: each takes as much memory as three polls. */
+const STREAM_SHARE = 1 / 3;
+
+/** How much may be taken of something. */
+interface Rate {
+  /** As `RateLimit` has it. */
+  readonly name: string;
+  /** As a sentence has it. */
+  readonly what: string;
+  /** How many in `perMs` milliseconds. */
+  readonly most: number;
+  readonly perMs: number;
+  readonly atOnce: number;
+}
+
+/** Who asks, and how much is left to him. */
+export class Allowance {
+  readonly #posts: Bucket | undefined;
+  readonly #rooms: Bucket | undefined;
+  readonly #reads: Bucket | undefined;
+  #places = 0;
+  #streams = 0;
+
+  /** With `limited` there are limits: posts in a minute, and places; 0 is none. */
+  constructor(
+    /** Tells clients apart where they take turns. */
+    readonly client: string,
+    private readonly limited?: { readonly posts: number; readonly places: number },
+    now: () => number = () => performance.now(),
+  ) {
+    if (!limited) return;
+    const { posts } = limited;
+    if (posts > 0) {
+      const atOnce = Math.min(POSTS_AT_ONCE, posts);
+      this.#posts = new Bucket({ name: "posts", what: "posts", most: posts, perMs: 60_000, atOnce }, now);
+    }
+    this.#rooms = new Bucket(ROOMS, now);
+    this.#reads = new Bucket(READS, now);
+  }
+
+  /** Whether it holds places. */
+  get holds(): boolean {
+    return this.#places > 0;
+  }
+
+  /** Whether nothing is bounded. */
+  get unlimited(): boolean {
+    return !this.limited;
+  }
+
+  /**
+   * A post is on its way.
+   * @throws {Problem} 429.
+   */
+  post(): void {
+    this.#posts?.take();
+  }
+
+  /**
+   * A read is to ask the database.
+   * @throws {Problem} 429.
+   */
+  read(): void {
+    this.#reads?.take();
+  }
+
+  /**
+   * A post may begin a room.
+   * @throws {Problem} 429.
+   */
+  beginRoom(): void {
+    this.#rooms?.take();
+  }
+
+  /** It has not. */
+  roomWasThere(): void {
+    this.#rooms?.giveBack();
+  }
+
+  /**
+   * Takes a place to wait in, for a poll or a stream; who does must {@linkcode leave}.
+   * @throws {Problem} 429.
+   */
+  enter(kind: "poll" | "stream"): void {
+    const most = this.limited?.places || Infinity;
+    if (this.#places >= most) throw tooManyPlaces(most, "polls and event streams");
+    const streams = Math.max(1, Math.floor(most * STREAM_SHARE));
+    if (kind === "stream" && this.#streams >= streams) throw tooManyPlaces(streams, "event streams");
+    this.#places++;
+    if (kind === "stream") this.#streams++;
+  }
+
+  /** Gives the place back. */
+  leave(kind: "poll" | "stream"): void {
+    this.#places--;
+    if (kind === "stream") this.#streams--;
+  }
+}
+
+/** Nobody's: for whoever is not counted. */
+export const UNLIMITED: Allowance = new Allowance("");
+
+/** Pieces that can be taken, and come again by themselves. */
+class Bucket {
+  #left: number;
+  #at: number;
+
+  constructor(private readonly rate: Rate, private readonly now: () => number) {
+    this.#left = rate.atOnce;
+    this.#at = now();
+  }
+
+  take(): void {
+    const { most, perMs, atOnce } = this.rate;
+    const now = this.now();
+    this.#left = Math.min(atOnce, this.#left + (now - this.#at) * most / perMs);
+    this.#at = now;
+    if (this.#left < 1) throw tooManyRequests(this.rate, (1 - this.#left) * perMs / most);
+    this.#left--;
+  }
+
+  giveBack(): void {
+    this.#left++; // not above what it holds: that is seen to with the next take
+  }
+}
+
+/** The allowances of all clients. */
+export class Limits {
+  // Two generations, as of all that strangers can make up. By sub, by address, and by address as it is written.
+  #known = new Map<string, Allowance>();
+  #before = new Map<string, Allowance>();
+  #told = false;
+
+  /** `now` is a clock in milliseconds that never jumps. */
+  constructor(private readonly settings: LimitSettings, private readonly now: () => number = () => performance.now()) {}
+
+  /** Who sends a request, from `remote`, where a connection has an address; `sub` is the token's, if there is one. */
+  of(headers: Headers, remote: string | undefined, sub: string | null | undefined): Allowance {
+    if (sub) return this.#find(`sub ${sub}`, () => this.#make(`sub ${sub}`, true, SUB_SHARE));
+    const hops = this.settings.PROXY_HOPS;
+    if (hops === 0) return this.#at(remote, headers);
+    // Without the header, or with one that is too short, it has not come by all the proxies.
+    return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote, headers);
+  }
+
+  /** Clients that are remembered. */
+  get size(): number {
+    return this.#known.size + this.#before.size;
+  }
+
+  #at(written: string | undefined, headers: Headers): Allowance {
+    const allowance = this.#find(`at ${written}`, () => {
+      const place = written === undefined ? LOCAL : placeOf(written, this.settings.PROXY_HOPS > 0) ?? LOCAL;
+      const key = `in ${place.address}`;
+      return this.#find(key, () => this.#make(key, place.counted, 1));
+    });
+    if (!this.#told && allowance.unlimited && this.settings.PROXY_HOPS === 0) this.#tell(headers);
+    return allowance;
+  }
+
+  #make(client: string, counted: boolean, share: number): Allowance {
+    if (!counted) return new Allowance(client);
+    const { POSTS_PER_MINUTE: posts, PLACES_PER_CLIENT } = this.settings;
+    return new Allowance(client, { posts, places: Math.ceil(PLACES_PER_CLIENT * share) }, this.now);
+  }
+
+  #find(key: string, make: () => Allowance): Allowance {
+    const known = this.#known.get(key);
+    if (known) return known;
+    const allowance = this.#before.get(key) ?? make();
+    if (this.#known.size >= MAX_CLIENTS) {
+      this.#before = this.#known;
+      // Who holds places must give them back to whom he has them from.
+      this.#known = new Map([...this.#before].filter(([, { holds }]) => holds));
+    }
+    this.#known.set(key, allowance);
+    return allowance;
+  }
+
+  /** A proxy in front, and all whom it lets in counted as none. */
+  #tell(headers: Headers): void {
+    if (!headers.has("x-forwarded-for") && !headers.has("forwarded")) return;
+    this.#told = true;
+    log(
+      "warn",
+      "A proxy stands in front of Linger, and clients are not told apart: set PROXY_HOPS to the number of proxies",
+    );
+  }
+}

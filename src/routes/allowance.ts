@@ -1,0 +1,16 @@
+// What the client of a request may take.
+import type { Context } from "hono";
+import type { Identity } from "../identity/identity.ts";
+import type { Allowance, Limits } from "../limits.ts";
+
+/** Where routes learn it. */
+export interface LimitSource {
+  /** Of all clients. */
+  readonly limits: Limits;
+}
+
+/** The allowance of whoever sends a request: of his token's sub, else of his address. */
+export function allowanceOf({ limits }: LimitSource, c: Context, who: Identity | undefined): Allowance {
+  const { remoteAddr } = c.env as Partial<Deno.ServeHandlerInfo<Deno.NetAddr>>; // over a Unix socket it has no hostname
+  return limits.of(c.req.raw.headers, remoteAddr?.hostname, who?.sub);
+}

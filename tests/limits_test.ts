@@ -1,0 +1,228 @@
+// One client can't take what others need; and who is one client is told by a token or an address, never by what anybody can write.
+import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertThrows } from "@std/assert";
+import { placeOf } from "../src/identity/address.ts";
+import { Limits, UNLIMITED } from "../src/limits.ts";
+import { Places } from "../src/chat/places.ts";
+import { Problem } from "../src/problem.ts";
+import { get, messages, post, read, until } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { spawnServer, startServer, type TestServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
+
+const postgres = await testPostgres();
+
+/** The settings' defaults, with one proxy. */
+const SETTINGS = { POSTS_PER_MINUTE: 300, PLACES_PER_CLIENT: 200, PROXY_HOPS: 1 };
+
+const from = (...addresses: string[]) => new Headers({ "x-forwarded-for": addresses.join(", ") });
+
+Deno.test("placeOf() reads addresses as proxies write them, and takes an IPv6 network for one client", () => {
+  const addresses: [text: string, address: string | undefined, counted?: boolean][] = [
+    ["203.0.113.7", "203.0.113.7", true],
+    [" 203.0.113.7:4711 ", "203.0.113.7", true],
+    ["::ffff:203.0.113.7", "203.0.113.7", true],
+    ["2001:DB8:0:1::42", "2001:db8:0:1::/64", true],
+    ["[2001:db8:0:1:ffff:1:2:3]:4711", "2001:db8:0:1::/64", true],
+    ["2001:db8::1", "2001:db8:0:0::/64", true],
+    ["2001:db8:0:2::1", "2001:db8:0:2::/64", true],
+    ["127.0.0.1", "127.0.0.1", false],
+    ["::ffff:10.1.2.3", "10.1.2.3", false],
+    ["172.31.0.1", "172.31.0.1", false],
+    ["172.32.0.1", "172.32.0.1", true],
+    ["192.168.1.1", "192.168.1.1", false],
+    ["169.254.1.1", "169.254.1.1", false],
+    ["::1", "0:0:0:0::/64", false],
+    ["fd00::1", "fd00:0:0:0::/64", false],
+    ["fe80::1%eth0", "fe80:0:0:0::/64", false],
+    ["unknown", undefined],
+    ["", undefined],
+    ["1.2.3", undefined],
+  ];
+  for (const [text, address, counted] of addresses) {
+    assertEquals(placeOf(text, false), address === undefined ? undefined : { address, counted: counted! }, text);
+  }
+  assertEquals(placeOf("10.1.2.3", true)?.counted, true);
+});
+
+Deno.test("Limits tells clients apart by sub, else by the address that the outermost of our proxies has seen", () => {
+  const limits = new Limits(SETTINGS);
+  const of = (headers: Headers, sub?: string) => limits.of(headers, "127.0.0.1", sub).client;
+  assertEquals(of(from("203.0.113.7")), of(from("203.0.113.7")));
+  assert(of(from("203.0.113.7")) !== of(from("203.0.113.8")));
+  // What a client writes itself stands to the left.
+  assertEquals(of(from("198.51.100.1", "203.0.113.7")), of(from("203.0.113.7")));
+  assertEquals(of(from("2001:db8::1")), of(from("2001:db8::2")));
+  assertEquals(of(from("203.0.113.7"), "ada"), of(from("203.0.113.8"), "ada"));
+  assert(of(from("203.0.113.7"), "ada") !== of(from("203.0.113.7"), "bob"));
+  assert(of(from("203.0.113.7"), "in 203.0.113.7") !== of(from("203.0.113.7")));
+
+  const two = new Limits({ ...SETTINGS, PROXY_HOPS: 2 });
+  assertEquals(two.of(from("9.9.9.9", "203.0.113.7", "10.0.0.2"), "127.0.0.1", null).client, "in 203.0.113.7");
+  assertEquals(two.of(from("203.0.113.7"), "198.51.100.2", null).client, "in 198.51.100.2"); // not by all of them
+});
+
+Deno.test("Limits: without proxies the header is nobody's word, and private addresses stand for many", () => {
+  const limits = new Limits({ ...SETTINGS, PROXY_HOPS: 0 });
+  assertEquals(limits.of(from("203.0.113.7"), "198.51.100.2", null).client, "in 198.51.100.2");
+  assertFalse(limits.of(from("203.0.113.7"), "198.51.100.2", null).unlimited);
+  for (const remote of ["127.0.0.1", "10.0.0.1", "::1", undefined]) {
+    assert(limits.of(new Headers(), remote, null).unlimited, remote);
+  }
+  assertFalse(limits.of(new Headers(), "127.0.0.1", "ada").unlimited, "a sub is one client wherever it is");
+});
+
+Deno.test("A client posts as many at once as there is room for, and then at its rate", () => {
+  let now = 0;
+  const limits = new Limits(SETTINGS, () => now);
+  const client = limits.of(from("203.0.113.7"), undefined, null);
+  for (let i = 0; i < 20; i++) client.post();
+  const problem = assertThrows(() => client.post(), Problem);
+  assertEquals([problem.status, problem.type, problem.headers], [429, "too-many-requests", {
+    "retry-after": "1",
+    "ratelimit-policy": '"posts";q=300;w=60',
+    "ratelimit": '"posts";r=0;t=1',
+  }]);
+  limits.of(from("203.0.113.8"), undefined, null).post(); // another has all of its own
+  let posted = 0;
+  for (; now <= 60_000; now += 100) posted += attempt(() => client.post());
+  assertEquals(posted, 300);
+});
+
+Deno.test("No rate and no places are bounded where the setting is 0", () => {
+  const client = new Limits({ ...SETTINGS, POSTS_PER_MINUTE: 0, PLACES_PER_CLIENT: 0 }).of(
+    from("203.0.113.7"),
+    undefined,
+    null,
+  );
+  for (let i = 0; i < 10_000; i++) {
+    client.post();
+    client.enter("poll");
+  }
+});
+
+Deno.test("A client has its places, a third of them for streams, and a sub fewer than an address", () => {
+  const limits = new Limits(SETTINGS);
+  for (const [sub, places, streams] of [[null, 200, 66], ["ada", 30, 10]] as const) {
+    const client = limits.of(from("203.0.113.7"), undefined, sub);
+    for (let i = 0; i < streams; i++) client.enter("stream");
+    assertThrows(() => client.enter("stream"), Problem, `${streams} event streams`);
+    for (let i = streams; i < places; i++) client.enter("poll");
+    assertThrows(() => client.enter("poll"), Problem, `${places} polls`);
+    client.leave("stream");
+    client.enter("poll");
+    assertThrows(() => client.enter("stream"), Problem);
+  }
+});
+
+Deno.test("The last tenth of all places is for clients that have none", () => {
+  const limits = new Limits({ ...SETTINGS, PLACES_PER_CLIENT: 0 });
+  const places = new Places(20);
+  const many = limits.of(from("203.0.113.7"), undefined, null);
+  for (let i = 0; i < 18; i++) places.enter("poll", many);
+  assertThrows(() => places.enter("poll", many), Problem, "Too many clients");
+  const others = ["203.0.113.8", "203.0.113.9"].map((address) => limits.of(from(address), undefined, null));
+  for (const other of others) places.enter("stream", other);
+  assertThrows(() => places.enter("poll", limits.of(from("203.0.113.10"), undefined, null)), Problem);
+  assertEquals([places.polls, places.streams], [18, 2]);
+  for (let i = 0; i < 18; i++) places.leave("poll", many);
+  for (const other of others) places.leave("stream", other);
+  assertEquals([places.polls, places.streams, many.holds], [0, 0, false]);
+});
+
+Deno.test("Limits remembers a bounded number of clients, and every one that holds a place", () => {
+  const limits = new Limits(SETTINGS);
+  const waiting = limits.of(from("203.0.113.7"), undefined, null);
+  waiting.enter("poll");
+  for (let i = 0; i < 100_000; i++) {
+    limits.of(from(`2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}::1`), undefined, null);
+  }
+  assertEquals(limits.of(from("203.0.113.7"), undefined, null), waiting);
+  assertGreater(50_000, limits.size);
+  waiting.leave("poll");
+});
+
+Deno.test("A server refuses what one client posts too much, tells when to come back, and serves the others", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "5" });
+  const flood = { "x-forwarded-for": "203.0.113.7" };
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, () => read<{ type: string }>(post(server, "room", { body: "x" }, flood))),
+  );
+  const refused = answers.filter(({ status }) => status === 429);
+  assertGreater(refused.length, 0);
+  assertEquals(answers.length - refused.length, (await messages(server, "room", "wait=0")).length);
+  assertEquals(refused[0]!.json.type, "urn:linger:problem:too-many-requests");
+  assertMatch(refused[0]!.headers.get("retry-after")!, /^\d+$/);
+  assertEquals(refused[0]!.headers.get("ratelimit-policy"), '"posts";q=5;w=60');
+  for (const headers of [{ "x-forwarded-for": "203.0.113.8" }, { "x-forwarded-for": "203.0.113.7, 203.0.113.9" }]) {
+    assertEquals((await read(post(server, "room", { body: "y" }, headers))).status, 201);
+  }
+});
+
+Deno.test("A client begins so many rooms, and posts on into those that are there", async () => {
+  await using database = await postgres.create();
+  const env = { TOKEN_SECRET: SECRET, POSTS_PER_MINUTE: "0" };
+  const everything = bearer(await tokenOf({ read: ["*"], write: ["*"] }));
+  const write = async (server: TestServer, room: string) =>
+    (await read(post(server, room, { body: "x" }, everything))).status;
+  {
+    await using server = await startServer(database.url, env);
+    for (let i = 0; i < 20; i++) assertEquals(await write(server, `room${i}`), 201, `room${i}`);
+    assertEquals(await write(server, "room20"), 429);
+    assertEquals(await write(server, "room7"), 201);
+    assertEquals((await database.sql`select from heads`).length, 20);
+  }
+  // A server that has not heard of them yet: what is there is not counted.
+  await using server = await startServer(database.url, env);
+  for (let i = 0; i < 20; i++) assertEquals(await write(server, `room${i}`), 201, `room${i} again`);
+  for (let i = 20; i < 40; i++) assertEquals(await write(server, `room${i}`), 201, `room${i}`);
+  assertEquals(await write(server, "room40"), 429);
+});
+
+Deno.test("A server that has no place left for one client has some for others, polls and streams", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { PROXY_HOPS: "1", PLACES_PER_CLIENT: "3" });
+  const leaving = new AbortController();
+  const ask = (address: string, path = "messages?after=now&wait=50") =>
+    fetch(`${server.url}/rooms/room/${path}`, { headers: { "x-forwarded-for": address }, signal: leaving.signal });
+  const polls = ["203.0.113.7", "203.0.113.7", "203.0.113.8"].map((address) => ask(address));
+  await until(() => server.chat.state.waiters === 3, "they wait");
+  const stream = await ask("203.0.113.7", "events");
+  assertEquals(stream.status, 200);
+  for (const path of [undefined, "events"]) {
+    const answer = await ask("203.0.113.7", path);
+    assertEquals([answer.status, answer.headers.get("retry-after")], [429, "5"]);
+    await answer.body?.cancel();
+  }
+  polls.push(ask("203.0.113.9"));
+  await until(() => server.chat.state.waiters === 4, "another waits");
+  leaving.abort();
+  await Promise.allSettled(polls);
+  await until(() => server.chat.state.waiters + server.chat.state.subscribers === 0, "all places are free again");
+});
+
+Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says so once", async () => {
+  await using database = await postgres.create();
+  await using server = await spawnServer(database.url);
+  for (let i = 0; i < 3; i++) await get(server, "/messages?wait=0", { "x-forwarded-for": "203.0.113.7" });
+  await until(() => server.log().includes("PROXY_HOPS"), "it is said");
+  assertEquals(server.log().split("PROXY_HOPS").length, 2);
+});
+
+Deno.test("Nobody who is not counted is bounded", () => {
+  for (let i = 0; i < 10_000; i++) {
+    UNLIMITED.post();
+    UNLIMITED.read();
+    UNLIMITED.beginRoom();
+  }
+});
+
+function attempt(take: () => void): number {
+  try {
+    take();
+    return 1;
+  } catch (problem) {
+    assert(problem instanceof Problem);
+    return 0;
+  }
+}
