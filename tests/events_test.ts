@@ -393,6 +393,26 @@ Deno.test("A subscriber that does not read is cut off, costs no memory until the
   }
 });
 
+Deno.test("A subscriber that lets a megabyte of news lie is cut off, long before its time, and others are not", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { HEARTBEAT_MS: "55000" });
+  await using reading = await subscribe(server, "busy", "after=now");
+  const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+  socket.pause();
+  socket.write("GET /rooms/busy/events?after=now HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await until(() => server.chat.state.subscribers === 2, "they are subscribed");
+  let count = 0;
+  await until(async () => { // the system takes some megabytes for it
+    await Promise.all(Array.from({ length: 50 }, () => posted(server, "busy", "x".repeat(9_000))));
+    count += 50;
+    return server.chat.state.subscribers === 1;
+  }, "it is cut off");
+  await came(reading, count);
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.destroy();
+  await closed;
+});
+
 Deno.test("A subscriber that reads slowly is not cut off, and misses nothing", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { HEARTBEAT_MS: "3000", MAX_TAIL_MESSAGES: "10" });

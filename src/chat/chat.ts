@@ -84,6 +84,9 @@ export interface ChatState {
 /** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
 const LAST_MOMENT_MS = 500;
 
+/** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
+const SUBSCRIBER_BYTES = 250_000;
+
 /** How long a feed is kept after its last holder, in milliseconds: a client is back from its last answer in a tenth of that. */
 const KEPT_MS = 5_000;
 
@@ -247,7 +250,8 @@ export class Chat {
         const behind = next < feed.end;
         const known = behind ? feed.entriesAfter(next) : [];
         const entries = known ??
-          (await this.#reads.run(allowance, room, () => this.#store.readAfter(room, next, MAX_LIMIT))).entries;
+          (await this.#reads.run(allowance, room, () => this.#store.readAfter(room, next, MAX_LIMIT, SUBSCRIBER_BYTES)))
+            .entries;
         if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
         next = entries.at(-1)?.id ?? next;
         yield { entries, next };
@@ -256,6 +260,11 @@ export class Chat {
       this.#feeds.letGo(feed);
       this.#places.leave("stream", allowance);
     }
+  }
+
+  /** Bytes of news in a room that somebody is reading, since whenever: it only tells how much there was between two moments. */
+  grown(room: string): number {
+    return this.#feeds.get(room)?.grown ?? 0;
   }
 
   /**

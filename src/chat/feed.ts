@@ -78,6 +78,7 @@ class Waiter {
 export class Feed {
   #tail: Entry[] = [];
   #bytes = 0;
+  #grown = 0;
   #start = NIL;
   #place = placeOf(NIL);
   #loaded = false;
@@ -131,6 +132,11 @@ export class Feed {
   /** Bytes of JSON that the tail holds. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Bytes of JSON by which it has grown since its beginning: how much news there was. */
+  get grown(): number {
+    return this.#grown;
   }
 
   /**
@@ -260,7 +266,9 @@ export class Feed {
 
   #grow(fresh: readonly Entry[]): void {
     this.#tail.push(...fresh);
-    this.#resize(fresh.reduce((sum, entry) => sum + entry.bytes, 0));
+    const added = fresh.reduce((sum, entry) => sum + entry.bytes, 0);
+    this.#grown += added;
+    this.#resize(added);
     this.#version = ++tails;
 
     let surplus = Math.max(0, this.#tail.length - this.limits.messages);

@@ -72,16 +72,16 @@ function rfc3339(ms: number): string {
   return `${lastText}${`${ms % 1000}`.padStart(3, "0")}Z`;
 }
 
-/** How many of `entries`, from `start` on, fit one page: at most `limit`, at most `MAX_PAGE_BYTES`, at least one. */
-export function fitting(entries: readonly Entry[], start: number, limit: number): number {
+/** How many of `entries`, from `start` on, fit one page: at most `limit`, at most `most` bytes, at least one. */
+export function fitting(entries: readonly Entry[], start: number, limit: number, most = MAX_PAGE_BYTES): number {
   const end = Math.min(entries.length, start + limit);
   let units = 0;
   for (let i = start; i < end; i++) units += entries[i]!.json.length;
-  if (units * 3 <= MAX_PAGE_BYTES) return end - start; // UTF-8 has at most three bytes for a unit of UTF-16
+  if (units * 3 <= most) return end - start; // UTF-8 has at most three bytes for a unit of UTF-16
   let bytes = 0;
   for (let i = start; i < end; i++) {
     bytes += entries[i]!.bytes;
-    if (bytes > MAX_PAGE_BYTES && i > start) return i - start;
+    if (bytes > most && i > start) return i - start;
   }
   return end - start;
 }

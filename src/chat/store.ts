@@ -136,9 +136,9 @@ export class Store {
     });
   }
 
-  /** The first messages of `room` after the cursor `after`: at most `limit`, and one answer's bytes. */
-  async readAfter(room: string, after: string, limit: number): Promise<Rows> {
-    return cut(room, await this.#rowsAfter(room, after, limit), limit);
+  /** The first messages of `room` after the cursor `after`: at most `limit`, and `bytes`, but at least one. */
+  async readAfter(room: string, after: string, limit: number, bytes = MAX_PAGE_BYTES): Promise<Rows> {
+    return cut(room, await this.#rowsAfter(room, after, limit, bytes), limit, bytes);
   }
 
   /** The same as bytes at one go, which is faster than by way of entries. */
@@ -268,13 +268,13 @@ export class Store {
   }
 
   /** Ends with the row that reaches the bytes of one answer: with what JSON adds, no answer has more. */
-  #rowsAfter(room: string, after: string, limit: number): Promise<Row[]> {
+  #rowsAfter(room: string, after: string, limit: number, bytes = MAX_PAGE_BYTES): Promise<Row[]> {
     return this.reads.read((sql) =>
       sql<Row[]>`
         select id, author, body, sub from (
           select id, author, body, sub, sum(octet_length(body)) over (order by id) - octet_length(body) as before
           from messages where room = ${room} and id > ${after} order by id limit ${limit}
-        ) page where before <= ${MAX_PAGE_BYTES} order by id`
+        ) page where before <= ${bytes} order by id`
     );
   }
 
@@ -305,9 +305,9 @@ export class Store {
 /** A message, or else the head. */
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
-function cut(room: string, rows: readonly Row[], limit: number): Rows {
+function cut(room: string, rows: readonly Row[], limit: number, bytes = MAX_PAGE_BYTES): Rows {
   const entries = rows.map(({ id, author, body, sub }) => makeEntry(room, id, author, body, sub));
-  const count = fitting(entries, 0, limit);
+  const count = fitting(entries, 0, limit, bytes);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
 }
 

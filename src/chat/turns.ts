@@ -2,13 +2,14 @@
 // So a client that brings a thousand things waits for itself, and one that brings a single thing waits for one of everybody's.
 
 /** A line that is served from its front. */
-interface Line<T> {
+export interface Line<T> {
   /** How many wait. */
   readonly length: number;
   /** What they weigh together. */
   readonly weight: number;
   /** The next. */
   peek(): T | undefined;
+  /** To its end. */
   push(item: T): void;
   /** Takes the next. */
   shift(): T | undefined;

@@ -9,7 +9,10 @@ export interface LimitSource {
   readonly limits: Limits;
 }
 
-/** The allowance of whoever sends a request: of his token's sub, else of his address. */
+/**
+ * The allowance of whoever sends a request: of his token's sub, else of his address.
+ * @internal
+ */
 export function allowanceOf({ limits }: LimitSource, c: Context, who: Identity | undefined): Allowance {
   const { remoteAddr } = c.env as Partial<Deno.ServeHandlerInfo<Deno.NetAddr>>; // over a Unix socket it has no hostname
   return limits.of(c.req.raw.headers, remoteAddr?.hostname, who?.sub);

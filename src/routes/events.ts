@@ -28,6 +28,12 @@ const MAX_PIECE_BYTES = 65_536;
 /** How many heartbeats long a stream may take none of what it is handed; then it ends, and its client comes back if it lives. */
 const PATIENCE_HEARTBEATS = 2;
 
+/** How many bytes of news there may be while a stream takes none of what it is handed; then it ends, too. */
+const MAX_UNTAKEN_BYTES = 1_000_000;
+
+/** How often that is looked at, in milliseconds. */
+const LOOK_MS = 1_000;
+
 /**
  * Milliseconds after which a client comes back, from and to: soon, but those of a server that ends not all in one moment.
  */
@@ -76,7 +82,8 @@ async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Res
     gone.abort();
     await news.return();
   }
-  return new Response(goesOn ? streamOf(begin.value.next, news, gone, deps.heartbeatMs) : null, { headers: HEADERS });
+  const patience = new Patience(PATIENCE_HEARTBEATS * deps.heartbeatMs, () => chat.grown(room));
+  return new Response(goesOn ? streamOf(begin.value.next, news, gone, patience) : null, { headers: HEADERS });
 }
 
 /** Longest time that a timer takes, in milliseconds; a stream that gets so old is opened again. */
@@ -141,25 +148,23 @@ function streamOf(
   begin: string,
   news: AsyncGenerator<News, void, void>,
   gone: AbortController,
-  heartbeatMs: number,
+  patience: Patience,
 ): ReadableStream<Uint8Array> {
   const pieces = events(begin, news);
-  let patience: ReturnType<typeof setTimeout>;
   const leave = () => {
-    clearTimeout(patience);
+    patience.end();
     gone.abort();
     void news.return(); // not that of the pieces, which would not reach it before their first turn
   };
-  const wait = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    patience = setTimeout(() => {
+  const wait = (controller: ReadableStreamDefaultController<Uint8Array>) =>
+    patience.begin(() => {
       controller.close();
       leave();
-    }, PATIENCE_HEARTBEATS * heartbeatMs);
-  };
+    });
   return new ReadableStream<Uint8Array>({
     start: wait,
     async pull(controller) {
-      clearTimeout(patience);
+      patience.end();
       const { value } = await pieces.next().catch(told);
       if (gone.signal.aborted) return;
       if (!value) {
@@ -171,6 +176,30 @@ function streamOf(
     },
     cancel: leave,
   }, { highWaterMark: 0 });
+}
+
+/** How long a stream is waited for that takes nothing: in time, and in news that it lets lie. */
+class Patience {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly ms: number, private readonly grown: () => number) {}
+
+  /** Calls `over` when it is over, unless it ends before. */
+  begin(over: () => void): void {
+    const since = this.grown();
+    let left = this.ms;
+    const look = () => {
+      if (left <= 0 || this.grown() - since > MAX_UNTAKEN_BYTES) return over();
+      const step = Math.min(left, LOOK_MS);
+      left -= step;
+      this.#timer = setTimeout(look, step);
+    };
+    look();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** A stream that can't go on ends, and its client is told why when it comes back. Only our own faults are for the log. */

@@ -17,6 +17,7 @@ export type Query = Record<string, string[]>;
 
 /**
  * The query string's parameters.
+ * @internal
  * @throws {Problem} 400 for more than anybody needs.
  */
 export function queryOf(c: Context): Query {
