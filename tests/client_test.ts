@@ -5,7 +5,7 @@ import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertT
 import { FakeTime } from "@std/testing/time";
 import { getEventListeners } from "node:events";
 import { type ConnectionState, type FollowOptions, Linger, LingerError, type Message } from "../src/client/client.ts";
-import { messageNumber, type Room } from "../src/client/client.ts";
+import { messageNumber, type Retry, type Room } from "../src/client/client.ts";
 import { health, messages, posted, until } from "./support/client.ts";
 import { cutter, middlebox } from "./support/middlebox.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
@@ -983,4 +983,24 @@ test("A client that is always sent back at once backs off", async (server) => {
   await settled(time, () => room.connection.state.status === "reconnecting", "it backs off the second time");
   assertEquals(box.seen.length, 3);
   await seen.stop();
+});
+
+Deno.test("A client that posts too much is told so, waits as it is told, and posts all of it", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "240" });
+  const send = (request: Request | URL | string) => {
+    const proxied = new Request(request);
+    proxied.headers.set("x-forwarded-for", "203.0.113.7");
+    return fetch(proxied);
+  };
+  const room = new Linger(server.url, { fetch: send }).room("room");
+  const retries: Retry[] = [];
+  const bodies = Array.from({ length: 25 }, (_, i) => `${i}`);
+  await Promise.all(bodies.map((body) => room.post(body, { onRetry: (retry) => retries.push(retry) })));
+  const stored = await database.sql<{ body: string }[]>`select body from messages`;
+  assertEquals(stored.map(({ body }) => body).sort(), bodies.sort());
+  assertGreater(retries.length, 0);
+  for (const { problem } of retries) {
+    assertEquals([problem?.status, problem?.type], [429, "urn:linger:problem:too-many-requests"]);
+  }
 });

@@ -1,10 +1,10 @@
 // Linger's client for browsers, Deno, Node and Bun: a post is retried until the server has told what became of it, a follow
 // goes on through restarts, sleep and bad networks without a loss or a double. It imports nothing from the rest of Linger,
 // and has only types that can be stripped, as the server does for browsers: no enum, parameter property or namespace.
-import { backOff, exchange, Failure, host, LingerError, pause } from "./exchange.ts";
+import { backOff, exchange, Failure, host, LingerError, pause, type ProblemDetails } from "./exchange.ts";
 
 export { LingerError };
-export type { ProblemDetails } from "./exchange.ts";
+export type { ProblemDetails };
 
 /** A message. */
 export interface Message {
@@ -38,10 +38,18 @@ export type ConnectionState =
   | { status: "connecting" }
   /** What comes is seen at once. */
   | { status: "live" }
-  /** A try has failed; the next begins at `retryAt`, in milliseconds since 1970. */
-  | { status: "reconnecting"; retryAt: number }
+  /** A try has failed; the next begins at `retryAt`, in milliseconds since 1970. `problem` is what the server says of it, if it does. */
+  | ({ status: "reconnecting" } & Retry)
   /** The browser says that there is no network. It is tried all the same: the server may be on this machine. */
   | { status: "offline" };
+
+/** When the next try begins. */
+export interface Retry {
+  /** In milliseconds since 1970. */
+  retryAt: number;
+  /** What the server says of the try that failed, if it was Linger that answered: with status 429 it is asked too often. */
+  problem?: ProblemDetails | undefined;
+}
 
 /** The state of a room's follows, to look at and to be told of. */
 export interface Connection {
@@ -70,6 +78,8 @@ export interface PostOptions {
   key?: string;
   /** Ends the tries. The message may have been stored. */
   signal?: AbortSignal;
+  /** Is told of each try that fails. */
+  onRetry?: (retry: Retry) => void;
 }
 
 /** Which messages to read. */
@@ -214,14 +224,14 @@ class RemoteRoom implements Room {
     this.#try = attempt;
   }
 
-  post(body: string, { author, key = newKey(), signal }: PostOptions = {}): Promise<Message> {
+  post(body: string, { author, key = newKey(), signal, onRetry }: PostOptions = {}): Promise<Message> {
     const init = {
       method: "POST",
       headers: { "content-type": "application/json", "idempotency-key": key },
       body: JSON.stringify({ body, author }),
     };
     const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
-    return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read));
+    return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read), onRetry);
   }
 
   history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
@@ -290,7 +300,9 @@ class RemoteRoom implements Room {
           live = false;
           await backOff(failure, failures++, ended.signal, (retryAt) =>
             this.connection.set(
-              host.navigator?.onLine === false ? { status: "offline" } : { status: "reconnecting", retryAt },
+              host.navigator?.onLine === false
+                ? { status: "offline" }
+                : { status: "reconnecting", retryAt, problem: failure.problem },
             ));
           continue;
         }
@@ -375,13 +387,17 @@ class FollowState implements Connection {
 }
 
 /** Tries until there is an answer, or an error that is final. */
-async function untilTold<T>(signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
+async function untilTold<T>(
+  signal: AbortSignal | undefined,
+  attempt: () => Promise<T>,
+  onRetry?: (retry: Retry) => void,
+): Promise<T> {
   for (let failures = 0;; failures++) {
     try {
       return await attempt();
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      await backOff(failure, failures, signal);
+      await backOff(failure, failures, signal, (retryAt) => onRetry?.({ retryAt, problem: failure.problem }));
     }
   }
 }

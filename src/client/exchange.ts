@@ -36,12 +36,15 @@ export class Failure extends Error {
   readonly retryAfterMs: number;
   /** Whether the network has just come back, so that there is nothing to wait for. */
   readonly atOnce: boolean;
+  /** What the server says of it, where it was Linger that answered. */
+  readonly problem: ProblemDetails | undefined;
 
   /** A failure, for people in `message`. */
-  constructor(message: string, retryAfterMs = 0, atOnce = false) {
+  constructor(message: string, retryAfterMs = 0, atOnce = false, problem?: ProblemDetails) {
     super(message);
     this.retryAfterMs = retryAfterMs;
     this.atOnce = atOnce;
+    this.problem = problem;
   }
 }
 
@@ -103,10 +106,11 @@ export function exchange<T>(
       if (result !== undefined) return result;
       throw new Failure("The answer is cut, or not Linger's");
     }
+    const problem = isProblem(json) ? json : undefined;
     if (status >= 500 || status === 408 || status === 425 || status === 429) {
-      throw new Failure(`The answer has status ${status}`, retryAfterMs(headers.get("retry-after")));
+      throw new Failure(`The answer has status ${status}`, retryAfterMs(headers.get("retry-after")), false, problem);
     }
-    throw new LingerError(status, isProblem(json) ? json : undefined);
+    throw new LingerError(status, problem);
   });
 }
 

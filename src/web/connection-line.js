@@ -31,7 +31,8 @@ export class ConnectionLine {
   /** @param {ConnectionState} state */
   #show(state) {
     clearTimeout(this.#timer);
-    const sentence = SENTENCES[state.status];
+    const limited = state.status === "reconnecting" && state.problem?.status === 429;
+    const sentence = limited ? "Asked too often: again" : SENTENCES[state.status];
     this.#line.dataset.status = state.status;
     if (this.#said.textContent !== sentence) this.#said.textContent = sentence;
     this.#seen.textContent = sentence;

@@ -82,16 +82,22 @@ export class Outbox {
   /** @param {OutboxItem} item */
   async #post(item) {
     const { room, body, author, key } = item;
+    let told;
     try {
       const signal = AbortSignal.timeout(GIVE_UP_MS);
-      const { id } = await this.#linger.room(room).post(body, { author, key, signal });
+      const { id } = await this.#linger.room(room).post(body, {
+        author,
+        key,
+        signal,
+        onRetry: ({ problem }) => told = problem?.status === 429 ? problem.detail : undefined,
+      });
       item.id = id;
       this.#memory.forgetUnsent(item);
       this.#changed(room);
     } catch (error) {
       const refused = error instanceof LingerError;
       item.state = refused ? "refused" : "late";
-      item.failure = refused ? error.problem?.detail ?? error.message : "The server could not be reached.";
+      item.failure = refused ? error.problem?.detail ?? error.message : told ?? "The server could not be reached.";
       if (this.#items.includes(item)) this.#keep(item);
     }
   }

@@ -1,6 +1,6 @@
 // People chat in real browsers while servers die and networks fail: everybody sees every message once.
 import { assertEquals } from "@std/assert";
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { launchBrowser, testSite, visit, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
@@ -143,6 +143,37 @@ webTest("A message that is refused says why; Retry sends it with the same key, D
   await ada.sees("One");
   assertEquals((await messages(site, "refused", "wait=0")).map(({ body }) => body), ["One"]);
   assertEquals([keys.length, keys[2]], [3, keys[0]]);
+});
+
+webTest("A server that has had too many posts is obeyed, and the page says that this is the reason", async () => {
+  await using ada = await visit(site, { room: "limited", name: "Ada", badNetwork: true });
+  const problem = {
+    type: "urn:linger:problem:too-many-requests",
+    title: "",
+    status: 429,
+    detail: "This client posts too much",
+  };
+  const limited = (route: Route) =>
+    route.fulfill({
+      status: 429,
+      headers: { "retry-after": "60" },
+      contentType: "application/problem+json",
+      body: JSON.stringify(problem),
+    });
+  await ada.page.route(POSTS, limited);
+  await ada.say("One");
+  await ada.page.waitForSelector(".failed", { timeout: 60_000 });
+  assertEquals(await ada.page.textContent(".failed .fate span"), "Not sent. This client posts too much ");
+  await ada.page.unroute(POSTS);
+  await ada.page.click(".failed >> text=Retry");
+  await ada.settles();
+  assertEquals((await messages(site, "limited", "wait=0")).map(({ body }) => body), ["One"]);
+
+  const POLLS = "**/rooms/limited/messages?*";
+  await ada.page.route(POLLS, limited);
+  await posted(site, "limited", "Two"); // ends the poll that waits
+  await ada.page.waitForSelector("#connection-said >> text=Asked too often");
+  await ada.page.unroute(POLLS);
 });
 
 webTest("What was on its way when the page was closed is sent by the next, once", async () => {
