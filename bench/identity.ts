@@ -12,15 +12,19 @@ const CONNECTIONS = 64;
 export async function measureIdentity(rig: Rig): Promise<Findings> {
   const token = await tokenOf({ name: "Ada", read: ["*"], write: ["*"] });
   await using running = new AsyncDisposableStack();
-  const servers: Record<string, Server> = {
-    "with tokens": withToken(running.use(await start.Linger(rig, { TOKEN_SECRET: SECRET })), token),
-    without: running.use(await start.Linger(rig)),
-    "without, again": running.use(await start.Linger(rig)),
+  // A token's sub is one client, and here it is all of them.
+  const env = { TOKEN_SECRET: SECRET, POSTS_PER_MINUTE: "0", PLACES_PER_CLIENT: "0" };
+  const starts: Record<string, () => Promise<Server>> = {
+    "with tokens": async () => withToken(await start.Linger(rig, env), token),
+    without: () => start.Linger(rig),
+    "without, again": () => start.Linger(rig),
   };
+  const servers: Record<string, Server> = {};
+  for (const [name, start] of Object.entries(starts)) servers[name] = running.use(await start());
   const seconds = rig.size(3, 1);
   const waiters = rig.waiters(1_000, 100);
   const held = rig.waiters(5_000, 200);
-  const works: Record<string, (server: Server) => Promise<Cost>> = {
+  const works: Record<string, (server: Server, name: string) => Promise<Cost>> = {
     "µs of processor time for a post, 64 connections": (server) =>
       costOf(
         rig,
@@ -29,7 +33,9 @@ export async function measureIdentity(rig: Rig): Promise<Findings> {
       ),
     "µs for a delivery, 1,000 waiters": (server) =>
       costOf(rig, server, async () => (await fanout(rig, server, waiters, 5)).length * waiters),
-    "kB of memory for a waiter, of 5,000": async (server) => {
+    "kB of memory for a waiter, of 5,000": async (_, name) => {
+      await using server = await starts[name]!(); // a server keeps what it has once held
+      await loop(rig, server.port, server.post, CONNECTIONS, rig.size(2, 1));
       const before = await residentKiB(server);
       await using _waiters = await hold(rig, server, held);
       const kB = (await residentKiB(server) - before) * 1.024 / held;
@@ -39,7 +45,9 @@ export async function measureIdentity(rig: Rig): Promise<Findings> {
   const rows: string[][] = [];
   const targets = [];
   for (const [what, work] of Object.entries(works)) {
-    const takers = Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, () => work(server)]));
+    const takers = Object.fromEntries(
+      Object.entries(servers).map(([name, server]) => [name, () => work(server, name)]),
+    );
     for (const taker of Object.values(takers)) await taker(); // warms up
     const samples = await rig.interleave<string, Cost>(takers);
     const costs = (name: string) => samples[name]!.map(({ server }) => server);

@@ -15,6 +15,9 @@ import { webRoutes } from "./routes/web.ts";
 /** Longest URL, in characters: a room, two cursors and two numbers take 200. Longer: 414. */
 const MAX_URL = 4_096;
 
+/** Of a request that has not come over the network. */
+const NOWHERE = { remoteAddr: {} };
+
 /** Answers requests. */
 export interface App {
   /** Never rejects; from where a request comes is in `info`. */
@@ -42,7 +45,7 @@ export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
   const { origins } = deps;
 
   function answer(request: Request, info: object | undefined): Response | Promise<Response> {
-    const response = app.fetch(request, info ?? {});
+    const response = app.fetch(request, info ?? NOWHERE);
     if (request.method === "HEAD") return Promise.resolve(response).then(lengthUntold);
     return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
   }

@@ -7,10 +7,17 @@
 import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import type { Config } from "./config.ts";
 import { log } from "./log.ts";
+import { isLoopback } from "./origin.ts";
 import { tooManyPlaces, tooManyRequests } from "./problem.ts";
 
 /** The settings that bound a client. */
-export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS">;
+export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS" | "HOST">;
+
+/** Where a request comes from; asked only where it matters, since it takes longer than all the rest. */
+export interface Remote {
+  /** Without a hostname over a Unix socket. */
+  readonly remoteAddr: { readonly hostname?: string };
+}
 
 /** Clients that are remembered for sure, and as many more at most: some 10 MB. */
 const MAX_CLIENTS = 20_000;
@@ -23,6 +30,9 @@ const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_
 
 /** Reads that ask the database, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
 const READS = { name: "reads", what: "reads from the database", most: 1_200, perMs: 60_000, atOnce: 200 };
+
+/** How often a request is looked at for a proxy that the settings don't know of, in milliseconds. */
+const LOOK_MS = 1_000;
 
 /** What one sub may hold of what an address may, behind which there can be a whole school. */
 const SUB_SHARE = 0.15;
@@ -158,18 +168,27 @@ export class Limits {
   // Two generations, as of all that strangers can make up. By sub, by address, and by address as it is written.
   #known = new Map<string, Allowance>();
   #before = new Map<string, Allowance>();
+  /** Whether only this machine can connect, and no proxy tells who else is behind it. */
+  readonly #alone: boolean;
+  #looked = -Infinity;
   #told = false;
 
   /** `now` is a clock in milliseconds that never jumps. */
-  constructor(private readonly settings: LimitSettings, private readonly now: () => number = () => performance.now()) {}
+  constructor(private readonly settings: LimitSettings, private readonly now: () => number = () => performance.now()) {
+    this.#alone = settings.PROXY_HOPS === 0 && isLoopback(settings.HOST);
+  }
 
-  /** Who sends a request, from `remote`, where a connection has an address; `sub` is the token's, if there is one. */
-  of(headers: Headers, remote: string | undefined, sub: string | null | undefined): Allowance {
+  /** Who sends a request; `sub` is the token's, if there is one. */
+  of(headers: Headers, remote: Remote, sub: string | null | undefined): Allowance {
     if (sub) return this.#find(`sub ${sub}`, () => this.#make(`sub ${sub}`, true, SUB_SHARE));
-    const hops = this.settings.PROXY_HOPS;
-    if (hops === 0) return this.#at(remote, headers);
+    const { PROXY_HOPS: hops } = this.settings;
+    if (hops === 0) {
+      const allowance = this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname);
+      if (allowance.unlimited && !this.#told) this.#lookForProxy(headers);
+      return allowance;
+    }
     // Without the header, or with one that is too short, it has not come by all the proxies.
-    return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote, headers);
+    return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote.remoteAddr.hostname);
   }
 
   /** Clients that are remembered. */
@@ -177,14 +196,12 @@ export class Limits {
     return this.#known.size + this.#before.size;
   }
 
-  #at(written: string | undefined, headers: Headers): Allowance {
-    const allowance = this.#find(`at ${written}`, () => {
+  #at(written: string | undefined): Allowance {
+    return this.#find(`at ${written}`, () => {
       const place = written === undefined ? LOCAL : placeOf(written, this.settings.PROXY_HOPS > 0) ?? LOCAL;
       const key = `in ${place.address}`;
       return this.#find(key, () => this.#make(key, place.counted, 1));
     });
-    if (!this.#told && allowance.unlimited && this.settings.PROXY_HOPS === 0) this.#tell(headers);
-    return allowance;
   }
 
   #make(client: string, counted: boolean, share: number): Allowance {
@@ -206,8 +223,11 @@ export class Limits {
     return allowance;
   }
 
-  /** A proxy in front, and all whom it lets in counted as none. */
-  #tell(headers: Headers): void {
+  /** A proxy in front, and all whom it lets in counted as none: looked for once a second, and told once. */
+  #lookForProxy(headers: Headers): void {
+    const now = this.now();
+    if (now - this.#looked < LOOK_MS) return;
+    this.#looked = now;
     if (!headers.has("x-forwarded-for") && !headers.has("forwarded")) return;
     this.#told = true;
     log(

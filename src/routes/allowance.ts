@@ -1,7 +1,7 @@
 // What the client of a request may take.
 import type { Context } from "hono";
 import type { Identity } from "../identity/identity.ts";
-import type { Allowance, Limits } from "../limits.ts";
+import type { Allowance, Limits, Remote } from "../limits.ts";
 
 /** Where routes learn it. */
 export interface LimitSource {
@@ -14,6 +14,5 @@ export interface LimitSource {
  * @internal
  */
 export function allowanceOf({ limits }: LimitSource, c: Context, who: Identity | undefined): Allowance {
-  const { remoteAddr } = c.env as Partial<Deno.ServeHandlerInfo<Deno.NetAddr>>; // over a Unix socket it has no hostname
-  return limits.of(c.req.raw.headers, remoteAddr?.hostname, who?.sub);
+  return limits.of(c.req.raw.headers, c.env as Remote, who?.sub);
 }

@@ -1166,8 +1166,8 @@ export const mutations: readonly Mutation[] = [
     "X-Forwarded-For is believed where there is no proxy",
     ["limits_test.ts"],
     LIMITS,
-    "if (hops === 0) return this.#at(remote, headers);",
-    "",
+    "if (hops === 0) {",
+    "if (false) {",
   ),
   broken("posts have no rate", ["limits_test.ts"], LIMITS, "this.#posts?.take()", ""),
   broken(

@@ -21,7 +21,7 @@ export const LOCAL = new Origins({
 });
 
 /** Of a server without settings. */
-export const LIMITS = new Limits({ POSTS_PER_MINUTE: 300, PLACES_PER_CLIENT: 200, PROXY_HOPS: 0 });
+export const LIMITS = new Limits({ POSTS_PER_MINUTE: 300, PLACES_PER_CLIENT: 200, PROXY_HOPS: 0, HOST: "127.0.0.1" });
 
 /** Settings as they stand in the environment. */
 export type Env = Record<string, string>;
