@@ -13,10 +13,10 @@ const postgres = await testPostgres();
 const AGES_MS = 3_600_000;
 
 /** A readiness whose database answers as it is told, and what it has been asked. */
-function make(answer: () => Promise<void> = () => Promise.resolve()) {
+function make(answer: () => Promise<void> = () => Promise.resolve(), now?: () => number) {
   const writer: { last: LastWrite } = { last: { outcome: "none", at: -Infinity } };
   let asked = 0;
-  const readiness = new Readiness({ checkWritable: () => (asked++, answer()) }, writer);
+  const readiness = new Readiness({ checkWritable: () => (asked++, answer()) }, writer, now);
   return {
     readiness,
     asked: () => asked,
@@ -75,6 +75,22 @@ Deno.test("Readiness says no where the database does, and tells whether it could
       assertEquals([problem.status, problem.detail], [503, detail]);
     }
   }
+});
+
+Deno.test("Readiness asks once a second also where the answer is no, and knows better as soon as a post is stored", async () => {
+  let now = performance.now();
+  const { readiness, asked, wrote } = make(
+    () => Promise.reject(new DatabaseError("not-sent", "x", undefined, {})),
+    () => now,
+  );
+  for (let i = 0; i < 10; i++) await assertRejects(() => readiness.check(), Problem);
+  assertEquals(asked(), 1);
+  now += 1_000;
+  for (let i = 0; i < 10; i++) await assertRejects(() => readiness.check(), Problem);
+  assertEquals(asked(), 2);
+  wrote("stored", -2_000);
+  await readiness.check();
+  assertEquals(asked(), 2);
 });
 
 Deno.test("/readyz says no where the tables are gone, or the right to use them", async () => {

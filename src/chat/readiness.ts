@@ -1,11 +1,11 @@
 // Whether posts can be stored, for those who send clients here or elsewhere. Where posts are being stored that is known;
-// else the connection that stores them is asked, once for all who want to know, so that asking takes no post its place.
+// else the connection that stores them is asked, once a second for all who want to know, so that asking takes no post its place.
 import { DatabaseError } from "../database/client.ts";
-import { unavailable } from "../problem.ts";
+import { type Problem, unavailable } from "../problem.ts";
 import type { Store } from "./store.ts";
 import type { Writer } from "./writer.ts";
 
-/** How long a post that was stored, or an answer, says that the next one can be, in milliseconds. */
+/** How long a post that was stored, or an answer, says whether the next one can be, in milliseconds. */
 const FRESH_MS = 1_000;
 
 /**
@@ -17,12 +17,14 @@ const DOUBT_MS = 10_000;
 /** Knows whether posts can be stored. */
 export class Readiness {
   #answeredAt = -Infinity;
+  #refusal: { readonly problem: Problem; readonly at: number } | undefined;
   #asking: Promise<void> | undefined;
 
   /** Asks nothing yet. */
   constructor(
     private readonly store: Pick<Store, "checkWritable">,
     private readonly writer: Pick<Writer, "last">,
+    private readonly clock: () => number = () => performance.now(),
   ) {}
 
   /**
@@ -31,20 +33,23 @@ export class Readiness {
    */
   async check(): Promise<void> {
     const { outcome, at } = this.writer.last;
-    const now = performance.now();
+    const now = this.clock();
     if (outcome === "refused" && now - at < DOUBT_MS) throw unavailable("The database takes no posts");
     const knownAt = this.#answeredAt > at ? this.#answeredAt : outcome === "stored" ? at : -Infinity;
     if (now - knownAt < FRESH_MS) return;
+    if (this.#refusal && this.#refusal.at > knownAt && now - this.#refusal.at < FRESH_MS) throw this.#refusal.problem;
     await (this.#asking ??= this.#ask());
   }
 
   async #ask(): Promise<void> {
     try {
       await this.store.checkWritable();
-      this.#answeredAt = performance.now();
+      this.#answeredAt = this.clock();
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
-      throw unavailable(error.fate === "rolled-back" ? "The database takes no posts" : "The database can't be reached");
+      const sentence = error.fate === "rolled-back" ? "The database takes no posts" : "The database can't be reached";
+      this.#refusal = { problem: unavailable(sentence), at: this.clock() };
+      throw this.#refusal.problem;
     } finally {
       this.#asking = undefined;
     }
