@@ -1,8 +1,11 @@
-// `deno task torture`: torments several servers on a real PostgreSQL, and says whether they kept their promises.
+// `deno task torture`: torments several servers on a real PostgreSQL, and says whether they kept their promises. With
+// `--only=floods` it floods one server after the other instead, and says whether its other clients noticed.
 import { readArguments, refuse } from "../support/arguments.ts";
 import { pause } from "./clients.ts";
 import { faults } from "./faults.ts";
+import { floods } from "./floods.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
+import { besiege } from "./siege.ts";
 import { torment, type Verdict } from "./torment.ts";
 import { Postgres, Server } from "./world.ts";
 
@@ -12,16 +15,33 @@ const options = readArguments(
   {
     seed: { default: NaN, help: "repeats a schedule; the seed of each is printed at its start" },
     minutes: { default: 2, help: "of mixed faults, after each fault alone" },
-    only: { default: "", help: "faults whose names contain one of these, separated by commas" },
+    only: {
+      default: "",
+      help:
+        'faults whose names contain one of these, separated by commas; "floods" for what one client can do to others',
+    },
     servers: { default: 3, help: "how many servers" },
     crowd: { default: 0, help: "further pollers, who only check numbers" },
     "fault-ms": { default: 3_000, help: "how long a fault lasts" },
     "pace-ms": { default: 10, help: "pause of each writer between posts" },
     pgbouncer: { default: false, help: "with PgBouncer in front of the database" },
+    "flood-ms": { default: 5_000, help: "how long a flood lasts" },
+    settle: { default: 3, help: "seconds after each flood until the memory is read again" },
+    loopback: { default: false, help: "floods as a server without a proxy sees them: all from this machine" },
   },
 );
 const seed = Number.isNaN(options.seed) ? Math.floor(Math.random() * 1e9) : options.seed;
 const only = options.only.split(",");
+const chosen = floods.filter(({ name }) => only.some((part) => part.startsWith("floods") && name.includes(part)));
+if (chosen.length > 0) {
+  const found = await besiege(chosen, {
+    beforeMs: 2_000,
+    floodMs: options["flood-ms"],
+    settleMs: options.settle * 1_000,
+    loopback: options.loopback,
+  });
+  Deno.exit(found > 0 ? 1 : 0);
+}
 if (!faults.some(({ name }) => only.some((part) => name.includes(part)))) {
   refuse(`There is no fault whose name contains one of "${options.only}"`);
 }

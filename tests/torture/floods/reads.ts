@@ -1,0 +1,106 @@
+// Floods of reads that cost: rooms with 10 MB, read again and again, or never taken.
+import type { Attack, Attacker, Request } from "../attacker.ts";
+import { NIL } from "../../../src/chat/cursor.ts";
+
+/** Rooms of 1,000 messages of 10 kB each, which are there when the attacks begin that need them. */
+export const LONG_ROOMS = ["long-1", "long-2"] as const;
+
+const [LONG_ROOM] = LONG_ROOMS;
+
+const PAGE = `/rooms/${LONG_ROOM}/messages?after=${NIL}&wait=0&limit=1000`;
+const STREAM = `/rooms/${LONG_ROOM}/events?after=${NIL}`;
+
+/** Connections that read the same again and again. */
+function again(connections: number, request: Request): Attack["begin"] {
+  return (attacker) => {
+    const bytes = attacker.bytes(request);
+    return attacker.ask(connections, () => bytes, { bodyless: request.method === "HEAD" });
+  };
+}
+
+/** Connections that ask once, and take what comes or do not. */
+function once(connections: number, path: string, reads: boolean): Attack["begin"] {
+  return (attacker: Attacker) => attacker.hold(connections, attacker.bytes({ path }), reads);
+}
+
+const BOUND = "What is read for a page is bounded in bytes, and clients read by turns.";
+const PLACES = "PLACES_PER_CLIENT bounds the streams that one client may have open.";
+
+/** The attacks. */
+export const readFloods: readonly Attack[] = [
+  {
+    name: "floods: pages from the start over 10 connections",
+    stoppedBy: "program",
+    how: BOUND,
+    longRooms: true,
+    begin: again(10, { path: PAGE }),
+  },
+  {
+    name: "floods: HEAD of pages from the start over 10 connections",
+    stoppedBy: "program",
+    how: BOUND,
+    longRooms: true,
+    begin: again(10, { method: "HEAD", path: PAGE }),
+  },
+  {
+    name: "floods: pages from the start over 1 connection",
+    stoppedBy: "program",
+    how: BOUND,
+    longRooms: true,
+    begin: again(1, { path: PAGE }),
+  },
+  {
+    name: "floods: newest pages over 10 connections",
+    stoppedBy: "program",
+    how: BOUND,
+    longRooms: true,
+    begin: again(10, { path: `/rooms/${LONG_ROOM}/messages?before=now&limit=1000` }),
+  },
+  {
+    name: "floods: pages from rooms by turns over 10 connections",
+    stoppedBy: "program",
+    how: `${BOUND} What a room begins with in memory is bounded too.`,
+    longRooms: true,
+    begin: (attacker) => {
+      const requests = LONG_ROOMS.map((room) =>
+        attacker.bytes({ path: `/rooms/${room}/messages?after=${NIL}&wait=0&limit=100` })
+      );
+      return attacker.ask(10, (_, n) => requests[n % requests.length]!);
+    },
+  },
+  {
+    name: "floods: 600 streams from the start that are read",
+    stoppedBy: "setting",
+    how: PLACES,
+    longRooms: true,
+    begin: once(600, STREAM, true),
+  },
+  {
+    name: "floods: 600 streams from the start that are never read",
+    stoppedBy: "setting",
+    how: PLACES,
+    longRooms: true,
+    begin: once(600, STREAM, false),
+  },
+  {
+    name: "floods: 1000 streams from the start that are read",
+    stoppedBy: "setting",
+    how: PLACES,
+    longRooms: true,
+    begin: once(1_000, STREAM, true),
+  },
+  {
+    name: "floods: 1000 streams from the start that are never read",
+    stoppedBy: "setting",
+    how: PLACES,
+    longRooms: true,
+    begin: once(1_000, STREAM, false),
+  },
+  {
+    name: "floods: 1000 stalled readers of pages of 1 MB",
+    stoppedBy: "program",
+    how: `${BOUND} A proxy cuts off who takes nothing.`,
+    longRooms: true,
+    begin: once(1_000, PAGE, false),
+  },
+];

@@ -1,0 +1,99 @@
+// Floods of single requests, each of which is cheap to send: small ones that need the database, and large ones that need to be parsed.
+import { makeId, NIL, randomDigits } from "../../../src/chat/cursor.ts";
+import type { Attack, Attacker, Request } from "../attacker.ts";
+
+/** How many connections ask: enough that a server is never without a request. */
+const CONNECTIONS = 64;
+
+/** As much as Deno's server takes as a head, in bytes; it refuses one that is a little longer. */
+const HEAD_BYTES = 60_000;
+
+/** Rooms that are polled by turns: more than there are connections, and a prime, so that no two ask for the same. */
+const ROOMS = 997;
+
+/** Requests that are sent at once on one connection. */
+const PIPELINED = 10_000;
+
+/** Connections that all ask the same. */
+function same(request: Request): Attack["begin"] {
+  return (attacker) => {
+    const bytes = attacker.bytes(request);
+    return attacker.ask(CONNECTIONS, () => bytes);
+  };
+}
+
+/** Connections that each time ask something else. */
+function other(requestOf: (i: number, n: number) => Request): Attack["begin"] {
+  return (attacker: Attacker) => attacker.ask(CONNECTIONS, (i, n) => attacker.bytes(requestOf(i, n)));
+}
+
+function future(ms: number): Attack["begin"] {
+  return other(() => ({ path: `/rooms/quiet/messages?wait=0&after=${makeId(Date.now() + ms, 1, randomDigits())}` }));
+}
+
+const RATE = "What a request asks of the database is shared, or bounded by client.";
+const LENGTH = "A head that is longer than any that is meant is refused before it is parsed.";
+const CHEAP = "It asks nothing of the database, and is made once.";
+
+/** The attacks. */
+export const requestFloods: readonly Attack[] = [
+  {
+    name: "floods: polls of 997 rooms that do not wait",
+    stoppedBy: "program",
+    how: RATE,
+    begin: other((i, n) => ({ path: `/rooms/quiet-${(31 * i + n) % ROOMS}/messages?wait=0` })),
+  },
+  {
+    name: "floods: polls of one room that do not wait",
+    stoppedBy: "program",
+    how: RATE,
+    begin: same({ path: "/rooms/quiet/messages?wait=0" }),
+  },
+  { name: "floods: cursors 50 s ahead", stoppedBy: "program", how: RATE, begin: future(50_000) },
+  { name: "floods: cursors 1 h ahead", stoppedBy: "program", how: RATE, begin: future(3_600_000) },
+  {
+    name: "floods: messages that are not there",
+    stoppedBy: "program",
+    how: RATE,
+    begin: other(() => ({ path: `/rooms/quiet/messages/${makeId(Date.now(), 1, randomDigits())}` })),
+  },
+  { name: "floods: /readyz", stoppedBy: "program", how: RATE, begin: same({ path: "/readyz" }) },
+  { name: "floods: /healthz", stoppedBy: "program", how: CHEAP, begin: same({ path: "/healthz" }) },
+  { name: "floods: /rooms", stoppedBy: "program", how: CHEAP, begin: same({ path: "/rooms" }) },
+  { name: "floods: OPTIONS", stoppedBy: "program", how: CHEAP, begin: same({ method: "OPTIONS", path: "/messages" }) },
+  { name: "floods: the page", stoppedBy: "program", how: CHEAP, begin: same({ path: "/" }) },
+  { name: "floods: the style of the page", stoppedBy: "program", how: CHEAP, begin: same({ path: "/web/page.css" }) },
+  {
+    name: "floods: queries of 60 kB of parameters",
+    stoppedBy: "program",
+    how: LENGTH,
+    begin: same({ path: `/rooms/quiet/messages?wait=0${"&a=b".repeat(HEAD_BYTES / 4)}` }),
+  },
+  {
+    name: "floods: queries of 60 kB of escapes",
+    stoppedBy: "program",
+    how: LENGTH,
+    begin: same({ path: `/rooms/quiet/messages?wait=0&${"%61=+&".repeat(HEAD_BYTES / 6)}` }),
+  },
+  {
+    name: "floods: If-None-Match of 60 kB",
+    stoppedBy: "program",
+    how: LENGTH,
+    begin: same({ path: "/", headers: { "If-None-Match": '"a",'.repeat(HEAD_BYTES / 4) + '"a"' } }),
+  },
+  {
+    name: "floods: Prefer of 60 kB",
+    stoppedBy: "program",
+    how: LENGTH,
+    begin: same({
+      path: `/rooms/quiet/messages?after=${NIL}`,
+      headers: { "Prefer": "a=b,".repeat(HEAD_BYTES / 4) + "wait=0" },
+    }),
+  },
+  {
+    name: "floods: 10000 pipelined requests",
+    stoppedBy: "program",
+    how: "A connection's requests are served one after the other.",
+    begin: (attacker) => attacker.pipeline(attacker.bytes({ path: "/rooms/quiet/messages?wait=0" }), PIPELINED),
+  },
+];

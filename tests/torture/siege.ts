@@ -1,0 +1,103 @@
+// All floods, one after the other, each against a server that has just been started, on a database that has just been emptied: else the
+// memory and the messages of one would be those of the next.
+import driver from "postgres";
+import { makePlace, randomDigits } from "../../src/chat/cursor.ts";
+import { OwnPostgres } from "../support/own_postgres.ts";
+import { spawnServer } from "../support/server.ts";
+import type { Attack } from "./attacker.ts";
+import { flood, type Flooded, type FloodOptions } from "./flood.ts";
+import { LONG_ROOMS } from "./floods/reads.ts";
+
+/** Messages of a long room, and the bytes of each. */
+const MESSAGES = 1_000;
+const BYTES = 10_000;
+
+/** Inflicts the attacks and prints a row of each; resolves to how many violations there were. */
+export async function besiege(attacks: readonly Attack[], options: FloodOptions): Promise<number> {
+  await using postgres = await OwnPostgres.start({ settings: { max_wal_size: "4GB" } }); // no checkpoint in the middle
+  const sql = driver(postgres.url(), { max: 1, fetch_types: false, onnotice: () => {} });
+  const found: string[] = [];
+  console.log(
+    "From a post until its message is there: half of them and 99 of 100, in ms. Memory: before, at most, after, in MB.",
+  );
+  print(HEAD);
+  try {
+    for (const attack of attacks) {
+      await using server = await spawnServer(postgres.url(), options.loopback ? {} : { PROXY_HOPS: "1" });
+      if (attack.longRooms) await fillLongRooms(sql);
+      const flooded = await flood(attack, server, options);
+      await server[Symbol.asyncDispose]();
+      await sql`truncate messages, heads`;
+      print(rowOf(attack, flooded));
+      found.push(...flooded.violations.map((violation) => `${attack.name}: ${violation}`));
+    }
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+  console.log(`\n${found.length} violations`);
+  for (const violation of found.slice(0, 50)) console.log(`  ${violation}`);
+  return found.length;
+}
+
+/** Fills rooms with more than a page holds, of letters that can't be compressed; a server that runs has not heard of them. */
+export async function fillLongRooms(sql: driver.Sql): Promise<void> {
+  for (const room of LONG_ROOMS) {
+    const ms = Date.now() - MESSAGES;
+    const rows = Array.from({ length: MESSAGES }, (_, i) => ({
+      room,
+      id: makePlace(ms + i, i + 1) + randomDigits(),
+      body: randomText(BYTES),
+    }));
+    for (let i = 0; i < rows.length; i += 100) await sql`insert into messages ${sql(rows.slice(i, i + 100))}`;
+    await sql`insert into heads (room, seq, ms) values (${room}, ${MESSAGES}, ${ms + MESSAGES})`;
+  }
+}
+
+function randomText(length: number): string {
+  return new TextDecoder("latin1").decode(crypto.getRandomValues(new Uint8Array(length)).map((byte) => 64 + byte % 62));
+}
+
+const HEAD = [
+  "attack",
+  "before",
+  "during",
+  "after",
+  "recovery",
+  "refused",
+  "wrong",
+  "left",
+  "memory",
+  "stopped by",
+  "the attacker's answers",
+];
+
+/** The widths of the columns, in letters. */
+const WIDTHS = [61, 9, 13, 13, 8, 7, 5, 6, 14, 10, 0];
+
+function print(cells: readonly string[]): void {
+  console.log(cells.map((cell, i) => i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join("  "));
+}
+
+function rowOf(attack: Attack, { times, recovery, memory, answers, refusals, left, wrong }: Flooded): string[] {
+  const refused = Object.values(refusals).reduce((sum, times) => sum + times, 0);
+  return [
+    attack.name,
+    quantiles(times.before),
+    quantiles(times.during),
+    quantiles(times.after),
+    recovery === undefined ? "–" : `${(recovery / 1_000).toFixed(1)} s`,
+    `${refused}`,
+    `${wrong.length}`,
+    `${left}`,
+    memory ? `${memory.before} ${memory.most} ${memory.after}` : "–",
+    attack.stoppedBy,
+    Object.entries(answers).map(([answer, times]) => `${answer} x ${times.toLocaleString("en")}`).join(", "),
+  ];
+}
+
+/** The median and the 99th of 100, in milliseconds. */
+function quantiles(times: readonly number[]): string {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]?.toFixed() ?? "–";
+  return `${at(0.5)}/${at(0.99)}`;
+}
