@@ -5,21 +5,19 @@ import type { Database } from "../database/open.ts";
 import { isClosed } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
 import { type Allowance, UNLIMITED } from "../limits.ts";
-import { invalid, notFound, unavailable } from "../problem.ts";
+import { notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
-import { Clock } from "./clock.ts";
-import { NOW, placeOf, randomDigits, timeOf } from "./cursor.ts";
-import { type Feed, PRELOAD } from "./feed.ts";
+import { NOW, placeOf, randomDigits } from "./cursor.ts";
+import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
 import { Lift } from "./lift.ts";
-import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT, type NewMessage } from "./message.ts";
+import type { NewMessage } from "./message.ts";
 import { NewRooms } from "./new-rooms.ts";
-import { type Entry, makePage, type Page } from "./page.ts";
+import type { Entry, Page } from "./page.ts";
 import { Places } from "./places.ts";
-import { ReadAhead } from "./readahead.ts";
+import { Reader } from "./reader.ts";
 import { Readiness } from "./readiness.ts";
-import { Reads } from "./reads.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
 import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
@@ -84,9 +82,6 @@ export interface ChatState {
 /** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
 const LAST_MOMENT_MS = 500;
 
-/** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
-const SUBSCRIBER_BYTES = 250_000;
-
 /** How long a feed is kept after its last holder, in milliseconds: a client is back from its last answer in a tenth of that. */
 const KEPT_MS = 5_000;
 
@@ -100,12 +95,8 @@ export class Chat {
   readonly #wake: Wake;
   readonly #lift: Lift;
   readonly #rooms: Rooms;
-  readonly #readAhead: ReadAhead;
+  readonly #reader: Reader;
   readonly #readiness: Readiness;
-  readonly #clock: Clock;
-  readonly #reads: Reads;
-  /** Refreshes for polls whose turn has not come: all who ask for the same room meanwhile share one. */
-  readonly #refreshes = new Map<Feed, Promise<void>>();
   readonly #newRooms: NewRooms;
   readonly #places: Places;
   #draining = false;
@@ -123,12 +114,10 @@ export class Chat {
     this.#clients = [...new Set([writes, reads, looks, signals])];
     const floors = this.#floors;
     this.#store = new Store(writes, reads, signals, floors, looks);
-    this.#reads = new Reads(asked);
-    this.#clock = new Clock(() => this.#store.clock());
+    this.#reader = new Reader(this.#store, floors, asked);
     this.#newRooms = new NewRooms(this.#store, floors);
     this.#places = new Places(config.MAX_WAITERS);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
-    this.#readAhead = new ReadAhead(this.#store, this.#reads);
     this.#feeds = new Feeds(
       this.#store,
       { messages: config.MAX_TAIL_MESSAGES, bytes: config.MAX_TAIL_BYTES, all: config.MAX_TAILS_BYTES },
@@ -189,7 +178,7 @@ export class Chat {
     const signal = wait > 0 ? client.signal : undefined;
     // A page that is longer than what a feed begins with can't come out of a new one.
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
-      const page = await this.#pageAfter(room, after, limit, allowance);
+      const page = await this.#reader.pageAfter(room, after, limit, allowance);
       if (page.last) return { page, next: page.last };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
@@ -197,14 +186,14 @@ export class Chat {
     try {
       const known = feed.loaded && after !== NOW && placeOf(after) <= feed.place &&
         (wait > 0 || feed.page(after, limit)?.full !== false);
-      if (!known) await this.#refresh(feed, allowance);
+      if (!known) await this.#reader.refresh(feed, allowance);
       if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
         this.#feeds.letGo(feed);
         feed = this.#feeds.hold(room);
-        await this.#refresh(feed, allowance);
+        await this.#reader.refresh(feed, allowance);
       }
       const cursor = after === NOW ? feed.end : after;
-      if (placeOf(cursor) > feed.place) await this.#refuseFuture(room, cursor, feed.place);
+      if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(room, cursor, feed.place);
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
       if (signal && cursor >= feed.end && !this.#draining) {
@@ -213,7 +202,7 @@ export class Chat {
         this.#places.leave("poll", allowance);
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
       }
-      const page = feed.page(cursor, limit) ?? await this.#pageAfter(room, cursor, limit, allowance);
+      const page = feed.page(cursor, limit) ?? await this.#reader.pageAfter(room, cursor, limit, allowance);
       return { page, next: page.last ?? cursor };
     } finally {
       this.#feeds.letGo(feed);
@@ -234,9 +223,9 @@ export class Chat {
     this.#places.enter("stream", allowance);
     const feed = this.#feeds.hold(room);
     try {
-      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#refresh(feed, allowance);
+      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#reader.refresh(feed, allowance);
       let next = after === NOW ? feed.end : after;
-      if (placeOf(next) > feed.place) await this.#refuseFuture(room, next, feed.place, parameter);
+      if (placeOf(next) > feed.place) await this.#reader.refuseFuture(room, next, feed.place, parameter);
       yield { entries: [], next };
 
       // A feed whose place another has taken knows nothing any more.
@@ -249,9 +238,7 @@ export class Chat {
         }
         const behind = next < feed.end;
         const known = behind ? feed.entriesAfter(next) : [];
-        const entries = known ??
-          (await this.#reads.run(allowance, room, () => this.#store.readAfter(room, next, MAX_LIMIT, SUBSCRIBER_BYTES)))
-            .entries;
+        const entries = known ?? await this.#reader.entriesAfter(room, next, allowance);
         if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
         next = entries.at(-1)?.id ?? next;
         yield { entries, next };
@@ -273,21 +260,15 @@ export class Chat {
    */
   rooms(reader?: Identity, allowance: Allowance = UNLIMITED): Promise<string> {
     // Some that his token names may have to be asked for.
-    return reader ? this.#reads.run(allowance, "", () => this.#rooms.list(reader)) : this.#rooms.list();
+    return reader ? this.#reader.run(allowance, "", () => this.#rooms.list(reader)) : this.#rooms.list();
   }
 
   /**
    * The messages of `room` just before a cursor (`now`: the newest).
    * @throws {Problem} 503.
    */
-  async read(room: string, before: string, limit: number, allowance: Allowance = UNLIMITED): Promise<Page> {
-    const cursor = before === NOW ? undefined : before;
-    const { entries, full } = await this.#reads.run(
-      allowance,
-      room,
-      () => this.#store.readBefore(room, cursor, limit),
-    );
-    return makePage(entries, full);
+  read(room: string, before: string, limit: number, allowance: Allowance = UNLIMITED): Promise<Page> {
+    return this.#reader.pageBefore(room, before === NOW ? undefined : before, limit, allowance);
   }
 
   /**
@@ -295,7 +276,7 @@ export class Chat {
    * @throws {Problem} 404, 503.
    */
   async find(room: string, id: string, allowance: Allowance = UNLIMITED): Promise<Entry> {
-    const entry = await this.#reads.run(allowance, room, () => this.#store.readOne(room, id));
+    const entry = await this.#reader.one(room, id, allowance);
     if (!entry) throw notFound("There is no such message in this room");
     return entry;
   }
@@ -334,43 +315,11 @@ export class Chat {
   /** Refuses the posts that are still queued, gives the statement under way a moment, and closes all connections. */
   async close(): Promise<void> {
     this.drain();
-    this.#readAhead.close();
+    this.#reader.close();
     this.#feeds.close();
     this.#lift.close();
     await within(this.#writer.close(), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
-  }
-
-  #pageAfter(room: string, after: string, limit: number, allowance: Allowance): Promise<Page> {
-    return this.#reads.run(allowance, room, () => this.#readAhead.page(room, after, limit));
-  }
-
-  /** Refreshes a feed for a client, when it is its turn, with a look that begins after this call. */
-  #refresh(feed: Feed, allowance: Allowance): Promise<void> {
-    let refresh = this.#refreshes.get(feed);
-    if (!refresh) {
-      refresh = this.#reads.run(allowance, feed.room, () => {
-        this.#refreshes.delete(feed);
-        return feed.refresh();
-      });
-      this.#refreshes.set(feed, refresh);
-      refresh.catch(() => { // perhaps refused before it began
-        if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
-      });
-    }
-    return refresh;
-  }
-
-  /** A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake. */
-  async #refuseFuture(room: string, cursor: string, place: string, parameter = "after"): Promise<void> {
-    // What the room had come to before the database lost some of it, counts too.
-    const newest = Math.max(timeOf(place), this.#floors.of(room));
-    if (timeOf(cursor) <= newest + MAX_CURSOR_AHEAD_MS) return;
-    if (timeOf(cursor) <= await this.#clock.read() + MAX_CURSOR_AHEAD_MS) return;
-    throw invalid(
-      parameter,
-      "lies more than a minute ahead of the database's clock and of the room's newest message",
-    );
   }
 }

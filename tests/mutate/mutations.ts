@@ -530,8 +530,8 @@ export const mutations: readonly Mutation[] = [
     "a cursor in the far future waits for ever",
     ["protocol_test.ts > further ahead"],
     CHAT,
-    "if (placeOf(cursor) > feed.place) await this.#refuseFuture(",
-    "if (false) await this.#refuseFuture(",
+    "if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(",
+    "if (false) await this.#reader.refuseFuture(",
   ),
   broken(
     "a poll that could not look says that there is no news",

@@ -1,0 +1,93 @@
+// What is read out of the database for clients, each in his turn; and the refreshes that their polls ask for.
+import type { Allowance } from "../limits.ts";
+import { invalid } from "../problem.ts";
+import { Clock } from "./clock.ts";
+import { timeOf } from "./cursor.ts";
+import type { Feed } from "./feed.ts";
+import type { Floors } from "./floors.ts";
+import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT } from "./message.ts";
+import { type Entry, makePage, type Page } from "./page.ts";
+import { ReadAhead } from "./readahead.ts";
+import { Reads } from "./reads.ts";
+import type { Store } from "./store.ts";
+
+/** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
+const SUBSCRIBER_BYTES = 250_000;
+
+/** Reads for clients. All methods throw what {@linkcode Reads.run} throws. */
+export class Reader {
+  readonly #reads: Reads;
+  readonly #readAhead: ReadAhead;
+  readonly #clock: Clock;
+  /** Refreshes whose turn has not come: all who ask for the same room meanwhile share one. */
+  readonly #refreshes = new Map<Feed, Promise<void>>();
+
+  /** As many reads at a time as there are connections. */
+  constructor(private readonly store: Store, private readonly floors: Floors, connections: number) {
+    this.#reads = new Reads(connections);
+    this.#readAhead = new ReadAhead(store, this.#reads);
+    this.#clock = new Clock(() => store.clock());
+  }
+
+  /** Reads something else, in turn. */
+  run<T>(allowance: Allowance, room: string, read: () => Promise<T>): Promise<T> {
+    return this.#reads.run(allowance, room, read);
+  }
+
+  /** The messages of `room` after a cursor, at most `limit` and a page. */
+  pageAfter(room: string, after: string, limit: number, allowance: Allowance): Promise<Page> {
+    return this.run(allowance, room, () => this.#readAhead.page(room, after, limit));
+  }
+
+  /** The messages of `room` just before a cursor; without one the newest. */
+  async pageBefore(room: string, before: string | undefined, limit: number, allowance: Allowance): Promise<Page> {
+    const { entries, full } = await this.run(allowance, room, () => this.store.readBefore(room, before, limit));
+    return makePage(entries, full);
+  }
+
+  /** What a subscriber is read next after a cursor. */
+  async entriesAfter(room: string, after: string, allowance: Allowance): Promise<Entry[]> {
+    const read = () => this.store.readAfter(room, after, MAX_LIMIT, SUBSCRIBER_BYTES);
+    return (await this.run(allowance, room, read)).entries;
+  }
+
+  /** One message, or undefined. */
+  one(room: string, id: string, allowance: Allowance): Promise<Entry | undefined> {
+    return this.run(allowance, room, () => this.store.readOne(room, id));
+  }
+
+  /** Refreshes a feed, with a look that begins after this call. */
+  refresh(feed: Feed, allowance: Allowance): Promise<void> {
+    const known = this.#refreshes.get(feed);
+    if (known) return known;
+    const refresh = this.run(allowance, feed.room, () => {
+      this.#refreshes.delete(feed);
+      return feed.refresh();
+    });
+    this.#refreshes.set(feed, refresh);
+    refresh.catch(() => { // perhaps refused before it began
+      if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
+    });
+    return refresh;
+  }
+
+  /**
+   * A cursor a little ahead of everything comes from another server, or another clock; far ahead it is a mistake.
+   * @throws {Problem} 400 that names `parameter`.
+   */
+  async refuseFuture(room: string, cursor: string, place: string, parameter = "after"): Promise<void> {
+    // What the room had come to before the database lost some of it, counts too.
+    const newest = Math.max(timeOf(place), this.floors.of(room));
+    if (timeOf(cursor) <= newest + MAX_CURSOR_AHEAD_MS) return;
+    if (timeOf(cursor) <= await this.#clock.read() + MAX_CURSOR_AHEAD_MS) return;
+    throw invalid(
+      parameter,
+      "lies more than a minute ahead of the database's clock and of the room's newest message",
+    );
+  }
+
+  /** Forgets what was read ahead. */
+  close(): void {
+    this.#readAhead.close();
+  }
+}
