@@ -77,9 +77,9 @@ export class Allowance {
     this.#reads = new Bucket(READS, now);
   }
 
-  /** Whether it holds places. */
+  /** Whether it is one client, and holds places. */
   get holds(): boolean {
-    return this.#places > 0;
+    return this.limited !== undefined && this.#places > 0;
   }
 
   /** Whether nothing is bounded. */

@@ -131,6 +131,13 @@ Deno.test("The last tenth of all places is for clients that have none", () => {
   assertEquals([places.polls, places.streams, many.holds], [0, 0, false]);
 });
 
+Deno.test("Whoever is not counted may take all places", () => {
+  const places = new Places(20);
+  for (let i = 0; i < 20; i++) places.enter("poll", UNLIMITED);
+  assertThrows(() => places.enter("poll", UNLIMITED), Problem, "Too many clients");
+  for (let i = 0; i < 20; i++) places.leave("poll", UNLIMITED);
+});
+
 Deno.test("Limits remembers a bounded number of clients, and every one that holds a place", () => {
   const limits = new Limits(SETTINGS);
   const waiting = limits.of(from("203.0.113.7"), at(), null);
