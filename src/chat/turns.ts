@@ -90,6 +90,9 @@ export class Turns<T> implements Line<T> {
   }
 }
 
+/** How many that have gone a line keeps the places of. */
+const MAX_GONE = 100;
+
 /** First come, first served. */
 class Fifo<T> implements Line<T> {
   #items: T[] = [];
@@ -115,8 +118,8 @@ class Fifo<T> implements Line<T> {
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#first++]!;
-    if (this.#first * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#first);
+    if (this.#first >= MAX_GONE || this.#first === this.#items.length) {
+      this.#items.splice(0, this.#first);
       this.#first = 0;
     }
     this.weight -= this.weigh(item);
