@@ -1,0 +1,484 @@
+// What deploy/ has for those who run Linger for others. Each proxy is started with its very file, before real servers: it has to
+// let through all that Linger does, keep off what Linger does not defend itself against, and lose nothing when servers restart.
+// Times are printed, and not asserted. Whoever means harm comes from 127.0.0.1, and who is to be spared from another address, since
+// it is by their addresses that proxies tell clients apart.
+import { assert, assertEquals } from "@std/assert";
+import { Linger } from "../src/client/client.ts";
+import { connect, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
+import { health, type Message, until } from "./support/client.ts";
+import { readBlocks } from "./support/events.ts";
+import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { type Change, has, PROXIES, type Proxy, type ProxyKind, startProxy } from "./support/proxies.ts";
+import { exitCode, type ServerProcess, spawnServer } from "./support/server.ts";
+import { sleep } from "../src/sleep.ts";
+
+/** Where somebody sits who is to be spared. */
+const ELSEWHERE = "127.0.0.2";
+
+const VERSIONS = [1, 2] as const;
+
+const START = "00000000-0000-0000-0000-000000000000";
+
+for (const { name, isHere } of PROXIES) {
+  if (!isHere) console.log(`There is no ${name} here: the tests of its configuration are left out`);
+}
+const postgres = PROXIES.some(({ isHere }) => isHere) ? await testPostgres() : undefined;
+
+/** A database, and two servers on it, which no test stops. */
+let database: TestDatabase;
+let servers: [ServerProcess, ServerProcess];
+
+if (postgres) {
+  Deno.test.beforeAll(async () => {
+    database = await postgres.create();
+    const env = { HEARTBEAT_MS: "1000", UPLOAD_TIMEOUT_MS: "2000" }; // a test sees several of them
+    servers = await Promise.all([spawnServer(database.url, env), spawnServer(database.url, env)]);
+    // What they say later would be read in the middle of a test.
+    await until(() => servers.every((server) => server.log().includes("Ctrl-C stops")), "they have said all");
+  });
+  Deno.test.afterAll(async () => {
+    for (const server of servers) await server[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+}
+
+/** How many polls wait and streams are open, on both servers. */
+async function waiters(): Promise<number> {
+  const states = await Promise.all(servers.map(health));
+  return states.reduce((sum, { waiters, subscribers }) => sum + waiters + subscribers, 0);
+}
+
+/** What is different in a configuration, for each proxy that a test is about. */
+type Changes = Partial<Record<ProxyKind["name"], readonly Change[]>>;
+
+/** None: each proxy, as its file is. */
+const AS_IT_IS: Changes = { nginx: [], HAProxy: [], Caddy: [] };
+
+/** A test for each proxy, whose name begins with the proxy's. */
+function test(
+  name: string,
+  changes: Changes,
+  body: (kind: ProxyKind, changes: readonly Change[]) => Promise<void>,
+): void {
+  for (const kind of PROXIES) {
+    const own = changes[kind.name];
+    if (own) Deno.test({ name: `${kind.name} ${name}`, ignore: !kind.isHere, fn: () => body(kind, own) });
+  }
+}
+
+function tell({ name }: ProxyKind, what: string, ms: number): void {
+  console.log(`${name}: ${what} ${Math.round(ms)} ms`);
+}
+
+/** Somebody who speaks one version of HTTP, from one address. */
+class Visitor implements Disposable {
+  readonly #client: Deno.HttpClient;
+
+  constructor(readonly proxy: Proxy, version: 1 | 2 = 2, localAddress = "127.0.0.1") {
+    const versions = { http1: version === 1, http2: version === 2 };
+    this.#client = Deno.createHttpClient({ caCerts: [proxy.cert], localAddress, ...versions });
+  }
+
+  fetch(input: Request | string, init: RequestInit = {}): Promise<Response> {
+    return fetch(typeof input === "string" ? this.proxy.url + input : input, { ...init, client: this.#client });
+  }
+
+  /** The status that a request is answered with. */
+  async status(path: string, init: RequestInit = {}): Promise<number> {
+    const response = await this.fetch(path, init);
+    await response.body?.cancel();
+    return response.status;
+  }
+
+  /** Posts a message, which must be stored. */
+  async post(room: string, body: string): Promise<Message> {
+    const response = await this.fetch(`/rooms/${room}/messages`, posting(JSON.stringify({ body })));
+    const answer = await response.text();
+    assertEquals([response.status, answer], [201, answer]);
+    return JSON.parse(answer);
+  }
+
+  /** Reads messages, which must be served. */
+  async read(room: string, query: string): Promise<Message[]> {
+    const response = await this.fetch(`/rooms/${room}/messages?${query}`);
+    const answer = await response.text();
+    assertEquals([response.status, answer], [200, answer]);
+    return JSON.parse(answer);
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}
+
+function posting(body: string): RequestInit {
+  return { method: "POST", headers: { "content-type": "application/json" }, body };
+}
+
+test("lets posts through, and polls that wait until a message comes", AS_IT_IS, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  (await connect(proxy, "h2")).close(); // it says itself that it speaks HTTP/2
+  for (const version of VERSIONS) {
+    using visitor = new Visitor(proxy, version);
+    const room = `${kind.name}-poll-${version}`;
+    const poll = visitor.read(room, "after=now&wait=50");
+    await until(async () => await waiters() === 1, "it waits");
+    const message = await visitor.post(room, "news");
+    assertEquals(await poll, [message]);
+  }
+});
+
+test("lets Linger know when somebody who waits has left", AS_IT_IS, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  for (const version of VERSIONS) {
+    using visitor = new Visitor(proxy, version);
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const polls = Array.from({ length: 5 }, () => visitor.fetch("/messages?after=now&wait=50", { signal }));
+    await until(async () => await waiters() === 5, "they wait");
+    leaving.abort();
+    await Promise.allSettled(polls);
+    await until(async () => await waiters() === 0, "their places are free");
+  }
+});
+
+test("hands on the events of a stream as they come, for longer than it lets anything be silent", {
+  nginx: [["proxy_read_timeout 65s", "proxy_read_timeout 3s"], ["send_timeout 30s", "send_timeout 3s"]],
+  HAProxy: [["timeout server 65s", "timeout server 3s"], ["timeout client 75s", "timeout client 3s"]],
+  Caddy: [["response_header_timeout 65s", "response_header_timeout 3s"], ["read_header 10s", "read_header 3s"]],
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  await Promise.all(VERSIONS.map(async (version) => {
+    using visitor = new Visitor(proxy, version);
+    const room = `${kind.name}-events-${version}`;
+    const leaving = new AbortController();
+    const response = await visitor.fetch(`/rooms/${room}/events?after=now`, { signal: leaving.signal });
+    assertEquals(response.status, 200);
+    let [beats, isOver] = [0, false];
+    const got: Message[] = [];
+    const reading = (async () => {
+      for await (const { comment, data } of readBlocks(response)) {
+        if (comment) beats++;
+        if (data) got.push(JSON.parse(data));
+      }
+    })().catch(() => {}).then(() => isOver = true);
+    const posted: Message[] = [];
+    for (let round = 1; round <= 2; round++) {
+      await until(() => beats >= 5 * (round - 1), "time has passed");
+      const sent = performance.now();
+      posted.push(await visitor.post(room, `${round}`));
+      await until(() => got.length === round, "the event has come");
+      tell(kind, `from a post to its event over HTTP/${version} it took`, performance.now() - sent);
+    }
+    assertEquals(got, posted);
+    assert(!isOver);
+    leaving.abort();
+    await reading;
+  }));
+  await until(async () => await waiters() === 0, "their places are free");
+});
+
+test(
+  "tells Linger the address that it sees, whatever the client says, and the host that the client asks for",
+  AS_IT_IS,
+  async (kind, changes) => {
+    const echo = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      ({ headers }) => Response.json(Object.fromEntries(headers)),
+    );
+    const server = { url: `http://127.0.0.1:${echo.addr.port}` };
+    {
+      await using proxy = await startProxy(kind, [server, server], changes);
+      for (const version of VERSIONS) {
+        using visitor = new Visitor(proxy, version, ELSEWHERE);
+        const headers = { "x-forwarded-for": "203.0.113.7, 127.0.0.1" };
+        const seen: Record<string, string> = await (await visitor.fetch("/", { headers })).json();
+        assertEquals(seen["x-forwarded-for"]?.split(", ").at(-1), ELSEWHERE);
+        assertEquals(seen.host, `localhost:${proxy.port}`);
+      }
+    }
+    await echo.shutdown();
+  },
+);
+
+test(
+  "lets heads of 12 kB and bodies of 65,536 bytes through, and none that are much larger",
+  AS_IT_IS,
+  async (kind, changes) => {
+    await using proxy = await startProxy(kind, servers, changes);
+    for (const version of VERSIONS) {
+      using visitor = new Visitor(proxy, version);
+      const path = `/rooms/${kind.name}-size-${version}/messages`;
+      const sized = (bytes: number) => {
+        const [begin, end] = ['{"body":"news","more":"', '"}'];
+        return posting(begin + "x".repeat(bytes - begin.length - end.length) + end);
+      };
+      assertEquals(await visitor.status(path, sized(65_536)), 201);
+      // Over HTTP/1.1, who still sends may be cut off before he reads the answer. Caddy leaves it to Linger.
+      const large = await visitor.fetch(path, sized(65_537)).catch(() => undefined);
+      await large?.body?.cancel();
+      const isLingers = large?.headers.get("content-type") === "application/problem+json";
+      if (large) assertEquals([large.status, isLingers], [413, kind.name === "Caddy"]);
+      const headed = (bytes: number) => visitor.status("/healthz", { headers: { authorization: "x".repeat(bytes) } });
+      assertEquals(await headed(12_000), 200);
+      const refusal = await headed(30_000).catch(() => "cut off");
+      assert(["cut off", 400, 431].includes(refusal), `${refusal}`);
+      assertEquals(await visitor.status("/healthz"), 200);
+    }
+  },
+);
+
+test("leads from plain HTTP to TLS", AS_IT_IS, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  const response = await fetch(`${proxy.plainUrl}/rooms?x=1`, { redirect: "manual" });
+  await response.body?.cancel();
+  assert([301, 308].includes(response.status), `${response.status}`);
+  const { protocol, pathname, search } = new URL(response.headers.get("location")!);
+  assertEquals([protocol, pathname, search], ["https:", "/rooms", "?x=1"]);
+});
+
+test("cuts off whoever is slow with a head", {
+  nginx: [["client_header_timeout 10s", "client_header_timeout 1s"]],
+  HAProxy: [["timeout http-request 10s", "timeout http-request 1s"]],
+  Caddy: [["read_header 10s", "read_header 1s"]],
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  const begun = performance.now();
+  await trickle(proxy, "GET / HTTP/1.1\r\nHost: localhost\r\n", "x-more: x\r\n");
+  tell(kind, "a head that comes line by line was cut off after", performance.now() - begun);
+});
+
+// With Caddy it is Linger that gives up, and Caddy that goes on to read.
+test("cuts off whoever is slow with a body", {
+  nginx: [["client_body_timeout 10s", "client_body_timeout 1s"]],
+  HAProxy: [], // Linger's own limit
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  const begun = performance.now();
+  const head =
+    "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n";
+  const said = await trickle(proxy, `${head}{`);
+  tell(kind, "a body that does not come was given up after", performance.now() - begun);
+  assert(said === "" || said.startsWith("HTTP/1.1 408 "), said);
+});
+
+test("refuses what one address asks for at a time beyond its share, and serves the others", {
+  nginx: [["limit_conn open 100", "limit_conn open 5"]],
+  HAProxy: [["sc1_conn_cur gt 100", "sc1_conn_cur gt 5"]],
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  for (const version of VERSIONS) {
+    using visitor = new Visitor(proxy, version);
+    using other = new Visitor(proxy, version, ELSEWHERE);
+    const room = `${kind.name}-share-${version}`;
+    const polls = Array.from({ length: 5 }, () => visitor.read(room, "after=now&wait=50"));
+    await until(async () => await waiters() === 5, "they wait");
+    assertEquals(await visitor.status("/healthz"), 429);
+    const message = await other.post(room, "news");
+    assertEquals(await Promise.all(polls), Array(5).fill([message]));
+    await until(async () => await visitor.status("/healthz") === 200, "there is room again");
+  }
+});
+
+test("refuses what one address asks for too fast, and serves the others", {
+  nginx: [["rate=100r/s", "rate=1r/s"], ["burst=200", "burst=5"]],
+  HAProxy: [["sc1_http_req_rate gt 1000", "sc1_http_req_rate gt 5"]],
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  using other = new Visitor(proxy, 2, ELSEWHERE);
+  for (const version of VERSIONS) {
+    using visitor = new Visitor(proxy, version, `127.0.1.${version}`);
+    const statuses = await Promise.all(Array.from({ length: 60 }, () => visitor.status("/healthz")));
+    assertEquals(new Set(statuses), new Set([200, 429]));
+    await other.post(`${kind.name}-rate`, "news");
+  }
+});
+
+test("closes the connections of one address beyond its share, and serves the others", {
+  HAProxy: [["sc0_conn_cur gt 100", "sc0_conn_cur gt 5"]],
+}, async (kind, changes) => {
+  await using proxy = await startProxy(kind, servers, changes);
+  using other = new Visitor(proxy, 2, ELSEWHERE);
+  const isLetIn = () => connect(proxy, "h2").then((connection) => (connection.close(), true), () => false);
+  const connections: Deno.TlsConn[] = [];
+  while (connections.length < 5) connections.push(await connect(proxy, "h2"));
+  assertEquals(await isLetIn(), false);
+  await other.post(`${kind.name}-connections`, "news");
+  for (const connection of connections) connection.close();
+  await until(isLetIn, "there is room again");
+});
+
+for (
+  const [name, pieceOf, changes] of [
+    // Not Caddy 2.6, which has no limit for it: others wait for many seconds.
+    ["polls that are taken back at once", rapidResets, { nginx: [], HAProxy: [] }],
+    ["pings and settings", pingsAndSettings, AS_IT_IS],
+  ] as const
+) {
+  test(`stands a flood of ${name}, while others post and poll`, changes, async (kind, changes) => {
+    await using proxy = await startProxy(kind, servers, changes);
+    using victim = new Visitor(proxy, 2, ELSEWHERE);
+    const room = `${kind.name}-${pieceOf.name}`;
+    const count = 30;
+    let isOver = false;
+    const flooding = flood(proxy, pieceOf, () => isOver);
+    const got: Message[] = [];
+    const polling = (async () => {
+      while (got.length < count) got.push(...await victim.read(room, `after=${got.at(-1)?.id ?? START}&wait=50`));
+    })();
+    const posted: Message[] = [];
+    let slowest = 0;
+    while (posted.length < count) {
+      const sent = performance.now();
+      posted.push(await victim.post(room, `${posted.length}`));
+      slowest = Math.max(slowest, performance.now() - sent);
+      await sleep(50);
+    }
+    await polling;
+    isOver = true;
+    console.log(`${kind.name}: ${await flooding}`);
+    tell(kind, `the slowest of ${count} posts took`, slowest);
+    assertEquals(got, posted);
+    await until(async () => await waiters() === 0, "the flood holds no places");
+  });
+}
+
+test("asks the other Linger about a post for which one can't be reached", AS_IT_IS, async (kind, changes) => {
+  await using proxy = await startProxy(kind, [{ url: `http://127.0.0.1:${freePort()}` }, servers[1]], changes);
+  using visitor = new Visitor(proxy);
+  for (let i = 0; i < 6; i++) await visitor.post(`${kind.name}-refused`, `${i}`);
+});
+
+test("sends no post to a second Linger that the first one may have stored", AS_IT_IS, async (kind, changes) => {
+  const seen: string[] = [];
+  await using one = hangUp(seen);
+  await using two = hangUp(seen);
+  await using proxy = await startProxy(kind, [one, two], changes);
+  using visitor = new Visitor(proxy, 1); // over HTTP/2, HAProxy has no answer
+  const status = await visitor.status("/messages", posting('{"body":"once"}'));
+  assertEquals([status, seen], [502, ["POST /messages"]]);
+});
+
+/** A server that is ready, and hangs up on all else that it is asked for; it writes down what that is. */
+function hangUp(seen: string[]): { url: string } & AsyncDisposable {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serve = async (connection: Deno.TcpConn) => {
+    using _ = connection;
+    const buffer = new Uint8Array(65_536);
+    let text = "";
+    while (!/^GET .*\r\n\r\n$|\}$/s.test(text)) { // a head, or with a post all
+      const read = await connection.read(buffer);
+      if (read === null) return;
+      text += new TextDecoder().decode(buffer.subarray(0, read));
+    }
+    const [request] = text.match(/^\w+ \S+/)!;
+    if (!request.endsWith(" /readyz")) seen.push(request);
+    else await connection.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  };
+  const serving = (async () => {
+    for await (const connection of listener) await serve(connection).catch(() => {});
+  })();
+  return {
+    url: `http://127.0.0.1:${listener.addr.port}`,
+    [Symbol.asyncDispose]: () => {
+      listener.close();
+      return serving;
+    },
+  };
+}
+
+test(
+  "lets two Lingers restart one after the other, and nobody who posts and follows notices",
+  AS_IT_IS,
+  async (kind, changes) => {
+    await using stack = new AsyncDisposableStack();
+    const { url } = stack.use(await postgres!.create());
+    const start = async (port: number) => stack.use(await spawnServer(url, { PORT: `${port}` }));
+    const [one, two] = await Promise.all([start(freePort()), start(freePort())]);
+    const proxy = stack.use(await startProxy(kind, [one, two], changes));
+    const visitor = stack.use(new Visitor(proxy));
+    const leaving = new AbortController();
+    let [requests, failures] = [0, 0];
+    const counting: typeof fetch = async (request) => {
+      requests++;
+      let response: Response | undefined;
+      try {
+        return response = await visitor.fetch(request as Request);
+      } finally {
+        if (!leaving.signal.aborted && (!response || response.status >= 500)) failures++;
+      }
+    };
+
+    const room = new Linger(proxy.url, { fetch: counting }).room("room");
+    const got: string[] = [];
+    const following = (async () => {
+      for await (const { body } of room.follow({ after: START, signal: leaving.signal })) got.push(body);
+    })();
+    let [posts, isOver, slowest] = [0, false, 0];
+    const posting = (async () => {
+      for (; !isOver; posts++) {
+        const sent = performance.now();
+        await room.post(`${posts}`);
+        slowest = Math.max(slowest, performance.now() - sent);
+      }
+    })();
+    await until(() => got.length > 20, "messages flow");
+    for (const server of [one, two]) {
+      server.kill("SIGTERM");
+      assertEquals(await exitCode(server), 0);
+      await start(Number(new URL(server.url).port));
+      const before = posts;
+      await until(() => posts > before + 20, "messages flow again");
+    }
+    isOver = true;
+    await posting;
+    await until(() => got.length >= posts, "all have come");
+    leaving.abort();
+    await following;
+    console.log(`${kind.name}: of ${requests} requests ${failures} failed, and were sent again by the client`);
+    tell(kind, `the slowest of ${posts} posts took`, slowest);
+    assertEquals(got, Array.from({ length: posts }, (_, i) => `${i}`));
+  },
+);
+
+const canNft = Deno.uid() === 0 && ["nft", "ip", "unshare"].every(has) &&
+  new Deno.Command("unshare", { args: ["-n", "nft", "list", "ruleset"], stdout: "null", stderr: "null" })
+    .outputSync().success;
+if (!canNft) console.log("nftables can't be used here: the test of deploy/linger.nft is left out");
+
+/** What is run where nobody else is: it opens connections to a server, and tells how many there can be. */
+const CONNECTIONS = `
+  const listener = Deno.listen({ hostname: "::", port: 443 });
+  (async () => {
+    for await (const connection of listener) connection.read(new Uint8Array(1)).then(() => connection.close());
+  })();
+  const open = (hostname) => Deno.connect({ hostname, port: 443 }).catch(() => undefined);
+  const openAll = async (hostname) => (await Promise.all(Array(120).fill(hostname).map(open))).filter(Boolean);
+  const [some, others] = [await openAll("127.0.0.1"), await openAll("::1")];
+  for (const connection of [...some, ...others]) connection.close();
+  let quick = 0;
+  for (let i = 0; i < 600; i++) {
+    const connection = await open("127.0.0.1");
+    if (connection) quick++, connection.close();
+    await new Promise((resolve) => setTimeout(resolve, 1)); // the kernel notices that it is closed
+  }
+  console.log(JSON.stringify([some.length, others.length, quick]));
+  Deno.exit();
+`;
+
+Deno.test({
+  name: "nftables refuses the connections of one address beyond its share, and serves the others",
+  ignore: !canNft,
+  fn: async () => {
+    const script = 'ip link set lo up && nft -f "$0" && exec "$1" eval --no-config "$2"';
+    const { stdout, stderr } = await new Deno.Command("unshare", {
+      args: ["-n", "sh", "-c", script, projectPath("deploy/linger.nft"), Deno.execPath(), CONNECTIONS],
+    }).output();
+    const said = new TextDecoder().decode(stdout);
+    assert(said, new TextDecoder().decode(stderr));
+    const [some, others, quick] = JSON.parse(said);
+    console.log(`nftables: of 600 quick connections ${quick} were let in`);
+    assertEquals([some, others], [100, 100]);
+    assert(quick < 500);
+  },
+});
