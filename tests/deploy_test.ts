@@ -3,6 +3,8 @@
 // Times are printed, and not asserted. Whoever means harm comes from 127.0.0.1, and who is to be spared from another address, since
 // it is by their addresses that proxies tell clients apart.
 import { assert, assertEquals } from "@std/assert";
+import { join } from "node:path";
+import manifest from "../deno.json" with { type: "json" };
 import { Linger } from "../src/client/client.ts";
 import { connect, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
 import { health, type Message, until } from "./support/client.ts";
@@ -482,3 +484,35 @@ Deno.test({
     assert(quick < 500);
   },
 });
+
+/** What systemd may find at most that a service could do harm with, in tenths of its measure: 0 is nothing, 100 is all. */
+const MAX_EXPOSURE = 20;
+
+const hasSystemd = has("systemd-analyze");
+if (!hasSystemd) console.log("There is no systemd here: the test of its unit is left out");
+
+Deno.test({
+  name:
+    "The unit is one that systemd takes, for one server and for several, and leaves a server little to do harm with",
+  ignore: !hasSystemd,
+  fn: async () => {
+    const text = await Deno.readTextFile(projectPath("deploy/linger.service"));
+    const [, deno, task] = text.match(/^ExecStart=(\S+) task (\w+)$/m)!;
+    assert(task! in manifest.tasks);
+    const home = await Deno.makeTempDir({ prefix: "linger-test-" });
+    for (const [file, unit] of [["linger.service", "linger.service"], ["linger@.service", "linger@8080.service"]]) {
+      await Deno.writeTextFile(join(home, file!), text.replace(deno!, Deno.execPath()));
+      assertEquals(await analyze("verify", join(home, unit!)), { code: 0, said: "" });
+    }
+    const options = ["--offline=true", `--threshold=${MAX_EXPOSURE}`, "--no-pager"];
+    const { code, said } = await analyze("security", ...options, join(home, "linger.service"));
+    console.log(said.trim().split("\n").at(-1));
+    assertEquals(code, 0, said);
+    await Deno.remove(home, { recursive: true });
+  },
+});
+
+async function analyze(...args: string[]): Promise<{ code: number; said: string }> {
+  const { code, stdout, stderr } = await new Deno.Command("systemd-analyze", { args }).output();
+  return { code, said: [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("") };
+}
