@@ -19,6 +19,9 @@ const ELSEWHERE = "127.0.0.2";
 
 const VERSIONS = [1, 2] as const;
 
+/** A Linger's settings behind a proxy. What is counted here is counted by the proxy. */
+const BEHIND = { PROXY_HOPS: "1", POSTS_PER_MINUTE: "0" };
+
 const START = "00000000-0000-0000-0000-000000000000";
 
 for (const { name, isHere } of PROXIES) {
@@ -33,7 +36,7 @@ let servers: [ServerProcess, ServerProcess];
 if (postgres) {
   Deno.test.beforeAll(async () => {
     database = await postgres.create();
-    const env = { HEARTBEAT_MS: "1000", UPLOAD_TIMEOUT_MS: "2000" }; // a test sees several of them
+    const env = { ...BEHIND, HEARTBEAT_MS: "1000", UPLOAD_TIMEOUT_MS: "2000" }; // a test sees several of them
     servers = await Promise.all([spawnServer(database.url, env), spawnServer(database.url, env)]);
     // What they say later would be read in the middle of a test.
     await until(() => servers.every((server) => server.log().includes("Ctrl-C stops")), "they have said all");
@@ -264,6 +267,27 @@ test("cuts off whoever is slow with a body", {
   assert(said === "" || said.startsWith("HTTP/1.1 408 "), said);
 });
 
+test("tells Linger who is who, whatever a client says of itself", AS_IT_IS, async (kind, changes) => {
+  await using stack = new AsyncDisposableStack();
+  const { url } = stack.use(await postgres!.create());
+  const start = async () => stack.use(await spawnServer(url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "1" }));
+  const proxy = stack.use(await startProxy(kind, [await start(), await start()], changes));
+  const [visitor, other] = [stack.use(new Visitor(proxy)), stack.use(new Visitor(proxy, 2, ELSEWHERE))];
+  const post = (n: number) => {
+    const { headers, ...init } = posting(`{"body":"${n}"}`);
+    return visitor.status("/rooms/room/messages", {
+      ...init,
+      headers: { ...headers as Record<string, string>, "x-forwarded-for": `198.51.100.${n}` },
+    });
+  };
+  const statuses: number[] = [];
+  for (let n = 1; n <= 10; n++) statuses.push(await post(n));
+  const stored = statuses.filter((status) => status === 201).length;
+  assert(stored === 1 || stored === 2, `${statuses}`); // one through each Linger
+  assertEquals(statuses.filter((status) => status === 429).length, 10 - stored);
+  await other.post("room", "news");
+});
+
 test("refuses what one address asks for at a time beyond its share, and serves the others", {
   nginx: [["limit_conn open 100", "limit_conn open 5"]],
   HAProxy: [["sc1_conn_cur gt 100", "sc1_conn_cur gt 5"]],
@@ -395,7 +419,7 @@ test(
   async (kind, changes) => {
     await using stack = new AsyncDisposableStack();
     const { url } = stack.use(await postgres!.create());
-    const start = async (port: number) => stack.use(await spawnServer(url, { PORT: `${port}` }));
+    const start = async (port: number) => stack.use(await spawnServer(url, { ...BEHIND, PORT: `${port}` }));
     const [one, two] = await Promise.all([start(freePort()), start(freePort())]);
     const proxy = stack.use(await startProxy(kind, [one, two], changes));
     const visitor = stack.use(new Visitor(proxy));
