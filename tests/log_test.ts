@@ -1,5 +1,5 @@
 // A log that can't be written harms nobody: neither those who are served, nor the start, nor the end.
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { messages, post, read, until } from "./support/client.ts";
 import { freePort, hold, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { exitCode } from "./support/server.ts";
@@ -114,4 +114,28 @@ Deno.test("A server whose log nobody reads serves, and ends; what is read later 
   server.stop();
   assertEquals(await exitCode(server), 0);
   reader.close();
+});
+
+Deno.test("A log takes ten lines a second, after some at once, and says how many it left out", async () => {
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(
+    script,
+    `
+    import { log, logged, logWithoutWaiting } from "${import.meta.resolve("../src/log.ts")}";
+    logWithoutWaiting();
+    for (let i = 1; i <= 1_000; i++) log("warn", "line", { i });
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    log("info", "the last");
+    await logged();`,
+  );
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--no-config", script],
+  }).output();
+  await Deno.remove(script);
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  const told = lines.filter((line) => line.includes("warn line")).length;
+  assertMatch(lines.at(-1)!, /info the last$/);
+  const [, leftOut] = lines.at(-2)!.match(/lines are left out \{"lines":(\d+)\}$/)!;
+  assertEquals(told + Number(leftOut), 1_000);
+  assertLess(told, 500); // fifty at once, and what comes while the others are written
 });

@@ -1201,6 +1201,13 @@ export const mutations: readonly Mutation[] = [
   ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
+    "the log takes any number of lines",
+    ["log_test.ts > ten lines"],
+    "src/log.ts",
+    "if (left < 1) {",
+    "if (false) {",
+  ),
+  broken(
     "a stream may let any amount of news lie",
     ["events_test.ts > megabyte of news"],
     "src/routes/events.ts",
