@@ -38,7 +38,7 @@ const options = readArguments("bench", "measures Linger beside its rivals, in on
     default: Object.keys(parts).filter((name) => name !== "versions").join(),
     help: "these measurements; versions only when asked for",
   },
-  against: { default: "", help: "the directory of another version, for versions" },
+  against: { default: "", help: "the directories of other versions, by commas, for versions" },
   quick: { default: false, help: "small sizes, to see that the rig works" },
   save: { default: false, help: "put the results into bench/README.md and bench/plots/" },
 });

@@ -1,4 +1,5 @@
-// What a change costs: this version beside another checkout, and beside itself, which shows how much chance there is in it.
+// What a change costs: this version beside other checkouts, and beside itself, which shows how much chance there is in it.
+import { basename } from "node:path";
 import { fanout, loop } from "./load.ts";
 import type { Rig } from "./rig.ts";
 import { cpuMs, type Server, startVersion } from "./servers.ts";
@@ -14,11 +15,13 @@ export interface Cost {
 
 /** Measures processor time per post and per delivery. */
 export async function measureVersions(rig: Rig): Promise<Findings> {
-  const { against } = rig.options;
-  if (!against) throw new Error("The part versions needs --against, the directory of another version");
+  const others = rig.options.against.split(",").filter(Boolean);
+  if (others.length === 0) throw new Error("The part versions needs --against, the directory of another version");
   await using running = new AsyncDisposableStack();
   const servers: Record<string, Server> = {};
-  for (const [name, directory] of [["this", ""], ["the other", against], ["this again", ""]] as const) {
+  for (
+    const [name, directory] of [["this", ""], ...others.map((other) => [other, other]), ["this again", ""]] as const
+  ) {
     servers[name] = running.use(await startVersion(rig, directory));
   }
   const seconds = rig.size(3, 1);
@@ -39,23 +42,30 @@ export async function measureVersions(rig: Rig): Promise<Findings> {
     for (const taker of Object.values(takers)) await taker(); // warms up
     const samples = await rig.interleave<string, Cost>(takers);
     const costs = (name: string, of: keyof Cost) => samples[name]!.map((cost) => cost[of]);
-    for (const  of of["all", "server"] as const) {
-      rows.push([
-        `${what}${of === "server" ? ", the server alone" : ""}`,
-        ...["this", "the other"].map((name) => digits(median(costs(name, of)))),
-        ratio(costs("this", of), costs("the other", of)).toFixed(3),
-        ratio(costs("this again", of), costs("this", of)).toFixed(3),
-      ]);
+    for (const other of others) {
+      for (const part of ["all", "server"] as const) {
+        rows.push([
+          `${what}${part === "server" ? ", the server alone" : ""}`,
+          basename(other),
+          ...["this", other].map((name) => digits(median(costs(name, part)))),
+          ratio(costs("this", part), costs(other, part)).toFixed(3),
+          ratio(costs("this again", part), costs("this", part)).toFixed(3),
+        ]);
+      }
+      const measured = ratio(costs("this", "all"), costs(other, "all"));
+      targets.push({
+        what: `processor time of ${what}: this / ${basename(other)}`,
+        measured,
+        bound: { atMost: 1.03 },
+      });
     }
-    const measured = ratio(costs("this", "all"), costs("the other", "all"));
-    targets.push({ what: `processor time of ${what}: this / the other`, measured, bound: { atMost: 1.03 } });
   }
   return {
     title: "This version beside another",
     text:
       "Microseconds of processor time, of server and database together where not said otherwise, by the system's count of " +
       "10 ms; medians, and the medians of the ratios of neighbours.",
-    head: ["what", "this", "the other", "this / the other", "this / itself"],
+    head: ["what", "the other", "this", "the other's", "this / the other", "this / itself"],
     rows,
     targets,
   };
