@@ -181,8 +181,10 @@ Deno.test("An EventSource that began with now misses nothing when its server is 
   await posted(other, "tea", "old");
   const seen: string[] = [];
   let received = 0;
+  let isReady = true;
   const source = new EventSource(`${first.url}/rooms/tea/events?after=now`, {
     fetch: async (url, init) => {
+      if (!isReady) throw new TypeError("refused"); // a server that starts answers 503, and then an EventSource gives up
       const response = await fetch(url, init as RequestInit);
       const counting = new TransformStream<Uint8Array, Uint8Array>({
         transform: (chunk, controller) => {
@@ -198,10 +200,12 @@ Deno.test("An EventSource that began with now misses nothing when its server is 
     seen.push(JSON.parse(data).body);
   };
   await until(() => received > 0, "it knows its place");
+  isReady = false;
   first.kill("SIGKILL");
   await first.status;
   await posted(other, "tea", "while it was away");
   await using second = await spawnServer(database.url, { PORT: `${port}` });
+  isReady = true;
   await until(() => seen.length === 1, "it has come back");
   await posted(second, "tea", "later");
   await until(() => seen.length === 2, "it goes on");
