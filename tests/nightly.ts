@@ -8,11 +8,11 @@ const LIMIT_MS = 4 * 3_600_000;
 
 const { fuzz, minutes, only } = readArguments(
   "nightly",
-  "what takes longer than a commit can wait for: fuzz, torture in several forms, breakages; about two hours",
+  "what takes longer than a commit can wait for: fuzz, torture in several forms, floods, breakages; about two hours",
   {
     fuzz: { default: 20, help: "how many times as much fuzz as in the suite" },
     minutes: { default: 10, help: "of mixed faults in each torture" },
-    only: { default: "", help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, breakages" },
+    only: { default: "", help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, floods, breakages" },
   },
 );
 
@@ -22,6 +22,8 @@ const all: [name: string, task: string[], env?: Record<string, string>][] = [
   ["torture", torture()],
   ["torture with a crowd", torture("--servers=2", "--crowd=500")],
   ["torture with PgBouncer", torture("--pgbouncer")],
+  ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
+  ["floods from this machine", ["torture", "--only=floods", "--loopback"]],
   ["breakages", ["mutate"]],
 ];
 const parts = all.filter(([name]) => name.includes(only));
