@@ -8,6 +8,9 @@ import type { Attack } from "./attacker.ts";
 import { flood, type Flooded, type FloodOptions } from "./flood.ts";
 import { LONG_ROOMS } from "./floods/reads.ts";
 
+/** The settings, where clients have addresses: a victim posts 600 times in a minute. */
+const BEHIND_A_PROXY = { PROXY_HOPS: "1", POSTS_PER_MINUTE: "900" };
+
 /** Messages of a long room, and the bytes of each. */
 const MESSAGES = 1_000;
 const BYTES = 10_000;
@@ -23,7 +26,7 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   print(HEAD);
   try {
     for (const attack of attacks) {
-      await using server = await spawnServer(postgres.url(), options.loopback ? {} : { PROXY_HOPS: "1" });
+      await using server = await spawnServer(postgres.url(), options.loopback ? {} : BEHIND_A_PROXY);
       if (attack.longRooms) await fillLongRooms(sql);
       const flooded = await flood(attack, server, options);
       await server[Symbol.asyncDispose]();
