@@ -5,7 +5,7 @@
 // page is the same whenever it is read; what ends before its limit may have been followed by news, and is read again.
 // (A database that loses messages can make a page wrong for as long as it waits here.) And nothing is read ahead while others wait.
 import type { Page } from "./page.ts";
-import type { Reads } from "./reads.ts";
+import type { Gate } from "./gate.ts";
 import type { Store } from "./store.ts";
 
 /** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */
@@ -26,7 +26,7 @@ export class ReadAhead {
   readonly #ahead = new Map<string, Ahead>();
 
   /** Reads nothing by itself. */
-  constructor(private readonly store: Pick<Store, "pageAfter">, private readonly reads: Pick<Reads, "idle">) {}
+  constructor(private readonly store: Pick<Store, "pageAfter">, private readonly reads: Pick<Gate, "idle">) {}
 
   /**
    * The messages of `room` after a cursor, at most `limit`.

@@ -1,22 +1,28 @@
 // What is read out of the database for clients, each in his turn; and the refreshes that their polls ask for.
 import type { Allowance } from "../limits.ts";
-import { invalid } from "../problem.ts";
+import { invalid, unavailable } from "../problem.ts";
 import { Clock } from "./clock.ts";
 import { timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Floors } from "./floors.ts";
+import { Gate } from "./gate.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
-import { Reads } from "./reads.ts";
 import type { Store } from "./store.ts";
 
 /** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
 const SUBSCRIBER_BYTES = 250_000;
 
-/** Reads for clients. All methods throw what {@linkcode Reads.run} throws. */
+/** Reads of one client that are under way at a time, so that another's soon finds a connection. */
+const PER_CLIENT = 2;
+
+/** Reads that wait for their turn, of all clients: a second's work or two. */
+const MAX_WAITING = 500;
+
+/** Reads for clients. All methods throw a Problem: 429 for a client that reads too often, 503 where too many wait. */
 export class Reader {
-  readonly #reads: Reads;
+  readonly #gate: Gate;
   readonly #readAhead: ReadAhead;
   readonly #clock: Clock;
   /** Refreshes whose turn has not come: all who ask for the same room meanwhile share one. */
@@ -24,14 +30,20 @@ export class Reader {
 
   /** As many reads at a time as there are connections. */
   constructor(private readonly store: Store, private readonly floors: Floors, connections: number) {
-    this.#reads = new Reads(connections);
-    this.#readAhead = new ReadAhead(store, this.#reads);
+    this.#gate = new Gate({
+      atOnce: connections,
+      perClient: PER_CLIENT,
+      waiting: MAX_WAITING,
+      refusal: () => unavailable("Too many reads wait on this server"),
+    });
+    this.#readAhead = new ReadAhead(store, this.#gate);
     this.#clock = new Clock(() => store.clock());
   }
 
   /** Reads something else, in turn. */
-  run<T>(allowance: Allowance, room: string, read: () => Promise<T>): Promise<T> {
-    return this.#reads.run(allowance, room, read);
+  async run<T>(allowance: Allowance, room: string, read: () => Promise<T>): Promise<T> {
+    allowance.read();
+    return await this.#gate.run(allowance.client, room, read);
   }
 
   /** The messages of `room` after a cursor, at most `limit` and a page. */

@@ -12,6 +12,7 @@ import {
   MAX_WAIT_SECONDS,
   NewMessage,
 } from "../chat/message.ts";
+import { Gate } from "../chat/gate.ts";
 import type { Page } from "../chat/page.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
@@ -37,10 +38,25 @@ export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
 const MAX_WAIT_WITH_BODY_MS = 500;
 
 /**
+ * Posts that are worked on at a time. Each turn of the event loop serves all of them a little, so that with thousands each takes seconds,
+ * and the one that came alone too; in a statement with a hundred others a post costs little more than with a thousand.
+ */
+const POSTS_AT_ONCE = 128;
+
+/** Posts that wait for their turn, their bodies unread: as many as connect; beyond it the newest of whoever has most is refused. */
+const MAX_WAITING_POSTS = 20_000;
+
+/**
  * Adds the routes of messages.
  * @internal
  */
 export function messageRoutes(app: Hono, deps: MessageRoutes): void {
+  const posts = new Gate({
+    atOnce: POSTS_AT_ONCE,
+    perClient: POSTS_AT_ONCE,
+    waiting: MAX_WAITING_POSTS,
+    refusal: () => notStored("Too many posts wait on this server"),
+  });
   for (const path of ["/messages", "/rooms/:room/messages"]) {
     app.get(path, (c) => {
       const chat = started(deps);
@@ -51,7 +67,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
         (who) => list(c, chat, room, allowanceOf(deps, c, who)),
       );
     });
-    app.post(path, (c) => post(c, deps));
+    app.post(path, (c) => post(c, deps, posts));
   }
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
     app.get(path, (c) => {
@@ -66,18 +82,21 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   }
 }
 
-async function post(c: Context, deps: MessageRoutes): Promise<Response> {
+async function post(c: Context, deps: MessageRoutes, posts: Gate): Promise<Response> {
   const room = roomOf(c);
   const who = await permit(deps, c.req.raw, "write", room);
   const allowance = allowanceOf(deps, c, who);
   allowance.post();
   const header = c.req.header("idempotency-key");
   const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
-  const message = authored(messageIn(await bodyOf(c, deps)), who?.name);
-  const chat = deps.chat();
-  if (!chat) throw notStored("This server is starting");
-
-  const { entry, replayed } = await chat.post(room, message, key, who?.sub, allowance);
+  // Before it is its turn: a body that comes slowly must not keep others from theirs.
+  const body = await bodyOf(c, deps);
+  const { entry, replayed } = await posts.run(allowance.client, room, async () => {
+    const message = authored(messageIn(body), who?.name);
+    const chat = deps.chat();
+    if (!chat) throw notStored("This server is starting");
+    return await chat.post(room, message, key, who?.sub, allowance);
+  });
   return json(entry.json, replayed ? 200 : 201, {
     location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
     ...replayed && { "idempotency-replayed": "true" },

@@ -26,7 +26,7 @@ export interface Mutation {
 }
 
 const TURNS = "src/chat/turns.ts";
-const READS = "src/chat/reads.ts";
+const GATE = "src/chat/gate.ts";
 const LIMITS = "src/limits.ts";
 const ADDRESS = "src/identity/address.ts";
 const APPEND = "src/chat/append.ts";
@@ -1147,13 +1147,13 @@ export const mutations: readonly Mutation[] = [
   // One client and the others
 
   broken(
-    "one client has all connections for reading",
-    ["reads_test.ts"],
-    READS,
-    "const PER_CLIENT = 2",
-    "const PER_CLIENT = 1_000",
+    "one client has all that can be done at a time",
+    ["gate_test.ts"],
+    GATE,
+    "line.running < this.options.perClient &&",
+    "",
   ),
-  broken("reads wait without end", ["reads_test.ts"], READS, "if (this.#waiting > MAX_WAITING)", "if (false)"),
+  broken("any number waits", ["gate_test.ts"], GATE, "if (this.#waiting > this.options.waiting)", "if (false)"),
   broken("a client is whatever it writes into X-Forwarded-For", ["limits_test.ts"], ADDRESS, ".at(-hops)", ".at(0)"),
   broken(
     "whoever has an IPv6 network is many clients",

@@ -1,13 +1,16 @@
-// Who reads much waits for himself, and whoever comes to a long line is told so at once. Each read here is a gate.
+// Who brings much waits for himself, and whoever comes to a long line is told so at once. The test says when a piece of work ends.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Clock } from "../src/chat/clock.ts";
-import { Reads } from "../src/chat/reads.ts";
-import { Allowance } from "../src/limits.ts";
-import { Problem } from "../src/problem.ts";
+import { Gate } from "../src/chat/gate.ts";
 
-const [ada, bob, eve] = ["ada", "bob", "eve"].map((name) => new Allowance(name)) as [Allowance, Allowance, Allowance];
+const [ada, bob, eve] = ["ada", "bob", "eve"] as const;
 
-Deno.test("Reads runs as many as there are connections, two of one client at most", async () => {
+/** What a gate says that lets nobody in. */
+class Refusal extends Error {}
+
+const LIMITS = { atOnce: 1, perClient: 2, waiting: 500, refusal: () => new Refusal() };
+
+Deno.test("A gate lets in as many as may be, and of one client as many as it may have", async () => {
   const { begun, ask, end } = setUp(3);
   for (let i = 0; i < 4; i++) ask(eve, `eve ${i}`);
   await settled();
@@ -24,7 +27,7 @@ Deno.test("Reads runs as many as there are connections, two of one client at mos
   assertEquals(begun.length, 6);
 });
 
-Deno.test("Reads takes the rooms of one client in turn", async () => {
+Deno.test("A gate takes the rooms of one client in turn", async () => {
   const { begun, ask, end } = setUp(1);
   for (const room of ["a", "a", "a", "b"]) ask(eve, `${room}${begun.length}`, room);
   await settled();
@@ -32,7 +35,7 @@ Deno.test("Reads takes the rooms of one client in turn", async () => {
   assertEquals(begun.map((name) => name[0]), ["a", "a", "b", "a"]);
 });
 
-Deno.test("Reads refuses the newest of whoever has most waiting, and goes on", async () => {
+Deno.test("A gate refuses the newest of whoever has most waiting, and goes on", async () => {
   const { begun, ask, end, refused } = setUp(1);
   ask(eve, "first");
   for (let i = 0; i < 499; i++) ask(eve, `eve ${i}`);
@@ -48,11 +51,11 @@ Deno.test("Reads refuses the newest of whoever has most waiting, and goes on", a
   assertEquals(begun.length, 501);
 });
 
-Deno.test("Reads goes on after a read that fails, and lets no refused client behind", async () => {
-  const reads = new Reads(1);
-  await assertRejects(() => reads.run(eve, "a", () => Promise.reject(new Error("gone"))), Error, "gone");
-  assertEquals(await reads.run(eve, "a", () => Promise.resolve(1)), 1);
-  assert(reads.idle);
+Deno.test("A gate goes on after work that fails", async () => {
+  const gate = new Gate(LIMITS);
+  await assertRejects(() => gate.run(eve, "a", () => Promise.reject(new Error("gone"))), Error, "gone");
+  assertEquals(await gate.run(eve, "a", () => Promise.resolve(1)), 1);
+  assert(gate.idle);
 });
 
 Deno.test("A clock is asked once a second for all, and again after it has failed", async () => {
@@ -72,21 +75,21 @@ Deno.test("A clock is asked once a second for all, and again after it has failed
   assertEquals(await clock.read(), 3);
 });
 
-/** Reads that end when the test says so. */
-function setUp(connections: number) {
-  const reads = new Reads(connections);
+/** Work that ends when the test says so. */
+function setUp(atOnce: number) {
+  const gate = new Gate({ ...LIMITS, atOnce });
   const begun: string[] = [];
   const refused: string[] = [];
   const ends = new Map<string, () => void>();
   return {
     begun,
     refused,
-    ask(allowance: Allowance, name: string, room = "room"): void {
-      reads.run(allowance, room, () => {
+    ask(client: string, name: string, room = "room"): void {
+      gate.run(client, room, () => {
         begun.push(name);
         return new Promise<void>((resolve) => ends.set(name, resolve));
       }).catch((problem) => {
-        assert(problem instanceof Problem && problem.status === 503);
+        assert(problem instanceof Refusal);
         refused.push(name);
       });
     },
