@@ -11,6 +11,7 @@ import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 import { Parked } from "./routes/parked.ts";
 import { roomRoutes } from "./routes/rooms.ts";
 import { webRoutes } from "./routes/web.ts";
+import { sleep } from "./sleep.ts";
 
 /** Longest URL, in characters: a room, two cursors and two numbers take 200. Longer: 414. */
 const MAX_URL = 4_096;
@@ -69,9 +70,14 @@ function lengthUntold(response: Response): Response {
   return new Response(new ReadableStream({ start: (controller) => controller.close() }), response);
 }
 
-function answerError(error: Error, { method, headers, url }: Request, signInUrl: string | undefined): Response {
+function answerError(
+  error: Error,
+  { method, headers, url }: Request,
+  signInUrl: string | undefined,
+): Response | Promise<Response> {
   if (error instanceof Problem) {
-    return error.toResponse(error.status === 401 && signInUrl !== undefined ? { sign_in: signInUrl } : {});
+    const response = error.toResponse(error.status === 401 && signInUrl !== undefined ? { sign_in: signInUrl } : {});
+    return error.delayMs > 0 ? sleep(error.delayMs).then(() => response) : response;
   }
   // The log has it, once for all statements that fail; what the database said is not for everyone.
   if (error instanceof DatabaseError && !error.isOurs) {

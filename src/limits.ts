@@ -8,7 +8,7 @@ import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import type { Config } from "./config.ts";
 import { log } from "./log.ts";
 import { isLoopback } from "./origin.ts";
-import { tooManyPlaces, tooManyRequests } from "./problem.ts";
+import { type Problem, tooManyPlaces, tooManyRequests } from "./problem.ts";
 
 /** The settings that bound a client. */
 export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS" | "HOST">;
@@ -34,6 +34,15 @@ const READS = { name: "reads", what: "reads from the database", most: 1_200, per
 /** How often a request is looked at for a proxy that the settings don't know of, in milliseconds. */
 const LOOK_MS = 1_000;
 
+/**
+ * Refusals that a client is given at once. One that comes back again and again without a pause costs more by its refusals than by all
+ * that it is allowed: from then on each of its refusals is held back.
+ */
+const REFUSALS = { most: 60, perMs: 60_000, atOnce: 20 };
+
+/** How long, in milliseconds: its connections then ask once in that time. */
+const REFUSAL_DELAY_MS = 2_000;
+
 /** What one sub may hold of what an address may, behind which there can be a whole school. */
 const SUB_SHARE = 0.15;
 
@@ -42,21 +51,26 @@ const STREAM_SHARE = 1 / 3;
 
 /** How much may be taken of something. */
 interface Rate {
-  /** As `RateLimit` has it. */
-  readonly name: string;
-  /** As a sentence has it. */
-  readonly what: string;
   /** How many in `perMs` milliseconds. */
   readonly most: number;
   readonly perMs: number;
   readonly atOnce: number;
 }
 
+/** And what one is told who takes more. */
+interface Limit extends Rate {
+  /** As `RateLimit` has it. */
+  readonly name: string;
+  /** As a sentence has it. */
+  readonly what: string;
+}
+
 /** Who asks, and how much is left to him. */
 export class Allowance {
-  readonly #posts: Bucket | undefined;
-  readonly #rooms: Bucket | undefined;
-  readonly #reads: Bucket | undefined;
+  readonly #posts: Bucket<Limit> | undefined;
+  readonly #rooms: Bucket<Limit> | undefined;
+  readonly #reads: Bucket<Limit> | undefined;
+  readonly #refusals: Bucket<Rate> | undefined;
   #places = 0;
   #streams = 0;
 
@@ -75,6 +89,7 @@ export class Allowance {
     }
     this.#rooms = new Bucket(ROOMS, now);
     this.#reads = new Bucket(READS, now);
+    this.#refusals = new Bucket(REFUSALS, now);
   }
 
   /** Whether it is one client, and holds places. */
@@ -92,7 +107,7 @@ export class Allowance {
    * @throws {Problem} 429.
    */
   post(): void {
-    this.#posts?.take();
+    this.#take(this.#posts);
   }
 
   /**
@@ -100,7 +115,7 @@ export class Allowance {
    * @throws {Problem} 429.
    */
   read(): void {
-    this.#reads?.take();
+    this.#take(this.#reads);
   }
 
   /**
@@ -108,7 +123,7 @@ export class Allowance {
    * @throws {Problem} 429.
    */
   beginRoom(): void {
-    this.#rooms?.take();
+    this.#take(this.#rooms);
   }
 
   /** It has not. */
@@ -122,9 +137,9 @@ export class Allowance {
    */
   enter(kind: "poll" | "stream"): void {
     const most = this.limited?.places || Infinity;
-    if (this.#places >= most) throw tooManyPlaces(most, "polls and event streams");
+    if (this.#places >= most) throw this.#refusal(tooManyPlaces(most, "polls and event streams"));
     const streams = Math.max(1, Math.floor(most * STREAM_SHARE));
-    if (kind === "stream" && this.#streams >= streams) throw tooManyPlaces(streams, "event streams");
+    if (kind === "stream" && this.#streams >= streams) throw this.#refusal(tooManyPlaces(streams, "event streams"));
     this.#places++;
     if (kind === "stream") this.#streams++;
   }
@@ -134,28 +149,40 @@ export class Allowance {
     this.#places--;
     if (kind === "stream") this.#streams--;
   }
+
+  #take(bucket: Bucket<Limit> | undefined): void {
+    const ms = bucket?.take() ?? 0;
+    if (ms > 0) throw this.#refusal(tooManyRequests(bucket!.rate, ms));
+  }
+
+  #refusal(problem: Problem): Problem {
+    if (this.#refusals!.take() > 0) problem.delayMs = REFUSAL_DELAY_MS;
+    return problem;
+  }
 }
 
 /** Nobody's: for whoever is not counted. */
 export const UNLIMITED: Allowance = new Allowance("");
 
 /** Pieces that can be taken, and come again by themselves. */
-class Bucket {
+class Bucket<R extends Rate> {
   #left: number;
   #at: number;
 
-  constructor(private readonly rate: Rate, private readonly now: () => number) {
+  constructor(readonly rate: R, private readonly now: () => number) {
     this.#left = rate.atOnce;
     this.#at = now();
   }
 
-  take(): void {
+  /** Takes one; or tells in how many milliseconds there is one. */
+  take(): number {
     const { most, perMs, atOnce } = this.rate;
     const now = this.now();
     this.#left = Math.min(atOnce, this.#left + (now - this.#at) * most / perMs);
     this.#at = now;
-    if (this.#left < 1) throw tooManyRequests(this.rate, (1 - this.#left) * perMs / most);
+    if (this.#left < 1) return (1 - this.#left) * perMs / most;
     this.#left--;
+    return 0;
   }
 
   giveBack(): void {

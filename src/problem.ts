@@ -11,6 +11,8 @@ export const OWN_SITE = { "x-content-type-options": "nosniff", "cross-origin-res
 export class Problem extends Error {
   /** `Problem`. */
   override readonly name = "Problem";
+  /** How long its answer is held back, in milliseconds: for a client that would only ask again at once. */
+  delayMs = 0;
 
   /** Written for the client, all of it. */
   constructor(

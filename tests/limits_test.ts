@@ -90,6 +90,17 @@ Deno.test("A client posts as many at once as there is room for, and then at its 
   assertEquals(posted, 300);
 });
 
+Deno.test("Who asks again and again without a pause has to wait for his refusals, until he pauses", () => {
+  let now = 0;
+  const client = new Limits(SETTINGS, () => now).of(from("203.0.113.7"), at(), null);
+  const delay = () => assertThrows(() => client.post(), Problem).delayMs;
+  for (let i = 0; i < 20; i++) client.post();
+  assertEquals(Array.from({ length: 21 }, delay), [...Array(20).fill(0), 2_000]);
+  now = 60_000;
+  for (let i = 0; i < 20; i++) client.post();
+  assertEquals(delay(), 0);
+});
+
 Deno.test("No rate and no places are bounded where the setting is 0", () => {
   const client = new Limits({ ...SETTINGS, POSTS_PER_MINUTE: 0, PLACES_PER_CLIENT: 0 }).of(
     from("203.0.113.7"),

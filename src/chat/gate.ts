@@ -134,7 +134,7 @@ export class Gate {
   /** The newest of whoever has most. */
   #refuseOne(): void {
     let most: Line | undefined;
-    for (const line of this.#lines.values()) if (!most || line.length > most.length) most = line;
+    for (const line of this.#lines.values()) if (!most || line.length >= most.length) most = line;
     this.#waiting--;
     most!.waiting.pop()!.refuse(this.options.refusal());
   }

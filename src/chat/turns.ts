@@ -75,7 +75,7 @@ export class Turns<T> implements Line<T> {
   pop(): T | undefined {
     let heaviest: { key: string; line: Line<T> } | undefined;
     for (const [key, line] of this.#lines) {
-      if (!heaviest || line.weight > heaviest.line.weight) heaviest = { key, line };
+      if (!heaviest || line.weight >= heaviest.line.weight) heaviest = { key, line };
     }
     if (!heaviest) return undefined;
     const item = heaviest.line.pop()!;

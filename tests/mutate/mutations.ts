@@ -295,7 +295,7 @@ export const mutations: readonly Mutation[] = [
     "whoever comes last is refused, whoever has most",
     ["turns_test.ts"],
     TURNS,
-    "line.weight > heaviest.line.weight",
+    "line.weight >= heaviest.line.weight",
     "true",
   ),
   broken("a room has all of the queue", ["writer_test.ts"], WRITER, "inRoom >= this.limits.queuedPerRoom", "false"),
@@ -1169,7 +1169,7 @@ export const mutations: readonly Mutation[] = [
     "if (hops === 0) {",
     "if (false) {",
   ),
-  broken("posts have no rate", ["limits_test.ts"], LIMITS, "this.#posts?.take()", ""),
+  broken("posts have no rate", ["limits_test.ts"], LIMITS, "this.#take(this.#posts)", ""),
   broken(
     "rooms that were there count as begun",
     ["limits_test.ts > begins so many rooms"],
