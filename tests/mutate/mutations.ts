@@ -1185,6 +1185,13 @@ export const mutations: readonly Mutation[] = [
     "allowance",
   ),
   broken(
+    "refusals come at once, however many",
+    ["limits_test.ts > wait for his refusals"],
+    LIMITS,
+    "problem.delayMs = REFUSAL_DELAY_MS",
+    "problem.delayMs = 0",
+  ),
+  broken(
     "a client may fill all places",
     ["limits_test.ts"],
     "src/chat/places.ts",
