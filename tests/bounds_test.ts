@@ -73,7 +73,7 @@ Deno.test("What a page costs is bounded before it is read, forwards and backward
 
 Deno.test("Cursors that a client makes up don't fill the memory, in however many rooms", async () => {
   await using database = await postgres.create();
-  await using server = await spawnServer(database.url, { DENO_V8_FLAGS: "--max-old-space-size=30" });
+  await using server = await spawnServer(database.url, { DENO_V8_FLAGS: "--max-old-space-size=36" });
   const leaving = new AbortController();
   const held = [];
   const ends: string[] = [];
