@@ -1,5 +1,5 @@
 // One client can't take what others need; and who is one client is told by a token or an address, never by what anybody can write.
-import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { placeOf } from "../src/identity/address.ts";
 import { Limits, UNLIMITED } from "../src/limits.ts";
 import { Places } from "../src/chat/places.ts";
@@ -156,7 +156,7 @@ Deno.test("Limits remembers a bounded number of clients, and every one that hold
   for (let i = 0; i < 100_000; i++) {
     limits.of(from(`2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}::1`), at(), null);
   }
-  assertEquals(limits.of(from("203.0.113.7"), at(), null), waiting);
+  assertStrictEquals(limits.of(from("203.0.113.7"), at(), null), waiting);
   assertGreater(50_000, limits.size);
   waiting.leave("poll");
 });
