@@ -1,5 +1,13 @@
 // One client can't take what others need; and who is one client is told by a token or an address, never by what anybody can write.
-import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertGreater,
+  assertMatch,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { placeOf } from "../src/identity/address.ts";
 import { Limits, UNLIMITED } from "../src/limits.ts";
 import { Places } from "../src/chat/places.ts";
