@@ -261,7 +261,8 @@ async function leftovers(world: World): Promise<string[]> {
   );
   const most: Record<string, number> = {
     "linger writes": 1,
-    "linger reads": 3,
+    "linger reads": 2,
+    "linger looks": 1,
     "linger signals": 1,
     "linger listen": 1,
   };
