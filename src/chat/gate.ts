@@ -69,7 +69,7 @@ export class Gate {
   async run<T>(client: string, room: string, work: () => Promise<T>): Promise<T> {
     let line = this.#lines.get(client);
     if (!line) this.#lines.set(client, line = new Line(client));
-    await this.#turn(line, room);
+    await this.#turn(line, room); // also where nobody waits: whoever calls may rely on it that nothing has begun yet
     try {
       return await work();
     } finally {

@@ -17,8 +17,11 @@ export class NewRooms {
    * @throws {Problem} 429 when there is no such room, and the client has begun as many as it may.
    * @throws whatever `post` throws.
    */
-  async counted(room: string, allowance: Allowance, post: () => Promise<Posted>): Promise<Posted> {
-    if (allowance.unlimited || this.floors.of(room) > 0) return await post();
+  counted(room: string, allowance: Allowance, post: () => Promise<Posted>): Promise<Posted> {
+    return allowance.unlimited || this.floors.of(room) > 0 ? post() : this.#counted(room, allowance, post);
+  }
+
+  async #counted(room: string, allowance: Allowance, post: () => Promise<Posted>): Promise<Posted> {
     try {
       allowance.beginRoom();
     } catch (problem) {
