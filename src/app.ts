@@ -66,7 +66,7 @@ export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
 
 /** Hono makes the answer to HEAD one without a body, of which Deno says that its length is 0, unless another is told. */
 function lengthUntold(response: Response): Response {
-  if (response.headers.has("content-length")) return response;
+  if (response.headers.has("content-length") || response.status === 304) return response; // which has no body to begin with
   return new Response(new ReadableStream({ start: (controller) => controller.close() }), response);
 }
 

@@ -65,6 +65,8 @@ Deno.test("The page answers HEAD as GET and OPTIONS with Allow, and refuses the 
   const length = (await (await ask("/")).arrayBuffer()).byteLength;
   assertEquals(head.headers.get("content-length"), `${length}`);
   assertEquals([head.status, await head.text()], [200, ""]);
+  const known = await ask("/", { method: "HEAD", headers: { "if-none-match": head.headers.get("etag")! } });
+  assertEquals([known.status, await known.text()], [304, ""]);
   const options = await ask("/web/page.js", { method: "OPTIONS" });
   assertEquals([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS"]);
   const post = await ask("/", { method: "POST" });
