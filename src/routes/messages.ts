@@ -29,6 +29,8 @@ import { type ChatSource, started } from "./started.ts";
 export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
+  /** Most posts that wait for their turn; any number if not given. */
+  readonly maxQueuedPosts?: number;
 }
 
 /**
@@ -43,9 +45,6 @@ const MAX_WAIT_WITH_BODY_MS = 500;
  */
 const POSTS_AT_ONCE = 128;
 
-/** Posts that wait for their turn, their bodies unread: as many as connect; beyond it the newest of whoever has most is refused. */
-const MAX_WAITING_POSTS = 20_000;
-
 /**
  * Adds the routes of messages.
  * @internal
@@ -54,7 +53,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   const posts = new Gate({
     atOnce: POSTS_AT_ONCE,
     perClient: POSTS_AT_ONCE,
-    waiting: MAX_WAITING_POSTS,
+    waiting: deps.maxQueuedPosts ?? Infinity,
     refusal: () => notStored("Too many posts wait on this server"),
   });
   for (const path of ["/messages", "/rooms/:room/messages"]) {

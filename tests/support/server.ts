@@ -44,6 +44,7 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const app = createApp({
     chat: () => chat,
     uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
+    maxQueuedPosts: config.MAX_QUEUED_POSTS,
     heartbeatMs: config.HEARTBEAT_MS,
     origins: new Origins(config),
     limits: new Limits(config),
