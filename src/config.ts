@@ -96,13 +96,13 @@ const limits = {
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time; more: 503 not-stored"),
   MAX_QUEUED_BYTES: whole(100_000, 1_000_000_000, 16_000_000)
-    .describe("Bytes of their text, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
+    .describe("Bytes that they have, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
     .describe("Posts that wait for the database in one room, so that others have places left; more: 429"),
-  MAX_BATCH_POSTS: whole(1, 10_000, 500)
-    .describe("Posts in one statement: bounds how long it holds its rooms"),
+  MAX_BATCH_POSTS: whole(1, 10_000, 128)
+    .describe("Posts in one statement: bounds how long it holds its rooms, and all others wait for their turn"),
   MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000)
-    .describe("Bytes of text in one statement, which bounds how long it takes; at least one post"),
+    .describe("Bytes of posts in one statement, which bounds how long it takes; at least one post"),
   MAX_TAIL_MESSAGES: whole(1, 100_000, 1_000)
     .describe("Newest messages of a watched room kept in memory; older: from the database"),
   MAX_TAIL_BYTES: whole(1, 1_000_000_000, 1_000_000)

@@ -55,7 +55,6 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
   const { fetch } = createApp({
     chat,
     uploadTimeoutMs,
-    maxQueuedPosts: config.MAX_QUEUED_POSTS,
     heartbeatMs,
     origins: new Origins(config),
     limits: new Limits(config),

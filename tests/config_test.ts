@@ -60,7 +60,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     PROXY_HOPS: 0,
     POSTS_PER_MINUTE: 300,
     PLACES_PER_CLIENT: 200,
-    MAX_BATCH_POSTS: 500,
+    MAX_BATCH_POSTS: 128,
     MAX_BATCH_BYTES: 256_000,
     MAX_TAIL_MESSAGES: 1_000,
     MAX_TAIL_BYTES: 1_000_000,

@@ -187,6 +187,40 @@ Deno.test("A server refuses what one client posts too much, tells when to come b
   }
 });
 
+Deno.test("A server whose queue is full of one client's bytes refuses the newest of them, and stores another's post", async () => {
+  await using database = await postgres.create();
+  const env = { PROXY_HOPS: "1", MAX_QUEUED_BYTES: "100000", STATEMENT_TIMEOUT_MS: "600000" };
+  await using server = await startServer(database.url, env);
+  const say = (body: string, client: string) =>
+    read<{ type: string }>(post(server, "room", { body }, { "x-forwarded-for": client }));
+  assertEquals((await say("first", "203.0.113.7")).status, 201);
+  const [writes] = await database.sql<{ pid: number }[]>`
+    select pid from pg_stat_activity where datname = current_database() and query like '%insert into messages%'
+      and pid <> pg_backend_pid()`;
+  Deno.kill(writes!.pid, "SIGSTOP");
+  try {
+    const underWay = server.chat.state.statements;
+    const posts = [say("under way", "203.0.113.7")];
+    await until(() => server.chat.state.statements > underWay, "a statement is under way");
+    const refused: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      const flood = say("x".repeat(9_900), "203.0.113.7");
+      posts.push(flood);
+      void flood.then(({ status, json }) => status === 503 && refused.push(json.type));
+    }
+    await until(() => refused.length === 1, "nine fit");
+    posts.push(say("y".repeat(9_900), "203.0.113.8"));
+    await until(() => refused.length === 2, "the other has taken a place");
+    Deno.kill(writes!.pid, "SIGCONT");
+    const statuses = (await Promise.all(posts)).map(({ status }) => status);
+    assertEquals([statuses[0], statuses[11]], [201, 201]);
+    assertEquals(refused, Array(2).fill("urn:linger:problem:not-stored"));
+    assertEquals((await messages(server, "room", "wait=0")).length, 11);
+  } finally {
+    Deno.kill(writes!.pid, "SIGCONT");
+  }
+});
+
 Deno.test("A client begins so many rooms, and posts on into those that are there", async () => {
   await using database = await postgres.create();
   const env = { TOKEN_SECRET: SECRET, POSTS_PER_MINUTE: "0" };

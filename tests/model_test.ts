@@ -746,7 +746,8 @@ property(
       const posting: Posting = { draft, twin, closed: closing !== undefined, answers: 0 };
       const places = { now: placesTaken(posts, table, limits, draft), refused: countRefused() };
       posts.push(posting);
-      writer.post(draft).then((posted) => {
+      const { room, key } = draft;
+      writer.post({ room, key, client: "", bytes: bytesOf(draft), read: () => draft }).then((posted) => {
         posting.answers++;
         posting.posted = posted;
         if (!posted.replayed) assert(told.get(draft.room)?.includes(posted.entry.id), "answered before it was told of");
@@ -842,8 +843,12 @@ function placesTaken(
 }
 
 /** What a post weighs in the queue. */
-function weightOf({ body, author, key }: Draft): number {
-  return 1_000 + new TextEncoder().encode(body + (author ?? "") + (key ?? "")).length;
+function weightOf(draft: Draft): number {
+  return 1_000 + bytesOf(draft);
+}
+
+function bytesOf({ body, author, key }: Draft): number {
+  return new TextEncoder().encode(body + (author ?? "") + (key ?? "")).length;
 }
 
 function checkPosts(posts: readonly Posting[], table: FakeTable, told: ReadonlyMap<string, readonly string[]>): void {

@@ -19,7 +19,7 @@ import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, messages, PATIENCE_MS, post, posted, until } from "./support/client.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { spawnServer, startServer } from "./support/server.ts";
+import { say, spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -65,7 +65,7 @@ Deno.test("A post wakes who waits on its own server, also where LISTEN does not 
   await using alone = await openAlone(database);
   const poll = alone.poll("room", { after: NOW });
   await until(() => alone.chat.state.waiters === 1, "the poll waits");
-  const { entry } = await alone.chat.post("room", { body: "here", author: null }, null);
+  const { entry } = await say(alone.chat, "here");
   assertEquals(await poll, [entry.id]);
 });
 
@@ -210,7 +210,7 @@ Deno.test("A process that was frozen takes the answer in its socket also when th
 Deno.test("Who waits in a room whose messages the database has lost is answered soon, not kept until the end", async () => {
   await using database = await postgres.create();
   await using alone = await openAlone(database, "100");
-  const { entry } = await alone.chat.post("room", { body: "lost", author: null }, null);
+  const { entry } = await say(alone.chat, "lost");
   const poll = alone.poll("room", { after: entry.id });
   await until(() => alone.chat.state.waiters === 1, "the poll waits");
   await database.sql`truncate heads, messages`; // as after a failover to a server that was behind
@@ -220,7 +220,7 @@ Deno.test("Who waits in a room whose messages the database has lost is answered 
 Deno.test("The read that finds that messages are lost is answered with what there is", async () => {
   await using database = await postgres.create();
   await using alone = await openAlone(database);
-  const { entry } = await alone.chat.post("room", { body: "lost", author: null }, null);
+  const { entry } = await say(alone.chat, "lost");
   const holding = alone.poll("room", { after: entry.id });
   await until(() => alone.chat.state.waiters === 1, "the poll waits");
   await database.sql`truncate heads, messages`;

@@ -12,7 +12,7 @@ import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
-import { startServer } from "./support/server.ts";
+import { say, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -237,7 +237,7 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
       },
     });
   const chat = new Chat({ openPool: counting }, config);
-  const { entry } = await chat.post("room", { body: "one", author: null }, null);
+  const { entry } = await say(chat, "one");
   const leaving = new AbortController();
   const poll = chat.poll("room", { after: entry.id, limit: 10, wait: 55_000, client: leaving });
   await until(() => chat.state.listening, "the probe is back");
@@ -259,7 +259,7 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
     assert(chat.state.listening);
   }
   assertEquals(chat.state.waiters, 1);
-  const next = await chat.post("room", { body: "three", author: null }, null);
+  const next = await say(chat, "three");
   assertEquals((await poll).next, next.entry.id);
   await chat.close();
 });

@@ -11,7 +11,7 @@ import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
-import { Problem } from "../src/problem.ts";
+import { invalid, Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
@@ -28,7 +28,7 @@ const postgres = await testPostgres();
 Deno.test("Writer.post() stores the message and returns it", async () => {
   await using database = await postgres.create();
   await using server = await open(database.url);
-  const { entry, replayed } = await server.writer().post({ ...draft("lobby", "hello"), author: "Ada" });
+  const { entry, replayed } = await post(server.writer(), { ...draft("lobby", "hello"), author: "Ada" });
   assertEquals(replayed, false);
   assertEquals(await server.store.readOne("lobby", entry.id), entry);
 });
@@ -39,8 +39,8 @@ Deno.test("Writer sends all posts that come during a statement in one next state
   const gate = new Gate(server.store);
   const told: [room: string, ids: string[]][] = [];
   const writer = new Writer(gate, ROOMY, ({ room, entries }) => void told.push([room, entries.map(({ id }) => id)]));
-  const first = writer.post(draft("a", "1"));
-  const others = ["a", "b", "a", "b", "b"].map((room, i) => writer.post(draft(room, `${i}`)));
+  const first = post(writer, draft("a", "1"));
+  const others = ["a", "b", "a", "b", "b"].map((room, i) => post(writer, draft(room, `${i}`)));
   gate.open();
   const posted = await Promise.all([first, ...others]);
   assertEquals(gate.batches.map((batch) => batch.length), [1, 5]);
@@ -53,7 +53,7 @@ Deno.test("Writer stores a room's posts in the order in which they came", async 
   await using server = await open(database.url);
   const writer = server.writer({ ...ROOMY, batch: 7 });
   const posted = await Promise.all(
-    Array.from({ length: 100 }, (_, i) => writer.post(draft(i % 3 ? "a" : "b", `${i}`))),
+    Array.from({ length: 100 }, (_, i) => post(writer, draft(i % 3 ? "a" : "b", `${i}`))),
   );
   for (const room of ["a", "b"]) {
     const inRoom = posted.filter((_, i) => (i % 3 ? "a" : "b") === room);
@@ -65,7 +65,7 @@ Deno.test("Writer stores a room's posts in the order in which they came", async 
 Deno.test("Writer ends a statement at its number of posts", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, batch: 3 }, () => {});
-  const posts = Array.from({ length: 8 }, (_, i) => writer.post(draft("lobby", `${i}`)));
+  const posts = Array.from({ length: 8 }, (_, i) => post(writer, draft("lobby", `${i}`)));
   gate.open();
   await Promise.all(posts);
   assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body).join("")), ["0", "123", "456", "7"]);
@@ -75,7 +75,7 @@ Deno.test("Writer ends a statement at the bytes of its posts' text, though never
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, batchBytes: 10 }, () => {});
   const bodies = ["first", "12345", "67890", "1", "ééééé", "x", "larger than all", "y"];
-  const posts = bodies.map((body) => writer.post(draft("lobby", body)));
+  const posts = bodies.map((body) => post(writer, draft("lobby", body)));
   gate.open();
   await Promise.all(posts);
   assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [
@@ -89,24 +89,48 @@ Deno.test("Writer ends a statement at the bytes of its posts' text, though never
   ]);
 });
 
+Deno.test("Writer reads a post when its turn comes, refuses one that can't be meant, and stores the others", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, batch: 2 }, () => {});
+  const read: string[] = [];
+  const say = (body: string) =>
+    writer.post({
+      ...{ room: "lobby", key: null, client: "", bytes: body.length },
+      read: () => {
+        read.push(body);
+        if (body === "nonsense") throw invalid("body", "must be meant");
+        return draft("lobby", body);
+      },
+    });
+  assertEquals(await problem(say("nonsense")), [400, "invalid-request"]); // alone: nothing is sent, and the next one is
+  const posts = ["1", "2", "nonsense", "nonsense", "nonsense", "3"].map(say);
+  const refused = Promise.all(posts.slice(2, 5).map(problem));
+  assertEquals(read, ["nonsense", "1"]);
+  gate.open();
+  assertEquals(await refused, Array(3).fill([400, "invalid-request"]));
+  await Promise.all([posts[0], posts[1], posts[5]]);
+  assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [["1"], ["2"], ["3"]]);
+  await say("4");
+});
+
 Deno.test("Writer.post() refuses not-stored what the queue has no place for, and takes it when there is place again", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, queued: 2 }, () => {});
-  const posts = ["under way", "1", "2"].map((body) => writer.post(draft("lobby", body)));
-  assertEquals(await problem(writer.post(draft("lobby", "3"))), [503, "not-stored"]);
+  const posts = ["under way", "1", "2"].map((body) => post(writer, draft("lobby", body)));
+  assertEquals(await problem(post(writer, draft("lobby", "3"))), [503, "not-stored"]);
   gate.open();
   await Promise.all(posts);
-  await writer.post(draft("lobby", "3"));
+  await post(writer, draft("lobby", "3"));
   assertEquals(gate.batches.flat().map(({ body }) => body), ["under way", "1", "2", "3"]);
 });
 
 Deno.test("Writer takes clients in turn, and the rooms of each", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, batch: 4 }, () => {});
-  const posts = [writer.post(draft("first", "under way"))];
-  for (let i = 0; i < 4; i++) posts.push(writer.post(draft("flooded", `flood ${i}`), "flood"));
-  for (let i = 0; i < 2; i++) posts.push(writer.post(draft("other", `beside ${i}`), "flood"));
-  posts.push(writer.post(draft("flooded", "Ada"), "Ada"), writer.post(draft("room", "Bob"), "Bob"));
+  const posts = [post(writer, draft("first", "under way"))];
+  for (let i = 0; i < 4; i++) posts.push(post(writer, draft("flooded", `flood ${i}`), "flood"));
+  for (let i = 0; i < 2; i++) posts.push(post(writer, draft("other", `beside ${i}`), "flood"));
+  posts.push(post(writer, draft("flooded", "Ada"), "Ada"), post(writer, draft("room", "Bob"), "Bob"));
   gate.open();
   await Promise.all(posts);
   assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [
@@ -120,10 +144,10 @@ Deno.test("Writer.post() refuses the newest of whoever has most in a queue that 
   for (const limits of [{ queued: 4 }, { queuedBytes: 4_900 }]) {
     const gate = new Gate();
     const writer = new Writer(gate, { ...ROOMY, ...limits }, () => {});
-    const first = writer.post(draft("room", "under way"));
-    const flood = Array.from({ length: 5 }, (_, i) => writer.post(draft("room", "x".repeat(100 + i)), "flood"));
+    const first = post(writer, draft("room", "under way"));
+    const flood = Array.from({ length: 5 }, (_, i) => post(writer, draft("room", "x".repeat(100 + i)), "flood"));
     const refused = flood.slice(2).map((post) => problem(post));
-    const others = ["Ada", "Bob"].map((client) => writer.post(draft("room", client), client));
+    const others = ["Ada", "Bob"].map((client) => post(writer, draft("room", client), client));
     gate.open();
     await Promise.all([first, ...others]);
     assertEquals(await Promise.all(refused), Array(3).fill([503, "not-stored"]));
@@ -134,12 +158,12 @@ Deno.test("Writer.post() refuses the newest of whoever has most in a queue that 
 Deno.test("Writer.post() refuses room-busy what is over one room's places, and other rooms have theirs", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, queuedPerRoom: 2 }, () => {});
-  const posts = ["under way", "1", "2"].map((body) => writer.post(draft("busy", body)));
-  assertEquals(await problem(writer.post(draft("busy", "3"))), [429, "room-busy"]);
-  posts.push(writer.post(draft("other", "1")));
+  const posts = ["under way", "1", "2"].map((body) => post(writer, draft("busy", body)));
+  assertEquals(await problem(post(writer, draft("busy", "3"))), [429, "room-busy"]);
+  posts.push(post(writer, draft("other", "1")));
   gate.open();
   await Promise.all(posts);
-  await Promise.all(["3", "4"].map((body) => writer.post(draft("busy", body))));
+  await Promise.all(["3", "4"].map((body) => post(writer, draft("busy", body))));
 });
 
 Deno.test("Writer refuses the one message that the database does not take, and stores all that share its statement", async () => {
@@ -149,9 +173,9 @@ Deno.test("Writer refuses the one message that the database does not take, and s
   const gate = new Gate(server.store);
   const told: Entry[] = [];
   const writer = new Writer(gate, ROOMY, ({ entries }) => void told.push(...entries));
-  const first = writer.post(draft("a", "first"));
+  const first = post(writer, draft("a", "first"));
   const posts = Array.from({ length: 40 }, (_, i) => {
-    return writer.post(draft("cab"[i % 3]!, i === 17 ? "poison" : `${i}`));
+    return post(writer, draft("cab"[i % 3]!, i === 17 ? "poison" : `${i}`));
   });
   gate.open();
   await first;
@@ -172,9 +196,9 @@ Deno.test("Writer answers every post of one key, in one batch or a later one, wi
   await using server = await open(database.url);
   const gate = new Gate(server.store);
   const writer = new Writer(gate, ROOMY, () => {});
-  const first = writer.post(draft("lobby", "first"));
-  const twins = [1, 2, 3].map(() => writer.post(draft("lobby", "x", "k")));
-  const elsewhere = writer.post(draft("other", "x", "k"));
+  const first = post(writer, draft("lobby", "first"));
+  const twins = [1, 2, 3].map(() => post(writer, draft("lobby", "x", "k")));
+  const elsewhere = post(writer, draft("other", "x", "k"));
   gate.open();
   await first;
   const [one, ...others] = await Promise.all(twins);
@@ -183,9 +207,9 @@ Deno.test("Writer answers every post of one key, in one batch or a later one, wi
   assertEquals((await elsewhere).replayed, false);
 
   const later = await Promise.all([
-    writer.post(draft("lobby", "new")),
-    writer.post(draft("lobby", "x", "k")),
-    writer.post(draft("lobby", "new", "l")),
+    post(writer, draft("lobby", "new")),
+    post(writer, draft("lobby", "x", "k")),
+    post(writer, draft("lobby", "new", "l")),
   ]);
   assertEquals(later.map(({ replayed }) => replayed), [false, true, false]);
   assertEquals(later[1]!.entry, one!.entry);
@@ -199,14 +223,14 @@ Deno.test("Writer.post() refuses a key that belongs to a message with another bo
   const writer = new Writer(gate, ROOMY, () => {});
   const original = { ...draft("lobby", "x", "k"), author: "Ada" };
   const others = [{ ...original, body: "y" }, { ...original, author: null }, { ...original, author: "Eve" }];
-  const first = writer.post(original);
-  const during = others.map((other) => problem(writer.post(other)));
+  const first = post(writer, original);
+  const during = others.map((other) => problem(post(writer, other)));
   gate.open();
   const { entry } = await first;
-  for (const answer of [...during, ...others.map((other) => problem(writer.post(other)))]) {
+  for (const answer of [...during, ...others.map((other) => problem(post(writer, other)))]) {
     assertEquals(await answer, [422, "key-reused"]);
   }
-  assertEquals((await writer.post(original)).entry, entry);
+  assertEquals((await post(writer, original)).entry, entry);
   assertEquals((await rows(database, "lobby")).length, 1);
 });
 
@@ -219,7 +243,7 @@ Deno.test("Writers of two servers store one message for each key, and give every
   const answers = await Promise.all([...writers, ...writers].map((writer, i) => {
     const order = i % 2 ? keys.toReversed() : keys;
     return Promise.all(order.map(async (key) => {
-      return [key, await writer.post(draft(`room-${key.length}`, key, key))] as [string, Posted];
+      return [key, await post(writer, draft(`room-${key.length}`, key, key))] as [string, Posted];
     }));
   }));
   const posted = answers.flat();
@@ -241,9 +265,9 @@ Deno.test("Writer refuses not-stored the posts of a room that another holds, and
   await using server = await open(database.url);
   const gate = new Gate(server.store);
   const writer = new Writer(gate, ROOMY, () => {});
-  const first = writer.post(draft("held", "0"));
-  const held = [1, 2].map((i) => problem(writer.post(draft("held", `${i}`))));
-  const free = [1, 2].map((i) => writer.post(draft("free", `${i}`)));
+  const first = post(writer, draft("held", "0"));
+  const held = [1, 2].map((i) => problem(post(writer, draft("held", `${i}`))));
+  const free = [1, 2].map((i) => post(writer, draft("free", `${i}`)));
   await gate.waiting;
   gate.open(1);
   await first;
@@ -255,21 +279,21 @@ Deno.test("Writer refuses not-stored the posts of a room that another holds, and
   assertEquals(gate.batches[1]!.length, 4);
   assertEquals((await rows(database, "held")).map(({ body }) => body), ["0"]);
   assertEquals((await rows(database, "free")).map(({ body }) => body), ["1", "2"]);
-  assertEquals(seqOf((await writer.post(draft("held", "again"))).entry.id), 2);
+  assertEquals(seqOf((await post(writer, draft("held", "again"))).entry.id), 2);
 });
 
 Deno.test("Writer says outcome-unknown when a statement's backend is killed, and the same key settles it", async () => {
   await using database = await postgres.create();
   await using server = await open(database.url);
   const writer = server.writer();
-  await writer.post(draft("lobby", "first"));
+  await post(writer, draft("lobby", "first"));
   const lock = await holdHead(database, "lobby");
-  const killed = problem(writer.post(draft("lobby", "x", "k")));
+  const killed = problem(post(writer, draft("lobby", "x", "k")));
   await killWaiting(database);
   assertEquals(await killed, [503, "outcome-unknown"]);
   await lock.end();
-  const again = await writer.post(draft("lobby", "x", "k"));
-  assertEquals((await writer.post(draft("lobby", "x", "k"))).entry, again.entry);
+  const again = await post(writer, draft("lobby", "x", "k"));
+  assertEquals((await post(writer, draft("lobby", "x", "k"))).entry, again.entry);
   assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["first", "x"]);
 });
 
@@ -287,8 +311,8 @@ Deno.test("Writer answers a post that is sent again with the message that was co
     ROOMY,
     () => {},
   );
-  assertEquals(await problem(writer.post(draft("lobby", "x", "k"))), [503, "outcome-unknown"]);
-  const { entry, replayed } = await writer.post(draft("lobby", "x", "k"));
+  assertEquals(await problem(post(writer, draft("lobby", "x", "k"))), [503, "outcome-unknown"]);
+  const { entry, replayed } = await post(writer, draft("lobby", "x", "k"));
   assert(replayed);
   assertEquals((await rows(database, "lobby")).map(({ id }) => id), [entry.id]);
 });
@@ -296,7 +320,7 @@ Deno.test("Writer answers a post that is sent again with the message that was co
 Deno.test("Writer.post() refuses not-stored when there is no database", async () => {
   await using server = await open(`postgres://postgres@127.0.0.1:${freePort()}/postgres`, false);
   const writer = server.writer();
-  const answers = [1, 2, 3].map((i) => problem(writer.post(draft("lobby", `${i}`, `${i}`))));
+  const answers = [1, 2, 3].map((i) => problem(post(writer, draft("lobby", `${i}`, `${i}`))));
   for (const answer of answers) assertEquals(await answer, [503, "not-stored"]);
 });
 
@@ -305,9 +329,9 @@ Deno.test("Writer.post() says outcome-unknown for what nobody foresaw, and goes 
   const writer = new Writer(gate, ROOMY, () => {});
   gate.failure = new TypeError("a mistake of ours");
   gate.open();
-  assertEquals(await problem(writer.post(draft("lobby", "1"))), [503, "outcome-unknown"]);
+  assertEquals(await problem(post(writer, draft("lobby", "1"))), [503, "outcome-unknown"]);
   gate.failure = undefined;
-  await writer.post(draft("lobby", "2"));
+  await post(writer, draft("lobby", "2"));
 });
 
 Deno.test("Writer.close() refuses what is queued and what comes, and waits for the statement under way", async () => {
@@ -315,13 +339,13 @@ Deno.test("Writer.close() refuses what is queued and what comes, and waits for t
   await using server = await open(database.url);
   const gate = new Gate(server.store);
   const writer = new Writer(gate, ROOMY, () => {});
-  const underWay = writer.post(draft("lobby", "under way"));
-  const queued = [1, 2].map((i) => problem(writer.post(draft("lobby", `${i}`))));
+  const underWay = post(writer, draft("lobby", "under way"));
+  const queued = [1, 2].map((i) => problem(post(writer, draft("lobby", `${i}`))));
   await gate.waiting;
   let closed = false;
   const closing = writer.close().then(() => closed = true);
   for (const answer of queued) assertEquals(await answer, [503, "not-stored"]);
-  assertEquals(await problem(writer.post(draft("lobby", "late"))), [503, "not-stored"]);
+  assertEquals(await problem(post(writer, draft("lobby", "late"))), [503, "not-stored"]);
   assertEquals(closed, false);
   gate.open();
   await underWay;
@@ -392,6 +416,13 @@ async function open(url: string, migrating = true) {
 
 function draft(room: string, body: string, key: string | null = null): Draft {
   return { room, body, author: null, key, sub: null, random: randomDigits() };
+}
+
+/** Posts as a request does that says so much. */
+function post(writer: Writer, draft: Draft, client = ""): Promise<Posted> {
+  const { room, key, body, author } = draft;
+  const bytes = new TextEncoder().encode(body + (author ?? "") + (key ?? "")).length;
+  return writer.post({ room, key, client, bytes, read: () => draft });
 }
 
 /** What a post that must fail is refused with. */

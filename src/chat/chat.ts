@@ -23,6 +23,17 @@ import { Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
 
+/** A message as it came. */
+export interface Unread {
+  /** Its size in bytes. */
+  readonly bytes: number;
+  /**
+   * What it says, asked when it is its turn.
+   * @throws {Problem} 400, 413.
+   */
+  read(): NewMessage;
+}
+
 /** What a poll asks for. */
 export interface Poll {
   /** A cursor, or `now`. */
@@ -157,15 +168,16 @@ export class Chat {
    */
   post(
     room: string,
-    { body, author }: NewMessage,
-    key: string | null,
+    message: Unread,
+    givenKey: string | null,
     sub: string | null = null,
     allowance: Allowance = UNLIMITED,
   ): Promise<Posted> {
     // No key has a line feed.
-    const own = sub === null || key === null ? key : `${sub}\n${key}`;
-    const draft = { room, body, author, key: own, sub, random: randomDigits() };
-    return this.#newRooms.counted(room, allowance, () => this.#writer.post(draft, allowance.client));
+    const key = sub === null || givenKey === null ? givenKey : `${sub}\n${givenKey}`;
+    const read = () => ({ room, ...message.read(), key, sub, random: randomDigits() });
+    const incoming = { room, key, client: allowance.client, bytes: message.bytes, read };
+    return this.#newRooms.counted(room, allowance, () => this.#writer.post(incoming));
   }
 
   /**

@@ -17,6 +17,23 @@ export interface Draft {
   readonly random: string;
 }
 
+/** A post as it came. What it says is not looked at before its turn, so that whoever brings a thousand waits for them himself. */
+export interface Incoming {
+  /** The room's name. */
+  readonly room: string;
+  /** As in the {@linkcode Draft}. */
+  readonly key: string | null;
+  /** Who posts, where turns are taken. */
+  readonly client: string;
+  /** Its size in bytes, as it came. */
+  readonly bytes: number;
+  /**
+   * What it says.
+   * @throws {Problem} when it can't be meant.
+   */
+  read(): Draft;
+}
+
 /** The drafts of one statement, by their rooms. */
 export interface Batch {
   /** The drafts, in order. */

@@ -1,12 +1,11 @@
 // Group commit. All posts that wait go to the database in one statement, one at a time: while one is being committed
 // the next batch gathers. So a post waits for at most one commit before its own, and a server stores many times what
 // it could with a statement for each.
-import { Buffer } from "node:buffer";
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
 import type { Entry } from "./page.ts";
-import type { Draft } from "./draft.ts";
+import type { Draft, Incoming } from "./draft.ts";
 import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
 import { Turns } from "./turns.ts";
 
@@ -30,28 +29,29 @@ export interface LastWrite {
 export interface WriterLimits {
   /** Most posts that wait. */
   readonly queued: number;
-  /** Most bytes that they have, with {@linkcode POST_BYTES} for each besides its text. */
+  /** Most bytes that they have, with {@linkcode POST_BYTES} for each besides. */
   readonly queuedBytes: number;
   /** Most posts that wait for one room. */
   readonly queuedPerRoom: number;
   /** Most posts in one statement. */
   readonly batch: number;
-  /** Most bytes of text in one statement, but for a single post. */
+  /** Most bytes in one statement, but for a single post. */
   readonly batchBytes: number;
 }
 
-interface Post {
-  readonly draft: Draft;
-  /** Who posts, where turns are taken. */
-  readonly client: string;
-  /** Size of its text in bytes of UTF-8. */
-  readonly bytes: number;
+interface Waiting {
+  readonly incoming: Incoming;
   readonly promise: Promise<Posted>;
   resolve(posted: Posted): void;
   reject(problem: Problem): void;
 }
 
-/** What a post weighs in the queue besides its text, in bytes. */
+/** One whose turn has come. */
+interface Post extends Pick<Waiting, "resolve" | "reject"> {
+  readonly draft: Draft;
+}
+
+/** What a post weighs in the queue besides its bytes. */
 const POST_BYTES = 1_000;
 
 /** How long the posts of a batch that fails are tried in smaller ones, in milliseconds; then they are refused. */
@@ -59,14 +59,14 @@ const PATIENCE_MS = 10_000;
 
 /** Stores posts in batches. */
 export class Writer {
-  readonly #queue = new Turns<Post>({
-    keys: [({ client }) => client, ({ draft }) => draft.room],
-    weigh: ({ bytes }) => bytes + POST_BYTES,
+  readonly #queue = new Turns<Waiting>({
+    keys: [({ incoming }) => incoming.client, ({ incoming }) => incoming.room],
+    weigh: ({ incoming }) => incoming.bytes + POST_BYTES,
   });
   #writing: Promise<void> | undefined;
   #closed = false;
   readonly #perRoom = new Map<string, number>();
-  readonly #keyed = new Map<string, Post>();
+  readonly #keyed = new Map<string, Waiting>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
 
   /** `committed` is told of each room's new messages, before their posts resolve. */
@@ -81,35 +81,37 @@ export class Writer {
    * most in it.
    * @throws {Problem} 503 `not-stored` or `outcome-unknown`, 429, 422 for a key that belongs to another message, or 400
    * when the database does not take it.
+   * @throws whatever reading it throws.
    */
-  async post(draft: Draft, client = ""): Promise<Posted> {
+  async post(incoming: Incoming): Promise<Posted> {
     if (this.#closed) throw notStored("This server is shutting down");
+    const { room, key } = incoming;
 
     // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
-    const twin = draft.key === null ? undefined : this.#keyed.get(keyOf(draft));
+    const twin = key === null ? undefined : this.#keyed.get(keyOf(incoming));
     if (twin) {
       const first = await twin.promise.catch((problem: Problem) => {
         if (problem.status === 503) throw problem; // as true of this one
         return undefined; // the first was refused for what it says, which this one may not
       });
-      return first ? replay(first.entry, twin.draft, draft) : await this.post(draft, client);
+      return first ? replay(first.entry, twin.incoming.read(), incoming.read()) : await this.post(incoming);
     }
 
-    const inRoom = this.#perRoom.get(draft.room) ?? 0;
+    const inRoom = this.#perRoom.get(room) ?? 0;
     if (inRoom >= this.limits.queuedPerRoom) throw roomBusy();
 
-    const post = makePost(draft, client);
-    this.#queue.push(post);
-    this.#perRoom.set(draft.room, inRoom + 1);
-    if (draft.key !== null) this.#keyed.set(keyOf(draft), post);
+    const waiting = { incoming, ...Promise.withResolvers<Posted>() };
+    this.#queue.push(waiting);
+    this.#perRoom.set(room, inRoom + 1);
+    if (key !== null) this.#keyed.set(keyOf(incoming), waiting);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
-      this.#refuse([this.#left(this.#queue.pop()!)], () => notStored("Too many posts wait on this server"));
+      this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server"));
     }
     try {
-      return await post.promise;
+      return await waiting.promise;
     } finally {
-      if (draft.key !== null) this.#keyed.delete(keyOf(draft));
+      if (key !== null) this.#keyed.delete(keyOf(incoming));
     }
   }
 
@@ -121,9 +123,7 @@ export class Writer {
   /** Refuses what is queued and whatever comes; resolves when the statement under way has ended. */
   async close(): Promise<void> {
     this.#closed = true;
-    while (this.#queue.length > 0) {
-      this.#refuse([this.#left(this.#queue.shift()!)], () => notStored("This server is shutting down"));
-    }
+    while (this.#queue.length > 0) this.#left(this.#queue.shift()!).reject(notStored("This server is shutting down"));
     await this.#writing;
   }
 
@@ -132,14 +132,19 @@ export class Writer {
     this.#writing = undefined;
   }
 
-  /** The next batch: as many posts as fit, by turns. */
+  /** The next batch: as many posts as fit, by turns, but for those that say what can't be meant. */
   #take(): Post[] {
     const batch: Post[] = [];
     let bytes = 0;
-    for (let next; batch.length < this.limits.batch && (next = this.#queue.peek());) {
-      bytes += next.bytes;
-      if (bytes > this.limits.batchBytes && batch.length > 0) break;
-      batch.push(this.#left(this.#queue.shift()!));
+    for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
+      bytes += next.incoming.bytes;
+      if (bytes > this.limits.batchBytes && taken > 0) break;
+      const { incoming, resolve, reject } = this.#left(this.#queue.shift()!);
+      try {
+        batch.push({ draft: incoming.read(), resolve, reject });
+      } catch (problem) {
+        reject(problem as Problem);
+      }
     }
     return batch;
   }
@@ -150,16 +155,17 @@ export class Writer {
   }
 
   /** A post has left the queue. */
-  #left(post: Post): Post {
-    const { room } = post.draft;
+  #left(waiting: Waiting): Waiting {
+    const { room } = waiting.incoming;
     const left = this.#perRoom.get(room)! - 1;
     if (left > 0) this.#perRoom.set(room, left);
     else this.#perRoom.delete(room);
-    return post;
+    return waiting;
   }
 
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
   async #write(batch: Post[], until?: number): Promise<void> {
+    if (batch.length === 0) return; // none could be meant
     try {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
@@ -262,11 +268,4 @@ function halveRooms(batch: readonly Post[]): Post[][] | undefined {
 /** Names a key across rooms; no room's name has a space. */
 function keyOf({ room, key }: { room: string; key: string | null }): string {
   return `${room} ${key}`;
-}
-
-function makePost(draft: Draft, client: string): Post {
-  const { promise, resolve, reject } = Promise.withResolvers<Posted>();
-  const bytes = Buffer.byteLength(draft.body) + (draft.author ? Buffer.byteLength(draft.author) : 0) +
-    (draft.key?.length ?? 0);
-  return { draft, client, bytes, promise, resolve, reject };
 }

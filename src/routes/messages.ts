@@ -12,7 +12,6 @@ import {
   MAX_WAIT_SECONDS,
   NewMessage,
 } from "../chat/message.ts";
-import { Gate } from "../chat/gate.ts";
 import type { Page } from "../chat/page.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
@@ -29,8 +28,6 @@ import { type ChatSource, started } from "./started.ts";
 export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
-  /** Most posts that wait for their turn; any number if not given. */
-  readonly maxQueuedPosts?: number;
 }
 
 /**
@@ -40,22 +37,10 @@ export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
 const MAX_WAIT_WITH_BODY_MS = 500;
 
 /**
- * Posts that are worked on at a time. Each turn of the event loop serves all of them a little, so that with thousands each takes seconds,
- * and the one that came alone too; in a statement with a hundred others a post costs little more than with a thousand.
- */
-const POSTS_AT_ONCE = 128;
-
-/**
  * Adds the routes of messages.
  * @internal
  */
 export function messageRoutes(app: Hono, deps: MessageRoutes): void {
-  const posts = new Gate({
-    atOnce: POSTS_AT_ONCE,
-    perClient: POSTS_AT_ONCE,
-    waiting: deps.maxQueuedPosts ?? Infinity,
-    refusal: () => notStored("Too many posts wait on this server"),
-  });
   for (const path of ["/messages", "/rooms/:room/messages"]) {
     app.get(path, (c) => {
       const chat = started(deps);
@@ -66,7 +51,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
         (who) => list(c, chat, room, allowanceOf(deps, c, who)),
       );
     });
-    app.post(path, (c) => post(c, deps, posts));
+    app.post(path, (c) => post(c, deps));
   }
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
     app.get(path, (c) => {
@@ -81,21 +66,21 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   }
 }
 
-async function post(c: Context, deps: MessageRoutes, posts: Gate): Promise<Response> {
+async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const room = roomOf(c);
   const who = await permit(deps, c.req.raw, "write", room);
   const allowance = allowanceOf(deps, c, who);
   allowance.post();
   const header = c.req.header("idempotency-key");
   const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
-  // Before it is its turn: a body that comes slowly must not keep others from theirs.
   const body = await bodyOf(c, deps);
-  const { entry, replayed } = await posts.run(allowance.client, room, async () => {
-    const message = authored(messageIn(body), who?.name);
-    const chat = deps.chat();
-    if (!chat) throw notStored("This server is starting");
-    return await chat.post(room, message, key, who?.sub, allowance);
-  });
+  const message = { bytes: body.length, read: () => authored(messageIn(body), who?.name) };
+  const chat = deps.chat();
+  if (!chat) {
+    message.read(); // what can't be meant is not worth another try
+    throw notStored("This server is starting");
+  }
+  const { entry, replayed } = await chat.post(room, message, key, who?.sub, allowance);
   return json(entry.json, replayed ? 200 : 201, {
     location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
     ...replayed && { "idempotency-replayed": "true" },

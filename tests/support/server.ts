@@ -3,6 +3,7 @@
 import { join, resolve } from "node:path";
 import { createApp } from "../../src/app.ts";
 import { Chat } from "../../src/chat/chat.ts";
+import type { Posted } from "../../src/chat/writer.ts";
 import { readConfig } from "../../src/config.ts";
 import { migrateOnce } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
@@ -33,6 +34,11 @@ export interface TestServer extends AsyncDisposable {
   readonly chat: Chat;
 }
 
+/** Posts to `room` without going through HTTP. */
+export function say(chat: Chat, body: string): Promise<Posted> {
+  return chat.post("room", { bytes: body.length, read: () => ({ body, author: null }) }, null);
+}
+
 /** Starts a server in this process, on a free port. */
 export async function startServer(databaseUrl: string, env: Env = {}): Promise<TestServer> {
   const variables: Env = { DATABASE_URL: databaseUrl, ...env };
@@ -44,7 +50,6 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
   const app = createApp({
     chat: () => chat,
     uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
-    maxQueuedPosts: config.MAX_QUEUED_POSTS,
     heartbeatMs: config.HEARTBEAT_MS,
     origins: new Origins(config),
     limits: new Limits(config),
