@@ -156,8 +156,7 @@ export class Allowance {
   }
 
   #refusal(problem: Problem): Problem {
-    if (this.#refusals!.take() > 0) problem.delayMs = REFUSAL_DELAY_MS;
-    return problem;
+    return this.#refusals!.take() > 0 ? problem.heldBack(REFUSAL_DELAY_MS) : problem;
   }
 }
 

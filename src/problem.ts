@@ -11,7 +11,7 @@ export const OWN_SITE = { "x-content-type-options": "nosniff", "cross-origin-res
 export class Problem extends Error {
   /** `Problem`. */
   override readonly name = "Problem";
-  /** How long its answer is held back, in milliseconds: for a client that would only ask again at once. */
+  /** How long its answer is held back, in milliseconds. */
   delayMs = 0;
 
   /** Written for the client, all of it. */
@@ -30,6 +30,12 @@ export class Problem extends Error {
     readonly headers: Record<string, string> = {},
   ) {
     super(detail);
+  }
+
+  /** Holds its answer back: whoever is refused and asks again at once costs more by his refusals than by what he asks for. */
+  heldBack(ms = RETRY_AFTER_MS): this {
+    this.delayMs = ms;
+    return this;
   }
 
   /** The answer: `application/problem+json`, with further members. */
@@ -56,8 +62,9 @@ export class Problem extends Error {
   }
 }
 
-/** When to come back, in seconds: what we answer 503 to is over in moments, or a person's work. */
-const RETRY_AFTER = { "retry-after": "1" };
+/** When to come back, in milliseconds: what we answer 503 to is over in moments, or a person's work. */
+const RETRY_AFTER_MS = 1_000;
+const RETRY_AFTER = { "retry-after": `${RETRY_AFTER_MS / 1_000}` };
 
 /** 400: `parameter` names what is wrong: a query parameter, a header, a member of the body, or `room`. */
 export function invalid(parameter: string, detail: string): Problem {

@@ -13,7 +13,7 @@ import { Limits, UNLIMITED } from "../src/limits.ts";
 import { Places } from "../src/chat/places.ts";
 import { Problem } from "../src/problem.ts";
 import { get, messages, post, read, until } from "./support/client.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { pauseWrites, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -109,6 +109,13 @@ Deno.test("Who asks again and again without a pause has to wait for his refusals
   assertEquals(delay(), 0);
 });
 
+Deno.test("Whoever is refused for want of place is answered when it may ask again", () => {
+  const places = new Places(1);
+  places.enter("poll", UNLIMITED);
+  const problem = assertThrows(() => places.enter("poll", UNLIMITED), Problem);
+  assertEquals([problem.delayMs, problem.headers["retry-after"]], [1_000, "1"]);
+});
+
 Deno.test("No rate and no places are bounded where the setting is 0", () => {
   const client = new Limits({ ...SETTINGS, POSTS_PER_MINUTE: 0, PLACES_PER_CLIENT: 0 }).of(
     from("203.0.113.7"),
@@ -194,31 +201,24 @@ Deno.test("A server whose queue is full of one client's bytes refuses the newest
   const say = (body: string, client: string) =>
     read<{ type: string }>(post(server, "room", { body }, { "x-forwarded-for": client }));
   assertEquals((await say("first", "203.0.113.7")).status, 201);
-  const [writes] = await database.sql<{ pid: number }[]>`
-    select pid from pg_stat_activity where datname = current_database() and query like '%insert into messages%'
-      and pid <> pg_backend_pid()`;
-  Deno.kill(writes!.pid, "SIGSTOP");
-  try {
-    const underWay = server.chat.state.statements;
-    const posts = [say("under way", "203.0.113.7")];
-    await until(() => server.chat.state.statements > underWay, "a statement is under way");
-    const refused: string[] = [];
-    for (let i = 0; i < 10; i++) {
-      const flood = say("x".repeat(9_900), "203.0.113.7");
-      posts.push(flood);
-      void flood.then(({ status, json }) => status === 503 && refused.push(json.type));
-    }
-    await until(() => refused.length === 1, "nine fit");
-    posts.push(say("y".repeat(9_900), "203.0.113.8"));
-    await until(() => refused.length === 2, "the other has taken a place");
-    Deno.kill(writes!.pid, "SIGCONT");
-    const statuses = (await Promise.all(posts)).map(({ status }) => status);
-    assertEquals([statuses[0], statuses[11]], [201, 201]);
-    assertEquals(refused, Array(2).fill("urn:linger:problem:not-stored"));
-    assertEquals((await messages(server, "room", "wait=0")).length, 11);
-  } finally {
-    Deno.kill(writes!.pid, "SIGCONT");
+  using writes = await pauseWrites(database);
+  const sent = server.chat.state.statements;
+  const posts = [say("under way", "203.0.113.7")];
+  await until(() => server.chat.state.statements > sent, "a statement is under way");
+  const refused: string[] = [];
+  for (let i = 0; i < 10; i++) {
+    const flood = say("x".repeat(9_900), "203.0.113.7");
+    posts.push(flood);
+    void flood.then(({ status, json }) => status === 503 && refused.push(json.type));
   }
+  await until(() => refused.length === 1, "nine fit");
+  posts.push(say("y".repeat(9_900), "203.0.113.8"));
+  await until(() => refused.length === 2, "the other has taken a place");
+  writes.resume();
+  const statuses = (await Promise.all(posts)).map(({ status }) => status);
+  assertEquals([statuses[0], statuses[11]], [201, 201]);
+  assertEquals(refused, Array(2).fill("urn:linger:problem:not-stored"));
+  assertEquals((await messages(server, "room", "wait=0")).length, 11);
 });
 
 Deno.test("A client begins so many rooms, and posts on into those that are there", async () => {

@@ -25,7 +25,7 @@ import {
   read,
   until,
 } from "./support/client.ts";
-import { connectTo, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { connectTo, pauseWrites, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Env, LIMITS, LOCAL, startServer, type TestServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
@@ -956,15 +956,15 @@ test("a room that takes more than its share of the queue answers 429", async (se
   assertProblem(refused[0]!, 429, "room-busy");
   assertMatch(refused[0]!.headers.get("retry-after") ?? "", /^\d+$/);
   assertEquals((await messages(server, "tea", "wait=0")).length, 2);
-}, { MAX_QUEUED_POSTS_PER_ROOM: "1" });
+}, { MAX_QUEUED_POSTS_PER_ROOM: "1", STATEMENT_TIMEOUT_MS: "600000" });
 
 test("a server whose queue is full answers 503 not-stored, in every room", async (server, sql) => {
   const { refused, stored } = await postWhileHeld(server, sql, ["tea", "coffee", "coffee", "coffee"], 2);
   assertEquals(stored.map(({ json }) => json.room).sort(), ["coffee", "tea"]);
   assertEquals(refused.length, 2);
   for (const answer of refused) assertUnavailable(answer, "not-stored");
-  assertEquals((await sql`select from messages`).length, 2);
-}, { MAX_QUEUED_POSTS: "1" });
+  assertEquals((await sql`select from messages where room <> 'before'`).length, 2);
+}, { MAX_QUEUED_POSTS: "1", STATEMENT_TIMEOUT_MS: "600000" });
 
 test("a server where too many wait answers 503", async (server) => {
   const poll = get(server, "/rooms/tea/messages?wait=55");
@@ -998,14 +998,14 @@ test("what the database says never leaves", async (server, sql) => {
   }
 });
 
-/** Posts to rooms while something else in the database holds the first, until so many posts are refused. */
+/** Posts to rooms while the database pauses at the first, until so many posts are refused. */
 async function postWhileHeld(
   server: TestServer,
   sql: Sql,
   [first = "", ...others]: string[],
   expected: number,
 ) {
-  await sql`insert into heads values (${first}, 0, 0)`;
+  await posted(server, "before", "Hello"); // so that there is a connection to pause
   const stored: Answer<Message>[] = [];
   const refused: Answer<unknown>[] = [];
   const send = (room: string) =>
@@ -1013,15 +1013,13 @@ async function postWhileHeld(
       if (answer.status === 201) stored.push(answer);
       else refused.push(answer);
     });
-  const posts: Promise<void>[] = [];
-  await sql.begin(async (sql) => {
-    await sql`select from heads where room = ${first} for update`;
-    posts.push(send(first));
-    const blocked = () => sql`select from pg_locks where pg_backend_pid() = any(pg_blocking_pids(pid))`;
-    await until(async () => (await blocked()).length > 0, "the first is being written");
-    posts.push(...others.map(send));
-    await until(() => refused.length === expected, "the queue is full");
-  });
+  using writes = await pauseWrites({ sql });
+  const sent = server.chat.state.statements;
+  const posts = [send(first)];
+  await until(() => server.chat.state.statements > sent, "the first is being written");
+  posts.push(...others.map(send));
+  await until(() => refused.length === expected, "the queue is full");
+  writes.resume();
   await Promise.all(posts);
   return { stored, refused };
 }

@@ -30,7 +30,9 @@ export class Places {
    */
   enter(kind: "poll" | "stream", allowance: Allowance): void {
     const kept = allowance.holds ? Math.floor(this.most * KEPT) : 0;
-    if (this.#polls + this.#streams >= this.most - kept) throw unavailable("Too many clients wait on this server");
+    if (this.#polls + this.#streams >= this.most - kept) {
+      throw unavailable("Too many clients wait on this server").heldBack();
+    }
     allowance.enter(kind);
     if (kind === "poll") this.#polls++;
     else this.#streams++;

@@ -34,7 +34,7 @@ export class Reader {
       atOnce: connections,
       perClient: PER_CLIENT,
       waiting: MAX_WAITING,
-      refusal: () => unavailable("Too many reads wait on this server"),
+      refusal: () => unavailable("Too many reads wait on this server").heldBack(),
     });
     this.#readAhead = new ReadAhead(store, this.#gate);
     this.#clock = new Clock(() => store.clock());

@@ -98,7 +98,7 @@ export class Writer {
     }
 
     const inRoom = this.#perRoom.get(room) ?? 0;
-    if (inRoom >= this.limits.queuedPerRoom) throw roomBusy();
+    if (inRoom >= this.limits.queuedPerRoom) throw roomBusy().heldBack();
 
     const waiting = { incoming, ...Promise.withResolvers<Posted>() };
     this.#queue.push(waiting);
@@ -106,7 +106,7 @@ export class Writer {
     if (key !== null) this.#keyed.set(keyOf(incoming), waiting);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
-      this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server"));
+      this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server").heldBack());
     }
     try {
       return await waiting.promise;

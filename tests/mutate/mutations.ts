@@ -1209,8 +1209,15 @@ export const mutations: readonly Mutation[] = [
     "refusals come at once, however many",
     ["limits_test.ts > wait for his refusals"],
     LIMITS,
-    "problem.delayMs = REFUSAL_DELAY_MS",
-    "problem.delayMs = 0",
+    "problem.heldBack(REFUSAL_DELAY_MS)",
+    "problem",
+  ),
+  broken(
+    "whoever is refused for want of place may ask again at once",
+    ["limits_test.ts > want of place"],
+    "src/problem.ts",
+    "this.delayMs = ms;",
+    "",
   ),
   broken(
     "a client may fill all places",

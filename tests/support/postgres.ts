@@ -91,6 +91,21 @@ export async function hold(
   return { end, [Symbol.asyncDispose]: end };
 }
 
+/**
+ * Stops the process in which the database stores what a server writes, until `resume`. Unlike a lock it keeps a statement for as long
+ * as a test likes, where the server has time for it (`STATEMENT_TIMEOUT_MS`). The server must have written before.
+ */
+export async function pauseWrites({ sql }: Pick<TestDatabase, "sql">): Promise<{ resume(): void } & Disposable> {
+  const writers = await sql<{ pid: number }[]>`
+    select pid from pg_stat_activity
+    where datname = current_database() and query like '%insert into messages%' and pid <> pg_backend_pid()`;
+  for (const { pid } of writers) Deno.kill(pid, "SIGSTOP");
+  const resume = () => {
+    for (const { pid } of writers.splice(0)) Deno.kill(pid, "SIGCONT");
+  };
+  return { resume, [Symbol.dispose]: resume };
+}
+
 /** A connection of a test's own, for one that outlives the servers on its database. */
 export function connectTo({ url }: TestDatabase): Sql {
   return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
