@@ -2,7 +2,7 @@
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { makeId } from "../src/chat/cursor.ts";
 import { MAX_PAGE_BYTES, Message } from "../src/chat/message.ts";
-import { Entry, fitting, makeEntry, makePage, makePageOfRows } from "../src/chat/page.ts";
+import { Entry, fitting, makeEntry, makePage } from "../src/chat/page.ts";
 
 const id = (seq: number, ms = 1_700_000_000_123) => makeId(ms, seq, "0123456789");
 
@@ -62,21 +62,6 @@ Deno.test("makePage() makes a JSON array that begins and ends with what it says"
   const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   assertGreater(page.body.length, bytes);
   assertLessOrEqual(page.body.length, bytes + entries.length + 1);
-});
-
-Deno.test("makePageOfRows() makes the same bytes as makePage()", () => {
-  const rows = ["plain", "Grüße, 世界 👋🏽", 'a "quote", a \\ and a \u0001', "\u2028 </script>"].map((text, i) => {
-    return {
-      id: id(i, 1_700_000_000_000 + 999 * i),
-      author: i % 2 ? text : null,
-      body: text,
-      sub: i > 1 ? text : null,
-    };
-  });
-  for (const some of [rows, rows.slice(0, 1), []]) {
-    const entries = some.map(({ id, author, body, sub }) => makeEntry("lobby", id, author, body, sub));
-    assertEquals(makePageOfRows("lobby", some, true), makePage(entries, true));
-  }
 });
 
 Deno.test("makePage() makes an empty array of nothing", () => {

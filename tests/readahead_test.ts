@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, NIL } from "../src/chat/cursor.ts";
-import { makePageOfRows, type Page, type Row } from "../src/chat/page.ts";
+import { makeEntry, makePage, type Page, type Row } from "../src/chat/page.ts";
 import { ReadAhead } from "../src/chat/readahead.ts";
 
 Deno.test("ReadAhead.page() reads the next page while the one before is on its way", async () => {
@@ -101,7 +101,7 @@ class FakeRoom {
     this.read.push(`${room} ${after}`);
     const rows = this.#rows.filter(({ id }) => id > after).slice(0, limit);
     await this.held.get(after);
-    return makePageOfRows(room, rows, rows.length === limit);
+    return makePage(rows.map(({ id, author, body }) => makeEntry(room, id, author, body)), rows.length === limit);
   }
 }
 

@@ -90,24 +90,12 @@ const encoder = new TextEncoder();
 
 /** Makes a page of these entries. */
 export function makePage(entries: readonly Entry[], full: boolean): Page {
+  let json = ""; // not by join(), which takes twice as long
+  for (const entry of entries) json += json === "" ? entry.json : `,${entry.json}`;
   return {
-    body: encoder.encode(`[${entries.map((entry) => entry.json).join(",")}]`),
+    body: encoder.encode(`[${json}]`),
     first: entries.at(0)?.id,
     last: entries.at(-1)?.id,
-    full,
-  };
-}
-
-/** Makes a page of all these rows, the same bytes as from their entries: JSON of many at once takes half as long. */
-export function makePageOfRows(room: string, rows: readonly Row[], full: boolean): Page {
-  const messages = rows.map(({ id, author, body, sub }) => {
-    const message = { id, room, author, body, created_at: rfc3339(timeOf(id)) };
-    return sub === null ? message : { ...message, sub };
-  });
-  return {
-    body: encoder.encode(JSON.stringify(messages)),
-    first: rows.at(0)?.id,
-    last: rows.at(-1)?.id,
     full,
   };
 }

@@ -16,7 +16,7 @@ import {
   SETTINGS,
 } from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
-import { type Entry, fitting, makeEntry, makePage, makePageOfRows, type Page, type Row } from "./page.ts";
+import { type Entry, fitting, makeEntry, makePage, type Page, type Row } from "./page.ts";
 
 /** Stored messages, ascending. */
 export interface Rows {
@@ -141,12 +141,9 @@ export class Store {
     return cut(room, await this.#rowsAfter(room, after, limit, bytes), limit, bytes);
   }
 
-  /** The same as bytes at one go, which is faster than by way of entries. */
+  /** The same as a page. */
   async pageAfter(room: string, after: string, limit: number): Promise<Page> {
-    const rows = await this.#rowsAfter(room, after, limit);
-    const page = makePageOfRows(room, rows, rows.length === limit);
-    if (page.body.length <= MAX_PAGE_BYTES || rows.length === 1) return page;
-    const { entries, full } = cut(room, rows, limit);
+    const { entries, full } = await this.readAfter(room, after, limit);
     return makePage(entries, full);
   }
 
