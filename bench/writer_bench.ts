@@ -24,7 +24,8 @@ for (const [posts, keyed] of [[1, false], [64, false], [64, true]] as const) {
   Deno.bench(`${posts} posts at once${keyed ? ", with keys" : ""}`, { group: "post" }, async () => {
     await Promise.all(Array.from({ length: posts }, (_, i) => {
       const key = keyed ? `${i}` : null;
-      const read = () => ({ room: "room", author: null, body: text, key, sub: null, random: randomDigits() });
+      const marks = { reply_to: null, sub: null, proof: null };
+      const read = () => ({ room: "room", author: null, body: text, key, ...marks, random: randomDigits() });
       return writer.post({ room: "room", key, client: "", bytes: text.length, read });
     }));
   });

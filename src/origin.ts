@@ -24,7 +24,7 @@ const FOR_ALL = "/client/";
 /** What a page of another site may send, where it may ask. */
 const PREFLIGHT = {
   "access-control-allow-methods": "GET, HEAD, POST",
-  "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id, prefer",
+  "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id, message-key, prefer",
   "access-control-max-age": "7200", // the longest that Chromium keeps it
 };
 

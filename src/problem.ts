@@ -152,7 +152,7 @@ export function keyReused(): Problem {
     422,
     "key-reused",
     "Idempotency key reused",
-    "This Idempotency-Key was used in this room for a message with another body or author",
+    "This Idempotency-Key was used in this room for a message with another body, author or reply_to",
   );
 }
 

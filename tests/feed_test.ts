@@ -17,6 +17,7 @@ import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { soon } from "./support/client.ts";
+import { draft } from "./support/draft.ts";
 import { testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
@@ -540,9 +541,7 @@ async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
 
 /** Commits messages as any server does. */
 async function commit(store: Store, count: number): Promise<Commit> {
-  const { commits } = await store.append(Array.from({ length: count }, (_, i) => {
-    return { room: "lobby", body: `${i}`, author: null, key: null, sub: null, random: randomDigits() };
-  }));
+  const { commits } = await store.append(Array.from({ length: count }, (_, i) => draft("lobby", `${i}`)));
   return commits[0]!;
 }
 

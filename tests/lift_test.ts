@@ -10,6 +10,7 @@ import { readConfig } from "../src/config.ts";
 import { Client, type DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
+import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
@@ -29,14 +30,7 @@ async function open({ url }: TestDatabase) {
     /** Lifts by a connection of its own, so that it meets posts. */
     lift: (room: string, ms: number) => lifts!.lift(room, ms),
     post: async (room: string) => {
-      const { entries } = await writes!.append([{
-        room,
-        body: "x",
-        author: null,
-        key: null,
-        sub: null,
-        random: randomDigits(),
-      }]);
+      const { entries } = await writes!.append([draft(room, "x")]);
       return entries[0]!.id;
     },
     store: lifts!,

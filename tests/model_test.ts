@@ -19,6 +19,7 @@ import { type Commit, KEY_TAKEN, type News, type StoredKey } from "../src/chat/s
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { DatabaseError, type Fate } from "../src/database/client.ts";
 import { Problem } from "../src/problem.ts";
+import { draft as makeDraft } from "./support/draft.ts";
 
 /** A test of a property: `runs` times, each on its own input. */
 function property<T>(name: string, runs: number, input: fc.Arbitrary<T>, holds: (value: T) => Promise<void> | void) {
@@ -674,10 +675,10 @@ class FakeTable {
         ),
     );
 
-  store({ room, key, author, body, random }: Draft): Entry {
+  store({ room, key, author, body, reply_to, random }: Draft): Entry {
     const seq = this.rows.filter((row) => row.room === room).length + 1;
     const entry = makeEntry(room, makeId(1, seq, random), author, body);
-    this.rows.push({ room, key, author, body, random, entry });
+    this.rows.push({ room, key, author, body, reply_to, random, entry });
     return entry;
   }
 
@@ -778,7 +779,7 @@ property(
       }
     };
     const draftOf = (room: string, key: string | null, body: string, author: string | null): Draft => {
-      return { room, key, body, author, sub: null, random: (++serial).toString(16).padStart(10, "0") };
+      return makeDraft(room, body, { key, author, random: (++serial).toString(16).padStart(10, "0") });
     };
 
     for (const [i, step] of steps.entries()) {

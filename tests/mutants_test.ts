@@ -3,7 +3,7 @@
 // here there is neither.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { Chat, type Poll } from "../src/chat/chat.ts";
-import { NIL, NOW, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { NIL, NOW, seqOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
@@ -18,6 +18,7 @@ import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, messages, PATIENCE_MS, post, posted, until } from "./support/client.ts";
+import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, spawnServer, startServer } from "./support/server.ts";
 
@@ -266,11 +267,7 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
   }, config);
   const client = new Client("else", 2, 5_000, openPool);
   const store = new Store(client, client, client, new Floors());
-  const append = async (rooms: string[]) =>
-    (await store.append(
-      rooms.map((room) => ({ room, body: "x", author: null, key: null, sub: null, random: randomDigits() })),
-    ))
-      .entries;
+  const append = async (rooms: string[]) => (await store.append(rooms.map((room) => draft(room, "x")))).entries;
   return {
     chat,
     store,

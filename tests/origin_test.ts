@@ -183,7 +183,7 @@ Deno.test("A preflight is answered without the database, as often as a browser l
   };
   const answer = await ask("https://friend.test");
   assertEquals([answer.status, answer.headers.get("access-control-max-age")], [204, "7200"]);
-  for (const header of ["authorization", "content-type", "idempotency-key", "last-event-id", "prefer"]) {
+  for (const header of ["authorization", "content-type", "idempotency-key", "last-event-id", "message-key", "prefer"]) {
     assertStringIncludes(answer.headers.get("access-control-allow-headers")!, header);
   }
   assertEquals((await ask("https://evil.test")).status, 403);

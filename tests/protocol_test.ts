@@ -10,6 +10,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { encodeTime, uuidToULID } from "ulid";
+import { Buffer } from "node:buffer";
 import { createApp } from "../src/app.ts";
 import type { Sql } from "../src/database/pool.ts";
 import { migrate } from "../src/database/migrate.ts";
@@ -927,6 +928,69 @@ test("live answers are not to be stored by caches, nor are errors", async (serve
   assertEquals((await keyed(server, "tea", "k", { body: "Hello" })).headers.get("cache-control"), "no-store");
 });
 
+test("a message that answers another has its id, in whichever form it was given, and else no such member", async (server) => {
+  const { id } = await posted(server, "tea", "Milk?");
+  const answers = [
+    await read<Message>(post(server, "tea", { body: "Yes", reply_to: id })),
+    await read<Message>(post(server, "tea", { body: "Yes", reply_to: uuidToULID(id) })),
+    await read<Message>(post(server, "tea", { body: "Gone", reply_to: NIL })), // not looked up
+    await read<Message>(post(server, "tea", { body: "Fresh", reply_to: null })),
+  ];
+  assertEquals(answers.map(({ status }) => status), [201, 201, 201, 201]);
+  const stored = answers.map(({ json }) => json);
+  assertEquals(stored.map(({ reply_to }) => reply_to), [id, id, NIL, undefined]);
+  assertEquals(Object.keys(stored[0]!), ["id", "room", "author", "body", "created_at", "reply_to"]);
+  assertFalse("reply_to" in stored[3]!);
+  assertEquals((await messages(server, "tea", "wait=0")).slice(1), stored);
+  assertEquals((await messages(server, "tea", "before=now")).slice(1), stored);
+  assertEquals((await get<Message>(server, `/rooms/tea/messages/${stored[0]!.id}`)).json, stored[0]);
+});
+
+test("what a message answers is part of what its key stands for", async (server) => {
+  const { id } = await posted(server, "tea", "Milk?");
+  const first = await keyed<Message>(server, "tea", "k", { body: "Yes", reply_to: id });
+  assertEquals((await keyed<Message>(server, "tea", "k", { body: "Yes", reply_to: id })).json, first.json);
+  assertProblem(await keyed(server, "tea", "k", { body: "Yes" }), 422, "key-reused");
+  assertProblem(await keyed(server, "tea", "k", { body: "Yes", reply_to: NIL }), 422, "key-reused");
+});
+
+test("of a Message-Key only a digest is kept, whatever else is posted in the same statement", async (server, sql) => {
+  const key = "the tea is in the red tin";
+  const say = (room: string, body: string, headers = {}) => read<Message>(post(server, room, { body }, headers));
+  const answers = await Promise.all([
+    ...[1, 2, 3].map((i) => say("tea", `plain ${i}`)),
+    say("tea", "keyed", { "message-key": key }),
+    say("tea", "also keyed", { "message-key": key, "idempotency-key": "k" }),
+    ...[1, 2].map((i) => say("milk", `elsewhere ${i}`, i === 2 ? { "message-key": key } : {})),
+  ]);
+  assertEquals(answers.map(({ status }) => status), Array(7).fill(201));
+  const digest = Buffer.from(await crypto.subtle.digest("SHA-256", Buffer.from(key))).toString("hex");
+  const rows = await sql<{ body: string; proof: string | null }[]>`
+    select body, encode(proof, 'hex') as proof from messages order by body`;
+  assertEquals(
+    rows.map(({ body, proof }) => [body, proof]),
+    [
+      ["also keyed", digest],
+      ["elsewhere 1", null],
+      ["elsewhere 2", digest],
+      ["keyed", digest],
+      ...[1, 2, 3].map((i) => [`plain ${i}`, null]),
+    ],
+  );
+  for (const { text } of answers) assertFalse(text.includes(digest) || text.includes(key), text);
+});
+
+test("a Message-Key that could be guessed is refused", async (server) => {
+  for (const key of ["x".repeat(21), "x".repeat(256)]) {
+    assertProblem(
+      await read<ProblemDetails>(post(server, "tea", { body: "Hello" }, { "message-key": key })),
+      400,
+      "invalid-request",
+      "Message-Key",
+    );
+  }
+});
+
 test("a member of the message that is wrong is named", async (server) => {
   for (
     const [message, parameter] of [
@@ -938,6 +1002,8 @@ test("a member of the message that is wrong is named", async (server) => {
       [{ body: "Hello", author: "x".repeat(101) }, "author"],
       [{ body: "Hello", author: "ä".repeat(51) }, "author"],
       [{ body: "Hello", author: "\0" }, "author"],
+      [{ body: "Hello", reply_to: "yesterday" }, "reply_to"],
+      [{ body: "Hello", reply_to: 7 }, "reply_to"],
       [null, "body"],
       ["Hello", "body"],
       [[{ body: "Hello" }], "body"],

@@ -13,6 +13,7 @@ import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { Sql } from "../src/database/pool.ts";
 import { until } from "./support/client.ts";
+import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
@@ -102,7 +103,10 @@ Deno.test("Store.append() makes ids that grow, whatever the database's clock doe
   for (const ms of times) {
     await database.sql`update faketime.clock set ms = ${ms}`;
     assertEquals(await opened.store.clock(), ms);
-    const entries = await opened.append([draft("lobby", "a", "ffffffffff"), draft("lobby", "b", "0000000000")]);
+    const entries = await opened.append([
+      draft("lobby", "a", { random: "ffffffffff" }),
+      draft("lobby", "b", { random: "0000000000" }),
+    ]);
     ids.push(...entries.map(({ id }) => id));
   }
   for (const [i, id] of ids.slice(1).entries()) assertGreater(id, ids[i]!);
@@ -158,7 +162,7 @@ Deno.test("Store.append() that waited for another's post comes after it, though 
         on conflict (room) do update set seq = h.seq + 1, ms = excluded.ms`;
       await sql`insert into messages (room, id, body) values (${room}, ${theirs}, 'theirs')`;
     });
-    const appending = opened.append([draft(room, "ours", "0000000000")]);
+    const appending = opened.append([draft(room, "ours", { random: "0000000000" })]);
     await waiting(database);
     await other.end();
     const [ours] = await appending;
@@ -247,7 +251,7 @@ Deno.test("Store.append() refuses a key that its room knows, all of the batch, a
   assertEquals(await headOf(database, "a"), 1);
   await append([{ ...draft("b", "x"), key: "k" }, draft("a", "no key"), draft("a", "no key")]);
   const found = await store.withKeysOf([...again, { ...draft("c", "x"), key: "k" }, { ...draft("a", "x"), key: "K" }]);
-  assertEquals(found, [{ room: "a", key: "k", author: null, body: "x", entry: first! }]);
+  assertEquals(found, [{ room: "a", key: "k", author: null, body: "x", reply_to: null, entry: first! }]);
 });
 
 Deno.test("Store.readAfter() and readBefore() give what the limit allows on their side of the cursor, ascending", async () => {
@@ -381,10 +385,6 @@ function assertFits(entries: readonly Entry[]): void {
   const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   assert(bytes <= MAX_PAGE_BYTES, `${entries.length} entries of ${bytes} bytes`);
   assertLess(0, entries.length);
-}
-
-function draft(room: string, body: string, random = "0123456789"): Draft {
-  return { room, body, author: null, key: null, sub: null, random };
 }
 
 function read({ json }: Entry): Message {

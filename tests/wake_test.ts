@@ -3,7 +3,6 @@ import { assert, assertEquals } from "@std/assert";
 import { Client } from "../src/database/client.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
-import { randomDigits } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Store } from "../src/chat/store.ts";
@@ -11,6 +10,7 @@ import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { messages, posted, until } from "./support/client.ts";
+import { draft } from "./support/draft.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
 
@@ -31,14 +31,7 @@ async function silentStore(
   return {
     store,
     say: async (body) => {
-      const { entries } = await store.append([{
-        room: "room",
-        body,
-        author: null,
-        key: null,
-        sub: null,
-        random: randomDigits(),
-      }]);
+      const { entries } = await store.append([draft("room", body)]);
       return entries[0]!.id;
     },
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),

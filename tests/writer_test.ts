@@ -2,7 +2,7 @@
 // sent again with its key becomes no second message. Statements are held and killed here in the middle of their work.
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { Floors } from "../src/chat/floors.ts";
-import { randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { seqOf } from "../src/chat/cursor.ts";
 import { Entry } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
 import { Store } from "../src/chat/store.ts";
@@ -13,6 +13,7 @@ import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { invalid, Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";
+import { draft } from "./support/draft.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const ROOMY: WriterLimits = {
@@ -197,8 +198,8 @@ Deno.test("Writer answers every post of one key, in one batch or a later one, wi
   const gate = new Gate(server.store);
   const writer = new Writer(gate, ROOMY, () => {});
   const first = post(writer, draft("lobby", "first"));
-  const twins = [1, 2, 3].map(() => post(writer, draft("lobby", "x", "k")));
-  const elsewhere = post(writer, draft("other", "x", "k"));
+  const twins = [1, 2, 3].map(() => post(writer, draft("lobby", "x", { key: "k" })));
+  const elsewhere = post(writer, draft("other", "x", { key: "k" }));
   gate.open();
   await first;
   const [one, ...others] = await Promise.all(twins);
@@ -208,8 +209,8 @@ Deno.test("Writer answers every post of one key, in one batch or a later one, wi
 
   const later = await Promise.all([
     post(writer, draft("lobby", "new")),
-    post(writer, draft("lobby", "x", "k")),
-    post(writer, draft("lobby", "new", "l")),
+    post(writer, draft("lobby", "x", { key: "k" })),
+    post(writer, draft("lobby", "new", { key: "l" })),
   ]);
   assertEquals(later.map(({ replayed }) => replayed), [false, true, false]);
   assertEquals(later[1]!.entry, one!.entry);
@@ -221,7 +222,7 @@ Deno.test("Writer.post() refuses a key that belongs to a message with another bo
   await using server = await open(database.url);
   const gate = new Gate(server.store);
   const writer = new Writer(gate, ROOMY, () => {});
-  const original = { ...draft("lobby", "x", "k"), author: "Ada" };
+  const original = { ...draft("lobby", "x", { key: "k" }), author: "Ada" };
   const others = [{ ...original, body: "y" }, { ...original, author: null }, { ...original, author: "Eve" }];
   const first = post(writer, original);
   const during = others.map((other) => problem(post(writer, other)));
@@ -243,7 +244,7 @@ Deno.test("Writers of two servers store one message for each key, and give every
   const answers = await Promise.all([...writers, ...writers].map((writer, i) => {
     const order = i % 2 ? keys.toReversed() : keys;
     return Promise.all(order.map(async (key) => {
-      return [key, await post(writer, draft(`room-${key.length}`, key, key))] as [string, Posted];
+      return [key, await post(writer, draft(`room-${key.length}`, key, { key: key }))] as [string, Posted];
     }));
   }));
   const posted = answers.flat();
@@ -288,12 +289,12 @@ Deno.test("Writer says outcome-unknown when a statement's backend is killed, and
   const writer = server.writer();
   await post(writer, draft("lobby", "first"));
   const lock = await holdHead(database, "lobby");
-  const killed = problem(post(writer, draft("lobby", "x", "k")));
+  const killed = problem(post(writer, draft("lobby", "x", { key: "k" })));
   await killWaiting(database);
   assertEquals(await killed, [503, "outcome-unknown"]);
   await lock.end();
-  const again = await post(writer, draft("lobby", "x", "k"));
-  assertEquals((await post(writer, draft("lobby", "x", "k"))).entry, again.entry);
+  const again = await post(writer, draft("lobby", "x", { key: "k" }));
+  assertEquals((await post(writer, draft("lobby", "x", { key: "k" }))).entry, again.entry);
   assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["first", "x"]);
 });
 
@@ -311,8 +312,8 @@ Deno.test("Writer answers a post that is sent again with the message that was co
     ROOMY,
     () => {},
   );
-  assertEquals(await problem(post(writer, draft("lobby", "x", "k"))), [503, "outcome-unknown"]);
-  const { entry, replayed } = await post(writer, draft("lobby", "x", "k"));
+  assertEquals(await problem(post(writer, draft("lobby", "x", { key: "k" }))), [503, "outcome-unknown"]);
+  const { entry, replayed } = await post(writer, draft("lobby", "x", { key: "k" }));
   assert(replayed);
   assertEquals((await rows(database, "lobby")).map(({ id }) => id), [entry.id]);
 });
@@ -320,7 +321,7 @@ Deno.test("Writer answers a post that is sent again with the message that was co
 Deno.test("Writer.post() refuses not-stored when there is no database", async () => {
   await using server = await open(`postgres://postgres@127.0.0.1:${freePort()}/postgres`, false);
   const writer = server.writer();
-  const answers = [1, 2, 3].map((i) => problem(post(writer, draft("lobby", `${i}`, `${i}`))));
+  const answers = [1, 2, 3].map((i) => problem(post(writer, draft("lobby", `${i}`, { key: `${i}` }))));
   for (const answer of answers) assertEquals(await answer, [503, "not-stored"]);
 });
 
@@ -412,10 +413,6 @@ async function open(url: string, migrating = true) {
       await reads!.close();
     },
   };
-}
-
-function draft(room: string, body: string, key: string | null = null): Draft {
-  return { room, body, author: null, key, sub: null, random: randomDigits() };
 }
 
 /** Posts as a request does that says so much. */

@@ -33,37 +33,50 @@ export function append(sql: Sql, batch: Batch, floors: readonly number[]): Pendi
   const numbers = (values: readonly number[]) => texts(values.map(String));
   const send = (statement: string, ...parameters: (string | number | null | ReturnType<typeof texts>)[]) =>
     sql.unsafe<AppendedRow[]>(statement, parameters, { prepare: true });
+  // What few posts have costs the others nothing.
+  const marked = drafts.some(({ proof, reply_to }) => proof !== null || reply_to !== null);
+  const statements = marked ? MARKED : PLAIN;
 
   // On a quiet server every draft is single.
   if (drafts.length === 1) {
-    const [{ room, key, author, body, sub, random }] = drafts as [Draft];
-    return send(ONE_DRAFT, room, highest, key, author, body, sub, random);
+    const [{ room, key, author, body, sub, random, proof, reply_to }] = drafts as [Draft];
+    const marks = marked ? [proof, reply_to] : [];
+    return send(statements.oneDraft, room, highest, key, author, body, sub, random, ...marks);
   }
   const columns = [column("key"), column("author"), column("body"), column("sub"), column("random")];
-  if (rooms.length === 1) return send(ONE_ROOM, rooms[0]!, highest, drafts.length, ...columns);
+  if (marked) columns.push(column("proof"), column("reply_to"));
+  if (rooms.length === 1) return send(statements.oneRoom, rooms[0]!, highest, drafts.length, ...columns);
   const inRooms = [numbers(counts), column("room"), numbers(later), ...columns];
-  if (highest <= Date.now() + SKEW_MS) return send(ROOMS, texts(rooms), highest, ...inRooms);
-  return send(ROOMS_WITH_FLOORS, texts(rooms), highest, ...inRooms, numbers(floors));
+  if (highest <= Date.now() + SKEW_MS) return send(statements.rooms, texts(rooms), highest, ...inRooms);
+  return send(statements.roomsWithFloors, texts(rooms), highest, ...inRooms, numbers(floors));
 }
 
-const ONE_DRAFT = statement(
-  "values ($1::text, 1, $2::bigint)",
-  "values ($1::text, 0, $3::text, $4::text, $5::text, $6::text, $7::text)",
-);
+const DRAFT = ["key", "author", "body", "sub", "random"] as const;
+const PLAIN = statements(DRAFT);
+const MARKED = statements([...DRAFT, "proof", "reply_to"]);
 
-const ONE_ROOM = statement(
-  "values ($1::text, $3::int, $2::bigint)",
-  `select $1::text, $3::int - place, key, author, body, sub, random
-   from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-     with ordinality as u (key, author, body, sub, random, place)`,
-);
-
-const MANY_DRAFTS =
-  "select * from unnest($4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])";
-
-const ROOMS = statement("select *, $2::bigint from unnest($1::text[], $3::int[]) as u", MANY_DRAFTS);
-
-const ROOMS_WITH_FLOORS = statement("select * from unnest($1::text[], $3::int[], $11::bigint[])", MANY_DRAFTS);
+/** The statements for drafts of these columns, by the shape of the batch. */
+function statements(columns: readonly (keyof Draft)[]) {
+  /** As many parameters as there are columns. */
+  const parameters = (first: number, type: string) => columns.map((_, i) => `$${first + i}::${type}`).join(", ");
+  const manyDrafts = `select * from unnest($4::text[], $5::int[], ${parameters(6, "text[]")})`;
+  const floors = `$${6 + columns.length}::bigint[]`;
+  return {
+    oneDraft: statement(
+      columns,
+      "values ($1::text, 1, $2::bigint)",
+      `values ($1::text, 0, ${parameters(3, "text")})`,
+    ),
+    oneRoom: statement(
+      columns,
+      "values ($1::text, $3::int, $2::bigint)",
+      `select $1::text, $3::int - place, ${columns.join(", ")}
+       from unnest(${parameters(4, "text[]")}) with ordinality as u (${columns.join(", ")}, place)`,
+    ),
+    rooms: statement(columns, "select *, $2::bigint from unnest($1::text[], $3::int[]) as u", manyDrafts),
+    roomsWithFloors: statement(columns, `select * from unnest($1::text[], $3::int[], ${floors})`, manyDrafts),
+  };
+}
 
 /**
  * The statement for these rooms (name, number of drafts, floor) and these drafts (room, how many of it come later, and the rest).
@@ -72,7 +85,8 @@ const ROOMS_WITH_FLOORS = statement("select * from unnest($1::text[], $3::int[],
  * statement would see the snapshot from before the wait, and lose messages. So does `prior`: whoever gets it back knows what the head
  * was before, whatever came between. Locks are taken in the order of the rooms' names, by every server: no deadlock.
  */
-function statement(rooms: string, drafts: string): string {
+function statement(columns: readonly (keyof Draft)[], rooms: string, drafts: string): string {
+  const marked = columns.includes("proof");
   return `
     with ${SETTINGS},
     locked as (
@@ -84,9 +98,10 @@ function statement(rooms: string, drafts: string): string {
       returning room, seq, ms, prior
     ),
     stored as (
-      insert into messages (room, id, key, author, body, sub)
+      insert into messages (room, id, key, author, body, sub${marked ? ", proof, reply_to" : ""})
       select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body, sub
-      from (${drafts}) as b (room, later, key, author, body, sub, random) join locked using (room)
+        ${marked ? ", decode(proof, 'hex'), reply_to::uuid" : ""}
+      from (${drafts}) as b (room, later, ${columns.join(", ")}) join locked using (room)
     )
     select room, seq, ms, case when clock < $2::bigint then -1 else prior end as prior from locked, settings`;
 }

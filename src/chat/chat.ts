@@ -16,6 +16,7 @@ import type { NewMessage } from "./message.ts";
 import { NewRooms } from "./new-rooms.ts";
 import type { Entry, Page } from "./page.ts";
 import { Places } from "./places.ts";
+import { proofOf } from "./proof.ts";
 import { Reader } from "./reader.ts";
 import { Readiness } from "./readiness.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
@@ -25,6 +26,10 @@ import { type Posted, Writer } from "./writer.ts";
 
 /** A message as it came. */
 export interface Unread {
+  /** The Idempotency-Key, if one was given. */
+  readonly key?: string | undefined;
+  /** The Message-Key, if one was given. */
+  readonly messageKey?: string | undefined;
   /** Its size in bytes. */
   readonly bytes: number;
   /**
@@ -162,21 +167,21 @@ export class Chat {
   }
 
   /**
-   * Stores a message; resolves when it is durable, and readable on every server. With a `key`, the message that was
+   * Stores a message; resolves when it is durable, and readable on every server. With an Idempotency-Key, the message that was
    * stored with it before is the answer to every repetition, of the same `sub` if there is one.
    * @throws {Problem} see {@linkcode Writer.post}.
    */
   post(
     room: string,
     message: Unread,
-    givenKey: string | null,
     sub: string | null = null,
     allowance: Allowance = UNLIMITED,
   ): Promise<Posted> {
-    // No key has a line feed.
-    const key = sub === null || givenKey === null ? givenKey : `${sub}\n${givenKey}`;
-    const read = () => ({ room, ...message.read(), key, sub, random: randomDigits() });
-    const incoming = { room, key, client: allowance.client, bytes: message.bytes, read };
+    const { key: given = null, messageKey, bytes } = message;
+    const key = sub === null || given === null ? given : `${sub}\n${given}`; // no key has a line feed
+    const proof = messageKey === undefined ? null : proofOf(messageKey);
+    const read = () => ({ room, ...message.read(), key, sub, proof, random: randomDigits() });
+    const incoming = { room, key, client: allowance.client, bytes, read };
     return this.#newRooms.counted(room, allowance, () => this.#writer.post(incoming));
   }
 

@@ -9,10 +9,14 @@ export interface Draft {
   readonly body: string;
   /** Who says it, if told. */
   readonly author: string | null;
+  /** The id of the message that it answers, if it is one that does. */
+  readonly reply_to: string | null;
   /** The Idempotency-Key as it is stored, if one was given: with the sub before it, since it counts for each sub by itself. */
   readonly key: string | null;
   /** Whose token posts it, if one does. */
   readonly sub: string | null;
+  /** What is kept of the Message-Key, if one was given: see {@linkcode proofOf}. */
+  readonly proof: string | null;
   /** The last part of its id: ten hex digits. */
   readonly random: string;
 }

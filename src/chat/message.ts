@@ -1,5 +1,6 @@
 // The vocabulary of the wire: what a client may send, what it is given, and the limits that are part of the protocol.
 import { z } from "zod";
+import { parseCursor } from "./cursor.ts";
 
 /** Longest message, in UTF-8 bytes; the limit of the article that Linger grew out of. Longer: 413. */
 export const MAX_BODY_BYTES = 10_000;
@@ -71,6 +72,13 @@ export const NewMessage = z.object({
       `must be at most ${MAX_AUTHOR_BYTES} bytes of UTF-8`,
     )
     .nullish().transform((value) => value || null),
+  reply_to: z.string()
+    .transform((text, context) => {
+      const id = parseCursor(text);
+      if (!id) context.addIssue("must be a UUID or a ULID");
+      return id ?? null;
+    })
+    .nullish().transform((id) => id ?? null),
 });
 
 /**
@@ -80,6 +88,15 @@ export const NewMessage = z.object({
 export const IdempotencyKey = z.string().regex(
   /^[\x20-\x7e]{1,255}$/,
   "must be 1 to 255 printable ASCII characters",
+);
+
+/**
+ * A client's proof that a message is its own, which nobody can guess: 22 characters of base64url are 128 bits.
+ * @internal
+ */
+export const MessageKey = z.string().regex(
+  /^[\x20-\x7e]{22,255}$/,
+  "must be 22 to 255 printable ASCII characters",
 );
 
 /**
@@ -93,6 +110,7 @@ export const Message = z.object({
   body: z.string(),
   created_at: z.iso.datetime({ precision: 3 }),
   sub: z.string().optional(),
+  reply_to: z.guid().optional(),
 });
 
 /**

@@ -57,12 +57,17 @@ export interface StoredKey {
   readonly author: string | null;
   /** The text. */
   readonly body: string;
+  /** What it answers. */
+  readonly reply_to: string | null;
   /** The message. */
   readonly entry: Entry;
 }
 
 /** The constraint that refuses a second message with the same key in the same room. */
 export const KEY_TAKEN = "messages_key";
+
+/** A message's {@linkcode Row}. */
+const COLUMNS = "id, author, body, sub, reply_to";
 
 /** A room in the list of rooms. */
 export interface ListedRoom {
@@ -107,9 +112,10 @@ export class Store {
       };
     });
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
-    const entries = drafts.map(({ room, author, body, sub, random }, i) => {
+    const entries = drafts.map((draft, i) => {
+      const { room, author, body, random } = draft;
       const { head: { ms, seq }, entries } = commits[batch.roomOf[i]!]!;
-      const entry = makeEntry(room, makeId(ms, seq - batch.later[i]!, random), author, body, sub);
+      const entry = makeEntry(room, makeId(ms, seq - batch.later[i]!, random), author, body, draft);
       entries.push(entry);
       return entry;
     });
@@ -126,13 +132,14 @@ export class Store {
         with ${
         sql.unsafe(SETTINGS)
       }, written as materialized (select pg_logical_emit_message(true, 'linger', '') from settings)
-        select room, key, id, author, body, sub from messages join unnest(
+        select room, key, ${sql.unsafe(COLUMNS)} from messages join unnest(
           ${sql.types.texts(keyed.map((draft) => draft.room))}::text[],
           ${sql.types.texts(keyed.map((draft) => draft.key))}::text[]
         ) as k (room, key) using (room, key), written`
     );
-    return rows.map(({ room, key, id, author, body, sub }) => {
-      return { room, key, author, body, entry: makeEntry(room, id, author, body, sub) };
+    return rows.map((row) => {
+      const { room, key, id, author, body, reply_to } = row;
+      return { room, key, author, body, reply_to, entry: makeEntry(room, id, author, body, row) };
     });
   }
 
@@ -150,7 +157,7 @@ export class Store {
   /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
     const rows = await this.reads.read((sql) =>
-      sql<Row[]>`select id, author, body, sub from ${lastRows(sql, room, before, limit)} order by id desc`
+      sql<Row[]>`select ${sql.unsafe(COLUMNS)} from ${lastRows(sql, room, before, limit)} order by id desc`
     );
     const { entries, full } = cut(room, rows, limit);
     return { entries: entries.reverse(), full };
@@ -160,9 +167,9 @@ export class Store {
   async newest(room: string, limit: number): Promise<News> {
     const rows = await this.looks.read((sql) =>
       sql<NewsRow[]>`
-        select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost
+        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost
         from ${lastRows(sql, room, undefined, limit)}
-        union all select null, null, null, null, seq, ms, false from heads where room = ${room}
+        union all select null, null, null, null, null, seq, ms, false from heads where room = ${room}
         order by id desc`
     );
     const { entries, full, head } = this.#news(room, rows, limit);
@@ -178,10 +185,10 @@ export class Store {
       sql`(values (${room}::text, ${end}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint))`;
     const rows = await this.looks.read((sql) =>
       sql<NewsRow[]>`
-        select id, author, body, sub, null::bigint as seq, null::bigint as ms, false as lost from (
-          select id, author, body, sub from messages where room = ${room} and id > ${end} order by id limit ${limit}
+        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost from (
+          select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id > ${end} order by id limit ${limit}
         ) news
-        union all select null, null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
+        union all select null, null, null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
         order by id`
     );
     return this.#news(room, rows, limit);
@@ -196,9 +203,9 @@ export class Store {
   /** One message, or undefined. */
   async readOne(room: string, id: string): Promise<Entry | undefined> {
     const [row] = await this.reads.read((sql) =>
-      sql<Row[]>`select id, author, body, sub from messages where room = ${room} and id = ${id}`
+      sql<Row[]>`select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id}`
     );
-    return row && makeEntry(room, row.id, row.author, row.body, row.sub);
+    return row && makeEntry(room, row.id, row.author, row.body, row);
   }
 
   /** The heads of rooms of which something is known. */
@@ -268,8 +275,8 @@ export class Store {
   #rowsAfter(room: string, after: string, limit: number, bytes = MAX_PAGE_BYTES): Promise<Row[]> {
     return this.reads.read((sql) =>
       sql<Row[]>`
-        select id, author, body, sub from (
-          select id, author, body, sub, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+        select ${sql.unsafe(COLUMNS)} from (
+          select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id) - octet_length(body) as before
           from messages where room = ${room} and id > ${after} order by id limit ${limit}
         ) page where before <= ${bytes} order by id`
     );
@@ -303,7 +310,7 @@ export class Store {
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
 function cut(room: string, rows: readonly Row[], limit: number, bytes = MAX_PAGE_BYTES): Rows {
-  const entries = rows.map(({ id, author, body, sub }) => makeEntry(room, id, author, body, sub));
+  const entries = rows.map((row) => makeEntry(room, row.id, row.author, row.body, row));
   const count = fitting(entries, 0, limit, bytes);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
 }
@@ -311,8 +318,8 @@ function cut(room: string, rows: readonly Row[], limit: number, bytes = MAX_PAGE
 /** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
 function lastRows(sql: Sql, room: string, before: string | undefined, limit: number) {
   return sql`(
-    select id, author, body, sub from (
-      select id, author, body, sub, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
+    select ${sql.unsafe(COLUMNS)} from (
+      select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
       from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
     ) page where after <= ${MAX_PAGE_BYTES}
   ) page`;

@@ -239,8 +239,9 @@ export class Writer {
 }
 
 /** The answer to a post whose key is known: the stored message, if it is the same one. */
-function replay(entry: Entry, stored: Pick<Draft, "body" | "author">, draft: Draft): Posted {
-  if (stored.body !== draft.body || stored.author !== draft.author) throw keyReused();
+function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to">, draft: Draft): Posted {
+  const same = stored.body === draft.body && stored.author === draft.author && stored.reply_to === draft.reply_to;
+  if (!same) throw keyReused();
   return { entry, replayed: true };
 }
 

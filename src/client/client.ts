@@ -20,6 +20,8 @@ export interface Message {
   created_at: string;
   /** Whose token posted it, if it took one. */
   sub?: string;
+  /** The id of the message that it answers, if it does; that one may be gone. */
+  reply_to?: string;
 }
 
 /** A room that has messages. */
@@ -76,6 +78,10 @@ export interface PostOptions {
   author?: string | undefined;
   /** The post's `Idempotency-Key`, to be able to repeat it after a reload; without it every post gets a new one. */
   key?: string;
+  /** The id of a message of the room that this one answers. */
+  replyTo?: string | undefined;
+  /** A secret of 22 to 255 printable ASCII characters: who shows it again may change the message. The server keeps a digest of it. */
+  messageKey?: string | undefined;
   /** Ends the tries. The message may have been stored. */
   signal?: AbortSignal;
   /** Is told of each try that fails. */
@@ -224,11 +230,18 @@ class RemoteRoom implements Room {
     this.#try = attempt;
   }
 
-  post(body: string, { author, key = newKey(), signal, onRetry }: PostOptions = {}): Promise<Message> {
+  post(
+    body: string,
+    { author, key = newKey(), replyTo, messageKey, signal, onRetry }: PostOptions = {},
+  ): Promise<Message> {
     const init = {
       method: "POST",
-      headers: { "content-type": "application/json", "idempotency-key": key },
-      body: JSON.stringify({ body, author }),
+      headers: {
+        "content-type": "application/json",
+        "idempotency-key": key,
+        ...messageKey !== undefined && { "message-key": messageKey },
+      },
+      body: JSON.stringify({ body, author, reply_to: replyTo }),
     };
     const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
     return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read), onRetry);

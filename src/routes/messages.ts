@@ -10,6 +10,7 @@ import {
   MAX_BODY_BYTES,
   MAX_LIMIT,
   MAX_WAIT_SECONDS,
+  MessageKey,
   NewMessage,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
@@ -71,16 +72,16 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const who = await permit(deps, c.req.raw, "write", room);
   const allowance = allowanceOf(deps, c, who);
   allowance.post();
-  const header = c.req.header("idempotency-key");
-  const key = header === undefined ? null : valid(IdempotencyKey, header, "Idempotency-Key");
+  const key = valid(IdempotencyKey.optional(), c.req.header("idempotency-key"), "Idempotency-Key");
+  const messageKey = valid(MessageKey.optional(), c.req.header("message-key"), "Message-Key");
   const body = await bodyOf(c, deps);
-  const message = { bytes: body.length, read: () => authored(messageIn(body), who?.name) };
+  const message = { key, messageKey, bytes: body.length, read: () => authored(messageIn(body), who?.name) };
   const chat = deps.chat();
   if (!chat) {
     message.read(); // what can't be meant is not worth another try
     throw notStored("This server is starting");
   }
-  const { entry, replayed } = await chat.post(room, message, key, who?.sub, allowance);
+  const { entry, replayed } = await chat.post(room, message, who?.sub, allowance);
   return json(entry.json, replayed ? 200 : 201, {
     location: `messages/${entry.id}`, // relative, so that it also holds behind a proxy that adds a path prefix
     ...replayed && { "idempotency-replayed": "true" },

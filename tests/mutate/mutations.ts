@@ -348,8 +348,22 @@ export const mutations: readonly Mutation[] = [
     "a replay is not compared with what is stored",
     ["writer_test.ts"],
     WRITER,
-    "if (stored.body !== draft.body || stored.author !== draft.author) throw keyReused();",
+    "if (!same) throw keyReused();",
     "",
+  ),
+  broken(
+    "what a message answers is no part of what its key stands for",
+    ["protocol_test.ts > what a message answers is part"],
+    WRITER,
+    "&& stored.reply_to === draft.reply_to",
+    "",
+  ),
+  broken(
+    "a statement keeps no marks",
+    ["protocol_test.ts > of a Message-Key only"],
+    "src/chat/append.ts",
+    "proof !== null || reply_to !== null",
+    "false",
   ),
   broken("two posts with one key share a statement", ["writer_test.ts"], WRITER, "if (twin) {", "if (false) {"),
 
@@ -844,7 +858,7 @@ export const mutations: readonly Mutation[] = [
     "a key counts for all subs",
     ["identity_test.ts > A key counts"],
     CHAT,
-    "sub === null || givenKey === null",
+    "sub === null || given === null",
     "true",
   ),
   broken(

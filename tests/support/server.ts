@@ -36,7 +36,7 @@ export interface TestServer extends AsyncDisposable {
 
 /** Posts to `room` without going through HTTP. */
 export function say(chat: Chat, body: string): Promise<Posted> {
-  return chat.post("room", { bytes: body.length, read: () => ({ body, author: null }) }, null);
+  return chat.post("room", { bytes: body.length, read: () => ({ body, author: null, reply_to: null }) });
 }
 
 /** Starts a server in this process, on a free port. */
