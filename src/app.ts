@@ -53,8 +53,8 @@ export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
 
   return {
     fetch: (request, info) => {
-      const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL) : origins.refuse(request);
-      if (refusal) return refusal.toResponse();
+      const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL).heldBack() : origins.refuse(request);
+      if (refusal) return refuse(refusal);
       if (!origins.shares) return answer(request, info);
       const response = origins.preflight(request) ?? answer(request, info);
       return response instanceof Response
@@ -70,14 +70,18 @@ function lengthUntold(response: Response): Response {
   return new Response(new ReadableStream({ start: (controller) => controller.close() }), response);
 }
 
+function refuse(problem: Problem, more: Record<string, unknown> = {}): Response | Promise<Response> {
+  const response = problem.toResponse(more);
+  return problem.delayMs > 0 ? sleep(problem.delayMs).then(() => response) : response;
+}
+
 function answerError(
   error: Error,
   { method, headers, url }: Request,
   signInUrl: string | undefined,
 ): Response | Promise<Response> {
   if (error instanceof Problem) {
-    const response = error.toResponse(error.status === 401 && signInUrl !== undefined ? { sign_in: signInUrl } : {});
-    return error.delayMs > 0 ? sleep(error.delayMs).then(() => response) : response;
+    return refuse(error, error.status === 401 && signInUrl !== undefined ? { sign_in: signInUrl } : {});
   }
   // The log has it, once for all statements that fail; what the database said is not for everyone.
   if (error instanceof DatabaseError && !error.isOurs) {
