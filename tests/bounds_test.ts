@@ -2,6 +2,7 @@
 import { connect } from "node:net";
 import { assertEquals, assertGreater, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
 import { NIL, seqOf } from "../src/chat/cursor.ts";
+import { readBody } from "../src/routes/body.ts";
 import { sleep } from "../src/sleep.ts";
 import { get, health, messages, post, posted, until } from "./support/client.ts";
 import { freePort, hold, testPostgres } from "./support/postgres.ts";
@@ -47,6 +48,34 @@ Deno.test("The connection of an upload that stalls is closed, whatever still com
     assertMatch(answer, /^HTTP\/1\.1 408 [^]*connection: close[^]*"urn:linger:problem:request-timeout"/);
   }
   assertEquals((await database.sql`select from messages`).length, 0);
+});
+
+Deno.test("A body that comes byte by byte is taken up to a number of pieces", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const head = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+  const spaces = (count: number) => `${head}Transfer-Encoding: chunked\r\n\r\n${"1\r\n \r\n".repeat(count)}`;
+  const end = 'c\r\n{"body":"x"}\r\n0\r\n\r\n';
+  assertMatch(await exchange(server, spaces(499) + end), /^HTTP\/1\.1 201 /);
+  assertMatch(await exchange(server, spaces(500) + end), /^HTTP\/1\.1 400 [^]*500 pieces/);
+  assertMatch(await exchange(server, spaces(3_000)), /^HTTP\/1\.1 400 [^]*500 pieces/);
+  assertEquals((await database.sql`select from messages`).length, 1);
+});
+
+Deno.test("A body that has been read holds no more memory than it has bytes", async () => {
+  const begun = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<number>();
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
+    begun.resolve();
+    held.resolve((await readBody(request, 10_000)).buffer.byteLength);
+    return new Response();
+  });
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+  const head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+  await connection.write(encoder.encode(`${head}5\r\nhello\r\n`));
+  await begun.promise; // one that is there at once, Deno hands over as it is
+  await connection.write(encoder.encode("0\r\n\r\n"));
+  assertEquals(await held.promise, 5);
 });
 
 Deno.test("What a page costs is bounded before it is read, forwards and backwards", async () => {

@@ -6,13 +6,16 @@ import { invalid, requestTimeout, tooLarge } from "../problem.ts";
 /** Deepest nesting of JSON: a message has 1, and what a client adds for itself some more. Deeper: 400. */
 const MAX_DEPTH = 16;
 
+/** Most pieces in which a body may come, some hundred bytes each where it is long: to read one takes time, however short it is. */
+const MAX_PIECES = 500;
+
 /** Most members and elements of JSON, of all objects and arrays together; to parse more costs more than to store a message. */
 const MAX_MEMBERS = 1_000;
 
 /**
  * The body of `request`, which must arrive within `ms` milliseconds. What is late is not kept, and with what comes of it later its
  * connection is closed.
- * @throws {Problem} 413 when it is larger than `MAX_REQUEST_BYTES`, 408 when it takes too long.
+ * @throws {Problem} 413 when it is larger than `MAX_REQUEST_BYTES`, 400 when it comes in too many pieces, 408 when it takes too long.
  * @throws whatever Deno says of a body that ended too early.
  */
 export async function readBody(request: Request, ms: number): Promise<Uint8Array> {
@@ -40,12 +43,15 @@ async function readWhole({ body, headers }: Request, late: AbortSignal): Promise
   let bytes = 0;
   const reader = body?.getReader();
   for (let chunk; reader && !(chunk = await reader.read()).done;) {
-    chunks.push(chunk.value);
+    chunks.push(chunk.value.slice()); // what has been read of a chunked body, be it a single byte, keeps 64 kB
     bytes += chunk.value.length;
-    if (bytes <= MAX_REQUEST_BYTES && !late.aborted) continue;
+    const isSplit = chunks.length > MAX_PIECES;
+    if (bytes <= MAX_REQUEST_BYTES && !isSplit && !late.aborted) continue;
     // A client that goes on sending would wait for ever otherwise. Not while a read is under way: that would keep the connection open.
     await reader.cancel();
-    throw tooLarge("The request", MAX_REQUEST_BYTES);
+    throw isSplit
+      ? invalid("body", `must come in at most ${MAX_PIECES} pieces`)
+      : tooLarge("The request", MAX_REQUEST_BYTES);
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }

@@ -1278,6 +1278,20 @@ export const mutations: readonly Mutation[] = [
     "false",
   ),
   broken(
+    "a body may come in pieces without end",
+    ["bounds_test.ts > byte by byte"],
+    "src/routes/body.ts",
+    "chunks.length > MAX_PIECES",
+    "false",
+  ),
+  broken(
+    "a piece of a body keeps the memory into which it was read",
+    ["bounds_test.ts > no more memory"],
+    "src/routes/body.ts",
+    "chunk.value.slice()",
+    "chunk.value",
+  ),
+  broken(
     "a late body keeps its connection",
     ["bounds_test.ts > stalls is closed"],
     "src/routes/body.ts",
