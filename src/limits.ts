@@ -242,8 +242,8 @@ export class Limits {
     const allowance = this.#before.get(key) ?? make();
     if (this.#known.size >= MAX_CLIENTS) {
       this.#before = this.#known;
-      // Who holds places must give them back to whom he has them from.
-      this.#known = new Map([...this.#before].filter(([, { holds }]) => holds));
+      // Who holds places must give them back to whom he has them from. Not by each address as it is written: a network has any number.
+      this.#known = new Map([...this.#before].filter(([key, { client, holds }]) => holds && key === client));
     }
     this.#known.set(key, allowance);
     return allowance;

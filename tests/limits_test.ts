@@ -176,6 +176,18 @@ Deno.test("Limits remembers a bounded number of clients, and every one that hold
   waiting.leave("poll");
 });
 
+Deno.test("Limits forgets the addresses of a network from which somebody holds a place", () => {
+  const limits = new Limits(SETTINGS);
+  const addressOf = (i: number) => `2001:db8::${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}`;
+  const waiting = limits.of(from("2001:db8::1"), at(), null);
+  waiting.enter("poll");
+  for (let i = 0; i < 50_000; i++) {
+    assertStrictEquals(limits.of(from(addressOf(i)), at(), null), waiting);
+    assertGreater(45_000, limits.size);
+  }
+  waiting.leave("poll");
+});
+
 Deno.test("A server refuses what one client posts too much, tells when to come back, and serves the others", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "5" });
