@@ -245,7 +245,7 @@ export class Limits {
       // Who holds places must give them back to whom he has them from. Not by each address as it is written: a network has any number.
       this.#known = new Map([...this.#before].filter(([key, { client, holds }]) => holds && key === client));
     }
-    this.#known.set(key, allowance);
+    this.#known.set(key, allowance).set(allowance.client, allowance); // else another of its addresses would begin anew
     return allowance;
   }
 

@@ -188,6 +188,17 @@ Deno.test("Limits forgets the addresses of a network from which somebody holds a
   waiting.leave("poll");
 });
 
+Deno.test("Limits takes a network for one client for as long as one of its addresses is known", () => {
+  const limits = new Limits(SETTINGS);
+  const client = limits.of(from("2001:db8::1"), at(), null);
+  for (let i = 0; i < 50_000; i++) {
+    limits.of(from(`203.0.${i >> 8}.${i & 255}`), at(), null);
+    if (i % 1_000 === 0) limits.of(from("2001:db8::1"), at(), null);
+  }
+  assertStrictEquals(limits.of(from("2001:db8::1"), at(), null), client);
+  assertStrictEquals(limits.of(from("2001:db8::2"), at(), null), client);
+});
+
 Deno.test("A server refuses what one client posts too much, tells when to come back, and serves the others", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "5" });

@@ -1255,6 +1255,13 @@ export const mutations: readonly Mutation[] = [
     " && key === client",
     "",
   ),
+  broken(
+    "a network is forgotten before its addresses",
+    ["limits_test.ts > one client for as long"],
+    LIMITS,
+    ".set(allowance.client, allowance)",
+    "",
+  ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
     "the log takes any number of lines",
