@@ -114,6 +114,34 @@ Deno.test("Writer reads a post when its turn comes, refuses one that can't be me
   await say("4");
 });
 
+Deno.test("Writer lets posts of one key wait in its queue, reads each when its turn comes, and answers them in one statement", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, batch: 3, queued: 5 }, () => {});
+  const first = post(writer, draft("lobby", "first"));
+  const read: string[] = [];
+  const say = (body: string) =>
+    writer.post({
+      ...{ room: "lobby", key: "k", client: "", bytes: body.length },
+      read: () => {
+        read.push(body);
+        return draft("lobby", body, { key: "k" });
+      },
+    });
+  const posts = ["x", "y", "x", "late", "later", "one too many"].map(say);
+  assertEquals(await problem(posts[5]!), [503, "not-stored"]);
+  gate.open(1);
+  await first;
+  await until(() => gate.batches.length === 2, "the next statement waits");
+  assertEquals(read, ["x", "y", "x"]);
+  gate.open(1);
+  assertEquals([(await posts[0]!).replayed, await problem(posts[1]!)], [false, [422, "key-reused"]]);
+  assertEquals(await posts[2], { ...await posts[0]!, replayed: true });
+  gate.failure = new Error("Nobody foresaw it");
+  gate.open();
+  for (const twin of posts.slice(3, 5)) assertEquals(await problem(twin), [503, "outcome-unknown"]);
+  assertEquals(gate.batches.map((batch) => batch.map(({ body }) => body)), [["first"], ["x"], ["late"]]);
+});
+
 Deno.test("Writer.post() refuses not-stored what the queue has no place for, and takes it when there is place again", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, queued: 2 }, () => {});
@@ -185,6 +213,12 @@ Deno.test("Writer refuses the one message that the database does not take, and s
   assertEquals(refused.map(({ reason }) => [reason.status, reason.extra.parameter]), [[400, "body"]]);
   assertEquals(results[17]!.status, "rejected");
   assertEquals(told.length, 40);
+  // One with the same key may say something else: it is to come again.
+  const before = post(writer, draft("d", "before"));
+  const [poison, well] = ["poison", "well"].map((body) => problem(post(writer, draft("d", body, { key: "k" }))));
+  assertEquals([await poison, await well], [[400, "invalid-request"], [503, "not-stored"]]);
+  await before;
+  await post(writer, draft("d", "well", { key: "k" }));
   for (const room of ["a", "b", "c"]) {
     const expected = results.flatMap((_, i) => "cab"[i % 3] === room && i !== 17 ? [`${i}`] : []);
     const stored = (await rows(database, room)).map(({ body }) => body).filter((body) => body !== "first");

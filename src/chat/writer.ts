@@ -41,7 +41,6 @@ export interface WriterLimits {
 
 interface Waiting {
   readonly incoming: Incoming;
-  readonly promise: Promise<Posted>;
   resolve(posted: Posted): void;
   reject(problem: Problem): void;
 }
@@ -49,6 +48,8 @@ interface Waiting {
 /** One whose turn has come. */
 interface Post extends Pick<Waiting, "resolve" | "reject"> {
   readonly draft: Draft;
+  /** Those with the same key. Two in one statement would refuse each other for ever: they are answered with this one. */
+  readonly twins: Post[];
 }
 
 /** What a post weighs in the queue besides its bytes. */
@@ -66,7 +67,6 @@ export class Writer {
   #writing: Promise<void> | undefined;
   #closed = false;
   readonly #perRoom = new Map<string, number>();
-  readonly #keyed = new Map<string, Waiting>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
 
   /** `committed` is told of each room's new messages, before their posts resolve. */
@@ -85,34 +85,18 @@ export class Writer {
    */
   async post(incoming: Incoming): Promise<Posted> {
     if (this.#closed) throw notStored("This server is shutting down");
-    const { room, key } = incoming;
-
-    // Two posts with one key in one statement would refuse each other for ever: the second waits for the first.
-    const twin = key === null ? undefined : this.#keyed.get(keyOf(incoming));
-    if (twin) {
-      const first = await twin.promise.catch((problem: Problem) => {
-        if (problem.status === 503) throw problem; // as true of this one
-        return undefined; // the first was refused for what it says, which this one may not
-      });
-      return first ? replay(first.entry, twin.incoming.read(), incoming.read()) : await this.post(incoming);
-    }
-
+    const { room } = incoming;
     const inRoom = this.#perRoom.get(room) ?? 0;
     if (inRoom >= this.limits.queuedPerRoom) throw roomBusy().heldBack();
 
-    const waiting = { incoming, ...Promise.withResolvers<Posted>() };
-    this.#queue.push(waiting);
+    const { promise, ...settle } = Promise.withResolvers<Posted>();
+    this.#queue.push({ incoming, ...settle });
     this.#perRoom.set(room, inRoom + 1);
-    if (key !== null) this.#keyed.set(keyOf(incoming), waiting);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
       this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server").heldBack());
     }
-    try {
-      return await waiting.promise;
-    } finally {
-      if (key !== null) this.#keyed.delete(keyOf(incoming));
-    }
+    return await promise;
   }
 
   /** What became of the last statement that had something to store. */
@@ -132,16 +116,21 @@ export class Writer {
     this.#writing = undefined;
   }
 
-  /** The next batch: as many posts as fit, by turns, but for those that say what can't be meant. */
+  /** The next batch: as many posts as fit, by turns, but for those that say what can't be meant; and twins go with the first of them. */
   #take(): Post[] {
     const batch: Post[] = [];
+    const keyed = new Map<string, Post>();
     let bytes = 0;
     for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
       bytes += next.incoming.bytes;
       if (bytes > this.limits.batchBytes && taken > 0) break;
       const { incoming, resolve, reject } = this.#left(this.#queue.shift()!);
       try {
-        batch.push({ draft: incoming.read(), resolve, reject });
+        const post: Post = { draft: incoming.read(), twins: [], resolve, reject };
+        const name = incoming.key === null ? undefined : keyOf(incoming);
+        const first = name && keyed.get(name);
+        (first ? first.twins : batch).push(post);
+        if (name && !first) keyed.set(name, post);
       } catch (problem) {
         reject(problem as Problem);
       }
@@ -170,7 +159,10 @@ export class Writer {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
       for (const commit of commits) this.committed(commit);
-      batch.forEach((post, i) => post.resolve({ entry: entries[i]!, replayed: false }));
+      batch.forEach(({ draft, twins, resolve }, i) => {
+        resolve({ entry: entries[i]!, replayed: false });
+        replay(entries[i]!, draft, twins);
+      });
     } catch (error) {
       await this.#recover(batch, error, until ?? performance.now() + PATIENCE_MS);
     }
@@ -198,7 +190,9 @@ export class Writer {
     if (halves && performance.now() < until) {
       for (const half of halves) await this.#write(half, until);
     } else if (isRowFault(error) && batch.length === 1) {
-      this.#refuse(batch, () => invalid("body", "the database does not take this message"));
+      const [{ reject, twins }] = batch as [Post];
+      reject(invalid("body", "the database does not take this message"));
+      this.#refuse(twins, () => notStored("Another post with this key was refused")); // which may say something else
     } else {
       if (!isRowFault(error) && !isRoomFault(error)) this.#note("refused");
       this.#refuse(batch, () => notStored("The database refused the statement"));
@@ -210,21 +204,15 @@ export class Writer {
     const known = await this.store.withKeysOf(batch.map((post) => post.draft)).catch(() => []);
     if (known.length === 0) {
       // This attempt has stored nothing; but which of the keys stands for a message that is stored, we can't say.
-      for (const post of batch) {
-        post.reject(post.draft.key === null ? notStored("The database can't be reached") : outcomeUnknown());
-      }
-      return;
+      const problem = ({ draft }: Post) =>
+        draft.key === null ? notStored("The database can't be reached") : outcomeUnknown();
+      return this.#refuse(batch, problem);
     }
     const stored = new Map(known.map((message) => [keyOf(message), message]));
     const rest = batch.filter((post) => {
       const message = post.draft.key === null ? undefined : stored.get(keyOf(post.draft));
-      if (!message) return true;
-      try {
-        post.resolve(replay(message.entry, message, post.draft));
-      } catch (problem) {
-        post.reject(problem as Problem);
-      }
-      return false;
+      if (message) replay(message.entry, message, [post, ...post.twins]);
+      return !message;
     });
     if (rest.length > 0) await this.#write(rest);
   }
@@ -233,16 +221,18 @@ export class Writer {
     this.#last = { outcome, at: performance.now() };
   }
 
-  #refuse(posts: Post[], problem: () => Problem): void {
-    for (const post of posts) post.reject(problem());
+  #refuse(posts: Post[], problem: (post: Post) => Problem): void {
+    for (const post of posts.flatMap((post) => [post, ...post.twins])) post.reject(problem(post));
   }
 }
 
-/** The answer to a post whose key is known: the stored message, if it is the same one. */
-function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to">, draft: Draft): Posted {
-  const same = stored.body === draft.body && stored.author === draft.author && stored.reply_to === draft.reply_to;
-  if (!same) throw keyReused();
-  return { entry, replayed: true };
+/** Answers posts whose key is known: with the stored message, if it is the same one. */
+function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to">, posts: readonly Post[]): void {
+  for (const { draft, resolve, reject } of posts) {
+    const same = stored.body === draft.body && stored.author === draft.author && stored.reply_to === draft.reply_to;
+    if (same) resolve({ entry, replayed: true });
+    else reject(keyReused());
+  }
 }
 
 /** Data exception, constraint violation, program limit exceeded: one row of the batch can be the reason. */

@@ -348,8 +348,8 @@ export const mutations: readonly Mutation[] = [
     "a replay is not compared with what is stored",
     ["writer_test.ts"],
     WRITER,
-    "if (!same) throw keyReused();",
-    "",
+    "else reject(keyReused());",
+    "else resolve({ entry, replayed: true });",
   ),
   broken(
     "what a message answers is no part of what its key stands for",
@@ -365,7 +365,20 @@ export const mutations: readonly Mutation[] = [
     "proof !== null || reply_to !== null",
     "false",
   ),
-  broken("two posts with one key share a statement", ["writer_test.ts"], WRITER, "if (twin) {", "if (false) {"),
+  broken(
+    "two posts with one key share a statement",
+    ["writer_test.ts > one key"],
+    WRITER,
+    "if (name && !first) keyed.set(name, post);",
+    "",
+  ),
+  broken(
+    "what a post with a key is refused for is nobody else's who shows the key",
+    ["writer_test.ts > one key wait"],
+    WRITER,
+    "posts.flatMap((post) => [post, ...post.twins])",
+    "posts",
+  ),
 
   // No reader sleeps beside news
 
