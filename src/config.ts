@@ -89,8 +89,10 @@ const limits = {
     .describe(
       "Polls that wait and event streams (a third of it) of one address at a time; of one sub at most 30; more: 429. 0: any number",
     ),
-  READ_CONNECTIONS: whole(1, 100, 3)
-    .describe("Database connections for reading; each server has three more, for other work"),
+  DATABASE_CONNECTIONS: whole(2, 103, 6)
+    .describe("Most database connections of a server (3 on Deno Deploy); from 7 on all further ones are for reading"),
+  READ_CONNECTIONS: whole(1, 100)
+    .describe("The older way to say it: DATABASE_CONNECTIONS less 3"),
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
     .describe("Polls that wait (each takes 24 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
@@ -148,6 +150,11 @@ export class ConfigError extends Error {
  */
 export function readConfig(env: { get(name: string): string | undefined } = Deno.env): Config {
   const given = Object.fromEntries(Object.keys(settings).map((name) => [name, env.get(name) || undefined]));
+  const onDeploy = ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name));
+  if (given.DATABASE_CONNECTIONS && given.READ_CONNECTIONS) {
+    throw new ConfigError("READ_CONNECTIONS has no meaning beside DATABASE_CONNECTIONS: leave it out");
+  }
+  for (const [name, value] of Object.entries(onDeploy ? ON_DEPLOY : {})) given[name] ??= value;
   for (const name of SECRETS) given[name] ??= contentsOf(`${name}_FILE`, given[`${name}_FILE`]);
   const result = Settings.safeParse(given);
   if (!result.success) {
@@ -159,13 +166,16 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
     });
     throw new ConfigError(sentences.join("\n"));
   }
-  const onDeploy = ["DENO_DEPLOY", "DENO_DEPLOYMENT_ID"].some((name) => env.get(name));
   if (onDeploy && result.data.THREADS > 1) {
     throw new ConfigError(`THREADS=${given.THREADS} must be 1 on Deno Deploy, which starts instances as it needs them`);
   }
   for (const sentence of contradictions(result.data)) throw new ConfigError(sentence);
-  return { ...result.data, onDeploy };
+  const { READ_CONNECTIONS: reads, DATABASE_CONNECTIONS: all } = result.data;
+  return { ...result.data, DATABASE_CONNECTIONS: reads === undefined ? all : reads + 3, onDeploy };
 }
+
+/** Defaults on Deno Deploy, where hosters give few connections. */
+const ON_DEPLOY: Record<string, string> = { DATABASE_CONNECTIONS: "3" };
 
 /** Settings that can come from a file, and get into no log. */
 const SECRETS = ["DATABASE_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];
@@ -275,10 +285,16 @@ function list(isValid: (item: string) => boolean, otherwise: string) {
     .optional();
 }
 
-function whole(min: number, max: number, otherwise: number) {
+function whole(min: number, max: number): z.ZodOptional<ReturnType<typeof between>>;
+function whole(min: number, max: number, otherwise: number): z.ZodDefault<ReturnType<typeof between>>;
+function whole(min: number, max: number, otherwise?: number) {
+  const number = between(min, max);
+  return otherwise === undefined ? number.optional() : number.default(otherwise);
+}
+
+function between(min: number, max: number) {
   return z.string()
     .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
-    .default(otherwise);
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
 }

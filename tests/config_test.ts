@@ -5,6 +5,7 @@ import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
 const NUMBERS: Record<string, [min: number, max: number]> = {
   THREADS: [1, 64],
   PORT: [0, 65_535],
+  DATABASE_CONNECTIONS: [2, 103],
   READ_CONNECTIONS: [1, 100],
   MAX_WAITERS: [1, 1_000_000],
   MAX_QUEUED_POSTS: [1, 1_000_000],
@@ -52,7 +53,8 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     DATABASE_URL: undefined,
     DATABASE_POOLED: false,
     DATA_DIR: "./data",
-    READ_CONNECTIONS: 3,
+    DATABASE_CONNECTIONS: 6,
+    READ_CONNECTIONS: undefined,
     MAX_WAITERS: 15_000,
     MAX_QUEUED_POSTS: 10_000,
     MAX_QUEUED_BYTES: 16_000_000,
@@ -153,6 +155,24 @@ Deno.test("readConfig() knows Deno Deploy by either of its variables", () => {
   assert(read({ DENO_DEPLOY: "1" }).onDeploy);
   assert(read({ DENO_DEPLOYMENT_ID: "abc" }).onDeploy);
   assertFalse(read({ DENO_DEPLOY: "" }).onDeploy);
+});
+
+Deno.test("readConfig() takes few connections on Deno Deploy, and those that are set there as anywhere", () => {
+  const deploy = { DENO_DEPLOY: "1" };
+  assertEquals(read(deploy).DATABASE_CONNECTIONS, 3);
+  assertEquals(read({ ...deploy, DATABASE_CONNECTIONS: "2" }).DATABASE_CONNECTIONS, 2);
+});
+
+Deno.test("readConfig() takes READ_CONNECTIONS for three connections more, and not beside DATABASE_CONNECTIONS", () => {
+  for (const where of [{}, { DENO_DEPLOY: "1" }] as Record<string, string>[]) {
+    assertEquals(read({ ...where, READ_CONNECTIONS: "1" }).DATABASE_CONNECTIONS, 4);
+    assertEquals(read({ ...where, READ_CONNECTIONS: "100" }).DATABASE_CONNECTIONS, 103);
+    assertThrows(
+      () => read({ ...where, READ_CONNECTIONS: "3", DATABASE_CONNECTIONS: "6" }),
+      ConfigError,
+      "READ_CONNECTIONS has no meaning beside DATABASE_CONNECTIONS: leave it out",
+    );
+  }
 });
 
 Deno.test("readConfig() refuses threads on Deno Deploy", () => {

@@ -7,6 +7,7 @@ import type { Identity } from "../identity/identity.ts";
 import { type Allowance, UNLIMITED } from "../limits.ts";
 import { notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
+import { shareOut } from "./connections.ts";
 import { NOW, placeOf, randomDigits } from "./cursor.ts";
 import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
@@ -121,16 +122,11 @@ export class Chat {
   constructor(database: Pick<Database, "openPool">, private readonly config: Config) {
     const client = (name: string, connections: number) =>
       new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
-    // Giving up a connection takes its whole client along, so reading must not be able to take writing down with it.
-    const writes = client("writes", 1);
-    const signals = client("signals", 1);
-    const asked = Math.max(1, config.READ_CONNECTIONS - 1);
-    const reads = client("reads", asked);
-    const looks = config.READ_CONNECTIONS > 1 ? client("looks", 1) : reads;
+    const { writes, reads, looks, signals, readsAtOnce } = shareOut(config.DATABASE_CONNECTIONS, client);
     this.#clients = [...new Set([writes, reads, looks, signals])];
     const floors = this.#floors;
     this.#store = new Store(writes, reads, signals, floors, looks);
-    this.#reader = new Reader(this.#store, floors, asked);
+    this.#reader = new Reader(this.#store, floors, readsAtOnce);
     this.#newRooms = new NewRooms(this.#store, floors);
     this.#places = new Places(config.MAX_WAITERS);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);

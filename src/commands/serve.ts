@@ -47,6 +47,12 @@ export async function serve(config: Config, command: string): Promise<never> {
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
     for (const line of welcome(config, server.addr)) say(line);
+    if (config.READ_CONNECTIONS) {
+      log(
+        "warn",
+        `READ_CONNECTIONS is now DATABASE_CONNECTIONS: set DATABASE_CONNECTIONS=${config.DATABASE_CONNECTIONS}`,
+      );
+    }
     if (!isLoopback(config.HOST) && !identities) {
       log("warn", "Everybody who can reach this machine can read and write every room: TOKEN_SECRET closes it");
     }

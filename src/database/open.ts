@@ -48,7 +48,7 @@ export async function openDatabase(
   }
   const { keepEmbedded } = await import("./keeper.ts"); // not needed, nor permitted, anywhere else
   // What Linger takes, and some for people who look into it.
-  const settings = { max_connections: `${config.THREADS * (config.READ_CONNECTIONS + 3) + 20}` };
+  const settings = { max_connections: `${config.THREADS * (config.DATABASE_CONNECTIONS) + 20}` };
   const embedded = await keepEmbedded(config.DATA_DIR, { say, settings }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });

@@ -76,7 +76,7 @@ export function refused(error: ServerError, { place, user, database }: Asked): U
       case "53300":
         return [
           "time",
-          `${place} has no connection left: raise its max_connections or the role's limit, or lower READ_CONNECTIONS`,
+          `${place} has no connection left: raise its max_connections or the role's limit, or lower DATABASE_CONNECTIONS`,
         ];
       case "57P03":
       case "57P02":

@@ -40,6 +40,7 @@ const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
 const CHAT = "src/chat/chat.ts";
+const CONNECTIONS = "src/chat/connections.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
 const MESSAGES = "src/routes/messages.ts";
@@ -967,6 +968,30 @@ export const mutations: readonly Mutation[] = [
     WAKE,
     "this.#listener.doubt()",
     "void 0",
+  ),
+
+  // Few connections
+
+  broken(
+    "with three connections, posts share theirs with reads",
+    ["connections_test.ts > A post waits"],
+    CONNECTIONS,
+    'const reads = most > 1 ? open("reads", readsAtOnce) : writes;',
+    'const reads = most > 2 ? open("reads", readsAtOnce) : writes;',
+  ),
+  broken(
+    "LISTEN is not counted among the connections",
+    ["connections_test.ts > DATABASE_CONNECTIONS=2"],
+    CONNECTIONS,
+    "const most = connections - 1;",
+    "const most = connections;",
+  ),
+  broken(
+    "READ_CONNECTIONS counts as all connections",
+    ["config_test.ts > READ_CONNECTIONS"],
+    CONFIG,
+    "reads === undefined ? all : reads + 3",
+    "reads === undefined ? all : reads",
   ),
 
   // Waiting is free
