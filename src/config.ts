@@ -114,6 +114,10 @@ const limits = {
 
   FALLBACK_MS: whole(50, 60_000, 5_000)
     .describe("Milliseconds between two looks for missed messages while LISTEN works"),
+  FALLBACK_MAX_MS: whole(50, 600_000)
+    .describe(
+      "Milliseconds to which FALLBACK_MS grows while nothing is missed, on Deno Deploy 60000; without it: no growth",
+    ),
   FALLBACK_WITHOUT_LISTEN_MS: whole(50, 60_000, 500)
     .describe("Milliseconds between two looks while LISTEN does not work: the longest a message takes to be seen"),
   HEARTBEAT_MS: whole(50, 55_000, 15_000)
@@ -174,8 +178,8 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   return { ...result.data, DATABASE_CONNECTIONS: reads === undefined ? all : reads + 3, onDeploy };
 }
 
-/** Defaults on Deno Deploy, where hosters give few connections. */
-const ON_DEPLOY: Record<string, string> = { DATABASE_CONNECTIONS: "3" };
+/** Defaults on Deno Deploy, where databases have few connections, and cost by the statement. */
+const ON_DEPLOY: Record<string, string> = { DATABASE_CONNECTIONS: "3", FALLBACK_MAX_MS: "60000" };
 
 /** Settings that can come from a file, and get into no log. */
 const SECRETS = ["DATABASE_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];

@@ -20,6 +20,7 @@ const NUMBERS: Record<string, [min: number, max: number]> = {
   MAX_TAIL_BYTES: [1, 1_000_000_000],
   MAX_TAILS_BYTES: [1, 100_000_000_000],
   FALLBACK_MS: [50, 60_000],
+  FALLBACK_MAX_MS: [50, 600_000],
   FALLBACK_WITHOUT_LISTEN_MS: [50, 60_000],
   HEARTBEAT_MS: [50, 55_000],
   STATEMENT_TIMEOUT_MS: [100, 600_000],
@@ -68,6 +69,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     MAX_TAIL_BYTES: 1_000_000,
     MAX_TAILS_BYTES: 64_000_000,
     FALLBACK_MS: 5_000,
+    FALLBACK_MAX_MS: undefined,
     FALLBACK_WITHOUT_LISTEN_MS: 500,
     HEARTBEAT_MS: 15_000,
     STATEMENT_TIMEOUT_MS: 5_000,
@@ -157,10 +159,13 @@ Deno.test("readConfig() knows Deno Deploy by either of its variables", () => {
   assertFalse(read({ DENO_DEPLOY: "" }).onDeploy);
 });
 
-Deno.test("readConfig() takes few connections on Deno Deploy, and those that are set there as anywhere", () => {
-  const deploy = { DENO_DEPLOY: "1" };
-  assertEquals(read(deploy).DATABASE_CONNECTIONS, 3);
-  assertEquals(read({ ...deploy, DATABASE_CONNECTIONS: "2" }).DATABASE_CONNECTIONS, 2);
+Deno.test("readConfig() takes few connections and statements on Deno Deploy, and what is set there as anywhere", () => {
+  const budget = (env: Record<string, string>) => {
+    const { DATABASE_CONNECTIONS, FALLBACK_MAX_MS } = read({ DENO_DEPLOY: "1", ...env });
+    return [DATABASE_CONNECTIONS, FALLBACK_MAX_MS];
+  };
+  assertEquals(budget({}), [3, 60_000]);
+  assertEquals(budget({ DATABASE_CONNECTIONS: "2", FALLBACK_MAX_MS: "5000" }), [2, 5_000]);
 });
 
 Deno.test("readConfig() takes READ_CONNECTIONS for three connections more, and not beside DATABASE_CONNECTIONS", () => {

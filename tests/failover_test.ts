@@ -273,13 +273,13 @@ Deno.test("After a failover to a clock that is behind, no id lies at or below on
   await using world = await setUp({ clock: true });
   const { primary, standby, stream, a, b, followers } = world;
   await using c = await Server.start(primary);
+  const heard = [b, c].map((server) => messages(server, "gate", "after=now&wait=50")); // where nobody waits, nobody hears
   const listening = "select from pg_stat_activity where application_name = 'linger listen'";
   await until(async () => (await primary.run(listening)).length === 3, "all listen");
   stream.weather = "refuse";
   const lost = [await posted(a, "room", "lost 1"), await posted(b, "room", "lost 2")];
   // Where nobody is. Notifications come in their order: who has heard of the next one has heard of this one.
   const elsewhere = await posted(a, "elsewhere", "lost 3");
-  const heard = [b, c].map((server) => messages(server, "gate", "after=now&wait=50"));
   await until(() => c.chat.state.waiters === 1 && b.chat.state.waiters > 1, "both wait for the next one");
   await posted(a, "gate", "lost 4");
   await Promise.all(heard);

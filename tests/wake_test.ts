@@ -50,10 +50,9 @@ Deno.test("News reaches a waiter on the other server by notification alone", asy
   await using database = await postgres.create();
   await using one = await startServer(database.url, NEVER);
   await using two = await startServer(database.url, NEVER);
-  await until(async () => (await listeners(database)).length === 2, "both listen");
   for (let i = 0; i < 20; i++) {
     const poll = messages(two, "room", "after=now&wait=20");
-    await until(() => two.chat.state.waiters === 1, "the poll waits");
+    await until(() => two.chat.state.waiters === 1 && two.chat.state.listening, "the poll waits");
     const message = await posted(one, "room", `${i}`);
     assertEquals(await poll, [message]);
     await until(() => two.chat.state.feeds === 0, "the feed is dropped");
@@ -64,9 +63,8 @@ Deno.test("A notification of the version before, which tells the number alone, w
   await using database = await postgres.create();
   await using server = await startServer(database.url, NEVER);
   await using silent = await silentStore(database);
-  await until(async () => (await listeners(database)).length === 1, "it listens");
   const poll = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "the poll waits");
   const id = await silent.say("psst");
   await database.sql`select pg_notify('linger', '1 room')`;
   assertEquals((await poll).map((message) => message.id), [id]);
@@ -75,9 +73,8 @@ Deno.test("A notification of the version before, which tells the number alone, w
 Deno.test("Whatever somebody notifies who may connect, posts go on, and no room runs away", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, NEVER);
-  await until(async () => (await listeners(database)).length === 1, "it listens");
   const poll = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.waiters === 1, "the poll waits");
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "the poll waits");
   const payloads = [
     "",
     "room",
@@ -111,6 +108,33 @@ Deno.test("What nobody was told of is found by the fallback", async () => {
   await until(() => server.chat.state.waiters === 1, "the poll waits");
   const id = await silent.say("psst");
   assertEquals((await poll).map((message) => message.id), [id]);
+});
+
+Deno.test("A server listens when the first comes to wait, and does not come back to it when nobody does", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" });
+  await posted(server, "room", "one");
+  assertEquals((await listeners(database)).length, 0);
+  const leaving = new AbortController();
+  const poll = fetch(`${server.url}/rooms/room/messages?after=now&wait=50`, { signal: leaving.signal });
+  await until(() => server.chat.state.listening, "the probe is back");
+  assertEquals((await listeners(database)).length, 1);
+  leaving.abort();
+  await poll.catch(() => {});
+  await until(async () => {
+    const { statements } = server.chat.state;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return server.chat.state.statements === statements;
+  }, "nothing is looked for any more");
+  assertEquals((await listeners(database)).length, 1);
+  await killListeners(database.sql, database);
+  await until(() => !server.chat.state.listening, "it knows");
+  await new Promise((resolve) => setTimeout(resolve, 1_000)); // the driver would be back in a tenth of it
+  assertEquals((await listeners(database)).length, 0);
+  const news = messages(server, "room", "after=now&wait=20");
+  await until(() => server.chat.state.listening, "it listens again");
+  const message = await posted(server, "room", "two");
+  assertEquals(await news, [message]);
 });
 
 Deno.test("LISTEN counts as working only once a probe has come back", async () => {
@@ -179,9 +203,15 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
       return Promise.resolve({});
     },
   } as unknown as Pool["sql"];
-  const feeds = new Feeds(silent.store, { messages: 100, bytes: 100_000, all: 1_000_000 }, () => {}, () => {});
+  const feeds: Feeds = new Feeds(
+    silent.store,
+    { messages: 100, bytes: 100_000, all: 1_000_000 },
+    (signal) => void wake.watch(signal),
+    () => {},
+  );
   const wake = new Wake(silent.store, () => ({ sql: client, destroy: () => Promise.resolve() }), feeds, new Floors(), {
     listening: 60_000,
+    most: 60_000,
     deaf: 60_000,
   });
   const feed = feeds.hold("room");
@@ -245,9 +275,9 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
   for (const move of moves) {
     await move();
     const looks = sent.signals!;
-    await until(() => sent.signals! > looks + 6, "it has looked");
+    await until(() => sent.signals! > looks + 3, "it has looked");
     const refreshes = sent.looks;
-    await until(() => sent.signals! > looks + 40, "it has looked twenty times");
+    await until(() => sent.signals! > looks + 20, "it has looked twenty times");
     assertEquals(sent.looks, refreshes, "it goes on refreshing");
     assert(chat.state.listening);
   }

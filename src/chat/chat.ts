@@ -139,10 +139,14 @@ export class Chat {
     );
     this.#wake = new Wake(
       this.#store,
-      () => database.openPool("listen"),
+      database.openPool,
       this.#feeds,
       floors,
-      { listening: config.FALLBACK_MS, deaf: config.FALLBACK_WITHOUT_LISTEN_MS },
+      {
+        listening: config.FALLBACK_MS,
+        most: config.FALLBACK_MAX_MS ?? config.FALLBACK_MS,
+        deaf: config.FALLBACK_WITHOUT_LISTEN_MS,
+      },
     );
     this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
     this.#writer = new Writer(

@@ -1,7 +1,8 @@
 // LISTEN, and whether it works. That can't be asked of Postgres: through a pooler LISTEN is accepted, and nothing ever
 // arrives. So a probe of our own has to come back. And the driver's own attempt to listen again after a lost connection
-// is its only one; so whenever a probe stays out, everything is made anew.
-import type { Pool } from "../database/pool.ts";
+// is its only one; so whenever a probe stays out, everything is made anew. While nobody needs it, no connection is held: a
+// database can have few of them, and can go to sleep when it has none.
+import type { OpenPool } from "../database/pool.ts";
 import { log } from "../log.ts";
 import { aborted, sleep } from "../sleep.ts";
 
@@ -15,18 +16,25 @@ const MAX_AWAY_PAUSE_MS = 5_000;
 /** Longest time that connecting and LISTEN may take, in milliseconds; then they are tried anew. */
 const LISTEN_DEADLINE_MS = 10_000;
 
+/**
+ * How long it goes on listening when nobody needs it, in milliseconds: whoever loads a page anew or has lost his network is back by then,
+ * and finds it connected.
+ */
+const KEPT_MS = 30_000;
+
 /** What a listener is given. */
 export interface ListenerOptions {
   /** The Postgres channel. */
   readonly channel: string;
   /** Opens the pool that listens, and does nothing else. */
-  readonly openPool: () => Pool;
-  /** Sends a notification on the channel, over another connection. */
-  readonly notify: (payload: string) => Promise<void>;
+  readonly openPool: OpenPool;
   /** Is handed every notification, but for probes. */
   readonly heard: (payload: string) => void;
-  /** Is called whenever listening has begun, again or for the first time: what came before then has not been heard. */
-  readonly connected: () => void;
+  /**
+   * Is called whenever listening has begun, again or for the first time, since what came before has not been heard; and as soon as
+   * its connection is lost.
+   */
+  readonly interrupted: () => void;
 }
 
 /** Keeps one LISTEN connection. */
@@ -38,12 +46,26 @@ export class Listener {
   /** Whether a probe has ever come back over the connection at hand. */
   #proven = false;
   #renewal = new AbortController();
-  readonly #closing = new AbortController();
-  readonly #running: Promise<void>;
+  #ending = new AbortController();
+  #running: Promise<void> | undefined;
+  /** Aborted while nobody needs it. */
+  #needed: AbortSignal | undefined;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
 
-  /** Begins to listen. */
-  constructor(private readonly options: ListenerOptions) {
-    this.#running = this.#run();
+  /** Does nothing until it is needed. */
+  constructor(private readonly options: ListenerOptions) {}
+
+  /** Listens until `needed` aborts, and half a minute longer. */
+  listen(needed: AbortSignal): void {
+    if (this.#closed) return;
+    clearTimeout(this.#leaving);
+    this.#needed = needed;
+    if (this.#ending.signal.aborted) this.#ending = new AbortController();
+    this.#running ??= this.#run();
+    needed.addEventListener("abort", () => {
+      if (!this.#closed) this.#leaving = setTimeout(() => this.#end(), KEPT_MS);
+    }, { once: true });
   }
 
   /** Whether notifications reach this process, as far as the last probe tells. */
@@ -51,32 +73,46 @@ export class Listener {
     return this.#hears;
   }
 
+  /** Whether no probe is out. */
+  get proven(): boolean {
+    return this.#state !== "probing";
+  }
+
   /** Something was missed: believe it again only after the next probe. */
   doubt(): void {
     this.#hears = false;
   }
 
-  /** Sends a probe; if the last one is not back by now, listens anew. To be called once per interval. */
-  async probe(): Promise<void> {
+  /**
+   * A probe to be sent on the channel over another connection; undefined while it makes no sense to send one. If the last one is not
+   * back by now, it listens anew. To be called once per interval.
+   */
+  probe(): string | undefined {
     if (this.#state === "probing") {
       this.#hears = false;
       this.#renewal.abort();
     }
-    if (this.#state !== "connected") return;
+    if (this.#state !== "connected") return undefined;
     this.#state = "probing";
-    await this.options.notify(this.#probe);
+    return this.#probe;
   }
 
-  /** Stops listening. */
+  /** Stops listening for good. */
   async close(): Promise<void> {
-    this.#closing.abort();
-    this.#renewal.abort();
+    this.#closed = true;
+    clearTimeout(this.#leaving);
+    this.#end();
     await this.#running;
   }
 
+  #end(): void {
+    this.#ending.abort();
+    this.#renewal.abort();
+  }
+
   async #run(): Promise<void> {
-    const { signal } = this.#closing;
-    for (let pause = MIN_PAUSE_MS; !signal.aborted; await sleep(pause, signal)) {
+    // Who comes while it ends, needs it again.
+    for (let pause = MIN_PAUSE_MS; !this.#ending.signal.aborted; await sleep(pause, this.#ending.signal)) {
       let longest = MAX_PAUSE_MS;
       try {
         await this.#listen();
@@ -90,6 +126,7 @@ export class Listener {
       this.#state = "connecting";
       this.#hears = false;
     }
+    this.#running = undefined;
   }
 
   /** Listens until it is to be done anew. */
@@ -105,10 +142,16 @@ export class Listener {
     const connected = () => { // also after each reconnection of the driver's own
       clearTimeout(deadline);
       this.#state = "connected";
-      this.options.connected();
+      this.options.interrupted();
+    };
+    const onClose = () => {
+      if (renewal.signal.aborted || this.#state === "connecting") return;
+      this.#hears = false;
+      if (this.#needed?.aborted) this.#end(); // before the driver makes another
+      else this.options.interrupted();
     };
     this.#proven = false;
-    const { sql, destroy } = openPool();
+    const { sql, destroy } = openPool("listen", { onClose });
     try {
       await Promise.race([
         sql.listen(channel, (payload) => this.#hear(payload), connected).then(() => renewed),

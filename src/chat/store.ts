@@ -47,6 +47,14 @@ export interface News extends Rows {
   readonly head: Head;
 }
 
+/** What is told to whoever listens on a Postgres channel. */
+export interface Notification {
+  /** The channel. */
+  readonly channel: string;
+  /** What is told. */
+  readonly payload: string;
+}
+
 /** A stored message that was posted with a key. */
 export interface StoredKey {
   /** The room's name. */
@@ -208,21 +216,25 @@ export class Store {
     return row && makeEntry(room, row.id, row.author, row.body, row);
   }
 
-  /** The heads of rooms of which something is known. */
-  async heads(known: ReadonlyMap<string, Known>): Promise<Map<string, Head>> {
+  /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
+  async heads(known: ReadonlyMap<string, Known>, notification?: Notification): Promise<Map<string, Head>> {
     const column = (sql: Sql, of: (known: Known) => string | number) =>
       sql`${sql.types.texts(Array.from(known.values(), (known) => `${of(known)}`))}::text[]`;
-    const rows = await this.signals.read((sql) =>
-      sql<HeadRow[]>`${
-        headsOf(
-          sql,
-          sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ end }) => end)}::uuid[],
-            ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${
-            column(sql, ({ place }) => seqOf(place))
-          }::bigint[])`,
-        )
-      }`
-    );
+    const found = (sql: Sql) =>
+      headsOf(
+        sql,
+        sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ end }) => end)}::uuid[],
+          ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${
+          column(sql, ({ place }) => seqOf(place))
+        }::bigint[])`,
+      );
+    const rows = await this.signals.read((sql) => {
+      if (!notification) return sql<HeadRow[]>`${found(sql)}`;
+      const { channel, payload } = notification;
+      return sql<HeadRow[]>`
+        with notified as materialized (select pg_notify(${channel}, ${payload}))
+        select found.* from (${found(sql)}) found, notified`;
+    });
     const heads = new Map(rows.map((row) => [row.room, makeHead(row)]));
     for (const { room, ms } of rows) this.floors.raise(room, Number(ms));
     return heads;

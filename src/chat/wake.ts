@@ -1,6 +1,7 @@
 // How news travels between servers. A notification says where to look, nothing more: lost, doubled or late ones do no
-// harm. And while anyone waits, one query per interval looks for what notifications missed.
-import type { Pool } from "../database/pool.ts";
+// harm. And while anyone waits, one statement per interval looks for what notifications missed. A database can cost by the
+// statement, so the interval may grow for as long as nothing speaks against the notifications.
+import type { OpenPool } from "../database/pool.ts";
 import { sleep } from "../sleep.ts";
 import { makePlace, MAX_MS, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
@@ -23,6 +24,8 @@ const LOOK_DEADLINE_MS = 1_000;
 export interface WakeIntervals {
   /** While LISTEN works. */
   readonly listening: number;
+  /** How far that grows, each time doubled, until there is doubt; no growth where it is no more. */
+  readonly most: number;
   /** While it does not. */
   readonly deaf: number;
 }
@@ -33,22 +36,26 @@ export class Wake {
   readonly #changed = new Map<string, string>();
   #notifying: Promise<void> | undefined;
   #blind = false;
+  /** Aborts as soon as news may have been missed since the last look began. */
+  #doubt = new AbortController();
+  /** How long the next interval is, in milliseconds, while LISTEN works. */
+  #calmMs: number;
   readonly #listener: Listener;
 
-  /** Begins to listen. */
+  /** Listens while somebody watches. */
   constructor(
     private readonly store: Pick<Store, "heads" | "notify">,
-    openPool: () => Pool,
+    openPool: OpenPool,
     private readonly feeds: Feeds,
     private readonly floors: Floors,
     private readonly intervals: WakeIntervals,
   ) {
+    this.#calmMs = intervals.listening;
     this.#listener = new Listener({
       channel: CHANNEL,
       openPool,
-      notify: (payload) => store.notify(CHANNEL, [payload]),
       heard: (payload) => this.#hear(payload),
-      connected: () => void this.#look(), // what was notified before has not been heard
+      interrupted: () => this.#hurry(),
     });
   }
 
@@ -71,13 +78,15 @@ export class Wake {
   /** The fallback: looks for missed messages of all held feeds until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     this.#blind = false;
-    while (true) {
-      const sure = this.hears && !this.#blind;
-      await sleep(sure ? this.intervals.listening : this.intervals.deaf, signal);
+    this.#calmMs = this.intervals.listening;
+    this.#doubt = new AbortController();
+    this.#listener.listen(signal);
+    signal.addEventListener("abort", () => this.#doubt.abort(), { once: true });
+    while (!signal.aborted) {
+      await this.#rest();
       if (signal.aborted) return;
+      this.#doubt = new AbortController(); // for what comes from here on, this look may be too early
       await this.#look();
-      if (signal.aborted) return;
-      await this.#listener.probe().catch(() => {}); // a probe that can't be sent does not come back
     }
   }
 
@@ -98,7 +107,28 @@ export class Wake {
     this.#notifying = undefined;
   }
 
-  /** One query for all held feeds, and a refresh for those that are behind. Never rejects. */
+  /** Until the next look is due. */
+  async #rest(): Promise<void> {
+    const { listening, most, deaf } = this.intervals;
+    const { signal } = this.#doubt;
+    if (!this.hears || this.#blind) {
+      this.#calmMs = listening;
+      return await sleep(deaf, signal);
+    }
+    const calm = this.#calmMs;
+    this.#calmMs = Math.max(listening, Math.min(2 * calm, most));
+    await sleep(listening, signal);
+    // By now the probe of the last look is back; else the next one is due, which listens anew.
+    if (calm > listening && this.#listener.proven) await sleep(calm - listening, signal);
+  }
+
+  /** Looks at once, or again, and often for a while. */
+  #hurry(): void {
+    this.#calmMs = this.intervals.listening;
+    this.#doubt.abort();
+  }
+
+  /** One query for all held feeds, which carries the probe, and a refresh for those that are behind. Never rejects. */
   async #look(): Promise<void> {
     const known = new Map(
       Array.from(this.feeds.values(), (feed) => [feed.room, { feed, end: feed.end, place: feed.place }]),
@@ -107,7 +137,8 @@ export class Wake {
     for (const [room, { place }] of known) this.floors.raise(room, timeOf(place)); // however long nothing has moved there
     const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
     try {
-      const heads = await this.store.heads(known);
+      const payload = this.#listener.probe();
+      const heads = await this.store.heads(known, payload ? { channel: CHANNEL, payload } : undefined);
       await Promise.all(Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head)));
       this.#blind = false;
     } catch {
@@ -121,7 +152,10 @@ export class Wake {
     if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
     if (lost) return this.feeds.restart(feed);
     if (place > feed.place) {
-      if (!feed.refreshing) this.#listener.doubt();
+      if (!feed.refreshing) {
+        this.#calmMs = this.intervals.listening;
+        this.#listener.doubt();
+      }
       await feed.refresh();
     }
   }

@@ -61,6 +61,8 @@ export interface PoolOptions {
   readonly connections?: number;
   /** Is called for every statement that is sent. */
   readonly onStatement?: () => void;
+  /** Is called whenever a connection has ended. */
+  readonly onClose?: () => void;
   /** Is called before a statement's end when its commit stands, though not yet on the standby for which it was to wait. */
   readonly onUnreplicated?: () => void;
 }
@@ -81,7 +83,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
   let refusal: { error: Error; until: number } | undefined; // of a person's making
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
-  return (name, { connections = 1, onStatement = () => {}, onUnreplicated = () => {} } = {}) => {
+  return (name, { connections = 1, onStatement = () => {}, onClose = () => {}, onUnreplicated = () => {} } = {}) => {
     const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
@@ -128,6 +130,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
         sockets.delete(socket);
         lastClosed = performance.now();
         resolve();
+        onClose();
       });
     }
 
