@@ -1,7 +1,6 @@
 // The chat page: files as they are, and TypeScript with its types taken out, since browsers don't know them. The paths are
 // those of the source tree, so that what one file imports from another is the same here and there; the client is there once
 // more for those who keep its files, under names that every Node takes for modules.
-import { createHash } from "node:crypto";
 import { stripTypeScriptTypes } from "node:module";
 import { extname } from "node:path";
 import type { Hono } from "hono";
@@ -26,9 +25,7 @@ import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
-
-/** Longest `If-None-Match` that is read, in characters; a longer one gets the file. */
-const MAX_IF_NONE_MATCH = 1_000;
+import { etagOf, isKnown } from "./etag.ts";
 
 const SOURCES: Record<string, string> = {
   "/": markup,
@@ -96,9 +93,9 @@ export function webRoutes(app: Hono): void {
     app.get(path, (c) => {
       file ??= made(source, ending); // not before anybody asks: nothing waits for it at the start
       const { text, etag } = file;
-      const isKnown = has(c.req.header("if-none-match"), etag);
-      return new Response(isKnown ? null : text, {
-        status: isKnown ? 304 : 200,
+      const hasIt = isKnown(c.req.raw.headers.get("if-none-match"), etag);
+      return new Response(hasIt ? null : text, {
+        status: hasIt ? 304 : 200,
         headers: {
           etag,
           "content-type": TYPES[ending]!,
@@ -107,7 +104,7 @@ export function webRoutes(app: Hono): void {
           "referrer-policy": "no-referrer",
           ...OWN_SITE,
           ...path.startsWith("/client/") && FOR_ALL_SITES,
-          ...!isKnown && length(text),
+          ...!hasIt && length(text),
         },
       });
     });
@@ -116,13 +113,7 @@ export function webRoutes(app: Hono): void {
 
 function made(source: string, ending: string): { text: string; etag: string } {
   const text = forBrowsers(source, ending);
-  return { text, etag: `"${createHash("sha256").update(text).digest("base64url")}"` };
-}
-
-/** Whether `If-None-Match` has the tag (RFC 9110, 13.1.2). */
-function has(header: string | undefined, etag: string): boolean {
-  if (header === undefined || header.length > MAX_IF_NONE_MATCH) return false;
-  return header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag);
+  return { text, etag: etagOf(text) };
 }
 
 function forBrowsers(source: string, ending: string): string {
