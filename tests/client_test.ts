@@ -260,6 +260,16 @@ test("While its reader is busy nothing is asked, and never two things at once", 
   assertEquals(most, 1);
 });
 
+test("Whoever catches up waits for nothing until he has, so that a cache can answer him", async (server) => {
+  await Promise.all(Array.from({ length: 1_100 }, (_, i) => posted(server, "room", `${i}`)));
+  await using box = middlebox(server, (_, forward) => forward());
+  const seen = follow(new Linger(box.url).room("room"), { after: NIL });
+  await until(() => seen.bodies.length === 1_100 && box.seen.length === 4, "it has caught up, and waits");
+  await seen.stop();
+  const waits = box.seen.map((request) => request.match(/wait=(\d+)/)?.[1]);
+  assertEquals(waits, ["0", "0", "0", "50"]);
+});
+
 // Restarts and bad networks
 
 for (const signal of ["SIGKILL", "SIGTERM"] as const) {

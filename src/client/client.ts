@@ -289,17 +289,19 @@ class RemoteRoom implements Room {
     let last = ""; // the id of the last message given
     let failures = 0; // in a row, with neither news nor a poll that lingered between them
     let sentBack = false; // by a server that ends, and nothing else since
+    let more = false; // as far as is known: the last page was full
     try {
       while (true) {
-        // The first poll, and the first after a failure, does not wait: so one knows at once that all is well.
-        const wait = live ? WAIT_S : 0;
+        // The first poll, and the first after a failure, does not wait: so one knows at once that all is well. Nor does one that
+        // catches up: a cache before the server can answer it, since nobody's news is held up behind it there.
+        const wait = live && !more ? WAIT_S : 0;
         if (!live) this.connection.set({ status: "connecting" });
         const begun = Date.now();
         const lingered = () => Date.now() - begun >= LINGERED_MS;
         let news: Message[];
         let comeBack: boolean;
         try {
-          ({ news, next: after, comeBack } = await this.#poll(after, last, wait, ended.signal));
+          ({ news, next: after, comeBack, more } = await this.#poll(after, last, wait, ended.signal));
           if (comeBack && !(sentBack && Date.now() - begun < SENT_BACK_MS)) {
             sentBack = true;
             await pause(Math.random() * COME_BACK_MS, ended.signal);
@@ -349,7 +351,8 @@ class RemoteRoom implements Room {
       const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ?? json.at(-1)?.id ?? after;
       const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
-      return next === "now" ? undefined : { news: json.filter(({ id }) => id > last), next, comeBack };
+      if (next === "now") return undefined;
+      return { news: json.filter(({ id }) => id > last), next, comeBack, more: json.length === PAGE_LIMIT };
     });
   }
 }
@@ -361,6 +364,8 @@ interface Polled {
   next: string;
   /** Whether the server ends, and asks to come back soon. */
   comeBack: boolean;
+  /** Whether the page was full, so that there may be more. */
+  more: boolean;
 }
 
 /** A connection's state, for those who follow to set. */
