@@ -126,6 +126,10 @@ const limits = {
     ),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
+  HISTORY_MAX_AGE: whole(0, 86_400, 0)
+    .describe(
+      "Seconds for which caches may keep full pages of the past; what is taken back later can be read there as long. 0: nothing is kept",
+    ),
   UPLOAD_TIMEOUT_MS: whole(100, 600_000, 20_000)
     .describe("Milliseconds that a request's body may take to arrive; longer: 408"),
   DRAIN_MS: whole(0, 60_000, 3_000)

@@ -56,6 +56,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
     chat,
     uploadTimeoutMs,
     heartbeatMs,
+    historyMaxAge: config.HISTORY_MAX_AGE,
     origins: new Origins(config),
     limits: new Limits(config),
     identities,

@@ -76,11 +76,11 @@ export class Origins {
   /** Lets a page of another site read an answer, where it may ask. */
   share(request: Request, answer: Response): Response {
     if (this.#origins.size === 0) return answer;
+    answer.headers.append("vary", "origin"); // also where nobody asked so: a cache has to tell the two apart
     const origin = request.headers.get("origin");
     if (origin === null || !this.#allows(origin)) return answer;
     answer.headers.set("access-control-allow-origin", this.#origins.has("*") ? "*" : origin);
     answer.headers.set("access-control-expose-headers", EXPOSED);
-    answer.headers.append("vary", "origin");
     return answer;
   }
 

@@ -24,6 +24,7 @@ const NUMBERS: Record<string, [min: number, max: number]> = {
   FALLBACK_WITHOUT_LISTEN_MS: [50, 60_000],
   HEARTBEAT_MS: [50, 55_000],
   STATEMENT_TIMEOUT_MS: [100, 600_000],
+  HISTORY_MAX_AGE: [0, 86_400],
   UPLOAD_TIMEOUT_MS: [100, 600_000],
   DRAIN_MS: [0, 60_000],
 };
@@ -73,6 +74,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     FALLBACK_WITHOUT_LISTEN_MS: 500,
     HEARTBEAT_MS: 15_000,
     STATEMENT_TIMEOUT_MS: 5_000,
+    HISTORY_MAX_AGE: 0,
     UPLOAD_TIMEOUT_MS: 20_000,
     DRAIN_MS: 3_000,
     ...Object.fromEntries(OPTIONAL.map((name) => [name, undefined])),

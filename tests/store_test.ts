@@ -269,11 +269,11 @@ Deno.test("Store.readAfter() and readBefore() give what the limit allows on thei
   assertEquals(await store.readAfter("lobby", id(9), 3), { entries: [], full: false });
   assertEquals(await store.readAfter("nowhere", NIL, 3), { entries: [], full: false });
 
-  assertEquals(await store.readBefore("lobby", undefined, 3), { entries: entries.slice(7), full: true });
-  assertEquals(await store.readBefore("lobby", undefined, 11), { entries, full: false });
-  assertEquals(await store.readBefore("lobby", id(3), 2), { entries: entries.slice(1, 3), full: true });
-  assertEquals(await store.readBefore("lobby", id(1), 2), { entries: entries.slice(0, 1), full: false });
-  assertEquals(await store.readBefore("lobby", NIL, 2), { entries: [], full: false });
+  assertEquals(await store.readBefore("lobby", undefined, 3), { entries: entries.slice(7), full: true, past: false });
+  assertEquals(await store.readBefore("lobby", undefined, 11), { entries, full: false, past: false });
+  assertEquals(await store.readBefore("lobby", id(3), 2), { entries: entries.slice(1, 3), full: true, past: true });
+  assertEquals(await store.readBefore("lobby", id(1), 2), { entries: entries.slice(0, 1), full: false, past: true });
+  assertEquals(await store.readBefore("lobby", NIL, 2), { entries: [], full: false, past: false });
 });
 
 Deno.test("Store.readAfter() and readBefore() cut at a page's bytes of JSON, and lose nothing by it", async () => {

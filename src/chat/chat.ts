@@ -60,6 +60,8 @@ export interface Reading {
   readonly page: Page;
   /** The last id given, or else the cursor asked. */
   readonly next: string;
+  /** Whether whoever asks for the same at any later time is given the same. */
+  readonly final: boolean;
 }
 
 /** What a subscriber asks for. */
@@ -196,7 +198,7 @@ export class Chat {
     // A page that is longer than what a feed begins with can't come out of a new one.
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
       const page = await this.#reader.pageAfter(room, after, limit, allowance);
-      if (page.last) return { page, next: page.last };
+      if (page.last) return { page, next: page.last, final: page.full };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
     let feed = this.#feeds.hold(room);
@@ -213,14 +215,15 @@ export class Chat {
       if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(room, cursor, feed.place);
 
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
-      if (signal && cursor >= feed.end && !this.#draining) {
+      const waits = signal && cursor >= feed.end && !this.#draining;
+      if (waits) {
         this.#places.enter("poll", allowance);
         await feed.wait(cursor, wait, signal);
         this.#places.leave("poll", allowance);
         if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
       }
       const page = feed.page(cursor, limit) ?? await this.#reader.pageAfter(room, cursor, limit, allowance);
-      return { page, next: page.last ?? cursor };
+      return { page, next: page.last ?? cursor, final: page.full && !waits };
     } finally {
       this.#feeds.letGo(feed);
     }
@@ -284,7 +287,12 @@ export class Chat {
    * The messages of `room` just before a cursor (`now`: the newest).
    * @throws {Problem} 503.
    */
-  read(room: string, before: string, limit: number, allowance: Allowance = UNLIMITED): Promise<Page> {
+  read(
+    room: string,
+    before: string,
+    limit: number,
+    allowance: Allowance = UNLIMITED,
+  ): Promise<Pick<Reading, "page" | "final">> {
     return this.#reader.pageBefore(room, before === NOW ? undefined : before, limit, allowance);
   }
 

@@ -51,10 +51,15 @@ export class Reader {
     return this.run(allowance, room, () => this.#readAhead.page(room, after, limit));
   }
 
-  /** The messages of `room` just before a cursor; without one the newest. */
-  async pageBefore(room: string, before: string | undefined, limit: number, allowance: Allowance): Promise<Page> {
-    const { entries, full } = await this.run(allowance, room, () => this.store.readBefore(room, before, limit));
-    return makePage(entries, full);
+  /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
+  async pageBefore(
+    room: string,
+    before: string | undefined,
+    limit: number,
+    allowance: Allowance,
+  ): Promise<{ page: Page; final: boolean }> {
+    const { entries, full, past } = await this.run(allowance, room, () => this.store.readBefore(room, before, limit));
+    return { page: makePage(entries, full), final: full && past };
   }
 
   /** What a subscriber is read next after a cursor. */

@@ -162,13 +162,18 @@ export class Store {
     return makePage(entries, full);
   }
 
-  /** The last messages of `room` before the cursor `before` (without one: the newest), ascending. */
-  async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows> {
-    const rows = await this.reads.read((sql) =>
-      sql<Row[]>`select ${sql.unsafe(COLUMNS)} from ${lastRows(sql, room, before, limit)} order by id desc`
-    );
+  /**
+   * The last messages of `room` before the cursor `before` (without one: the newest), ascending; and whether the room has come to
+   * that cursor, so that no message can come between any more.
+   */
+  async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows & { past: boolean }> {
+    const rows = await this.reads.read((sql) => {
+      const past = before ? sql`exists (select from messages where room = ${room} and id >= ${before})` : sql`false`;
+      return sql<(Row & { past: boolean })[]>`
+        select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, before, limit)} order by id desc`;
+    });
     const { entries, full } = cut(room, rows, limit);
-    return { entries: entries.reverse(), full };
+    return { entries: entries.reverse(), full, past: rows[0]?.past ?? false };
   }
 
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */

@@ -20,13 +20,14 @@ import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, length } from "./answer.ts";
 import { parseJson, readBody } from "./body.ts";
+import { type HistorySource, kept } from "./history-cache.ts";
 import { cursor, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
-import { permit, type PermitSource, permitted } from "./permit.ts";
+import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /** What the routes need. */
-export interface MessageRoutes extends ChatSource, PermitSource, LimitSource {
+export interface MessageRoutes extends ChatSource, HistorySource, LimitSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
 }
@@ -49,7 +50,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
       return permitted(
         c.req.raw,
         permit(deps, c.req.raw, "read", room),
-        (who) => list(c, chat, room, allowanceOf(deps, c, who)),
+        (who) => list(c, deps, chat, room, allowanceOf(deps, c, who)),
       );
     });
     app.post(path, (c) => post(c, deps));
@@ -61,7 +62,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
       return permitted(
         c.req.raw,
         permit(deps, c.req.raw, "read", room),
-        (who) => find(c, chat, room, allowanceOf(deps, c, who)),
+        (who) => find(c, deps, chat, room, allowanceOf(deps, c, who)),
       );
     });
   }
@@ -95,7 +96,13 @@ function authored(message: NewMessage, name: string | null | undefined): NewMess
   return { ...message, author: name };
 }
 
-function list(c: Context, chat: Chat, room: string, allowance: Allowance): Response | Promise<Response> {
+function list(
+  c: Context,
+  deps: MessageRoutes,
+  chat: Chat,
+  room: string,
+  allowance: Allowance,
+): Response | Promise<Response> {
   const query = queryOf(c);
   const before = cursor(query, "before");
   const after = cursor(query, "after");
@@ -106,7 +113,12 @@ function list(c: Context, chat: Chat, room: string, allowance: Allowance): Respo
   }
   // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
   if (c.req.method === "HEAD") return json("", 200);
-  if (before !== undefined) return listBefore(chat, room, before, limit, allowance);
+  if (before !== undefined) {
+    return chat.read(room, before, limit, allowance).then(({ page, final }) => {
+      const answer = answerBefore(page, limit);
+      return final ? kept(deps, c.req.raw, answer, page.body) : answer;
+    });
+  }
 
   const given = isForeignLink(c.req.raw) ? 0 : wait;
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
@@ -117,7 +129,8 @@ function list(c: Context, chat: Chat, room: string, allowance: Allowance): Respo
     const copy = answerOf(reading, limit);
     // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
     if (chat.draining && poll.wait > 0 && !reading.page.last) copy.headers.set("retry-after", "0");
-    if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`);
+    if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`); // which others did not ask for
+    else if (reading.final) return kept(deps, c.req.raw, copy, reading.page.body);
     return copy;
   });
   return poll.wait > 0 ? Parked.response(answer) : answer;
@@ -140,25 +153,24 @@ function answerOf({ page, next }: Reading, limit: number): Response {
   return answer.clone();
 }
 
-async function listBefore(
-  chat: Chat,
-  room: string,
-  before: string,
-  limit: number,
-  allowance: Allowance,
-): Promise<Response> {
-  const page = await chat.read(room, before, limit, allowance);
+function answerBefore(page: Page, limit: number): Response {
   // Before the first message there is nothing: what comes next begins at the start.
   const next = `<?after=${page.last ?? NIL}&limit=${limit}>; rel="next"`;
   const prev = `<?before=${page.first}&limit=${limit}>; rel="prev"`;
   return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next, ...length(page.body) });
 }
 
-async function find(c: Context, chat: Chat, room: string, allowance: Allowance): Promise<Response> {
+async function find(
+  c: Context,
+  deps: MessageRoutes,
+  chat: Chat,
+  room: string,
+  allowance: Allowance,
+): Promise<Response> {
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
   const entry = await chat.find(room, id, allowance);
-  return json(entry.json, 200, length(entry.json));
+  return kept(deps, c.req.raw, json(entry.json, 200, length(entry.json)), entry.json);
 }
 
 async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes): Promise<Uint8Array> {

@@ -39,10 +39,12 @@ const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
+const READER = "src/chat/reader.ts";
 const CHAT = "src/chat/chat.ts";
 const CONNECTIONS = "src/chat/connections.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
+const HISTORY_CACHE = "src/routes/history-cache.ts";
 const MESSAGES = "src/routes/messages.ts";
 const ORIGIN = "src/origin.ts";
 const IDENTITIES = "src/identity/identities.ts";
@@ -1943,6 +1945,65 @@ export const mutations: readonly Mutation[] = [
     ["downloads_test.ts > four packages"],
     "deno.json",
     ', "npm-lazy-caching"',
+    "",
+  ),
+
+  // What caches may keep
+
+  broken(
+    "caches keep a page that is not finished",
+    ["history_cache_test.ts > not full"],
+    CHAT,
+    "final: page.full && !waits",
+    "final: !waits",
+  ),
+  broken(
+    "caches keep a page that is not finished, of a room that is not in memory",
+    ["history_cache_test.ts > in memory"],
+    CHAT,
+    "final: page.full }",
+    "final: true }",
+  ),
+  broken(
+    "caches keep what somebody has waited for",
+    ["history_cache_test.ts > has waited for"],
+    CHAT,
+    "final: page.full && !waits",
+    "final: page.full",
+  ),
+  broken(
+    "caches keep the page before a cursor to which the room has not come",
+    ["history_cache_test.ts > may still come to"],
+    READER,
+    "final: full && past",
+    "final: full",
+  ),
+  broken(
+    "caches keep the beginning of a room as a page",
+    ["history_cache_test.ts > not full"],
+    READER,
+    "final: full && past",
+    "final: past",
+  ),
+  broken(
+    "caches give what one token may read to everybody",
+    ["history_cache_test.ts > a closed server"],
+    HISTORY_CACHE,
+    'identities ? "private" : "public"',
+    '"public"',
+  ),
+  broken(
+    "a browser gives what one token may read to the next one",
+    ["history_cache_test.ts > a closed server"],
+    HISTORY_CACHE,
+    'if (identities) answer.headers.append("vary", "authorization");',
+    "",
+  ),
+  broken(
+    "caches give a page of another site what its browser does not let it read",
+    ["history_cache_test.ts > of other sites"],
+    ORIGIN,
+    'answer.headers.append("vary", "origin");',
     "",
   ),
 ];

@@ -51,6 +51,7 @@ export async function startServer(databaseUrl: string, env: Env = {}): Promise<T
     chat: () => chat,
     uploadTimeoutMs: config.UPLOAD_TIMEOUT_MS,
     heartbeatMs: config.HEARTBEAT_MS,
+    historyMaxAge: config.HISTORY_MAX_AGE,
     origins: new Origins(config),
     limits: new Limits(config),
     identities: await openIdentities(config, closing.signal),
