@@ -7,11 +7,12 @@ import { join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { Linger } from "../src/client/client.ts";
 import { connect, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
-import { health, type Message, until } from "./support/client.ts";
+import { health, type Message, post, until } from "./support/client.ts";
 import { readBlocks } from "./support/events.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Change, has, PROXIES, type Proxy, type ProxyKind, startProxy } from "./support/proxies.ts";
 import { exitCode, type ServerProcess, spawnServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 import { sleep } from "../src/sleep.ts";
 
 /** Where somebody sits who is to be spared. */
@@ -466,6 +467,117 @@ test(
     assertEquals(got, Array.from({ length: posts }, (_, i) => `${i}`));
   },
 );
+
+/** More than a test that reads as many clients asks for. */
+const UNLIMITED: readonly Change[] = [
+  ["limit_conn open 100", "limit_conn open 10000"],
+  ["rate=100r/s", "rate=100000r/s"],
+  ["burst=200", "burst=100000"],
+  ["keepalive_requests 1000", "keepalive_requests 100000"],
+];
+
+/** How many come late at once. */
+const LATE = 200;
+
+/** Messages of a page: more than a room in memory begins with. */
+const PAGE = 101;
+
+/** Reads a room from page to page, to the last full one, along the links of one relation; in the order in which it comes. */
+async function readPages(visitor: Visitor, room: string, query: string, relation: "next" | "prev"): Promise<string[]> {
+  const pages: string[] = [];
+  for (let next = query; pages.length < 5;) {
+    const response = await visitor.fetch(`/rooms/${room}/messages${next}`);
+    pages.push(await response.text());
+    assertEquals(response.status, 200, pages.at(-1));
+    next = `${response.headers.get("link")!.match(`<([^>]*)>; rel="${relation}"`)![1]}&wait=0`;
+  }
+  return pages;
+}
+
+test(
+  "keeps pages of the past: any number of those who come late cost one read for each page, and none of them misses what comes then",
+  { nginx: [...UNLIMITED, ["proxy_cache_lock_timeout 250ms", "proxy_cache_lock_timeout 30s"]] }, // a slow machine's reads, too
+  async (kind, changes) => {
+    await using stack = new AsyncDisposableStack();
+    const { url } = stack.use(await postgres!.create());
+    const env = { ...BEHIND, HISTORY_MAX_AGE: "3600", FALLBACK_MS: "60000" };
+    const lingers = [stack.use(await spawnServer(url, env)), stack.use(await spawnServer(url, env))] as const;
+    const proxy = stack.use(await startProxy(kind, lingers, changes, "deploy/nginx-cache.conf"));
+    const visitor = stack.use(new Visitor(proxy));
+    const room = "late";
+    const ids = [(await visitor.post(room, "first")).id];
+    const posts = Array.from({ length: 5 * PAGE }, (_, i) => visitor.post(room, `${i}`));
+    for (const { id } of await Promise.all(posts)) ids.push(id);
+    ids.sort();
+
+    const statements = async () => {
+      const states = await Promise.all(lingers.map((linger) => health(linger) as Promise<{ statements?: number }>));
+      return states.reduce((sum, { statements }) => sum + statements!, 0);
+    };
+    const all = async (read: () => Promise<string[]>) => {
+      const before = await statements();
+      const pages = await Promise.all(Array.from({ length: LATE }, read));
+      for (const others of pages) assertEquals(others, pages[0]);
+      return { messages: pages[0]!.map((page) => JSON.parse(page) as Message[]), read: await statements() - before };
+    };
+    const forward = await all(() => readPages(visitor, room, `?after=${START}&limit=${PAGE}&wait=0`, "next"));
+    const backward = await all(() => readPages(visitor, room, `?before=${ids.at(-1)}&limit=${PAGE}`, "prev"));
+    const one = await all(async () => [await (await visitor.fetch(`/rooms/${room}/messages/${ids[0]}`)).text()]);
+    console.log(
+      `${kind.name}: ${LATE} readers of 5 pages forward cost ${forward.read} statements, backward ${backward.read}, of one message ${one.read}`,
+    );
+    assertEquals(forward.messages.flat().map(({ id }) => id), ids.slice(0, -1));
+    assertEquals(backward.messages.toReversed().flat().map(({ id }) => id), ids.slice(0, -1));
+    assert(forward.read <= 2 * 5, `${forward.read}`); // a Linger reads the next page ahead, for which another may be asked
+    assertEquals(backward.read, 5);
+    assertEquals(one.read, 1);
+
+    // An answer out of the cache says from when it is, or a browser would keep it for as long once more.
+    const dateOf = async (path: string) => {
+      const response = await visitor.fetch(path);
+      await response.body?.cancel();
+      return response.headers.get("date");
+    };
+    const date = await dateOf(`/rooms/${room}/messages/${ids[0]}`);
+    await until(async () => await dateOf("/healthz") !== date, "a second has passed");
+    assertEquals(await dateOf(`/rooms/${room}/messages/${ids[0]}`), date);
+
+    const client = new Linger(proxy.url, { fetch: (input) => visitor.fetch(input as Request) });
+    const leaving = new AbortController();
+    const got = Array.from({ length: 10 }, () => [] as string[]);
+    const following = got.map(async (ids) => {
+      for await (const { id } of client.room(room).follow({ after: START, signal: leaving.signal })) ids.push(id);
+    });
+    await until(() => got.every(({ length }) => length === ids.length), "they have caught up");
+    for (const body of ["live", "and again"]) {
+      ids.push((await visitor.post(room, body)).id);
+      await until(() => got.every(({ length }) => length === ids.length), "the news has come");
+    }
+    for (const one of got) assertEquals(one, ids);
+    leaving.abort();
+    await Promise.all(following);
+  },
+);
+
+test("keeps nothing of a closed server", { nginx: [] }, async (kind, changes) => {
+  await using stack = new AsyncDisposableStack();
+  const { url } = stack.use(await postgres!.create());
+  const env = { ...BEHIND, HISTORY_MAX_AGE: "3600", TOKEN_SECRET: SECRET, ANONYMOUS_READ: "news" };
+  const linger = stack.use(await spawnServer(url, env));
+  const proxy = stack.use(await startProxy(kind, [linger, linger], changes, "deploy/nginx-cache.conf"));
+  const visitor = stack.use(new Visitor(proxy));
+  const token = bearer(await tokenOf({ read: ["*"], write: ["*"] }));
+  for (const room of ["team", "news"]) {
+    const { id } = await (await post(linger, room, { body: "hello" }, token)).json();
+    const path = `/rooms/${room}/messages/${id}`;
+    for (const headers of [token, {}, token, {}]) {
+      const response = await visitor.fetch(path, { headers });
+      await response.body?.cancel();
+      assertEquals(response.status, room === "team" && headers !== token ? 401 : 200);
+      assert(response.headers.get("x-cache") !== "HIT");
+    }
+  }
+});
 
 const canNft = Deno.uid() === 0 && ["nft", "ip", "unshare"].every(has) &&
   new Deno.Command("unshare", { args: ["-n", "nft", "list", "ruleset"], stdout: "null", stderr: "null" })

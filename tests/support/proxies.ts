@@ -92,11 +92,12 @@ export interface Proxy extends AsyncDisposable {
   readonly cert: string;
 }
 
-/** Starts a proxy before two servers, with `changes` in its configuration. */
+/** Starts a proxy before two servers, with `changes` in its configuration. `beside` is another file of deploy/ that nginx is given. */
 export async function startProxy(
   kind: ProxyKind,
   servers: readonly [{ url: string }, { url: string }],
   changes: readonly Change[] = [],
+  beside?: string,
 ): Promise<Proxy> {
   const home = await Deno.makeTempDir({ prefix: "linger-proxy-" });
   await Deno.chmod(home, 0o755); // started by root, it becomes somebody else
@@ -104,7 +105,11 @@ export async function startProxy(
   const cert = await certificateIn(home);
   const upstreams = servers.map(({ url }, i) => [`127.0.0.1:${8080 + i}`, new URL(url).host] as const);
   let text = await Deno.readTextFile(projectPath(kind.file));
-  for (const [from, to] of [...changes, ...upstreams, ...kind.places({ home, https, http })]) {
+  const more = beside ? await Deno.readTextFile(projectPath(beside)) : "";
+  const included: Change[] = kind.name === "nginx"
+    ? [[/include \S*conf\.d\S*;/, more.replaceAll("/var/cache", home)]]
+    : [];
+  for (const [from, to] of [...included, ...changes, ...upstreams, ...kind.places({ home, https, http })]) {
     const changed = text.replace(from, () => to);
     if (changed === text) throw new Error(`There is no ${from} in ${kind.file}`);
     text = changed;
