@@ -579,6 +579,95 @@ test("keeps nothing of a closed server", { nginx: [] }, async (kind, changes) =>
   }
 });
 
+const CELLS = [0, 1, 2, 3];
+
+test("sends each room to its cell, and without one only that one's rooms are away", {
+  nginx: [["proxy_pass http://linger;", "proxy_pass http://$cell;"]],
+}, async (kind, changes) => {
+  await using stack = new AsyncDisposableStack();
+  const databases = await Promise.all(CELLS.map(async () => stack.use(await postgres!.create())));
+  const ports = CELLS.map(() => `${freePort()}`);
+  const start = async (cell: number) =>
+    stack.use(await spawnServer(databases[cell]!.url, { ...BEHIND, PORT: ports[cell]! }));
+  const cells = await Promise.all(CELLS.map(start));
+  const places = CELLS.map((cell) => [`10.0.${cell}.1:8080`, `127.0.0.1:${ports[cell]}`] as const);
+  const all = [cells[0]!, cells[3]!] as const; // the page comes from any
+  const proxy = stack.use(await startProxy(kind, all, [...changes, ...places], "deploy/nginx-cells.conf"));
+  const visitor = stack.use(new Visitor(proxy));
+  /** The cells whose databases have a room. */
+  const cellsOf = async (room: string) => {
+    const heads = await Promise.all(databases.map(({ sql }) => sql`select from heads where room = ${room}`));
+    return CELLS.filter((cell) => heads[cell]!.length > 0);
+  };
+
+  const rooms = ["lobby", ...Array.from({ length: 23 }, (_, i) => `room.${i}`)];
+  const leaving = new AbortController();
+  const waiting = await Promise.all(rooms.map(async (room) => {
+    const response = await visitor.fetch(`/rooms/${room}/events?after=now`, { signal: leaving.signal });
+    assertEquals(response.status, 200);
+    return { room, poll: visitor.read(room, "after=now&wait=50"), blocks: readBlocks(response) };
+  }));
+  const held = async () => {
+    const states = await Promise.all(cells.map(health));
+    return states.reduce((sum, { waiters, subscribers }) => sum + waiters + subscribers, 0);
+  };
+  await until(async () => await held() === 2 * rooms.length, "somebody waits in each room");
+  const home = new Map<string, number>();
+  for (const { room, poll, blocks } of waiting) {
+    const message = await visitor.post(room, "news");
+    assertEquals(await poll, [message]);
+    for await (const { data } of blocks) {
+      if (!data) continue;
+      assertEquals(JSON.parse(data), message);
+      break;
+    }
+    assertEquals(await visitor.read(room, "before=now"), [message]);
+    const [cell, other] = await cellsOf(room);
+    assertEquals(other, undefined);
+    home.set(room, cell!);
+  }
+  leaving.abort();
+  const spread = CELLS.map((cell) => [...home.values()].filter((home) => home === cell).length);
+  console.log(`${kind.name}: rooms in each cell ${spread}`);
+  assert(spread.every((count) => count > 0));
+
+  // However a path is written.
+  for (const path of ["/messages", "/rooms/lobby/messages", "/rooms/%6Cobby/messages", "/rooms/l%6fbb%79/%6dessages"]) {
+    assertEquals(await visitor.status(path, posting(`{"body":"${path}"}`)), 201, path);
+  }
+  const odd = '{"body":"/"}';
+  const head = `Host: localhost\r\nContent-Type: application/json\r\nContent-Length: ${odd.length}\r\n\r\n`;
+  for (
+    const path of [
+      "/rooms/room.1/../room.2/",
+      "//rooms/room.1/",
+      "/rooms/room.1%2F..%2Froom.2/",
+      "/rooms/x/%2e%2e/room.3/",
+    ]
+  ) {
+    const said = await trickle(proxy, `POST ${path}messages HTTP/1.1\r\n${head}${odd}`);
+    assert(/^HTTP\/1.1 (201|400|404) /.test(said), said);
+  }
+  for (const room of rooms) assertEquals(await cellsOf(room), [home.get(room)]);
+  const listed = (await (await visitor.fetch("/rooms")).json()).map(({ room }: { room: string }) => room);
+  assertEquals(listed.sort(), rooms.filter((room) => home.get(room) === home.get("lobby")).sort());
+
+  const away = 0; // the lobby's
+  cells[away]!.kill("SIGKILL");
+  await cells[away]!.status;
+  for (const room of rooms) {
+    const status = await visitor.status(`/rooms/${room}/messages`, posting('{"body":"more"}'));
+    assertEquals(status, home.get(room) === away ? 502 : 201, room);
+  }
+  for (const path of ["/", "/client/client.ts"]) assertEquals(await visitor.status(path), 200);
+  await start(away);
+  for (const room of rooms) {
+    await visitor.post(room, "again");
+    const bodies = (await visitor.read(room, "wait=0")).map(({ body }) => body).filter((body) => !body.includes("/"));
+    assertEquals(bodies, home.get(room) === away ? ["news", "again"] : ["news", "more", "again"]);
+  }
+});
+
 const canNft = Deno.uid() === 0 && ["nft", "ip", "unshare"].every(has) &&
   new Deno.Command("unshare", { args: ["-n", "nft", "list", "ruleset"], stdout: "null", stderr: "null" })
     .outputSync().success;
