@@ -1,5 +1,5 @@
-// Linger: `main.ts start`, `serve`, `migrate` and `token`; `--help` tells what each does. What a command needs is loaded only when that is
-// known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
+// Linger: `main.ts start`, `serve`, `migrate`, `doctor` and `token`; `--help` tells what each does. What a command needs is loaded only
+// when that is known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
 import { log, logged, logWithoutWaiting, say } from "./src/log.ts";
@@ -21,9 +21,13 @@ try {
 async function run(command: Command, args: string[]): Promise<void> {
   const config = readConfig();
   if (command === "token") return await (await import("./src/commands/token.ts")).token(config, args);
-  if (command !== "migrate") logWithoutWaiting();
+  if (command === "start" || command === "serve") logWithoutWaiting();
   say(`Linger ${VERSION}, Deno ${Deno.version.deno}`);
   warnOfNames();
-  if (command === "migrate") await (await import("./src/commands/migrate.ts")).migrate(config);
-  else await (await import("./src/commands/serve.ts")).serve(config, command);
+  if (command === "migrate") return await (await import("./src/commands/migrate.ts")).migrate(config);
+  if (command === "doctor") {
+    if (!await (await import("./src/commands/doctor.ts")).doctor(config)) Deno.exitCode = 1;
+    return;
+  }
+  await (await import("./src/commands/serve.ts")).serve(config, command);
 }

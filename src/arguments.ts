@@ -6,9 +6,9 @@ import { ConfigError, describeSettings, isSecret, isSetting } from "./config.ts"
 import { VERSION } from "./version.ts";
 
 /** What `main.ts` can do; deno.json has a task for each. */
-export type Command = "start" | "serve" | "migrate" | "token";
+export type Command = "start" | "serve" | "migrate" | "doctor" | "token";
 
-const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "token"];
+const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "doctor", "token"];
 
 /** Columns of a terminal that is not wide. */
 const COLUMNS = 80;

@@ -16,7 +16,7 @@ function refusal(...args: string[]): string {
 }
 
 Deno.test("readArguments() takes a command, and start where there is none", () => {
-  for (const command of ["start", "serve", "migrate"] as const) {
+  for (const command of ["start", "serve", "migrate", "doctor"] as const) {
     assertEquals(readArguments([command]), { command, args: [] });
   }
   assertEquals(readArguments([]), { command: "start", args: [] });
@@ -27,7 +27,7 @@ Deno.test("--help tells the commands and every setting with its default, in line
   for (const args of [["--help"], ["-h"], ["start", "--help"], ["serve", "--port", "9000", "-h"]]) {
     const help = text(...args);
     assertStringIncludes(help, `Linger ${VERSION}`);
-    for (const command of ["start", "serve", "migrate"]) {
+    for (const command of ["start", "serve", "migrate", "doctor"]) {
       assertMatch(help, new RegExp(`^  deno task ${command}\\n +\\w`, "m"));
     }
     const paragraph = help.replaceAll(/\s+/g, " ");
@@ -57,7 +57,10 @@ Deno.test("An option, an argument or a command that is none is refused in a sent
   assertEquals(refusal("start", "--verbose"), "--verbose is not an option: --help tells what there is");
   assertEquals(refusal("-p", "9000"), "-p is not an option: --help tells what there is");
   assertEquals(refusal("start", "serve"), "serve is one argument too many: --help tells what there is");
-  assertEquals(refusal("sreve"), "sreve is not one of start, serve, migrate, token: --help tells what each does");
+  assertEquals(
+    refusal("sreve"),
+    "sreve is not one of start, serve, migrate, doctor, token: --help tells what each does",
+  );
   assertEquals(refusal("--constructor"), "--constructor is not an option: --help tells what there is");
   assertEquals(refusal("--no-help"), "--no-help is not an option: --help tells what there is");
 });

@@ -65,7 +65,7 @@ Deno.test("misspelt() takes what is set under its right name as meant", () => {
 });
 
 Deno.test("start and serve tell of a misspelt setting, each with the permissions of its task", async () => {
-  for (const task of ["start", "serve", "migrate"] as const) {
+  for (const task of ["start", "serve", "migrate", "doctor"] as const) {
     const deno = `"${Deno.execPath()}"`;
     const { stderr } = await new Deno.Command("sh", {
       // An address that is none ends it, before there is a database to start or to wait for.
@@ -90,7 +90,7 @@ Deno.test("Where the names can't be seen, nothing is said of them", async () => 
 });
 
 Deno.test("What sees all names may do nothing else", () => {
-  for (const task of ["serve", "migrate"] as const) {
+  for (const task of ["serve", "migrate", "doctor"] as const) {
     const [looks, runs] = manifest.tasks[task].command.split(" && ");
     assertStringIncludes(looks!, "src/names.ts");
     assertEquals(looks!.match(/--allow-\S+/g), ["--allow-env"]);

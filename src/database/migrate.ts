@@ -93,7 +93,7 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
  * @throws {Unusable} when the database can't be used as it is.
  */
 export async function migrateOnce({ openPool, place }: Database, signal?: AbortSignal): Promise<string[]> {
-  const known = (await migrationFiles()).length;
+  const known = await knownMigrations();
   const { sql, destroy } = openPool("migrate");
   let late = false;
   const deadline = setTimeout(() => {
@@ -173,6 +173,11 @@ function unusable(error: unknown, at: string): Error {
 /** Where another server is newer already. Migrations stay usable for the program before them, so this one can go on. */
 function warnOfNewer(done: number, known: number): void {
   if (done > known) log("warn", `The database has migration ${done}, this program knows up to ${known}`);
+}
+
+/** How many migrations this program has. */
+export async function knownMigrations(): Promise<number> {
+  return (await migrationFiles()).length;
 }
 
 async function migrationFiles(): Promise<string[]> {

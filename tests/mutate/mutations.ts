@@ -2006,4 +2006,35 @@ export const mutations: readonly Mutation[] = [
     'answer.headers.append("vary", "origin");',
     "",
   ),
+
+  // What the doctor says
+
+  broken(
+    "the doctor ends well though there is a fault",
+    ["doctor_test.ts > Fewer connections"],
+    "src/commands/doctor.ts",
+    'if (level === "fault") usable = false;',
+    "",
+  ),
+  broken(
+    "the doctor finds pages well that are written by halves",
+    ["doctor_test.ts > write to its disk"],
+    "src/database/durability.ts",
+    'fullPages ? [] : ["full_page_writes"]',
+    "[]",
+  ),
+  broken(
+    "the doctor takes the isolation that Linger has set for the role's",
+    ["doctor_test.ts > A strict isolation"],
+    "src/database/checkup.ts",
+    "(select reset_val from settings where name = 'default_transaction_isolation')",
+    "current_setting('default_transaction_isolation')",
+  ),
+  broken(
+    "the doctor says nothing of notifications that don't come back",
+    ["doctor_test.ts > Through a pooler"],
+    "src/database/checkup.ts",
+    "let at: number | undefined;",
+    "let at: number | undefined = 1;",
+  ),
 ];

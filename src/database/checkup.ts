@@ -1,0 +1,259 @@
+// What a database is like for a chat, in plain words: whether it can be used, and what will be slow, late or lost with it. It is asked
+// the way a server would ask it, by the same URL; so what is found here is what a server would find.
+import type { Config } from "../config.ts";
+import { isLoopback } from "../origin.ts";
+import { within } from "../sleep.ts";
+import type { Address } from "./address.ts";
+import { durability, type Keeping, waitsInVain } from "./durability.ts";
+import { type Examination, examine } from "./examine.ts";
+import { fault, type Finding, ok, warning } from "./finding.ts";
+import type { Database } from "./open.ts";
+import type { Sql } from "./pool.ts";
+import { identifier } from "./unusable.ts";
+
+/** Selects by which the way to the database is timed. */
+const TIMED = 15;
+
+/** A post or a read takes one way there and back, in milliseconds; beyond this it is the better part of what they take. */
+const SLOW_MS = 10;
+
+/** Clocks that differ by more, in milliseconds, are not set. */
+const CLOCKS_MS = 2_000;
+
+/** How long a notification may take to come back, in milliseconds. */
+const HEARING_MS = 3_000;
+
+/** What the server says of itself. */
+interface Facts extends Keeping {
+  readonly isolation: string;
+  readonly timeout: string;
+  readonly role: string;
+  readonly superuser: boolean;
+  readonly creates: boolean;
+  readonly owns: boolean;
+  readonly tls: string | null;
+  readonly size: string;
+  readonly most: number;
+  readonly reserved: number;
+  readonly forRole: number;
+  readonly forDatabase: number;
+  readonly used: number;
+}
+
+/**
+ * Looks at the database that `sql` is connected to, one thing after the other. `known` is the number of migrations that it is to
+ * have, `needed` that of the connections of one server.
+ * @throws what the driver throws when a statement fails.
+ * @internal
+ */
+export async function* checkUp(
+  sql: Sql,
+  { database, address, config, known, needed }: {
+    database: Pick<Database, "openPool" | "place">;
+    address: Address;
+    config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS">;
+    known: number;
+    needed: number;
+  },
+): AsyncGenerator<Finding, void, void> {
+  const { place: { at, user, database: name }, openPool } = database;
+  const pooled = config.DATABASE_POOLED;
+  const found = await examine(sql, known, at);
+  yield ok(`Database ${name} at ${at} lets role ${user} in`);
+  yield ok(`It is PostgreSQL ${found.version}`);
+  if (found.encoding === "UTF8") yield ok("It is encoded in UTF8");
+  if (found.encoding === "SQL_ASCII") {
+    yield warning("It is encoded in SQL_ASCII, so that it checks no text that others write into it: UTF8 is better");
+  }
+  if (found.lack) yield fault(found.lack.message);
+
+  const facts = await factsOf(sql);
+  if (!found.lack) {
+    yield schema(found, known);
+    yield rights(facts, found);
+  }
+  yield isolation(facts, pooled);
+  if (pooled && facts.timeout === "0") {
+    yield warning(
+      `No statement is ended that takes too long, since settings of a session don't pass a pooler: ` +
+        `alter role ${identifier(facts.role)} set statement_timeout = '5s'`,
+    );
+  }
+  yield tls(address, facts, pooled);
+  yield* wayAndClock(await timed(sql));
+  yield* durability(facts);
+  yield ok(
+    `It takes ${facts.size} on disk. How much room is left, PostgreSQL tells nobody: see to it there, since posts are refused when it is full`,
+  );
+  yield connections(facts, needed, pooled);
+  // Last, since it commits: whoever waits in vain goes on with nothing else.
+  if (!waitsInVain(facts)) yield await hearing(sql, openPool, config);
+}
+
+async function factsOf(sql: Sql): Promise<Facts> {
+  // reset_val: as a session begins, before Linger sets its own.
+  const [facts] = await sql<[Facts]>`
+    with settings as (select name, reset_val from pg_settings)
+    select current_user as role, rolsuper as superuser, rolconnlimit as "forRole",
+      (select reset_val from settings where name = 'default_transaction_isolation') as isolation,
+      (select reset_val from settings where name = 'statement_timeout') as timeout,
+      coalesce(has_schema_privilege(current_schema(), 'create'), false) as creates,
+      (select coalesce(bool_and(pg_has_role(relowner, 'usage')), true) from pg_class
+        where oid in (to_regclass('migrations'), to_regclass('heads'), to_regclass('messages'))) as owns,
+      (select version from pg_stat_ssl where pid = pg_backend_pid() and ssl) as tls,
+      pg_size_pretty(pg_database_size(current_database())) as size,
+      (select datconnlimit from pg_database where datname = current_database()) as "forDatabase",
+      current_setting('max_connections')::int as most,
+      current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0)
+        as reserved,
+      (select count(*)::int from pg_stat_activity where datid is not null and pid <> pg_backend_pid()) as used,
+      current_setting('fsync')::bool as fsync, current_setting('full_page_writes')::bool as "fullPages",
+      (select reset_val from settings where name = 'synchronous_commit') as commits,
+      current_setting('synchronous_standby_names') as names, 
+      (select count(*)::int from pg_stat_replication
+        where current_setting('synchronous_standby_names') = '' or sync_state is distinct from 'async') as standbys
+    from pg_roles where rolname = current_user`;
+  return facts;
+}
+
+function schema({ migrations, schema }: Examination, known: number): Finding {
+  if (migrations === known) return ok(`Its tables have the shape that this version needs (migration ${known})`);
+  if (migrations > known) {
+    return warning(
+      `Its tables have migration ${migrations}, and this version knows ${known}: a newer Linger uses them`,
+    );
+  }
+  return migrations === 0
+    ? ok(`Schema ${schema} has no tables of Linger's yet: the first server makes them, or deno task migrate`)
+    : warning(
+      `Migrations ${migrations + 1} to ${known} are missing: the next server applies them, or deno task migrate`,
+    );
+}
+
+function rights({ role, superuser, creates, owns }: Facts, { schema }: Examination): Finding {
+  if (superuser) {
+    return warning(
+      `Role ${role} is a superuser, and Linger needs none: create role linger login password '…', and give it a database`,
+    );
+  }
+  const may = `Role ${role} may read and write`;
+  if (creates && owns) return ok(`${may}, make tables in schema ${schema} and change them`);
+  const what = creates ? "change Linger's tables" : "make tables";
+  return warning(`${may}, but not ${what}: let another role run deno task migrate before each new version`);
+}
+
+function isolation({ isolation, role }: Facts, pooled: boolean): Finding {
+  if (isolation === "read committed") return ok("Transactions are read committed");
+  if (!pooled) return ok(`Transactions are ${isolation} unless Linger says otherwise, and it does`);
+  return fault(
+    `Transactions are ${isolation}, so that posts refuse each other, and through a pooler Linger can't set it: ` +
+      `alter role ${identifier(role)} set default_transaction_isolation = 'read committed'`,
+  );
+}
+
+function tls({ hosts, tls: { mode } }: Address, facts: Facts, pooled: boolean): Finding {
+  const demanded = `sslmode=${mode}`;
+  if (hosts.every(({ name, tcp }) => !tcp || isLoopback(name))) {
+    return ok("The way there does not leave this machine, so it needs no TLS");
+  }
+  if (mode === "verify-full") return ok(`TLS is used, and the server has proven who it is (${demanded})`);
+  if (mode === "require" || mode === "verify-ca") {
+    return warning(
+      `TLS is used, but not sure is with whom (${demanded}): sslmode=verify-full in DATABASE_URL makes it so`,
+    );
+  }
+  const isOn = facts.tls === null || mode === "disable" ? "is not used" : `(${facts.tls}) is used`;
+  return warning(
+    `TLS ${pooled ? "may be used or not" : isOn}, and nothing demands it (${demanded}): ` +
+      "write sslmode=verify-full in DATABASE_URL, or at least require",
+  );
+}
+
+/** How long a select takes there and back, and what the clocks then said, in milliseconds. */
+interface Timed {
+  readonly ms: number;
+  readonly ahead: number;
+}
+
+async function timed(sql: Sql): Promise<Timed[]> {
+  const all: Timed[] = [];
+  for (let i = 0; i < TIMED; i++) {
+    const begun = performance.now();
+    const sent = Date.now();
+    const [row] = await sql<[{ clock: number }]>`select extract(epoch from clock_timestamp())::float8 * 1000 as clock`;
+    const ms = performance.now() - begun;
+    all.push({ ms, ahead: row.clock - (sent + ms / 2) });
+  }
+  return all.sort((one, other) => one.ms - other.ms);
+}
+
+function* wayAndClock(all: readonly Timed[]): Iterable<Finding> {
+  const { ms } = all[all.length >> 1]!;
+  const way = `A select takes ${ms.toFixed(1)} ms there and back`;
+  yield ms <= SLOW_MS
+    ? ok(way)
+    : warning(`${way}, and so much longer does each post take: run Linger nearer to the database`);
+  const { ahead, ms: least } = all[0]!;
+  if (Math.abs(ahead) <= CLOCKS_MS + least / 2) return yield ok("Its clock and this machine's agree");
+  const by = `${(Math.abs(ahead) / 1000).toFixed(1)} s`;
+  yield warning(
+    `Its clock is ${by} ${ahead > 0 ? "ahead of" : "behind"} this machine's: set them by NTP. ` +
+      "Messages have the database's time, and tokens hold by this machine's",
+  );
+}
+
+/** Whether a notification comes back: a pooler takes LISTEN, and nothing ever arrives. */
+async function hearing(
+  sql: Sql,
+  openPool: Database["openPool"],
+  { DATABASE_POOLED: pooled, FALLBACK_WITHOUT_LISTEN_MS: fallback }: Pick<
+    Config,
+    "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS"
+  >,
+): Promise<Finding> {
+  const channel = `linger_doctor_${crypto.randomUUID().replaceAll("-", "")}`;
+  const listening = openPool("doctor listens");
+  const heard = Promise.withResolvers<void>();
+  let at: number | undefined;
+  await within(
+    listening.sql.listen(channel, () => {
+      at = performance.now();
+      heard.resolve();
+    }),
+    HEARING_MS,
+  );
+  const sent = performance.now();
+  await sql`select pg_notify(${channel}, '')`;
+  await within(heard.promise, HEARING_MS);
+  await listening.destroy();
+  if (at !== undefined) return ok(`A notification comes back after ${(at - sent).toFixed(1)} ms (LISTEN)`);
+  return warning(
+    `Notifications don't come back (LISTEN): news from other servers takes up to ${fallback} ms. ${
+      pooled ? "Through a pooler that is so" : "A pooler seems to stand between"
+    }: a direct connection or session pooling has it at once`,
+  );
+}
+
+function connections(
+  { most, reserved, forRole, forDatabase, used, superuser }: Facts,
+  needed: number,
+  pooled: boolean,
+): Finding {
+  const takes = `A server takes ${needed} connections`;
+  if (pooled) return ok(`${takes} to the pooler; how many that allows, it does not say`);
+  const limits = [superuser ? most : most - reserved, forRole, forDatabase].filter((limit) => limit >= 0);
+  const allowed = Math.min(...limits);
+  const there = `the database allows this role ${allowed}`;
+  if (needed > allowed) {
+    return fault(`${takes}, and ${there}: raise max_connections or the role's limit, or let the server take fewer`);
+  }
+  const free = most - reserved - used;
+  if (needed > free) {
+    return warning(
+      `${takes}, and ${there}, of which ${
+        Math.max(free, 0)
+      } are free now: if those are not Linger's own, raise max_connections`,
+    );
+  }
+  return ok(`${takes}, and ${there}, which is enough for ${Math.floor(allowed / needed)}`);
+}

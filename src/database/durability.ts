@@ -1,0 +1,57 @@
+// Whether what the database says is stored will be there tomorrow. Linger tells a client that a message is stored when the database
+// says so; a database that says it too early loses what was acknowledged.
+import { fault, type Finding, ok, warning } from "./finding.ts";
+
+/** How a server keeps what it commits. */
+export interface Keeping {
+  /** Whether it waits for the disk. */
+  readonly fsync: boolean;
+  /** Whether it can mend a page of which only a part was written. */
+  readonly fullPages: boolean;
+  /** `synchronous_commit` as a session begins. */
+  readonly commits: string;
+  /** `synchronous_standby_names`: the standbys for which a commit waits. */
+  readonly names: string;
+  /** How many standbys are connected; where commits wait, only those for which they may, as far as that can be seen. */
+  readonly standbys: number;
+}
+
+/** What Neon has there: its commits wait for servers of its own that keep the log, and its compute has no disk to wait for. */
+const NEON = "walproposer";
+
+/** Whether every commit waits for a standby, and none is there. */
+export function waitsInVain({ names, commits, standbys }: Keeping): boolean {
+  // Of "off" Linger makes "on".
+  return names !== "" && names !== NEON && commits !== "local" && standbys === 0;
+}
+
+/** What there is to say of it. */
+export function* durability(keeping: Keeping): Iterable<Finding> {
+  const { fsync, fullPages, commits, names, standbys } = keeping;
+  if (names === NEON) {
+    return yield ok("What is committed is kept by several servers of Neon's, which commits wait for");
+  }
+  const off = [...fsync ? [] : ["fsync"], ...fullPages ? [] : ["full_page_writes"]];
+  yield off.length === 0
+    ? ok("What is committed is on its disk (fsync and full_page_writes are on)")
+    : fault(`A crash of its machine loses or ruins messages that were acknowledged: turn ${off.join(" and ")} on`);
+  if (commits === "off") {
+    yield ok("synchronous_commit is off for this role; Linger turns it on for what it stores");
+  }
+  const count = standbys === 1 ? "1 standby follows" : `${standbys} standbys follow`;
+  if (waitsInVain(keeping)) {
+    yield fault(
+      `Commits wait for a standby (synchronous_standby_names is ${names}), and none of these is connected: ` +
+        "posts are outcome-unknown until one is, or until synchronous_standby_names is empty",
+    );
+  } else if (standbys > 0 && names !== "" && commits !== "local") {
+    yield ok(`${count}, and commits wait for ${names}: a failover to it loses nothing`);
+  } else if (standbys > 0) {
+    yield warning(
+      `${count}, and commits don't wait: a failover can lose the last messages. ` +
+        "synchronous_standby_names makes them wait",
+    );
+  } else {
+    yield ok("No standby follows: there is one copy, so see to backups");
+  }
+}

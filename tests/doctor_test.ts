@@ -1,0 +1,294 @@
+// `deno task doctor` tells an operator what a database lacks, before his users do. Each lack is made on a real PostgreSQL, and the
+// command runs as its task does, with few permissions.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import manifest from "../deno.json" with { type: "json" };
+import { OwnPostgres } from "./support/own_postgres.ts";
+import { freePort, projectPath } from "./support/postgres.ts";
+import { has } from "./support/proxies.ts";
+import { startServer } from "./support/server.ts";
+import { startPgBouncer } from "./torture/pgbouncer.ts";
+
+const PASSWORD = "not-for-anybody-to-see";
+
+const postgres = await OwnPostgres.start({ tls: true });
+Deno.test.afterAll(() => postgres[Symbol.asyncDispose]());
+
+/** What the doctor says. */
+interface Diagnosis {
+  readonly code: number;
+  readonly said: string;
+  /** The sentences of one kind. */
+  all(level: "ok" | "warning" | "fault"): string[];
+}
+
+async function doctor(url: string, env: Record<string, string> = {}): Promise<Diagnosis> {
+  const [, command] = manifest.tasks.doctor.command.split(" && ");
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: ["-c", command!.replace(/^deno /, `"${Deno.execPath()}" `)],
+    cwd: projectPath("."),
+    env: { DATABASE_URL: url, ...env },
+    stdin: "null",
+  }).output();
+  const [said, log] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assert(!`${said}${log}`.includes(PASSWORD), "no password is printed");
+  const lines = said!.trim().split("\n");
+  if (code === 0) assertEquals(lines.at(-1), "Linger can use this database", log);
+  return {
+    code,
+    said: `${said}${log}`,
+    all: (level) => lines.filter((line) => line.startsWith(`${level} `)).map((line) => line.slice(9)),
+  };
+}
+
+/** A database and a role of its own, of the same name. */
+async function make(name: string, options = ""): Promise<string> {
+  await postgres.run(`create role ${name} login`, `create database ${name} owner ${name} ${options}`);
+  return urlOf(name);
+}
+
+function urlOf(name: string, port: number = postgres.port, query = ""): string {
+  return `postgres://${name}:${PASSWORD}@127.0.0.1:${port}/${name}${query}`;
+}
+
+/** Sets up the whole server otherwise for a while. */
+async function settings(changes: Record<string, string>, run: () => Promise<void>): Promise<void> {
+  const reload = "select pg_reload_conf()";
+  await postgres.run(
+    ...Object.entries(changes).map(([name, value]) => `alter system set ${name} = '${value}'`),
+    reload,
+  );
+  try {
+    await run();
+  } finally {
+    await postgres.run(...Object.keys(changes).map((name) => `alter system reset ${name}`), reload);
+  }
+}
+
+Deno.test("A database of Linger's own is well in all respects, before a server has used it and after", async () => {
+  const url = await make("well");
+  const before = await doctor(url);
+  assertEquals([before.code, before.all("warning"), before.all("fault")], [0, [], []], before.said);
+  const all = before.all("ok").join("\n");
+  for (
+    const sentence of [
+      /^Database well at 127.0.0.1:\d+ lets role well in$/m,
+      /^It is PostgreSQL \d+/m,
+      /^It is encoded in UTF8$/m,
+      /^Schema public has no tables of Linger's yet/m,
+      /^Role well may read and write, make tables in schema public and change them$/m,
+      /^Transactions are read committed$/m,
+      /^A select takes \d+\.\d ms there and back$/m,
+      /^Its clock and this machine's agree$/m,
+      /^A notification comes back after \d+\.\d ms/m,
+      /^What is committed is on its disk/m,
+      /^No standby follows/m,
+      /^It takes \d+ kB on disk/m,
+      /^A server takes 6 connections, and the database allows this role \d+, which is enough for \d+$/m,
+    ]
+  ) assertMatch(all, sentence);
+
+  await using _server = await startServer(url);
+  const after = await doctor(url);
+  assertEquals([after.code, after.all("warning"), after.all("fault")], [0, [], []], after.said);
+  assertMatch(after.all("ok").join("\n"), /have the shape that this version needs/);
+});
+
+Deno.test("Migrations that are missing are told, and those of a newer version", async () => {
+  const url = await make("shapes");
+  await using _server = await startServer(url);
+  const [row] = await postgres.runIn("shapes", "select max(number) as number from migrations");
+  const newest = Number(row!.number);
+  await postgres.runIn("shapes", `insert into migrations (number, name) values (${newest + 1}, 'later')`);
+  assertMatch(
+    (await doctor(url)).all("warning").join(),
+    new RegExp(`migration ${newest + 1}, and this version knows ${newest}`),
+  );
+  await postgres.runIn("shapes", `delete from migrations where number >= ${newest}`);
+  const older = await doctor(url);
+  assertEquals(older.code, 0);
+  assertMatch(older.all("warning").join(), new RegExp(`Migrations ${newest} to ${newest} are missing`));
+});
+
+Deno.test("A role that may do too little or too much is told what to do", async () => {
+  await postgres.run("create role guest login");
+  await make("rights");
+  const guest = urlOf("guest").replace(/guest$/, "rights");
+  const refused = await doctor(guest);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.all("fault").join(), /^Role guest may not make tables in schema public: grant usage, create on/);
+
+  await using _server = await startServer(urlOf("rights"));
+  await postgres.runIn(
+    "rights",
+    "grant select on migrations to guest",
+    "grant select, insert, update on heads, messages to guest",
+  );
+  const serving = await doctor(guest);
+  assertEquals(serving.code, 0, serving.said);
+  assertMatch(
+    serving.all("warning").join(),
+    /^Role guest may read and write, but not make tables: let another role run/,
+  );
+
+  const superuser = await doctor(postgres.url("rights"));
+  assertEquals(superuser.code, 0);
+  assertMatch(superuser.all("warning").join(), /^Role postgres is a superuser, and Linger needs none/);
+});
+
+Deno.test("An encoding without all characters is a fault", async () => {
+  const url = await make("latin", "encoding 'LATIN1' locale 'C' template template0");
+  const { code, all } = await doctor(url);
+  assertEquals(code, 1);
+  assertMatch(all("fault").join(), /^Database latin is encoded in LATIN1/);
+});
+
+Deno.test("A server that does not write to its disk is a fault, however else it is", async () => {
+  const url = await make("disk");
+  for (const name of ["fsync", "full_page_writes"]) {
+    await settings({ [name]: "off" }, async () => {
+      const { code, all } = await doctor(url);
+      assertEquals([code, all("fault").length], [1, 1]);
+      assertMatch(all("fault")[0]!, new RegExp(`acknowledged: turn ${name} on$`));
+    });
+  }
+  assertEquals((await doctor(url)).code, 0);
+});
+
+Deno.test("Fewer connections than a server takes are a fault, also if only the role has fewer", async () => {
+  const url = await make("few");
+  await postgres.run("alter role few connection limit 5");
+  const { code, all } = await doctor(url);
+  assertEquals(code, 1);
+  assertMatch(all("fault").join(), /^A server takes 6 connections, and the database allows this role 5: raise/);
+  await postgres.run("alter role few connection limit 12");
+  assertMatch((await doctor(url)).all("ok").join("\n"), /allows this role 12, which is enough for 2$/m);
+});
+
+Deno.test("TLS that nothing demands is told, but not where the way stays on this machine", async () => {
+  await make("tls");
+  const away = (query: string) =>
+    doctor(`postgres://tls:${PASSWORD}@db.example:${postgres.port}/tls?hostaddr=127.0.0.1&${query}`);
+  for (
+    const [query, sentence] of [
+      ["sslmode=disable", /^TLS is not used, and nothing demands it \(sslmode=disable\)/],
+      ["", /^TLS \(TLSv1\.[23]\) is used, and nothing demands it \(sslmode=prefer\)/],
+      ["sslmode=require", /^TLS is used, but not sure is with whom \(sslmode=require\)/],
+    ] as const
+  ) {
+    const { code, all, said } = await away(query);
+    assertEquals([code, all("warning").length], [0, 1], said);
+    assertMatch(all("warning")[0]!, sentence);
+  }
+});
+
+Deno.test("A strict isolation is Linger's to change in its sessions", async () => {
+  const url = await make("strict");
+  await postgres.run("alter role strict set default_transaction_isolation = 'serializable'");
+  const { code, all } = await doctor(url);
+  assertEquals([code, all("warning")], [0, []]);
+  assertMatch(all("ok").join("\n"), /^Transactions are serializable unless Linger says otherwise, and it does$/m);
+});
+
+Deno.test({
+  name: "Through a pooler it says what does not pass, and what to set",
+  ignore: !has("pgbouncer"),
+  fn: async () => {
+    await using own = await OwnPostgres.start();
+    await own.run("create database linger");
+    await using pooler = await startPgBouncer(own.port);
+    const url = urlOf("linger", pooler.port);
+
+    const unsaid = await doctor(url);
+    assertEquals(unsaid.code, 1);
+    assertMatch(
+      unsaid.all("fault").join(),
+      /is a pooler that takes no settings for a session: set DATABASE_POOLED=true/,
+    );
+
+    const said = await doctor(url, { DATABASE_POOLED: "true" });
+    assertEquals(said.code, 0, said.said);
+    const warnings = said.all("warning").join("\n");
+    assertMatch(warnings, /^Notifications don't come back \(LISTEN\): news from other servers takes up to 500 ms/m);
+    assertMatch(
+      warnings,
+      /^No statement is ended that takes too long.*: alter role postgres set statement_timeout = '5s'$/m,
+    );
+
+    await own.run("alter role postgres set default_transaction_isolation = 'repeatable read'");
+    await using fresh = await startPgBouncer(own.port);
+    const strict = await doctor(urlOf("linger", fresh.port), { DATABASE_POOLED: "true" });
+    assertEquals(strict.code, 1);
+    assertMatch(
+      strict.all("fault").join(),
+      /^Transactions are repeatable read.*: alter role postgres set default_transaction/,
+    );
+  },
+});
+
+Deno.test("Standbys are told: that commits wait for them, or don't, or wait in vain; and a standby is a fault itself", async () => {
+  await using primary = await OwnPostgres.start();
+  await primary.run("create role chat login", "create database chat owner chat");
+  const url = urlOf("chat", primary.port);
+  const names = async (value: string) => {
+    await primary.run(`alter system set synchronous_standby_names = '${value}'`, "select pg_reload_conf()");
+  };
+  {
+    await using standby = await primary.standby();
+    const { code, all } = await doctor(url);
+    assertEquals(code, 0);
+    assertMatch(
+      all("warning").join(),
+      /^1 standby follows, and commits don't wait: a failover can lose the last messages/,
+    );
+
+    await names("standby");
+    const waits = await doctor(url);
+    assertEquals([waits.code, waits.all("warning")], [0, []], waits.said);
+    assertMatch(
+      waits.all("ok").join("\n"),
+      /^1 standby follows, and commits wait for standby: a failover to it loses nothing$/m,
+    );
+
+    // Which one it is, only those may see who may see all.
+    await names("another");
+    const another = await doctor(primary.url());
+    assertEquals(another.code, 1);
+    assertMatch(
+      another.all("fault").join(),
+      /^Commits wait for a standby \(synchronous_standby_names is another\), and none/,
+    );
+    await names("standby");
+
+    const itself = await doctor(urlOf("chat", standby.port));
+    assertEquals(itself.code, 1);
+    assertMatch(itself.all("fault").join(), /is a standby, which only reads/);
+  }
+  const inVain = await doctor(url);
+  assertEquals(inVain.code, 1);
+  assertMatch(
+    inVain.all("fault").join(),
+    /^Commits wait for a standby \(synchronous_standby_names is standby\), and none/,
+  );
+  await names("");
+});
+
+Deno.test("Whom nobody can reach, and what nobody can mean, is told in one sentence", async () => {
+  const url = await make("reach");
+  for (
+    const [wrong, sentence] of [
+      [urlOf("reach", freePort()), /^127\.0\.0\.1:\d+ refuses connections/],
+      [url.replace(/reach$/, "nowhere"), /has no database nowhere: create database nowhere/],
+      [url.replace("reach:", "nobody:"), /has no role nobody that may log in/],
+    ] as const
+  ) {
+    const { code, all, said } = await doctor(wrong);
+    assertEquals([code, all("fault").length, all("ok")], [1, 1, []], said);
+    assertMatch(all("fault")[0]!, sentence);
+  }
+  for (const wrong of [`${url}?sslmod=require`, `postgres://reach:${PASSWORD}/x@127.0.0.1/y`]) {
+    const { code, said } = await doctor(wrong);
+    assertEquals(code, 1);
+    assertMatch(said, /DATABASE_URL/);
+  }
+  assertStringIncludes((await doctor("")).said, "DATABASE_URL is not set");
+});
