@@ -88,7 +88,7 @@ class Database {
 }
 
 /** A server that looks after 5 s, then after up to `most` seconds, and after half a second where it hears nothing. */
-async function setUp(most: number) {
+function setUp(most: number) {
   const time = new FakeTime(1_000_000_000_000);
   const database = new Database(time);
   const feeds: Feeds = new Feeds(
@@ -125,7 +125,7 @@ async function setUp(most: number) {
 }
 
 Deno.test("While nothing is missed the interval grows to a minute: then ten minutes take ten statements", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   assertEquals(await world.pass(135), [5, 15, 35, 75, 135]);
   assertEquals((await world.pass(600)).length, 10);
@@ -134,14 +134,14 @@ Deno.test("While nothing is missed the interval grows to a minute: then ten minu
 
 Deno.test("The interval is always the same where it is not to grow", async () => {
   for (const most of [5, 1]) {
-    await using world = await setUp(most);
+    await using world = setUp(most);
     await world.hold();
     assertEquals(await world.pass(20), [5, 10, 15, 20]);
   }
 });
 
 Deno.test("A look that finds what was missed makes the interval short again, and it grows anew", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   await world.pass(135);
   world.database.store();
@@ -151,7 +151,7 @@ Deno.test("A look that finds what was missed makes the interval short again, and
 });
 
 Deno.test("A connection that is lost is looked behind at once, and the interval is short again", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   await world.pass(100);
   world.database.kill(true);
@@ -166,7 +166,7 @@ Deno.test("A connection that is lost is looked behind at once, and the interval 
 });
 
 Deno.test("What interrupts LISTEN while a look is under way, is looked behind again", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   await world.pass(4);
   world.database.during = () => world.database.kill(true);
@@ -174,7 +174,7 @@ Deno.test("What interrupts LISTEN while a look is under way, is looked behind ag
 });
 
 Deno.test("A probe that stays out is noticed after the short interval, however long the other has grown", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   await world.pass(134);
   world.database.silent = true;
@@ -189,7 +189,7 @@ Deno.test("A probe that stays out is noticed after the short interval, however l
 });
 
 Deno.test("While the database is away it is looked for often, and afterwards the interval grows anew", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   await world.hold();
   await world.pass(100);
   world.database.away = true;
@@ -204,7 +204,7 @@ Deno.test("While the database is away it is looked for often, and afterwards the
 });
 
 Deno.test("Where nobody waits there is no statement; LISTEN goes on for half a minute, and begins again with the next", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   assertEquals(await world.pass(600), []);
   assertEquals(world.database.listens, 0);
   const leave = await world.hold();
@@ -227,7 +227,7 @@ Deno.test("Where nobody waits there is no statement; LISTEN goes on for half a m
 });
 
 Deno.test("A LISTEN that is lost while nobody needs it is not renewed until somebody does", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   const leave = await world.hold();
   await world.pass(1);
   leave();
@@ -241,7 +241,7 @@ Deno.test("A LISTEN that is lost while nobody needs it is not renewed until some
 });
 
 Deno.test("Who comes in the moment in which LISTEN ends has it again", async () => {
-  await using world = await setUp(60);
+  await using world = setUp(60);
   const leave = await world.hold();
   await world.pass(1);
   leave();
