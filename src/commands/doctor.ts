@@ -35,7 +35,7 @@ export async function doctor(config: Config): Promise<boolean> {
       address: readAddress(config.DATABASE_URL!),
       config,
       known: await knownMigrations(),
-      needed: config.THREADS * (config.READ_CONNECTIONS + 3),
+      needed: config.THREADS * config.DATABASE_CONNECTIONS,
     });
     for await (const finding of findings) print(finding);
   } catch (error) {
