@@ -1,4 +1,5 @@
 // The only SQL of the application.
+import type { PendingQuery } from "postgres";
 import type { Client } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
 import { append } from "./append.ts";
@@ -267,25 +268,24 @@ export class Store {
   }
 
   /** The rooms with the newest messages, newest first, at most `limit`. */
-  async newestRooms(limit: number): Promise<ListedRoom[]> {
+  newestRooms(limit: number): Promise<ListedRoom[]> {
     // Reads every head row, since heads has no index on ms: with one, no update of a head row would stay on its page.
-    const rows = await this.reads.read((sql) =>
-      sql<ListedRoom[]>`
-        select room, id as newest from (select room from heads order by ms desc, room limit ${limit}) newest,
-        lateral (select id from messages m where m.room = newest.room order by id desc limit 1) message
-        order by id desc`
-    );
-    return rows.map(({ room, newest }) => ({ room, newest }));
+    return this.#listed((sql) => sql`order by ms desc, room limit ${limit}`);
   }
 
-  /** The newest message of each of the rooms that has one. */
-  async newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
+  /** Of the rooms those that have messages, newest first. */
+  newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
+    return this.#listed((sql) => sql`where room = any(${sql.types.texts(rooms)}::text[])`);
+  }
+
+  /** The newest message of each room that is left, and has one. It is looked for after the limit, so in no other room. */
+  async #listed(which: (sql: Sql) => PendingQuery<never[]>): Promise<ListedRoom[]> {
     const rows = await this.reads.read((sql) =>
-      sql<ListedRoom[]>`
-        select room, id as newest from unnest(${sql.types.texts(rooms)}::text[]) as named (room),
-        lateral (select id from messages m where m.room = named.room collate "C" order by id desc limit 1) message`
+      sql<{ room: string; newest: string | null }[]>`
+        select room, (select id from messages m where m.room = h.room order by id desc limit 1) as newest
+        from heads h ${which(sql)}`
     );
-    return rows.map(({ room, newest }) => ({ room, newest }));
+    return rows.filter((row): row is ListedRoom => row.newest !== null).sort((a, b) => a.newest < b.newest ? 1 : -1);
   }
 
   /** Ends with the row that reaches the bytes of one answer: with what JSON adds, no answer has more. */

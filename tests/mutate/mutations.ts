@@ -120,6 +120,20 @@ export const mutations: readonly Mutation[] = [
     "seq = h.seq + excluded.seq",
     "seq = (select max(o.seq) from heads o where o.room = excluded.room) + excluded.seq",
   ),
+  broken(
+    "the clock is read again for a head row that is there",
+    ["sql_features_test.ts"],
+    APPEND,
+    "greatest(h.ms, excluded.ms)",
+    "greatest(h.ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)",
+  ),
+  broken(
+    "the list of rooms is limited before their messages are looked for",
+    ["sql_features_test.ts"],
+    STORE,
+    "from heads h ${which(sql)}",
+    "from (select room from heads ${which(sql)}) h",
+  ),
   {
     name: "the number is the newest message's and one, though the row is locked",
     tests: ["store_test.ts"],
