@@ -1,12 +1,12 @@
 // The database may be away: at the start, in the middle, with its connections cut. What can't be served gets a clear 503
 // that tells the truth, and everything goes on by itself.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { startEmbedded } from "../src/database/embedded.ts";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { messages, post, posted, until } from "./support/client.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
 import { follow, recordPost } from "./torture/clients.ts";
 import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
+import { startPostgres } from "./support/start_postgres.ts";
 import type { PostRecord } from "./torture/checker.ts";
 import driver from "postgres";
 
@@ -16,8 +16,7 @@ const postgres = await testPostgres();
 async function ownPostgres(settings: Record<string, string> = {}) {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
-  const start = () =>
-    startEmbedded(home, { settings: { listen_addresses: "127.0.0.1", port: `${port}`, ...settings } });
+  const start = () => startPostgres(home, { listen_addresses: "127.0.0.1", port: `${port}`, ...settings });
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,

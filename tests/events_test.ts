@@ -6,7 +6,6 @@ import { connect } from "node:net";
 import { uuidToULID } from "ulid";
 import { createApp } from "../src/app.ts";
 import { makeId, NIL } from "../src/chat/cursor.ts";
-import { startEmbedded } from "../src/database/embedded.ts";
 import {
   type Answer,
   health,
@@ -20,6 +19,7 @@ import {
 import { subscribe, type Subscriber } from "./support/events.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { LIMITS, LOCAL, spawnServer, startServer } from "./support/server.ts";
+import { startPostgres } from "./support/start_postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -459,7 +459,7 @@ Deno.test("A server that drains lets nobody subscribe", async () => {
 Deno.test("A stream whose database goes away ends rather than pretend that there is no news", async () => {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
-  const start = () => startEmbedded(home, { settings: { listen_addresses: "127.0.0.1", port: `${port}` } });
+  const start = () => startPostgres(home, { listen_addresses: "127.0.0.1", port: `${port}` });
   let database = await start();
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   {

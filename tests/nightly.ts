@@ -2,35 +2,45 @@
 // whatever became of those before it; it ends with 1 if one has failed.
 import { readArguments, refuse } from "./support/arguments.ts";
 import { projectPath } from "./support/postgres.ts";
+import { OLDEST, whyNoOldest } from "./support/start_postgres.ts";
 
 /** Longest time of a part, in milliseconds: a part that hangs does not keep the others from running. */
 const LIMIT_MS = 4 * 3_600_000;
 
 const { fuzz, minutes, only } = readArguments(
   "nightly",
-  "what takes longer than a commit can wait for: fuzz, torture in several forms, floods, breakages; about two hours",
+  "what takes longer than a commit can wait for: fuzz, torture in several forms, floods, the suite on the oldest PostgreSQL, " +
+    "breakages; about three hours",
   {
     fuzz: { default: 20, help: "how many times as much fuzz as in the suite" },
     minutes: { default: 10, help: "of mixed faults in each torture" },
-    only: { default: "", help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, floods, breakages" },
+    only: {
+      default: "",
+      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, floods, PostgreSQL 15, breakages",
+    },
   },
 );
 
 const torture = (...more: string[]) => ["torture", `--minutes=${minutes}`, ...more];
-const all: [name: string, task: string[], env?: Record<string, string>][] = [
+const all: [name: string, task: string[], env?: Record<string, string>, lack?: string | undefined][] = [
   ["fuzz", ["test", "tests/fuzz_test.ts", "tests/model_test.ts"], { FUZZ_RUNS: `${fuzz}` }],
   ["torture", torture()],
   ["torture with a crowd", torture("--servers=2", "--crowd=500")],
   ["torture with PgBouncer", torture("--pgbouncer")],
   ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
   ["floods from this machine", ["torture", "--only=floods", "--loopback"]],
+  ["suite on PostgreSQL 15", ["test"], { TEST_POSTGRES: OLDEST }, whyNoOldest()],
   ["breakages", ["mutate"]],
 ];
 const parts = all.filter(([name]) => name.includes(only));
 if (parts.length === 0) refuse(`There is no part whose name contains "${only}"`);
 
 const verdicts: string[] = [];
-for (const [name, task, env = {}] of parts) {
+for (const [name, task, env = {}, lack] of parts) {
+  if (lack) {
+    verdicts.push(`skipped             ${name}: ${lack}`);
+    continue;
+  }
   const [began, args] = [performance.now(), ["task", ...task]];
   const signal = AbortSignal.timeout(LIMIT_MS);
   const { success } = await new Deno.Command(Deno.execPath(), { args, env, cwd: projectPath("."), signal }).spawn()

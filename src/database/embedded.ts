@@ -267,7 +267,11 @@ async function versionOf(cluster: string, home: string): Promise<string> {
   }
 }
 
-async function startServer(
+/**
+ * Starts the server in `home` out of the directory `programs`; resolves when it takes connections.
+ * @internal
+ */
+export async function startServer(
   programs: string,
   account: Account,
   home: string,

@@ -2,8 +2,9 @@
 // and started again. Tests that only need a database share one, see postgres.ts.
 import { join } from "node:path";
 import driver from "postgres";
-import { type Embedded, startEmbedded } from "../../src/database/embedded.ts";
+import type { Embedded } from "../../src/database/embedded.ts";
 import { freePort, projectPath } from "./postgres.ts";
+import { startPostgres } from "./start_postgres.ts";
 
 /** What differs from a plain one. */
 export interface OwnOptions {
@@ -55,8 +56,10 @@ export class OwnPostgres implements AsyncDisposable {
 
   /** Starts it, unless it runs. */
   async start(): Promise<void> {
-    this.#running ??= await startEmbedded(this.home, {
-      settings: { listen_addresses: "127.0.0.1,::1", port: `${this.port}`, ...this.settings },
+    this.#running ??= await startPostgres(this.home, {
+      listen_addresses: "127.0.0.1,::1",
+      port: `${this.port}`,
+      ...this.settings,
     });
   }
 

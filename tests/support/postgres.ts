@@ -5,9 +5,9 @@ import postgres from "postgres";
 import type { Sql } from "../../src/database/pool.ts";
 import { until } from "./client.ts";
 import { readConfig } from "../../src/config.ts";
-import { startEmbedded } from "../../src/database/embedded.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/open.ts";
+import { startPostgres } from "./start_postgres.ts";
 
 /** A database that nobody else uses; dropped when disposed of. */
 export interface TestDatabase extends AsyncDisposable {
@@ -35,8 +35,11 @@ export async function testPostgres(settings: Record<string, string> = {}): Promi
 async function startServer(settings: Record<string, string>): Promise<string> {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
-  const server = await startEmbedded(home, {
-    settings: { listen_addresses: "127.0.0.1", port: `${port}`, max_connections: "100", ...settings },
+  const server = await startPostgres(home, {
+    listen_addresses: "127.0.0.1",
+    port: `${port}`,
+    max_connections: "100",
+    ...settings,
   });
   Deno.test.afterAll(async () => {
     await server.stop();

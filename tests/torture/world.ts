@@ -2,10 +2,11 @@
 // each of them. Nothing in the product knows of it.
 import { join } from "node:path";
 import driver from "postgres";
-import { type Embedded, startEmbedded } from "../../src/database/embedded.ts";
+import type { Embedded } from "../../src/database/embedded.ts";
 import { until } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
 import { type ServerProcess, spawnStarting } from "../support/server.ts";
+import { startPostgres } from "../support/start_postgres.ts";
 import { pause } from "./clients.ts";
 import { Proxy } from "./proxy.ts";
 
@@ -84,7 +85,7 @@ export class Postgres implements AsyncDisposable {
 
   /** Starts it, unless it runs. */
   async start(): Promise<void> {
-    this.#running ??= await startEmbedded(this.home, { settings: settings(this.port) });
+    this.#running ??= await startPostgres(this.home, settings(this.port));
   }
 
   /** Stops it in an orderly way. */
@@ -111,8 +112,9 @@ export class Postgres implements AsyncDisposable {
     await Deno.writeTextFile(join(home, "cluster", "standby.signal"), "");
     const stream = new Proxy(() => this.port);
     const standby = { port: freePort(), home, mounted };
-    const running = await startEmbedded(home, {
-      settings: { ...settings(standby.port), primary_conninfo: `host=127.0.0.1 port=${stream.port} user=postgres` },
+    const running = await startPostgres(home, {
+      ...settings(standby.port),
+      primary_conninfo: `host=127.0.0.1 port=${stream.port} user=postgres`,
     });
     const streams = () => this.admin((sql) => sql`select from pg_stat_replication where state = 'streaming'`);
     await until(async () => (await streams()).length === 1, "the standby follows");
