@@ -233,10 +233,14 @@ for (const [url, outcome, env] of CASES.filter(([url]) => ipv6 || !url.includes(
   });
 }
 
-Deno.test("TLS that is begun at once is what a PostgreSQL of this version takes", async () => {
+Deno.test("TLS that is begun at once is taken by PostgreSQL 17 and newer, and an older one hangs up", async () => {
   const url =
     `postgres://postgres@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=${tls}&sslnegotiation=direct`;
-  assertEquals(await asLinger(url), "postgres@postgres 127.0.0.1 TLS");
+  const linger = await asLinger(url);
+  const [server] = await postgres.run("select current_setting('server_version_num')::int as version");
+  if (Number(server!.version) >= 170_000) return assertEquals(linger, "postgres@postgres 127.0.0.1 TLS");
+  assert(linger instanceof Unusable);
+  assertMatch(linger.message, /hangs up/);
 });
 
 Deno.test("A way to authenticate that require_auth does not name is refused, before the password is given", async () => {
