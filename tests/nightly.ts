@@ -3,6 +3,7 @@
 import { readArguments, refuse } from "./support/arguments.ts";
 import { projectPath } from "./support/postgres.ts";
 import { OLDEST, whyNoOldest } from "./support/start_postgres.ts";
+import { whyNoHosts } from "./torture/network.ts";
 
 /** Longest time of a part, in milliseconds: a part that hangs does not keep the others from running. */
 const LIMIT_MS = 4 * 3_600_000;
@@ -16,7 +17,7 @@ const { fuzz, minutes, only } = readArguments(
     minutes: { default: 10, help: "of mixed faults in each torture" },
     only: {
       default: "",
-      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, floods, PostgreSQL 15, breakages",
+      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, breakages",
     },
   },
 );
@@ -27,6 +28,7 @@ const all: [name: string, task: string[], env?: Record<string, string>, lack?: s
   ["torture", torture()],
   ["torture with a crowd", torture("--servers=2", "--crowd=500")],
   ["torture with PgBouncer", torture("--pgbouncer")],
+  ["torture of hosts", torture("--hosts"), {}, whyNoHosts()],
   ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
   ["floods from this machine", ["torture", "--only=floods", "--loopback"]],
   ["suite on PostgreSQL 15", ["test"], { TEST_POSTGRES: OLDEST }, whyNoOldest()],

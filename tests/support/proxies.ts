@@ -90,6 +90,8 @@ export interface Proxy extends AsyncDisposable {
   readonly plainUrl: string;
   /** The certificate that it shows. */
   readonly cert: string;
+  /** Ends it, with all its connections, and starts it again. */
+  restart(): Promise<void>;
 }
 
 /** Starts a proxy before two servers, with `changes` in its configuration. `beside` is another file of deploy/ that nginx is given. */
@@ -117,6 +119,35 @@ export async function startProxy(
   const config = join(home, "config");
   await Deno.writeTextFile(config, text);
 
+  const listens = () =>
+    Deno.connect({ hostname: "127.0.0.1", port: https }).then((open) => (open.close(), true), () => false);
+  let running = await launch(kind, config, home, listens).catch(async (error) => {
+    await Deno.remove(home, { recursive: true });
+    throw error;
+  });
+  return {
+    url: `https://localhost:${https}`,
+    port: https,
+    plainUrl: `http://localhost:${http}`,
+    cert,
+    restart: async () => {
+      await running.stop();
+      running = await launch(kind, config, home, listens);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await running.stop();
+      await Deno.remove(home, { recursive: true });
+    },
+  };
+}
+
+/** Starts the program; resolves when it listens. */
+async function launch(
+  kind: ProxyKind,
+  config: string,
+  home: string,
+  listens: () => Promise<boolean>,
+): Promise<{ stop(): Promise<void> }> {
   const [command, ...args] = kind.command(config, home);
   const child = new Deno.Command(command!, {
     args,
@@ -135,25 +166,17 @@ export async function startProxy(
     if (!over) child.kill("SIGTERM");
     await child.status;
     await reading;
-    await Deno.remove(home, { recursive: true });
-  };
-  const listens = async () => {
-    if (over) throw new Error(`${kind.name} has ended`);
-    return await Deno.connect({ hostname: "127.0.0.1", port: https }).then((open) => (open.close(), true), () => false);
   };
   try {
-    await until(listens, `${kind.name} listens`);
+    await until(async () => {
+      if (over) throw new Error(`${kind.name} has ended`);
+      return await listens();
+    }, `${kind.name} listens`);
+    return { stop };
   } catch (error) {
     await stop();
     throw new Error(`${kind.name} does not start:\n${said}`, { cause: error });
   }
-  return {
-    url: `https://localhost:${https}`,
-    port: https,
-    plainUrl: `http://localhost:${http}`,
-    cert,
-    [Symbol.asyncDispose]: stop,
-  };
 }
 
 /** Makes a certificate for localhost, which is its own authority; returns it. */

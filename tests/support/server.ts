@@ -114,15 +114,23 @@ async function whenReady(server: ServerProcess & { ready: Promise<string> }): Pr
   }
 }
 
-/** Starts a server without waiting until it is ready; with a `PORT`, it can be asked before. */
+/**
+ * Starts a server without waiting until it is ready; with a `PORT`, it can be asked before. `via` is what stands before its command,
+ * and becomes the process.
+ */
 export function spawnStarting(
   databaseUrl: string,
   env: Env,
   script = "main.ts",
   command = "serve",
+  via: readonly string[] = [],
 ): ServerProcess & { ready: Promise<string> } {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--frozen", "--quiet", resolve(projectPath("."), script), command],
+  const [program, ...args] = [
+    ...via,
+    ...[Deno.execPath(), "run", "-A", "--frozen", "--quiet", resolve(projectPath("."), script), command],
+  ];
+  const child = new Deno.Command(program!, {
+    args,
     cwd: projectPath("."),
     env: { DATABASE_URL: databaseUrl, ...env },
     stdin: "null",

@@ -1,9 +1,12 @@
 // `deno task torture`: torments several servers on a real PostgreSQL, and says whether they kept their promises. With
-// `--only=floods` it floods one server after the other instead, and says whether its other clients noticed.
+// `--only=floods` it floods one server after the other instead, and says whether its other clients noticed; with `--hosts` it gives
+// each server a host of its own.
 import { readArguments, refuse } from "../support/arguments.ts";
 import { pause } from "./clients.ts";
 import { faults } from "./faults.ts";
 import { floods } from "./floods.ts";
+import { tormentHosts } from "./hosts.ts";
+import { whyNoHosts } from "./network.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
 import { besiege } from "./siege.ts";
 import { torment, type Verdict } from "./torment.ts";
@@ -24,6 +27,7 @@ const options = readArguments(
     crowd: { default: 0, help: "further pollers, who only check numbers" },
     "fault-ms": { default: 3_000, help: "how long a fault lasts" },
     "pace-ms": { default: 10, help: "pause of each writer between posts" },
+    hosts: { default: false, help: "four servers on hosts of their own, behind HAProxy and nginx; needs root" },
     pgbouncer: { default: false, help: "with PgBouncer in front of the database" },
     "flood-ms": { default: 5_000, help: "how long a flood lasts" },
     settle: { default: 3, help: "seconds after each flood until the memory is read again" },
@@ -42,14 +46,24 @@ if (chosen.length > 0) {
   });
   Deno.exit(found > 0 ? 1 : 0);
 }
-if (!faults.some(({ name }) => only.some((part) => name.includes(part)))) {
-  refuse(`There is no fault whose name contains one of "${options.only}"`);
-}
 
 const began = performance.now();
 function say(line: string): void {
   const seconds = (performance.now() - began) / 1000;
   console.log(`${seconds.toFixed(1).padStart(7)} s  ${line}`);
+}
+
+if (options.hosts) {
+  const lack = whyNoHosts();
+  if (lack) {
+    console.log(`Skipped: ${lack}`);
+    Deno.exit(0);
+  }
+  console.log(`seed ${seed}`);
+  Deno.exit(await tormentHosts({ seed, ms: options.minutes * 60_000, say }) > 0 ? 1 : 0);
+}
+if (!faults.some(({ name }) => only.some((part) => name.includes(part)))) {
+  refuse(`There is no fault whose name contains one of "${options.only}"`);
 }
 
 function print(verdict: Verdict): void {
