@@ -9,7 +9,8 @@ create table heads (
 ) with (fillfactor = 50);
 
 -- id: time (48 bit) | the message's number in its room (40 bit) | random (40 bit). A valid ULID in UUID form that
--- strictly grows within a room. The room comes first in every key, so that a distributed Postgres can shard by it.
+-- strictly grows within a room. The room comes first in every key, as a Postgres wants it that shards by room. None has been
+-- tried: docs/more-than-one-machine.md.
 -- There is no foreign key to heads: it would lock the head row once more for every message.
 create table messages (
   room   text collate "C" not null,
