@@ -20,7 +20,7 @@ const choices = {
       "must be a name or an address alone, such as localhost, 0.0.0.0 or ::, without http:// and without port",
     )
     .default("127.0.0.1")
-    .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container"),
+    .describe("Address to listen on: this machine only; 0.0.0.0 for all, as in a container (and on Deno Deploy)"),
   TOKEN_SECRET: secret("Signs tokens (HS256). Without it, and without TOKEN_JWKS_URL, everybody may read and write"),
   TOKEN_SECRET_PREVIOUS: secret("The secret before this one, whose tokens still hold"),
   TOKEN_JWKS_URL: z.string()
@@ -122,7 +122,7 @@ const limits = {
     .describe("Milliseconds between two looks while LISTEN does not work: the longest a message takes to be seen"),
   HEARTBEAT_MS: whole(50, 55_000, 15_000)
     .describe(
-      "Milliseconds between signs of life on a quiet event stream; a client that reads nothing for twice as long is cut off",
+      "Milliseconds between signs of life on a quiet stream (4000 on Deno Deploy); who reads nothing for twice that is cut off",
     ),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),
@@ -182,8 +182,16 @@ export function readConfig(env: { get(name: string): string | undefined } = Deno
   return { ...result.data, DATABASE_CONNECTIONS: reads === undefined ? all : reads + 3, onDeploy };
 }
 
-/** Defaults on Deno Deploy, where databases have few connections, and cost by the statement. */
-const ON_DEPLOY: Record<string, string> = { DATABASE_CONNECTIONS: "3", FALLBACK_MAX_MS: "60000" };
+/**
+ * Defaults on Deno Deploy, where requests come from outside, an instance is stopped after 5 s without a byte in or out, and
+ * databases have few connections, and cost by the statement.
+ */
+const ON_DEPLOY: Record<string, string> = {
+  HOST: "0.0.0.0",
+  HEARTBEAT_MS: "4000",
+  DATABASE_CONNECTIONS: "3",
+  FALLBACK_MAX_MS: "60000",
+};
 
 /** Settings that can come from a file, and get into no log. */
 const SECRETS = ["DATABASE_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];

@@ -182,6 +182,15 @@ Deno.test("readConfig() takes READ_CONNECTIONS for three connections more, and n
   }
 });
 
+Deno.test("readConfig() listens to all on Deno Deploy, and gives signs of life before an instance counts as idle", () => {
+  for (const deploy of [{ DENO_DEPLOY: "1" }, { DENO_DEPLOYMENT_ID: "abc" }] as Record<string, string>[]) {
+    const { HOST, HEARTBEAT_MS } = read(deploy);
+    assertEquals([HOST, HEARTBEAT_MS], ["0.0.0.0", 4_000]);
+    const set = read({ ...deploy, HOST: "::1", HEARTBEAT_MS: "2000" });
+    assertEquals([set.HOST, set.HEARTBEAT_MS], ["::1", 2_000]);
+  }
+});
+
 Deno.test("readConfig() refuses threads on Deno Deploy", () => {
   assertEquals(read({ THREADS: "2" }).THREADS, 2);
   assertThrows(() => read({ THREADS: "2", DENO_DEPLOY: "1" }), ConfigError, "THREADS=2 must be 1 on Deno Deploy");

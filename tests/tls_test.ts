@@ -1,7 +1,12 @@
 // A database that is reached over TLS: the driver takes its sockets over then, and with them much of what can go wrong.
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { readConfig } from "../src/config.ts";
+import { migrateOnce } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { Unusable } from "../src/database/unusable.ts";
 import { messages, posted, until } from "./support/client.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, projectPath, type TestPostgres, testPostgres } from "./support/postgres.ts";
 import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
 
@@ -36,6 +41,20 @@ test("TLS is used where the server offers it, unless the URL says otherwise", as
       where datname = ${database.name} and application_name = 'linger writes'`;
     assertEquals(rows.map(({ ssl }) => ssl), [expected]);
   }
+});
+
+Deno.test("On Deno Deploy nothing is told to a database without TLS, unless its address says so", async () => {
+  await using plain = await OwnPostgres.start();
+  const migrate = async (query: string, deploy: string) => {
+    const env: Record<string, string> = { DATABASE_URL: plain.url() + query, DENO_DEPLOY: deploy };
+    return await migrateOnce(await openDatabase(readConfig({ get: (name) => env[name] }), "migrate", () => {}));
+  };
+  for (const query of ["", "?sslmode=require", "?connect_timeout=5"]) {
+    const { code } = await assertRejects(() => migrate(query, "1"), Unusable);
+    assertEquals(code, "NO_TLS");
+  }
+  await migrate("?sslmode=disable", "1");
+  await migrate("", ""); // elsewhere
 });
 
 test("Over TLS, killing all connections again and again loses nothing, and LISTEN comes back", async (postgres) => {

@@ -106,10 +106,11 @@ const here: Surroundings = {
 };
 
 /**
- * Reads DATABASE_URL. What it leaves out comes from the variables that psql looks at.
+ * Reads DATABASE_URL. What it leaves out comes from the variables that psql looks at; how TLS is used where neither says it, from
+ * `tls`.
  * @throws {ConfigError} one sentence that says what to change, without a word of the URL's own.
  */
-export function readAddress(url: string, around: Surroundings = here): Address {
+export function readAddress(url: string, around: Surroundings = here, tls: TlsMode = "prefer"): Address {
   const given = new Parameters(url, around);
   const user = given.get("user") ?? around.env("PGUSERNAME") ?? around.osUser();
   if (!user) throw new ConfigError("DATABASE_URL names no user: write postgres://user@host/database, or set PGUSER");
@@ -127,7 +128,7 @@ export function readAddress(url: string, around: Surroundings = here): Address {
     database,
     applicationName: given.get("application_name"),
     startup: Object.fromEntries(session.filter((pair): pair is [string, string] => pair[1] !== undefined)),
-    tls: readTls(given),
+    tls: readTls(given, tls),
     need: readNeed(given, hosts.length),
     methods: readMethods(given),
     channelBinding: given.choice("channel_binding", ["disable", "prefer", "require"]) === "require",
@@ -172,9 +173,9 @@ function readHosts(given: Parameters): Omit<Host, "password">[] {
   });
 }
 
-function readTls(given: Parameters): Tls {
+function readTls(given: Parameters, otherwise: TlsMode): Tls {
   const system = given.get("sslrootcert") === "system";
-  const mode = given.choice("sslmode", TLS_MODES) ?? (system ? "verify-full" : "prefer");
+  const mode = given.choice("sslmode", TLS_MODES) ?? (system ? "verify-full" : otherwise);
   if (system && mode !== "verify-full") throw given.error("sslmode", "must be verify-full where sslrootcert is system");
   const direct = given.choice("sslnegotiation", ["postgres", "direct"]) === "direct";
   if (direct && TLS_MODES.indexOf(mode) < TLS_MODES.indexOf("require")) {

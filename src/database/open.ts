@@ -79,7 +79,8 @@ export function poolsOf(config: Config, socket?: string, user?: string): OpenPoo
 }
 
 function addressOf(config: Config, socket?: string, user = ROLE): Address {
-  if (socket === undefined) return readAddress(config.DATABASE_URL!);
+  // On Deno Deploy the way leads over the internet, and the URL that the platform hands over says nothing of TLS.
+  if (socket === undefined) return readAddress(config.DATABASE_URL!, undefined, config.onDeploy ? "require" : "prefer");
   // The user's PGHOST, PGUSER and the like mean another server.
   const nothing = { env: () => undefined, readFile: () => "", osUser: () => undefined };
   const address = readAddress(`postgres://${user}@/postgres`, nothing);

@@ -2051,4 +2051,11 @@ export const mutations: readonly Mutation[] = [
     "let at: number | undefined;",
     "let at: number | undefined = 1;",
   ),
+  broken(
+    "on Deno Deploy a database without TLS will do",
+    ["tls_test.ts > without TLS"],
+    OPEN,
+    '? "require" : ',
+    '? "prefer" : ',
+  ),
 ];
