@@ -38,8 +38,11 @@ export interface ListenOptions {
 
 /** A server that lets requests in until it is told not to. */
 export interface Listening {
-  /** Where it listens: the port also where a free one was taken, the name as the system has understood it. */
-  readonly addr: Deno.NetAddr;
+  /**
+   * Where it listens: the port also where a free one was taken, the name as the system has understood it; or what
+   * `DENO_SERVE_ADDRESS` names, by which a platform moves the first server of a program.
+   */
+  readonly addr: Deno.Addr;
   /** Lets nobody in any more; resolves when all who were in are answered. */
   shutdown(): Promise<void>;
 }
@@ -76,7 +79,12 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
     ending.then((cause) => {
       if (ended.signal.aborted) return;
       retire(server);
-      openAgain(server.addr.port, cause);
+      const { addr }: { addr: Deno.Addr } = server;
+      if (addr.transport === "tcp") openAgain(addr.port, cause);
+      else {
+        log("error", "A connection could not be accepted", { address: addr, cause: `${cause}` });
+        lost(); // only the first server of a program can listen there
+      }
     });
     return server;
   }

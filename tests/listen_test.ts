@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { connect, type Socket } from "node:net";
 import { health, messages, posted, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
-import { exitCode, type ServerProcess, spawnServer } from "./support/server.ts";
+import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
 const LINUX = Deno.build.os === "linux";
@@ -103,5 +103,24 @@ Deno.test({
     limitFiles(server, 100);
     assertEquals((await health(server)).max_open_files, 100);
     for (const socket of sockets) socket.destroy();
+  },
+});
+
+Deno.test({
+  name:
+    "A server that DENO_SERVE_ADDRESS has moved to a socket ends where nobody can come in any more, to be started anew",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    const home = await Deno.makeTempDir({ prefix: "linger-test-" });
+    const path = `${home}/moved.sock`;
+    await using server = spawnStarting(database.url, { PORT: "0", DENO_SERVE_ADDRESS: `unix:${path}` });
+    await until(() => server.log().includes("Linger is ready\n"), "it is ready");
+    limitFiles(server, FILES);
+    const sockets = Array.from({ length: 2 * FILES }, () => connect({ path }).on("error", () => {}));
+    assertEquals(await exitCode(server), 1);
+    assertMatch(server.log(), /error A connection could not be accepted .*Too many open files/);
+    for (const socket of sockets) socket.destroy();
+    await Deno.remove(home, { recursive: true });
   },
 });

@@ -3,18 +3,24 @@ import { Chat } from "../chat/chat.ts";
 import { urlOf } from "../host.ts";
 import type { Config } from "../config.ts";
 import { migrateWhenThere } from "../database/migrate.ts";
-import { openDatabase } from "../database/open.ts";
+import { type Database, openDatabase } from "../database/open.ts";
 import { drain } from "../drain.ts";
 import { openIdentities } from "../identity/identities.ts";
 import { listen } from "../listen.ts";
 import { log, logged, say, surviveUncaught } from "../log.ts";
-import { aborted, sleep } from "../sleep.ts";
+import { aborted, sleep, within } from "../sleep.ts";
 import { isLoopback } from "../origin.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
 
 /** How long a thread may take to close beyond what posts under way get, in milliseconds; then it is ended. */
 const CLOSING_MS = 1_500;
+
+/**
+ * How long an instance on Deno Deploy waits for its database before it listens, in milliseconds. The platform lets requests wait
+ * until it does, and it starts with each that finds no instance: refused, all who come back after a stop would back off.
+ */
+const QUIET_START_MS = 5_000;
 
 /** How long after a failure a signal counts as its reason, in milliseconds: the terminal sends it to all in one moment. */
 const SAME_MOMENT_MS = 100;
@@ -34,15 +40,13 @@ export async function serve(config: Config, command: string): Promise<never> {
   let chat: Chat | undefined;
   let threads: Threads | undefined;
   const identities = await openIdentities(config, stop);
+  const early = config.onDeploy ? open(config, command, stop) : undefined;
+  if (early) await within(early, QUIET_START_MS);
   const server = listen(config, () => chat, { lost, identities });
-  const { port } = server.addr;
 
-  const opening = openDatabase(config, command, say).catch(async (error) => {
-    await sleep(SAME_MOMENT_MS, stop); // a key press that ends us has ended the programs that make a database, too
-    if (!stop.aborted) throw error;
-  });
-  const database = await Promise.race([opening, aborted(stop)]);
-  if (database && await migrateWhenThere(database, stop, say)) {
+  const { database, usable } = await (early ?? open(config, command, stop));
+  if (database && usable) {
+    const port = server.addr.transport === "tcp" ? server.addr.port : config.PORT;
     // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
@@ -67,11 +71,26 @@ export async function serve(config: Config, command: string): Promise<never> {
   Deno.exit(deaf.signal.aborted ? 1 : 0); // a client that never reads its answer must not keep us
 }
 
+/** The database, and whether it can be used: as soon as it is there and migrated, or when `stop` aborts. */
+async function open(
+  config: Config,
+  command: string,
+  stop: AbortSignal,
+): Promise<{ database?: Database | undefined; usable: boolean }> {
+  const opening = openDatabase(config, command, say).catch(async (error) => {
+    await sleep(SAME_MOMENT_MS, stop); // a key press that ends us has ended the programs that make a database, too
+    if (!stop.aborted) throw error;
+  });
+  const database = await Promise.race([opening, aborted(stop)]) ?? undefined;
+  return { database, usable: database !== undefined && await migrateWhenThere(database, stop, say) };
+}
+
 /** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */
-function welcome(config: Config, address: Deno.NetAddr): string[] {
+function welcome(config: Config, address: Deno.Addr): string[] {
+  // Whose address only the platform knows, and which nobody stops by hand.
+  if (config.onDeploy || address.transport !== "tcp") return ["Linger is ready"];
   const url = urlOf(config.HOST, address);
   const first = `Linger is ready at ${url}`;
-  if (config.onDeploy) return [first]; // whose address only the platform knows, and which nobody stops by hand
   const place = config.DATABASE_URL ? "the database that DATABASE_URL names" : config.DATA_DIR;
   return [
     first,
