@@ -11,13 +11,13 @@ const LIMIT_MS = 4 * 3_600_000;
 const { fuzz, minutes, only } = readArguments(
   "nightly",
   "what takes longer than a commit can wait for: fuzz, torture in several forms, floods, the suite on the oldest PostgreSQL, " +
-    "breakages; about three hours",
+    "a rehearsal, breakages; about three hours",
   {
     fuzz: { default: 20, help: "how many times as much fuzz as in the suite" },
     minutes: { default: 10, help: "of mixed faults in each torture" },
     only: {
       default: "",
-      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, breakages",
+      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, rehearsal, breakages",
     },
   },
 );
@@ -32,6 +32,7 @@ const all: [name: string, task: string[], env?: Record<string, string>, lack?: s
   ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
   ["floods from this machine", ["torture", "--only=floods", "--loopback"]],
   ["suite on PostgreSQL 15", ["test"], { TEST_POSTGRES: OLDEST }, whyNoOldest()],
+  ["rehearsal of Deno Deploy", ["rehearse"]],
   ["breakages", ["mutate"]],
 ];
 const parts = all.filter(([name]) => name.includes(only));
