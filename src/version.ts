@@ -4,7 +4,10 @@
 /** Linger's version, its client's too. deno.json has it as well, for those who publish the client; a test compares the two. */
 export const VERSION = "0.2.0";
 
-/** The first Deno that knows all that Linger is written with: text imports, and `stripTypeScriptTypes` of `node:module`. */
+/**
+ * The first Deno that knows all that Linger is written with: text imports, and `stripTypeScriptTypes` of `node:module`. Versions up to
+ * 2.6.8 don't begin TLS over a socket that is open already, as PostgreSQL's needs it.
+ */
 export const OLDEST_DENO = "2.8.2";
 
 /** Why Linger can't run on this version of Deno, in a sentence; undefined where it can. */
