@@ -495,7 +495,7 @@ async function readPages(visitor: Visitor, room: string, query: string, relation
 }
 
 test(
-  "keeps pages of the past: any number of those who come late cost one read for each page, and none of them misses what comes then",
+  "keeps pages of the past: any number of those who come late cost one read for each page",
   { nginx: [...UNLIMITED, ["proxy_cache_lock_timeout 250ms", "proxy_cache_lock_timeout 30s"]] }, // a slow machine's reads, too
   async (kind, changes) => {
     await using stack = new AsyncDisposableStack();
@@ -541,21 +541,55 @@ test(
     const date = await dateOf(`/rooms/${room}/messages/${ids[0]}`);
     await until(async () => await dateOf("/healthz") !== date, "a second has passed");
     assertEquals(await dateOf(`/rooms/${room}/messages/${ids[0]}`), date);
+  },
+);
 
-    const client = new Linger(proxy.url, { fetch: (input) => visitor.fetch(input as Request) });
+test(
+  "keeps pages, and nobody who follows or scrolls back misses anything for it",
+  { nginx: UNLIMITED },
+  async (kind, changes) => {
+    await using stack = new AsyncDisposableStack();
+    const { url } = stack.use(await postgres!.create());
+    const linger = stack.use(await spawnServer(url, { ...BEHIND, HISTORY_MAX_AGE: "3600" }));
+    const proxy = stack.use(await startProxy(kind, [linger, linger], changes, "deploy/nginx-cache.conf"));
+    const visitor = stack.use(new Visitor(proxy));
+    const ids = [(await visitor.post("late", "first")).id];
+    const posts = Array.from({ length: 1_050 }, (_, i) => visitor.post("late", `${i}`)); // two pages of the client's, and some
+    for (const { id } of await Promise.all(posts)) ids.push(id);
+    ids.sort();
+
+    const kept: string[] = [];
+    const send = async (input: Request | URL | string) => {
+      const response = await visitor.fetch(input as Request);
+      if (response.headers.get("x-cache") === "HIT") kept.push((input as Request).url);
+      return response;
+    };
+    const room = new Linger(proxy.url, { fetch: send }).room("late");
     const leaving = new AbortController();
-    const got = Array.from({ length: 10 }, () => [] as string[]);
+    const got = Array.from({ length: 20 }, () => [] as string[]);
     const following = got.map(async (ids) => {
-      for await (const { id } of client.room(room).follow({ after: START, signal: leaving.signal })) ids.push(id);
+      for await (const { id } of room.follow({ after: START, signal: leaving.signal })) ids.push(id);
     });
     await until(() => got.every(({ length }) => length === ids.length), "they have caught up");
     for (const body of ["live", "and again"]) {
-      ids.push((await visitor.post(room, body)).id);
+      ids.push((await visitor.post("late", body)).id);
       await until(() => got.every(({ length }) => length === ids.length), "the news has come");
     }
     for (const one of got) assertEquals(one, ids);
     leaving.abort();
     await Promise.all(following);
+    assert(kept.length > 0);
+
+    for (const round of ["first", "out of the cache"]) {
+      const back: string[] = [];
+      for (let more = true; more;) {
+        const page = await room.history({ ...back[0] !== undefined && { before: back[0] } });
+        back.unshift(...page.messages.map(({ id }) => id));
+        more = page.more;
+      }
+      assertEquals(back, ids, round);
+    }
+    assert(kept.some((url) => url.includes("before=")));
   },
 );
 
