@@ -2,7 +2,7 @@
 // One room as this page knows it: its newest messages without a gap, read from history and then followed, and what you
 // wrote that is not among them yet. Decides when the one has become the other, so that no message is seen twice.
 
-import { LingerError } from "../client/client.ts";
+import { LingerError, messageNumber } from "../client/client.ts";
 
 /** @import { Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
@@ -95,7 +95,8 @@ export class Conversation {
 
   /** @param {string} before */
   #history(before) {
-    return this.#room.history({ before, limit: PAGE, signal: this.#left.signal });
+    const limit = before === "now" ? PAGE : toPageBoundary(messageNumber(before) - 1);
+    return this.#room.history({ before, limit, signal: this.#left.signal });
   }
 
   #show() {
@@ -136,4 +137,14 @@ export class Conversation {
       return false;
     });
   }
+}
+
+/**
+ * How many messages to read back so that what is before them is a whole number of pages: about a page. So all who read back come to
+ * ask for the same pages, whenever they came, and a cache before the server can have them.
+ * @param {number} count How many messages there are before.
+ */
+function toPageBoundary(count) {
+  const least = PAGE / 2;
+  return least + (count + PAGE - least) % PAGE;
 }

@@ -85,6 +85,25 @@ webTest("Who holds the scrollbar at the top gets 2,000 messages without letting 
   }, 0);
 });
 
+webTest("Whoever reads back asks for the pages that others have asked for, whenever he came", async () => {
+  await writeHistory(site.database.sql, "shared", lines(333));
+  const asked: Set<string>[] = [];
+  for (const late of [0, 7]) {
+    for (let i = 0; i < late; i++) await posted(site, "shared", `Late ${i}`);
+    await using reader = await visit(site, { room: "shared", name: "Ada" });
+    const urls = new Set<string>();
+    reader.page.on("request", (request) => request.url().includes("before=0") && urls.add(request.url()));
+    await reader.until((count) => {
+      document.getElementById("scroller")!.scrollTop = 0;
+      return document.querySelectorAll(".body").length === count;
+    }, 333 + late);
+    asked.push(urls);
+  }
+  const [first, second] = asked;
+  assertEquals(second!.difference(first!).size, 1); // the first one, from where the newest began
+  assert(first!.intersection(second!).size >= 4);
+});
+
 webTest("What is written by others does not move who reads back; a pill counts it, and leads there", async () => {
   await writeHistory(site.database.sql, "pill", lines(200));
   await using reader = await visit(site, { room: "pill", name: "Ada" });
