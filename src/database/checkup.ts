@@ -245,7 +245,7 @@ function connections(
   const allowed = Math.min(...limits);
   const there = `the database allows this role ${allowed}`;
   if (needed > allowed) {
-    return fault(`${takes}, and ${there}: raise max_connections or the role's limit, or let the server take fewer`);
+    return fault(`${takes}, and ${there}: raise max_connections or the role's limit, or lower DATABASE_CONNECTIONS`);
   }
   const free = most - reserved - used;
   if (needed > free) {
