@@ -276,6 +276,27 @@ Deno.test("Store.readAfter() and readBefore() give what the limit allows on thei
   assertEquals(await store.readBefore("lobby", NIL, 2), { entries: [], full: false, past: false });
 });
 
+Deno.test("Store.readBefore() finds its page by the order, however many messages there are", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store, reads } = opened;
+  const id = (i: number) => makeId(i, i, "0".repeat(10));
+  await database.sql`
+    insert into messages (room, id, body)
+    select 'long', (lpad(to_hex(i), 12, '0') || lpad(to_hex(i), 10, '0') || '0000000000')::uuid, 'x' from generate_series(1, 20000) i`;
+  await database.sql`vacuum analyze messages`;
+  const scanned = async () => {
+    await reads.read((sql) => sql`select pg_stat_force_next_flush()`);
+    const [row] = await database.sql<{ rows: string }[]>`
+      select seq_tup_read as rows from pg_stat_user_tables where relname = 'messages'`;
+    return Number(row!.rows);
+  };
+  const before = await scanned();
+  assertEquals((await store.readBefore("long", id(10_000), 100)).past, true);
+  assertEquals((await store.readBefore("long", id(20_001), 100)).past, false);
+  assertEquals(await scanned(), before);
+});
+
 Deno.test("Store.readAfter() and readBefore() cut at a page's bytes of JSON, and lose nothing by it", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

@@ -169,7 +169,9 @@ export class Store {
    */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows & { past: boolean }> {
     const rows = await this.reads.read((sql) => {
-      const past = before ? sql`exists (select from messages where room = ${room} and id >= ${before})` : sql`false`;
+      // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
+      const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
+      const past = before ? sql`(${newest}) >= ${before}` : sql`false`;
       return sql<(Row & { past: boolean })[]>`
         select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, before, limit)} order by id desc`;
     });
