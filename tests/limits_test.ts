@@ -9,11 +9,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { placeOf } from "../src/identity/address.ts";
-import { Limits, UNLIMITED } from "../src/limits.ts";
+import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
+import { NIL, NOW } from "../src/chat/cursor.ts";
 import { Places } from "../src/chat/places.ts";
 import { Problem } from "../src/problem.ts";
 import { get, messages, post, read, until } from "./support/client.ts";
-import { pauseWrites, testPostgres } from "./support/postgres.ts";
+import { hold, pauseWrites, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -284,6 +285,35 @@ Deno.test("A server that has no place left for one client has some for others, p
   leaving.abort();
   await Promise.allSettled(polls);
   await until(() => server.chat.state.waiters + server.chat.state.subscribers === 0, "all places are free again");
+});
+
+Deno.test("A poll waits for no turn of another client's, whatever he has asked for in the same room before", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const limits = new Limits(SETTINGS);
+  const [attacker, ...others] = ["203.0.113.7", "203.0.113.8", "203.0.113.9"].map((address) =>
+    limits.of(from(address), at(), null)
+  );
+  const { signal } = new AbortController();
+  const poll = (allowance: Allowance) =>
+    server.chat.poll("room", { after: NIL, limit: 10, wait: 0, client: { signal }, allowance });
+  await messages(server, "another", "wait=0"); // all connections are there
+  await using reading = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+  const answered: string[] = [];
+  const reads = Array.from({ length: 180 }, (_, i) => {
+    const read = i < 179 ? server.chat.read(`room${i}`, NOW, 10, attacker) : poll(attacker!);
+    return read.then(() => answered.push("attacker"));
+  });
+  const polls = others.map((other) => poll(other).then(() => answered.push("other")));
+  await reading.end();
+  await Promise.all([...reads, ...polls]);
+  assertGreater(150, answered.lastIndexOf("other"));
+
+  // Nor is he told what another is refused.
+  for (let i = 0; i < 2_000; i++) attempt(() => attacker!.read());
+  const refused = poll(attacker!).then(() => 200, ({ status }: Problem) => status);
+  await poll(others[0]!);
+  assertEquals(await refused, 429);
 });
 
 Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says so once", async () => {

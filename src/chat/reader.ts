@@ -20,13 +20,23 @@ const PER_CLIENT = 2;
 /** Reads that wait for their turn, of all clients: a second's work or two. */
 const MAX_WAITING = 500;
 
+/**
+ * A refresh whose turn has not come: all who ask for the same room meanwhile share it. Whoever asked first may have a long line before
+ * it, or be refused; so the next client waits in his own line too, and all the others for what comes first.
+ */
+interface Refresh {
+  readonly client: string;
+  readonly done: Promise<void>;
+  /** That, or the same in the turn of another client. */
+  either?: Promise<void>;
+}
+
 /** Reads for clients. All methods throw a Problem: 429 for a client that reads too often, 503 where too many wait. */
 export class Reader {
   readonly #gate: Gate;
   readonly #readAhead: ReadAhead;
   readonly #clock: Clock;
-  /** Refreshes whose turn has not come: all who ask for the same room meanwhile share one. */
-  readonly #refreshes = new Map<Feed, Promise<void>>();
+  readonly #refreshes = new Map<Feed, Refresh>();
 
   /** As many reads at a time as there are connections. */
   constructor(private readonly store: Store, private readonly floors: Floors, connections: number) {
@@ -75,17 +85,24 @@ export class Reader {
 
   /** Refreshes a feed, with a look that begins after this call. */
   refresh(feed: Feed, allowance: Allowance): Promise<void> {
+    const { client } = allowance;
     const known = this.#refreshes.get(feed);
-    if (known) return known;
-    const refresh = this.run(allowance, feed.room, () => {
-      this.#refreshes.delete(feed);
+    if (known?.either) return known.either;
+    if (known?.client === client) return known.done;
+    const forget = () => {
+      if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
+    };
+    const done = this.run(allowance, feed.room, () => {
+      forget();
       return feed.refresh();
     });
+    done.catch(forget); // perhaps refused before it began
+    const refresh = known ?? { client, done };
     this.#refreshes.set(feed, refresh);
-    refresh.catch(() => { // perhaps refused before it began
-      if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
+    if (!known) return done;
+    return known.either = Promise.any([known.done, done]).catch(({ errors: [, error] }) => {
+      throw error;
     });
-    return refresh;
   }
 
   /**

@@ -1403,6 +1403,20 @@ export const mutations: readonly Mutation[] = [
     ".set(allowance.client, allowance)",
     "",
   ),
+  broken(
+    "a poll waits in the line of whoever asked first for the same room",
+    ["limits_test.ts > no turn of another"],
+    READER,
+    "known?.client === client",
+    "known",
+  ),
+  broken(
+    "a poll is refused with whoever asked first for the same room",
+    ["limits_test.ts > no turn of another"],
+    READER,
+    "Promise.any([known.done, done])",
+    "Promise.race([known.done, done])",
+  ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
     "the log takes any number of lines",
