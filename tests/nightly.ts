@@ -17,7 +17,8 @@ const { fuzz, minutes, only } = readArguments(
     minutes: { default: 10, help: "of mixed faults in each torture" },
     only: {
       default: "",
-      help: "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, rehearsal, breakages",
+      help:
+        "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, rehearsal, breakages",
     },
   },
 );

@@ -1417,6 +1417,13 @@ export const mutations: readonly Mutation[] = [
     "Promise.any([known.done, done])",
     "Promise.race([known.done, done])",
   ),
+  broken(
+    "open files are counted for everybody who asks",
+    ["listen_test.ts > not counted anew"],
+    "src/open-files.ts",
+    "since >= until",
+    "true",
+  ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
     "the log takes any number of lines",
