@@ -70,6 +70,9 @@ Deno.test("Limits tells clients apart by sub, else by the address that the outer
   const two = new Limits({ ...SETTINGS, PROXY_HOPS: 2 });
   assertEquals(two.of(from("9.9.9.9", "203.0.113.7", "10.0.0.2"), at("127.0.0.1"), null).client, "in 203.0.113.7");
   assertEquals(two.of(from("203.0.113.7"), at("198.51.100.2"), null).client, "in 198.51.100.2"); // not by all of them
+  // A client that has not come by the first of them writes what he likes, and each text would be remembered.
+  assertEquals(two.of(from("9".repeat(101), "203.0.113.7"), at("198.51.100.2"), null).client, "in 198.51.100.2");
+  assertEquals(two.of(from(" 9.9.9.9".padEnd(99), "203.0.113.7"), at("198.51.100.2"), null).client, "in 9.9.9.9");
 });
 
 Deno.test("Limits: without proxies the header is nobody's word, and private addresses stand for many", () => {

@@ -35,9 +35,13 @@ export function placeOf(text: string, proxied: boolean): Place | undefined {
   return { address: version === 4 ? address : networkOf(address), counted };
 }
 
+/** Longest text that is looked at for an address, in characters: what stands there can be a client's own, and is remembered. */
+const MAX_WRITTEN = 100;
+
 /** What the `hops`-th proxy from the server has been connected from, by X-Forwarded-For; undefined where that does not say. */
 export function forwardedFor(header: string | null, hops: number): string | undefined {
-  return header?.split(",").at(-hops);
+  const written = header?.split(",").at(-hops);
+  return written !== undefined && written.length <= MAX_WRITTEN ? written : undefined;
 }
 
 /** The first 64 bits of an IPv6 address. */

@@ -1424,6 +1424,13 @@ export const mutations: readonly Mutation[] = [
     "since >= until",
     "true",
   ),
+  broken(
+    "an address may be as long as a header",
+    ["limits_test.ts > tells clients apart"],
+    ADDRESS,
+    "&& written.length <= MAX_WRITTEN",
+    "",
+  ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
     "the log takes any number of lines",
