@@ -15,8 +15,9 @@ const deaf = { lost: () => {} };
 async function toldBy(HOST: string): Promise<string> {
   const settings = config({ HOST });
   const server = listen(settings, () => undefined, deaf);
-  const url = urlOf(settings.HOST, server.addr);
-  assertStringIncludes(url, `:${server.addr.port}`);
+  const addr = server.addr as Deno.NetAddr;
+  const url = urlOf(settings.HOST, addr);
+  assertStringIncludes(url, `:${addr.port}`);
   const response = await fetch(`${url}/healthz`); // as a browser would: what is told is an address
   assertEquals((await response.json()).status, "alive");
   await server.shutdown();
