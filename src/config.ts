@@ -100,7 +100,9 @@ const limits = {
   MAX_QUEUED_BYTES: whole(100_000, 1_000_000_000, 16_000_000)
     .describe("Bytes that they have, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
-    .describe("Posts that wait for the database in one room, so that others have places left; more: 429"),
+    .describe(
+      "Posts that wait for the database in one room, so that others have places left; the last tenth for clients that have none; more: 429",
+    ),
   MAX_BATCH_POSTS: whole(1, 10_000, 128)
     .describe("Posts in one statement: bounds how long it holds its rooms, and all others wait for their turn"),
   MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000)

@@ -195,6 +195,20 @@ Deno.test("Writer.post() refuses room-busy what is over one room's places, and o
   await Promise.all(["3", "4"].map((body) => post(writer, draft("busy", body))));
 });
 
+Deno.test("Writer keeps the last tenth of a room's places for clients that have none of them", async () => {
+  const gate = new Gate();
+  const writer = new Writer(gate, { ...ROOMY, queuedPerRoom: 20 }, () => {});
+  const posts = Array.from({ length: 19 }, (_, i) => post(writer, draft("busy", `${i}`), "Eve")); // one is under way
+  assertEquals(await problem(post(writer, draft("busy", "18"), "Eve")), [429, "room-busy"]);
+  posts.push(post(writer, draft("busy", "Ada"), "Ada"));
+  assertEquals(await problem(post(writer, draft("busy", "Ada, too"), "Ada")), [429, "room-busy"]);
+  posts.push(post(writer, draft("busy", "Bob"), "Bob"));
+  assertEquals(await problem(post(writer, draft("busy", "Cyd"), "Cyd")), [429, "room-busy"]);
+  gate.open();
+  await Promise.all(posts);
+  await Promise.all(Array.from({ length: 18 }, (_, i) => post(writer, draft("busy", `${i}`), "Eve")));
+});
+
 Deno.test("Writer refuses the one message that the database does not take, and stores all that share its statement", async () => {
   await using database = await postgres.create();
   await using server = await open(database.url);

@@ -55,6 +55,9 @@ interface Post extends Pick<Waiting, "resolve" | "reject"> {
 /** What a post weighs in the queue besides its bytes. */
 const POST_BYTES = 1_000;
 
+/** What part of a room's places is kept for clients that have none of them, so that nobody keeps all others out of a room. */
+const KEPT = 0.1;
+
 /** How long the posts of a batch that fails are tried in smaller ones, in milliseconds; then they are refused. */
 const PATIENCE_MS = 10_000;
 
@@ -66,7 +69,8 @@ export class Writer {
   });
   #writing: Promise<void> | undefined;
   #closed = false;
-  readonly #perRoom = new Map<string, number>();
+  /** How many posts wait, by the names that {@linkcode countedAs} gives. */
+  readonly #counts = new Map<string, number>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
 
   /** `committed` is told of each room's new messages, before their posts resolve. */
@@ -85,13 +89,14 @@ export class Writer {
    */
   async post(incoming: Incoming): Promise<Posted> {
     if (this.#closed) throw notStored("This server is shutting down");
-    const { room } = incoming;
-    const inRoom = this.#perRoom.get(room) ?? 0;
-    if (inRoom >= this.limits.queuedPerRoom) throw roomBusy().heldBack();
+    const [inRoom, ofClient] = countedAs(incoming).map((name) => this.#counts.get(name) ?? 0) as [number, number];
+    const { queuedPerRoom } = this.limits;
+    const kept = ofClient > 0 ? Math.floor(queuedPerRoom * KEPT) : 0;
+    if (inRoom >= queuedPerRoom - kept) throw roomBusy().heldBack();
 
     const { promise, ...settle } = Promise.withResolvers<Posted>();
     this.#queue.push({ incoming, ...settle });
-    this.#perRoom.set(room, inRoom + 1);
+    this.#count(incoming, 1);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
       this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server").heldBack());
@@ -145,11 +150,16 @@ export class Writer {
 
   /** A post has left the queue. */
   #left(waiting: Waiting): Waiting {
-    const { room } = waiting.incoming;
-    const left = this.#perRoom.get(room)! - 1;
-    if (left > 0) this.#perRoom.set(room, left);
-    else this.#perRoom.delete(room);
+    this.#count(waiting.incoming, -1);
     return waiting;
+  }
+
+  #count(incoming: Incoming, more: number): void {
+    for (const name of countedAs(incoming)) {
+      const count = (this.#counts.get(name) ?? 0) + more;
+      if (count > 0) this.#counts.set(name, count);
+      else this.#counts.delete(name);
+    }
   }
 
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
@@ -254,6 +264,11 @@ function halve<T>(list: readonly T[]): [T[], T[]] | undefined {
 /** A batch in two, with half of its rooms in each. */
 function halveRooms(batch: readonly Post[]): Post[][] | undefined {
   return halve([...Map.groupBy(batch, (post) => post.draft.room).values()])?.map((rooms) => rooms.flat());
+}
+
+/** Under which names a post is counted: its room, and its client in that room. No room's name has a space. */
+function countedAs({ room, client }: Incoming): [room: string, ofClient: string] {
+  return [room, `${room} ${client}`];
 }
 
 /** Names a key across rooms; no room's name has a space. */

@@ -336,7 +336,14 @@ export const mutations: readonly Mutation[] = [
     "line.weight >= heaviest.line.weight",
     "true",
   ),
-  broken("a room has all of the queue", ["writer_test.ts"], WRITER, "inRoom >= this.limits.queuedPerRoom", "false"),
+  broken("a room has all of the queue", ["writer_test.ts"], WRITER, "inRoom >= queuedPerRoom - kept", "false"),
+  broken(
+    "one client has all places of a room",
+    ["writer_test.ts > last tenth"],
+    WRITER,
+    "queuedPerRoom - kept",
+    "queuedPerRoom",
+  ),
   broken(
     "shutting down does not wait for the posts under way",
     ["mutants_test.ts > told to stop"],
