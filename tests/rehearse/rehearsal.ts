@@ -33,13 +33,18 @@ export async function startTogether(
   const instances = ports.map((port) =>
     new Instance(revision.start(env, `tcp:127.0.0.1:${port}`), { hostname: "127.0.0.1", port })
   );
-  await Promise.all([
-    migrating,
-    ...ports.map(async (port, i) => {
-      (await instances[i]!.connect()).close();
-      await until(() => isReady(port), "an instance is ready", NEVER_MS);
-    }),
-  ]);
+  try {
+    await Promise.all([
+      migrating,
+      ...ports.map(async (port, i) => {
+        (await instances[i]!.connect()).close();
+        await until(() => isReady(port), "an instance is ready", NEVER_MS);
+      }),
+    ]);
+  } catch (error) {
+    await Promise.all(instances.map((instance) => instance.stop()));
+    throw error;
+  }
   return instances;
 }
 
