@@ -1323,8 +1323,8 @@ export const mutations: readonly Mutation[] = [
     "the list of rooms has their first messages",
     ["rooms_test.ts"],
     STORE,
-    "m.room = newest.room order by id desc limit 1",
-    "m.room = newest.room order by id limit 1",
+    "m.room = h.room order by id desc limit 1",
+    "m.room = h.room order by id limit 1",
   ),
 
   // One client and the others
