@@ -319,6 +319,31 @@ Deno.test("A poll waits for no turn of another client's, whatever he has asked f
   assertEquals(await refused, 429);
 });
 
+Deno.test("A read waits for no posts of another client's that would begin more rooms than he may", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const limits = new Limits({ ...SETTINGS, POSTS_PER_MINUTE: 0 });
+  const [attacker, other] = ["203.0.113.7", "203.0.113.8"].map((address) => limits.of(from(address), at(), null));
+  for (let i = 0; i < 20; i++) attacker!.beginRoom();
+  await messages(server, "another", "wait=0"); // all connections are there
+  await using reading = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+  const answered: (string | number)[] = [];
+  const posts = Array.from({ length: 180 }, (_, i) => {
+    const post = server.chat.post(
+      `room${i}`,
+      { bytes: 1, read: () => ({ body: "x", author: null, reply_to: null }) },
+      null,
+      attacker,
+    );
+    return post.catch(({ status }: Problem) => answered.push(status));
+  });
+  const read = server.chat.read("another", NOW, 10, other).then(() => answered.push("other"));
+  await reading.end();
+  await Promise.all([...posts, read]);
+  assertGreater(150, answered.indexOf("other"));
+  assertEquals(answered.filter((status) => status === 429).length, 180);
+});
+
 Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says so once", async () => {
   await using database = await postgres.create();
   await using server = await spawnServer(database.url);

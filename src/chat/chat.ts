@@ -129,7 +129,7 @@ export class Chat {
     const floors = this.#floors;
     this.#store = new Store(writes, reads, signals, floors, looks);
     this.#reader = new Reader(this.#store, floors, readsAtOnce);
-    this.#newRooms = new NewRooms(this.#store, floors);
+    this.#newRooms = new NewRooms(this.#store, floors, this.#reader);
     this.#places = new Places(config.MAX_WAITERS);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
     this.#feeds = new Feeds(

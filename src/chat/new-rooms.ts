@@ -1,16 +1,21 @@
 // Rooms that a post begins. Each stays for ever and takes a line in the list of rooms, so a client may begin some and not thousands. A
-// room of which this process has heard is there; of another, only the database can say, and it is asked only when it matters.
+// room of which this process has heard is there; of another, only the database can say, and it is asked only when it matters, in turn.
 import type { Allowance } from "../limits.ts";
 import { Problem } from "../problem.ts";
 import { seqOf } from "./cursor.ts";
 import type { Floors } from "./floors.ts";
+import type { Reader } from "./reader.ts";
 import type { Store } from "./store.ts";
 import type { Posted } from "./writer.ts";
 
 /** Counts the rooms that clients begin. */
 export class NewRooms {
   /** Asks nothing by itself. */
-  constructor(private readonly store: Pick<Store, "newestOf">, private readonly floors: Floors) {}
+  constructor(
+    private readonly store: Pick<Store, "newestOf">,
+    private readonly floors: Floors,
+    private readonly reader: Pick<Reader, "run">,
+  ) {}
 
   /**
    * Posts; a room that the post begins is counted.
@@ -25,7 +30,7 @@ export class NewRooms {
     try {
       allowance.beginRoom();
     } catch (problem) {
-      if (!(problem instanceof Problem) || (await this.store.newestOf([room])).length === 0) throw problem;
+      if (!(problem instanceof Problem) || !await this.#isThere(room, allowance)) throw problem;
       return await post();
     }
     let began = false;
@@ -36,5 +41,11 @@ export class NewRooms {
     } finally {
       if (!began) allowance.roomWasThere();
     }
+  }
+
+  #isThere(room: string, allowance: Allowance): Promise<boolean> {
+    return this.reader.run(allowance, room, async () => {
+      return this.floors.of(room) > 0 || (await this.store.newestOf([room])).length > 0; // heard of while it waited
+    });
   }
 }

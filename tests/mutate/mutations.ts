@@ -1438,6 +1438,13 @@ export const mutations: readonly Mutation[] = [
     "&& written.length <= MAX_WRITTEN",
     "",
   ),
+  broken(
+    "whether a room is there is asked out of turn",
+    ["limits_test.ts > more rooms than he may"],
+    "src/chat/new-rooms.ts",
+    "return this.reader.run(allowance, room, async () => {",
+    "return Promise.resolve().then(async () => {",
+  ),
   broken("a feed is dropped with its last holder", ["feeds_test.ts"], FEEDS, "if (this.keptMs === 0) return", "return"),
   broken(
     "the log takes any number of lines",
