@@ -508,7 +508,7 @@ export const mutations: readonly Mutation[] = [
     "a port that was lost is not opened again",
     ["listen_test.ts > the limit of open files who"],
     LISTEN,
-    "openAgain(server.addr.port, cause);",
+    "openAgain(addr.port, cause);",
     "",
   ),
   broken(
