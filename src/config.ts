@@ -64,14 +64,10 @@ const choices = {
     ),
   THREADS: whole(1, 64, 1)
     .describe("How many threads serve, up to one for each core; each has connections and limits of its own"),
-  DATABASE_URL: z.string()
-    .regex(
-      /^postgres(ql)?:\/\//,
-      "must be a URL that begins with postgres:// or postgresql://, such as postgres://user:password@host:5432/database",
-    )
-    .optional()
-    .describe("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
+  DATABASE_URL: databaseUrl("The PostgreSQL to use, 15 or newer; without it `start` brings one up in DATA_DIR"),
+  DATABASE_DIRECT_URL: databaseUrl("The same database past a pooler, for LISTEN and migrations"),
   DATABASE_URL_FILE: file("DATABASE_URL"),
+  DATABASE_DIRECT_URL_FILE: file("DATABASE_DIRECT_URL"),
   TOKEN_SECRET_FILE: file("TOKEN_SECRET"),
   TOKEN_SECRET_PREVIOUS_FILE: file("TOKEN_SECRET_PREVIOUS"),
   DATABASE_POOLED: z.enum(["true", "false"], "must be true or false").default("false")
@@ -196,7 +192,7 @@ const ON_DEPLOY: Record<string, string> = {
 };
 
 /** Settings that can come from a file, and get into no log. */
-const SECRETS = ["DATABASE_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];
+const SECRETS = ["DATABASE_URL", "DATABASE_DIRECT_URL", "TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS"];
 
 /** Whether a setting's value is for nobody to see. */
 export function isSecret(name: string): boolean {
@@ -215,6 +211,9 @@ function contentsOf(name: string, path: string | undefined): string | undefined 
 /** What can't be meant together. */
 function* contradictions(config: z.infer<typeof Settings>): Iterable<string> {
   const { TOKEN_SECRET, TOKEN_SECRET_PREVIOUS, TOKEN_JWKS_URL, TOKEN_ISSUER, TOKEN_AUDIENCE } = config;
+  if (config.DATABASE_DIRECT_URL && !config.DATABASE_URL) {
+    yield "DATABASE_DIRECT_URL has no meaning without DATABASE_URL, which all else goes to";
+  }
   if (TOKEN_JWKS_URL && TOKEN_SECRET) yield "TOKEN_SECRET and TOKEN_JWKS_URL can't be set together: choose one";
   if (TOKEN_JWKS_URL && !(TOKEN_ISSUER && TOKEN_AUDIENCE)) {
     yield "TOKEN_JWKS_URL takes TOKEN_ISSUER and TOKEN_AUDIENCE too: else tokens that the provider made for others would hold here";
@@ -275,6 +274,16 @@ function secret(description: string) {
     .refine(
       (value) => new TextEncoder().encode(value).length >= MIN_SECRET_BYTES,
       `must have ${MIN_SECRET_BYTES} bytes or more, such as what openssl rand -base64 48 prints`,
+    )
+    .optional()
+    .describe(description);
+}
+
+function databaseUrl(description: string) {
+  return z.string()
+    .regex(
+      /^postgres(ql)?:\/\//,
+      "must be a URL that begins with postgres:// or postgresql://, such as postgres://user:password@host:5432/database",
     )
     .optional()
     .describe(description);

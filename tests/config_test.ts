@@ -43,6 +43,8 @@ const OPTIONAL = [
   "ALLOWED_HOSTS",
   "ALLOWED_ORIGINS",
   "DATABASE_URL_FILE",
+  "DATABASE_DIRECT_URL",
+  "DATABASE_DIRECT_URL_FILE",
   "TOKEN_SECRET_FILE",
   "TOKEN_SECRET_PREVIOUS_FILE",
 ];
@@ -246,6 +248,11 @@ Deno.test("readConfig() refuses what would leave a server open, or closed to all
     [{ ALLOWED_ORIGINS: "chat.example" }, "ALLOWED_ORIGINS=chat.example must be * or origins"],
     [{ ALLOWED_ORIGINS: "https://chat.example/" }, "must be * or origins"],
     [{ ALLOWED_ORIGINS: "null" }, "ALLOWED_ORIGINS=null must be * or origins"],
+    [{ DATABASE_DIRECT_URL: "postgres://db" }, "DATABASE_DIRECT_URL has no meaning without DATABASE_URL"],
+    [
+      { DATABASE_URL: "postgres://db", DATABASE_DIRECT_URL: `mysql://me:${LONG}@db` },
+      "DATABASE_DIRECT_URL must be a URL that begins with postgres://",
+    ],
     [{ TOKEN_SECRET_FILE: "/nowhere/secret" }, "TOKEN_SECRET_FILE=/nowhere/secret can't be read"],
   ];
   for (const [variables, sentence] of refused) {
@@ -262,6 +269,10 @@ Deno.test("readConfig() takes secrets from files, without the line's end, and a 
   assertEquals(read({ TOKEN_SECRET_FILE: file, TOKEN_SECRET: `${LONG}y` }).TOKEN_SECRET, `${LONG}y`);
   await Deno.writeTextFile(file, "postgres://me:secret@host/db\n");
   assertEquals(read({ DATABASE_URL_FILE: file }).DATABASE_URL, "postgres://me:secret@host/db");
+  assertEquals(
+    read({ DATABASE_URL: "postgres://db", DATABASE_DIRECT_URL_FILE: file }).DATABASE_DIRECT_URL,
+    "postgres://me:secret@host/db",
+  );
   await Deno.writeTextFile(file, "mysql://me:secret@host/db");
   const { message } = assertThrows(() => read({ DATABASE_URL_FILE: file }), ConfigError);
   assertFalse(message.includes("secret"));

@@ -151,7 +151,7 @@ export class Listener {
       else this.options.interrupted();
     };
     this.#proven = false;
-    const { sql, destroy } = openPool("listen", { onClose });
+    const { sql, destroy } = openPool("listen", { direct: true, onClose });
     try {
       await Promise.race([
         sql.listen(channel, (payload) => this.#hear(payload), connected).then(() => renewed),

@@ -106,14 +106,21 @@ const here: Surroundings = {
 };
 
 /**
- * Reads DATABASE_URL. What it leaves out comes from the variables that psql looks at; how TLS is used where neither says it, from
- * `tls`.
+ * Reads DATABASE_URL, or another `variable` that has such a URL. What it leaves out comes from the variables that psql looks at; how
+ * TLS is used where neither says it, from `tls`.
  * @throws {ConfigError} one sentence that says what to change, without a word of the URL's own.
  */
-export function readAddress(url: string, around: Surroundings = here, tls: TlsMode = "prefer"): Address {
-  const given = new Parameters(url, around);
+export function readAddress(
+  url: string,
+  around: Surroundings = here,
+  tls: TlsMode = "prefer",
+  variable = "DATABASE_URL",
+): Address {
+  const given = new Parameters(url, around, variable);
   const user = given.get("user") ?? around.env("PGUSERNAME") ?? around.osUser();
-  if (!user) throw new ConfigError("DATABASE_URL names no user: write postgres://user@host/database, or set PGUSER");
+  if (!user) {
+    throw new ConfigError(`${variable} names no user: write postgres://user@host/database, or set PGUSER`);
+  }
   const database = given.get("dbname") ?? user;
   const passwords = given.get("password") ? undefined : readPasswords(given.file("passfile"));
   const session = ["options", ...SESSION].map((name) => [name, given.get(name)] as const);

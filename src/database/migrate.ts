@@ -6,7 +6,7 @@ import { ConfigError } from "../config.ts";
 import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { examine } from "./examine.ts";
-import type { Database } from "./open.ts";
+import type { Database, Place } from "./open.ts";
 import type { Sql } from "./pool.ts";
 import { Reminder } from "./reminder.ts";
 import { Unusable } from "./unusable.ts";
@@ -92,9 +92,48 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
  * Returns the names of what was applied.
  * @throws {Unusable} when the database can't be used as it is.
  */
-export async function migrateOnce({ openPool, place }: Database, signal?: AbortSignal): Promise<string[]> {
+export async function migrateOnce(database: Database, signal?: AbortSignal): Promise<string[]> {
+  const { place, direct } = database;
+  if (!direct) return await withConnection(database, place, signal, (sql, looked) => update(sql, place, looked));
+  return await withConnection(
+    database,
+    direct,
+    signal,
+    (sql, looked) =>
+      withConnection(database, place, signal, async (pooled, lookedThere) => {
+        if (!await isSame(sql, pooled)) throw elsewhere("another database than DATABASE_URL");
+        lookedThere();
+        const applied = await update(sql, direct, looked);
+        const known = await knownMigrations();
+        const { lack, migrations } = await examine(pooled, known, place.at);
+        if (lack) throw lack;
+        if (migrations < known) {
+          throw elsewhere("tables that DATABASE_URL does not see: give both roles the same search_path");
+        }
+        return applied;
+      }),
+  );
+}
+
+/** Examines and migrates; calls `looked` when it is known what is to be done, which can take long. */
+async function update(sql: Sql, { at }: Place, looked: () => void): Promise<string[]> {
   const known = await knownMigrations();
-  const { sql, destroy } = openPool("migrate");
+  const { lack, migrations } = await examine(sql, known, at);
+  looked();
+  if (lack) throw lack;
+  if (migrations < known) return await migrate(sql);
+  warnOfNewer(migrations, known);
+  return [];
+}
+
+/** Works on a connection of its own to `place`, and gives it up when it takes too long before `looked` is called. */
+async function withConnection<T>(
+  { openPool, direct }: Database,
+  place: Place,
+  signal: AbortSignal | undefined,
+  work: (sql: Sql, looked: () => void) => Promise<T>,
+): Promise<T> {
+  const { sql, destroy } = openPool("migrate", { direct: place === direct });
   let late = false;
   const deadline = setTimeout(() => {
     late = true;
@@ -102,12 +141,7 @@ export async function migrateOnce({ openPool, place }: Database, signal?: AbortS
   }, LOOK_DEADLINE_MS);
   signal?.addEventListener("abort", destroy);
   try {
-    const { lack, migrations } = await examine(sql, known, place.at);
-    clearTimeout(deadline);
-    if (lack) throw lack;
-    if (migrations < known) return await migrate(sql);
-    warnOfNewer(migrations, known);
-    return [];
+    return await work(sql, () => clearTimeout(deadline));
   } catch (error) {
     throw late
       ? new Unusable(
@@ -121,6 +155,25 @@ export async function migrateOnce({ openPool, place }: Database, signal?: AbortS
     signal?.removeEventListener("abort", destroy);
     await destroy();
   }
+}
+
+/**
+ * Whether two connections lead to one database: a lock that is taken over one can be seen over the other, also where that one leads
+ * through a pooler.
+ */
+async function isSame(direct: Sql, pooled: Sql): Promise<boolean> {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)).map((number) => number >>> 1);
+  return await direct.begin(async (sql) => {
+    await sql`select pg_advisory_xact_lock(${high!}::int, ${low!}::int)`;
+    const seen = await pooled`
+      select from pg_locks where locktype = 'advisory' and classid = ${high!}::oid and objid = ${low!}::oid
+        and database = (select oid from pg_database where datname = current_database())`;
+    return seen.length > 0;
+  });
+}
+
+function elsewhere(where: string): Unusable {
+  return new Unusable("ELSEWHERE", "none", `DATABASE_DIRECT_URL leads to ${where}`);
 }
 
 /**

@@ -1,15 +1,27 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
 import { type Config, ConfigError } from "../config.ts";
-import { type Address, describe, readAddress } from "./address.ts";
+import { type Address, describe, readAddress, type TlsMode } from "./address.ts";
 import { type OpenPool, pools } from "./pool.ts";
 import { makeRole, ROLE } from "./role.ts";
+
+/** Where a database is, for the log. */
+export interface Place {
+  /** Its name. */
+  readonly database: string;
+  /** Its server, or servers. */
+  readonly at: string;
+  /** The role. */
+  readonly user: string;
+}
 
 /** A database that can be connected to. */
 export interface Database {
   /** Opens connections. */
   readonly openPool: OpenPool;
-  /** Where it is, for the log. */
-  readonly place: { readonly database: string; readonly at: string; readonly user: string };
+  /** Where it is. */
+  readonly place: Place;
+  /** Where it is for connections that must not lead through a pooler, if that is elsewhere. */
+  readonly direct?: Place | undefined;
   /** Its Unix socket, where it is our own. */
   readonly socket: string | undefined;
   /** Shuts it down if it is our own; all pools must be destroyed before. */
@@ -38,7 +50,14 @@ export async function openDatabase(
   say: (line: string) => void,
 ): Promise<Database> {
   if (config.DATABASE_URL) {
-    return { openPool: poolsOf(config), place: describe(addressOf(config)), socket: undefined, close: async () => {} };
+    const direct = directOf(config);
+    return {
+      openPool: poolsOf(config),
+      place: describe(addressOf(config)),
+      direct: direct && describe(direct),
+      socket: undefined,
+      close: async () => {},
+    };
   }
   if (command !== "start" || config.onDeploy) {
     throw new ConfigError(
@@ -68,19 +87,34 @@ export async function openDatabase(
 }
 
 /**
- * Pools of the database that DATABASE_URL names, or of our own at `socket`.
- * @throws {ConfigError} for a DATABASE_URL that can't be meant.
+ * Pools of the database that DATABASE_URL and DATABASE_DIRECT_URL name, or of our own at `socket`.
+ * @throws {ConfigError} for a URL that can't be meant.
  * @internal
  */
 export function poolsOf(config: Config, socket?: string, user?: string): OpenPool {
-  const { DATABASE_POOLED: pooled, STATEMENT_TIMEOUT_MS: timeoutMs } = config;
-  const startup = pooled ? {} : { statement_timeout: `${timeoutMs}` };
-  return pools(addressOf(config, socket, user), { pooled, startup, setup: pooled ? "" : SETUP });
+  const session = (pooled: boolean) => {
+    const startup = pooled ? {} : { statement_timeout: `${config.STATEMENT_TIMEOUT_MS}` };
+    return { pooled, startup, setup: pooled ? "" : SETUP };
+  };
+  const open = pools(addressOf(config, socket, user), session(config.DATABASE_POOLED));
+  const direct = directOf(config);
+  if (!direct) return open;
+  const openDirect = pools(direct, session(false));
+  return (name, options) => (options?.direct ? openDirect : open)(name, options);
+}
+
+function directOf(config: Config): Address | undefined {
+  const { DATABASE_DIRECT_URL: url } = config;
+  return url === undefined ? undefined : readAddress(url, undefined, tlsOf(config), "DATABASE_DIRECT_URL");
+}
+
+/** On Deno Deploy the way leads over the internet, and the URL that the platform hands over says nothing of TLS. */
+function tlsOf({ onDeploy }: Config): TlsMode {
+  return onDeploy ? "require" : "prefer";
 }
 
 function addressOf(config: Config, socket?: string, user = ROLE): Address {
-  // On Deno Deploy the way leads over the internet, and the URL that the platform hands over says nothing of TLS.
-  if (socket === undefined) return readAddress(config.DATABASE_URL!, undefined, config.onDeploy ? "require" : "prefer");
+  if (socket === undefined) return readAddress(config.DATABASE_URL!, undefined, tlsOf(config));
   // The user's PGHOST, PGUSER and the like mean another server.
   const nothing = { env: () => undefined, readFile: () => "", osUser: () => undefined };
   const address = readAddress(`postgres://${user}@/postgres`, nothing);

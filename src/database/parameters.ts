@@ -118,14 +118,14 @@ export class Parameters {
   readonly #values = new Map<string, { value: string; source: string }>();
 
   /**
-   * Reads them.
+   * Reads them; `variable` is where the URL stands.
    * @throws {ConfigError} for a URL that can't be read, and for parameters that Linger doesn't take.
    */
-  constructor(url: string, private readonly around: Surroundings) {
-    for (const [name, value] of parse(url)) this.#set(name, value, "DATABASE_URL");
+  constructor(url: string, private readonly around: Surroundings, variable: string) {
+    for (const [name, value] of parse(url, variable)) this.#set(name, value, variable);
     const ssl = this.get("ssl"); // JDBC's and the driver's name for it
     if (ssl !== undefined && !this.get("sslmode")) {
-      this.#set("sslmode", { true: "require", false: "disable" }[ssl] ?? ssl, "DATABASE_URL");
+      this.#set("sslmode", { true: "require", false: "disable" }[ssl] ?? ssl, variable);
     }
     this.#fromEnvironment(["service", "servicefile"]);
     this.#fromService();
@@ -229,10 +229,10 @@ export class Parameters {
   }
 }
 
-function parse(url: string): Map<string, string> {
+function parse(url: string, variable: string): Map<string, string> {
   try {
     return parseUrl(url);
   } catch (error) {
-    throw error instanceof UrlError ? new ConfigError(`DATABASE_URL ${error.message}`) : error;
+    throw error instanceof UrlError ? new ConfigError(`${variable} ${error.message}`) : error;
   }
 }

@@ -59,6 +59,8 @@ export type OpenPool = (name: string, options?: PoolOptions) => Pool;
 export interface PoolOptions {
   /** Most connections; 1 if not given. */
   readonly connections?: number;
+  /** Whether they must not lead through a pooler in transaction mode: LISTEN, and migrations. */
+  readonly direct?: boolean;
   /** Is called for every statement that is sent. */
   readonly onStatement?: () => void;
   /** Is called whenever a connection has ended. */

@@ -1080,6 +1080,37 @@ export const mutations: readonly Mutation[] = [
     "if (!this.#running) this.#ending = new AbortController();",
   ),
 
+  // Past a pooler
+
+  broken(
+    "LISTEN goes through the pooler though there is a way past it",
+    ["pooled_test.ts > tell each other news at once"],
+    LISTENER,
+    'openPool("listen", { direct: true, onClose })',
+    'openPool("listen", { onClose })',
+  ),
+  broken(
+    "all goes past the pooler",
+    ["pooled_test.ts > tell each other news at once"],
+    OPEN,
+    "(options?.direct ? openDirect : open)",
+    "openDirect",
+  ),
+  broken(
+    "two databases are taken for one",
+    ["pooled_test.ts > Two URLs"],
+    MIGRATE,
+    "if (!await isSame(sql, pooled))",
+    "if (false)",
+  ),
+  broken(
+    "nobody asks whether the tables are seen from both sides",
+    ["pooled_test.ts > Two URLs"],
+    MIGRATE,
+    "if (lack) throw lack;\n        if (migrations < known)",
+    "if (false)",
+  ),
+
   // Few connections
 
   broken(

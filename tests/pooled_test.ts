@@ -1,0 +1,156 @@
+// Behind PgBouncer in transaction mode, which is what hosters' poolers are: LISTEN and migrations go past it. Needs Debian's
+// package of that name.
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { readConfig } from "../src/config.ts";
+import { migrateOnce } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { Unusable } from "../src/database/unusable.ts";
+import { messages, posted, until } from "./support/client.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
+import { type Env, spawnServer, startServer } from "./support/server.ts";
+import { MIGRATIONS } from "./support/postgres.ts";
+import { startPgBouncer } from "./torture/pgbouncer.ts";
+
+const ignore = !await new Deno.Command("pgbouncer", { args: ["--version"], stdout: "null", stderr: "null" }).output()
+  .then(({ success }) => success, () => false);
+
+/** What a test finds. */
+interface World {
+  readonly postgres: OwnPostgres;
+  /** The database `linger` by way of PgBouncer. */
+  readonly pooled: string;
+  /** The same past it, as another role. */
+  readonly direct: string;
+}
+
+function test(name: string, body: (world: World) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    fn: async () => {
+      await using postgres = await OwnPostgres.start();
+      await postgres.run("create database linger", "create database other", "create role past superuser login");
+      await using bouncer = await startPgBouncer(postgres.port);
+      const pooled = postgres.url("linger", bouncer.port);
+      await body({ postgres, pooled, direct: postgres.url("linger").replace("postgres@", "past@") });
+    },
+  });
+}
+
+/** No look within a test's time: what arrives was notified. */
+const NEVER = { DATABASE_POOLED: "true", FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
+
+test("Servers behind a pooler tell each other news at once, where they listen past it", async ({ postgres, pooled, direct }) => {
+  const env = { ...NEVER, DATABASE_DIRECT_URL: direct };
+  await using one = await startServer(pooled, env);
+  await using two = await startServer(pooled, env);
+  for (let i = 0; i < 20; i++) {
+    const poll = messages(two, "room", "after=now&wait=50");
+    await until(() => two.chat.state.waiters === 1 && two.chat.state.listening, "the poll waits");
+    const message = await posted(one, "room", `${i}`);
+    assertEquals(await poll, [message]);
+  }
+  const rows = await postgres.run("select application_name as name from pg_stat_activity where usename = 'past'");
+  assertEquals(rows, [{ name: "linger listen" }]); // of the one on which somebody waits
+});
+
+test("Without it, news comes by the looks, and LISTEN is never believed", async ({ pooled }) => {
+  const env = { DATABASE_POOLED: "true", FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "100" };
+  await using one = await startServer(pooled, env);
+  await using two = await startServer(pooled, env);
+  const poll = messages(two, "room", "after=now&wait=50");
+  await until(() => two.chat.state.waiters === 1, "the poll waits");
+  const before = two.chat.state.statements;
+  await until(() => two.chat.state.statements > before + 10, "it has looked often");
+  assertEquals(two.chat.state.listening, false);
+  const message = await posted(one, "room", "news");
+  assertEquals(await poll, [message]);
+});
+
+test("A process with both URLs migrates past the pooler, and serves", async ({ postgres, pooled, direct }) => {
+  await using server = await spawnServer(pooled, {
+    DATABASE_POOLED: "true",
+    DATABASE_DIRECT_URL: direct,
+    DATABASE_CONNECTIONS: "2",
+  });
+  assertStringIncludes(server.log(), `Applied migration ${MIGRATIONS[0]}`);
+  const [row] = await postgres.runIn("linger", "select count(*)::int as count from migrations");
+  assertEquals(row!.count, MIGRATIONS.length);
+  const poll = messages(server, "room", "after=now&wait=50");
+  const health = async () => await (await fetch(`${server.url}/healthz`)).json();
+  await until(async () => (await health()).listening, "it listens");
+  const message = await posted(server, "room", "news");
+  assertEquals(await poll, [message]);
+});
+
+async function migrating(env: Env): Promise<string[] | string> {
+  const database = await openDatabase(readConfig({ get: (name) => env[name] }), "migrate", () => {});
+  return await migrateOnce(database).catch((error) => {
+    if (!(error instanceof Unusable)) throw error;
+    return `${error.cure}: ${error.message}`;
+  });
+}
+
+test("Two URLs that lead to two databases are refused, and so are those that see different tables", async ({ postgres, pooled }) => {
+  const env = { DATABASE_URL: pooled, DATABASE_POOLED: "true" };
+  assertEquals(
+    await migrating({ ...env, DATABASE_DIRECT_URL: postgres.url("other") }),
+    "none: DATABASE_DIRECT_URL leads to another database than DATABASE_URL",
+  );
+  assertEquals(await postgres.runIn("other", "select from pg_tables where tablename = 'messages'"), []);
+  await postgres.runIn("linger", "create schema apart");
+  const apart = `${postgres.url("linger")}?options=${encodeURIComponent("-c search_path=apart")}`;
+  assertEquals(
+    await migrating({ ...env, DATABASE_DIRECT_URL: apart }),
+    "none: DATABASE_DIRECT_URL leads to tables that DATABASE_URL does not see: give both roles the same search_path",
+  );
+  assertGreater((await migrating({ ...env, DATABASE_DIRECT_URL: postgres.url("linger") })).length, 0);
+});
+
+test("Connections that are killed whenever they are idle, on both sides of a pooler, lose nothing", async ({ postgres, pooled, direct }) => {
+  const env = {
+    DATABASE_POOLED: "true",
+    DATABASE_DIRECT_URL: direct,
+    DATABASE_CONNECTIONS: "2",
+    FALLBACK_MAX_MS: "60000",
+  };
+  await using one = await startServer(pooled, env);
+  await using two = await startServer(pooled, env);
+  let killed = 0;
+  let finished = false;
+  const killing = (async () => {
+    for (; !finished; await new Promise((resolve) => setTimeout(resolve, 100))) {
+      const rows = await postgres.run(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = 'linger' and state = 'idle'
+          and state_change < clock_timestamp() - interval '100 ms'`,
+      );
+      killed += rows.length;
+    }
+  })();
+  const sent: string[] = [];
+  const seen: string[] = [];
+  const reading = (async () => {
+    for (let after = "0".repeat(26); seen.length < 40;) {
+      const page = await messages(two, "room", `after=${after}&wait=50`).catch(() => []);
+      seen.push(...page.map(({ body }) => body));
+      after = page.at(-1)?.id ?? after;
+    }
+  })();
+  for (let i = 0; i < 40; i++) {
+    const key = { "idempotency-key": crypto.randomUUID() };
+    const post = () =>
+      fetch(`${one.url}/rooms/room/messages`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...key },
+        body: JSON.stringify({ body: `${i}` }),
+      }).then(async (response) => (await response.body?.cancel(), response.ok));
+    await until(post, "it is stored");
+    sent.push(`${i}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await reading;
+  finished = true;
+  await killing;
+  assertEquals(seen, sent);
+  assertGreater(killed, 10);
+});
