@@ -121,11 +121,15 @@ Deno.test("A server listens when the first comes to wait, and does not come back
   assertEquals((await listeners(database)).length, 1);
   leaving.abort();
   await poll.catch(() => {});
-  await until(async () => {
-    const { statements } = server.chat.state;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    return server.chat.state.statements === statements;
-  }, "nothing is looked for any more");
+  await until(
+    async () => {
+      const { statements } = server.chat.state;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return server.chat.state.statements === statements;
+    },
+    "nothing is looked for any more",
+    30_000,
+  );
   assertEquals((await listeners(database)).length, 1);
   await killListeners(database.sql, database);
   await until(() => !server.chat.state.listening, "it knows");
