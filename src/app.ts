@@ -5,6 +5,7 @@ import { log } from "./log.ts";
 import type { Origins } from "./origin.ts";
 import { internal, Problem, unavailable, uriTooLong } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
+import { type ChangeRoutes, changeRoutes } from "./routes/changes.ts";
 import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
@@ -34,9 +35,10 @@ export interface AppOptions {
 }
 
 /** Makes the application. */
-export function createApp(deps: MessageRoutes & EventRoutes & AppOptions): App {
+export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & AppOptions): App {
   const app = new Hono();
   messageRoutes(app, deps);
+  changeRoutes(app, deps);
   eventRoutes(app, deps);
   roomRoutes(app, deps);
   healthRoutes(app, deps);

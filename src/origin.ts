@@ -23,13 +23,15 @@ const FOR_ALL = "/client/";
 
 /** What a page of another site may send, where it may ask. */
 const PREFLIGHT = {
-  "access-control-allow-methods": "GET, HEAD, POST",
-  "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id, message-key, prefer",
+  "access-control-allow-methods": "GET, HEAD, POST, PATCH, DELETE",
+  "access-control-allow-headers":
+    "authorization, content-type, idempotency-key, if-match, last-event-id, message-key, prefer",
   "access-control-max-age": "7200", // the longest that Chromium keeps it
 };
 
 /** What it may read of an answer beside its body. */
-const EXPOSED = "link, location, retry-after, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
+const EXPOSED =
+  "etag, link, location, retry-after, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
 
 /** The settings that say which page may ask. */
 export type OriginSettings = Pick<Config, "HOST" | "ALLOWED_HOSTS" | "ALLOWED_ORIGINS" | "onDeploy">;

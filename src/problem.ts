@@ -220,6 +220,43 @@ export function notStored(why: string): Problem {
   );
 }
 
+/** 503: nothing was changed. */
+export function notChanged(why: string): Problem {
+  return new Problem(503, "not-stored", "Not stored", `${why}; nothing was changed: send it again`, {}, RETRY_AFTER);
+}
+
+/** 503: the change may have been made. To send it again does no harm: it says how the message is to be. */
+export function changeUnknown(): Problem {
+  return new Problem(
+    503,
+    "outcome-unknown",
+    "Outcome unknown",
+    "The database did not answer in time; the message may have been changed: send it again",
+    {},
+    RETRY_AFTER,
+  );
+}
+
+/** 403: the message is another's. */
+export function foreignMessage(): Problem {
+  return new Problem(
+    403,
+    "forbidden",
+    "Forbidden",
+    "This message is not yours: it takes the token, or the Message-Key, that it was posted with",
+  );
+}
+
+/** 410: the message was deleted. */
+export function gone(): Problem {
+  return new Problem(410, "gone", "Gone", "This message was deleted");
+}
+
+/** 412: the message is neither as it was known nor as it is to be. */
+export function messageChanged(): Problem {
+  return new Problem(412, "changed", "Changed", "The message was changed since: look at it, and decide anew");
+}
+
 /** 503: the message may have been stored; post again with the same key only. */
 export function outcomeUnknown(): Problem {
   return new Problem(

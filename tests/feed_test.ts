@@ -482,7 +482,7 @@ class FakeRoom implements Pick<Store, "newest" | "news"> {
     return this.#read(this.#entries.slice(-limit), limit);
   }
 
-  news(_room: string, { end }: Known, limit: number) {
+  news(_room: string, { newest: end }: Known, limit: number) {
     return this.#read(this.#entries.filter(({ id }) => id > end).slice(0, limit), limit);
   }
 

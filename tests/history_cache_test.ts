@@ -240,6 +240,6 @@ Deno.test("without the setting nothing is kept, and nothing is asked about", asy
   for (const path of [`?after=${first!.id}&limit=1`, `/${first!.id}`]) {
     const answer = await get(server, `/rooms/tea/messages${path}`, { "if-none-match": "*" });
     assertEquals([answer.status, answer.headers.get("cache-control")], [200, "no-store"]);
-    assertEquals([answer.headers.get("etag"), answer.headers.get("vary")], [null, null]);
+    assertEquals(answer.headers.get("vary"), null);
   }
 });

@@ -1,6 +1,7 @@
 // Servers start whenever they like, many at once, old ones beside new ones; the database must come out right each time.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { until } from "./support/client.ts";
+import { hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -28,6 +29,41 @@ Deno.test("migrate() called by twenty servers at once applies each migration onc
   const answers = await Promise.all(Array.from({ length: 20 }, () => migrated(database)));
   const names = await applied(database);
   assertEquals(answers.filter((answer) => answer.length > 0), [names.map(({ name }) => name)]);
+});
+
+Deno.test("migrate() makes an index of a large table without keeping anybody from writing, also after a try that was killed", async () => {
+  await using database = await postgres.create();
+  const names = await migrated(database);
+  const { sql } = database;
+  await sql`
+    insert into messages (room, id, body) select 'large', gen_random_uuid(), string_agg(md5(random()::text), '')
+    from generate_series(1, 8000) i, generate_series(1, 300) j group by i`;
+  const isThere = async () => {
+    const [index] = await sql<{ valid: boolean }[]>`
+      select indisvalid as valid from pg_index where indexrelid = to_regclass('messages_changed')`;
+    return index?.valid ?? false;
+  };
+  await sql`delete from migrations where number = 3`;
+  await sql`update pg_index set indisvalid = false where indexrelid = 'messages_changed'::regclass`; // as one that was killed leaves it
+  assertEquals(await migrated(database), [names[2]]);
+  assert(await isThere());
+
+  // Somebody is writing, and does not end: what locks the table against writers would wait for him, and all others behind it.
+  await sql`delete from migrations where number = 3`;
+  await sql`drop index messages_changed`;
+  const write = "insert into messages (room, id, body) values ('a', gen_random_uuid(), '')";
+  await using writing = await hold(database, (sql) => sql.unsafe(write));
+  const migrating = Promise.all([migrated(database), migrated(database)]);
+  const waits = async () =>
+    (await sql`select from pg_stat_activity where query like '%index concurrently%' and wait_event_type = 'Lock'`)
+      .length > 0;
+  await Promise.race([until(waits, "the index waits for whoever is writing"), migrating]);
+  await sql.unsafe(write);
+  assert(!await isThere());
+  await writing.end();
+  assert((await migrating).flat().includes(names[2]!));
+  assertEquals((await applied(database)).length, 3);
+  assert(await isThere());
 });
 
 Deno.test("migrate() leaves nothing behind when a migration fails, and works when the cause is gone", async () => {

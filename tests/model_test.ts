@@ -199,7 +199,7 @@ class FakeRoom {
     const before = this.#move(Math.max(this.#head.ms, this.#clock, behind ? floor + 1 : 0), count);
     const entries = Array.from({ length: count }, (_, i) => {
       const random = `8${(this.ever.length + i).toString(16).padStart(9, "0")}`;
-      return makeEntry("room", makeId(this.#head.ms, before.seq + i + 1, random), null, "é".repeat(size));
+      return makeEntry("room", makeId(this.#head.ms, before.seq + i + 1, random), null, `x${"é".repeat(size)}`);
     });
     this.messages.push(...entries);
     this.ever = [...this.ever, ...entries].sort((a, b) => a.id < b.id ? -1 : 1);
@@ -232,17 +232,17 @@ class FakeRoom {
     return before;
   }
 
-  news = (_: string, { end, place }: Known, limit: number) => this.#begin({ end, place }, limit);
+  news = (_: string, { newest, place }: Known, limit: number) => this.#begin({ newest, place }, limit);
   newest = (_: string, limit: number) => this.#begin(undefined, limit);
 
   read(most: number): void {
     if (!this.look || this.look.news) return;
     const { known, limit } = this.look;
-    const room = this.messages.filter(({ id }) => !known || id > known.end);
+    const room = this.messages.filter(({ id }) => !known || id > known.newest);
     const fits = Math.min(limit, known ? most : Math.max(2, most)); // a page has room for two, at the least
     const entries = known ? room.slice(0, fits) : room.slice(-fits);
     const lost = known !== undefined &&
-      (this.place < known.place || known.end !== NIL && !this.messages.some(({ id }) => id === known.end));
+      (this.place < known.place || known.newest !== NIL && !this.messages.some(({ id }) => id === known.newest));
     this.look.news = { entries, full: entries.length === fits, head: { place: this.place, lost } };
   }
 
@@ -507,7 +507,7 @@ property(
     const headOf = (room: string) => ({ place: placeOf(rooms.get(room)!.at(-1)?.id ?? NIL), lost: false });
     const feeds = new Feeds(
       {
-        news: (room, { end }, limit) => {
+        news: (room, { newest: end }, limit) => {
           const entries = rooms.get(room)!.filter(({ id }) => id > end).slice(0, limit);
           return Promise.resolve({ entries, full: entries.length === limit, head: headOf(room) });
         },

@@ -93,7 +93,7 @@ class FakeRoom {
 
   commit(count: number): void {
     for (const seq of span(this.#rows.length + 1, this.#rows.length + count)) {
-      this.#rows.push({ id: numberedId(seq), author: null, body: `${seq}`, sub: null, reply_to: null });
+      this.#rows.push({ id: numberedId(seq), author: null, body: `${seq}`, sub: null, reply_to: null, changed: null });
     }
   }
 

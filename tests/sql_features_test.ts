@@ -35,6 +35,12 @@ const AHEAD_MS = 30_000;
 /** What few posts have changes the statement for all in their batch. */
 const MARKED = { proof: "00".repeat(32), reply_to: NIL };
 
+/** A message that is not there is looked at once more, to find out. */
+const CHANGE = {
+  ...{ room: "a", id: NIL, body: "y", sub: null, proof: null, moderates: false, known: null },
+  random: "0123456789",
+};
+
 /** Each method of the store with all that changes its statement. */
 const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] } = {
   append: [
@@ -51,13 +57,14 @@ const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] }
       ),
   ],
   withKeysOf: [(store) => store.withKeysOf([draft("a", "x", { key: "key" })])],
-  readAfter: [(store) => store.readAfter("a", NIL, 10)],
+  change: [(store) => store.change(CHANGE)],
+  readAfter: [(store) => store.readAfter("a", NIL, 10), (store) => store.readAfter("a", NIL, 10, { changes: true })],
   pageAfter: [(store) => store.pageAfter("a", NIL, 10)],
   readBefore: [(store) => store.readBefore("a", undefined, 10), (store) => store.readBefore("a", NIL, 10)],
   newest: [(store) => store.newest("a", 10)],
-  news: [(store) => store.news("a", { end: NIL, place: makePlace(0, 0) }, 10)],
+  news: [(store) => store.news("a", { newest: NIL, place: makePlace(0, 0) }, 10)],
   readOne: [(store) => store.readOne("a", NIL)],
-  heads: [(store) => store.heads(new Map([["a", { end: NIL, place: makePlace(0, 0) }]]))],
+  heads: [(store) => store.heads(new Map([["a", { newest: NIL, place: makePlace(0, 0) }]]))],
   lift: [(store) => store.lift("a", Date.now() + AHEAD_MS)],
   newestRooms: [(store) => store.newestRooms(10)],
   newestOf: [(store) => store.newestOf(["a", "none"])],
@@ -93,8 +100,8 @@ Deno.test("What the store sends is SQL that a Postgres takes which shards by roo
   assertEquals(Object.keys(CALLS).sort(), methods.sort());
   await using all = await sent();
   const { postgres, statements } = all;
-  // Two are sent twice: a page after a cursor, and a post with a key.
-  assertEquals(statements.length, Object.values(CALLS).flat().length - 2, statements.join("\n\n"));
+  // Two are sent twice: a page after a cursor, and a post with a key. A change that is not made sends two.
+  assertEquals(statements.length, Object.values(CALLS).flat().length - 2 + 1, statements.join("\n\n"));
 
   const known = await postgres.run("select distinct proname as name, provolatile as kind from pg_proc");
   const kinds = new Map(known.map(({ name, kind }) => [name as string, kind as string]));
@@ -121,6 +128,9 @@ Deno.test("The room comes first in every key, and no table refers to another", a
     select c.relname as name, a.attname as first from pg_index i
       join pg_class c on c.oid = i.indexrelid join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indrelid in ('heads'::regclass, 'messages'::regclass) order by name`);
-  assertEquals(keys, ["heads_pkey", "messages_key", "messages_pkey"].map((name) => ({ name, first: "room" })));
+  assertEquals(
+    keys,
+    ["heads_pkey", "messages_changed", "messages_key", "messages_pkey"].map((name) => ({ name, first: "room" })),
+  );
   assertEquals(await all.postgres.run("select from pg_constraint where contype = 'f'"), []);
 });

@@ -64,7 +64,7 @@ Deno.test("Store.append() keeps every text as it is", async () => {
   await using opened = await open(database);
   const { store, append } = opened;
   const texts = [
-    ...['"', "'", "\\", '\\"', "{", "}", "{}", '{"a"}', ",", "a,b", "NULL", "null", '"NULL"', "", " ", "  x  "],
+    ...['"', "'", "\\", '\\"', "{", "}", "{}", '{"a"}', ",", "a,b", "NULL", "null", '"NULL"', " ", "  x  "],
     ...["\n", "\r\n", "\t", "\u0001\u007f", "$1", "%s", "\\x41", "E'\\n'", "--", "; drop table messages"],
     ...["Grüße", "世界", "👋🏽", "e\u0301", "\u2028", "\ufeff", "\uffff", "\u{10ffff}", "\u202e"],
   ];
@@ -337,7 +337,7 @@ Deno.test("Store.heads() gives the places of the rooms' heads, and that of the n
   await using database = await postgres.create();
   await using opened = await open(database);
   const [, b, a] = await opened.append([draft("a", "1"), draft("b", "1"), draft("a", "2")]);
-  const unknown = { end: NIL, place: placeOf(NIL) };
+  const unknown = { newest: NIL, place: placeOf(NIL) };
   const heads = await opened.store.heads(new Map(["a", "b", "nowhere"].map((room) => [room, unknown])));
   const head = (place: string) => ({ place, lost: false });
   assertEquals(
@@ -371,7 +371,7 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
     ["it was too old to be kept", [100, 7], [], false, id(100, 7)],
     ["one before it was", [100, 7], [], true, id(100, 6)],
   ];
-  const known = { end: id(100, 7), place: placeOf(id(100, 7)) };
+  const known = { newest: id(100, 7), place: placeOf(id(100, 7)) };
   for (const [what, head, ids, lost, trimmed] of cases) {
     await database.sql`truncate heads, messages`;
     if (head) {
@@ -383,11 +383,11 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
     const expected = { place: makePlace(...head ?? [0, 0]), lost };
     assertEquals((await store.heads(new Map([["room", known]]))).get("room"), expected, what);
     const { entries, head: found } = await store.news("room", known, 10);
-    assertEquals([entries.map(({ id }) => id), found], [ids.filter((id) => id > known.end).sort(), expected], what);
+    assertEquals([entries.map(({ id }) => id), found], [ids.filter((id) => id > known.newest).sort(), expected], what);
   }
   // Who knows nothing has lost nothing.
   await database.sql`truncate heads, messages`;
-  const nothing = { end: NIL, place: placeOf(NIL) };
+  const nothing = { newest: NIL, place: placeOf(NIL) };
   assertEquals((await store.heads(new Map([["room", nothing]]))).get("room"), { place: placeOf(NIL), lost: false });
 });
 

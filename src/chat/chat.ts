@@ -5,8 +5,10 @@ import type { Database } from "../database/open.ts";
 import { isClosed } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
 import { type Allowance, UNLIMITED } from "../limits.ts";
-import { notFound, unavailable } from "../problem.ts";
+import { gone, notChanged, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
+import type { Change } from "./change.ts";
+import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
 import { NOW, placeOf, randomDigits } from "./cursor.ts";
 import { PRELOAD } from "./feed.ts";
@@ -21,7 +23,7 @@ import { proofOf } from "./proof.ts";
 import { Reader } from "./reader.ts";
 import { Readiness } from "./readiness.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
-import { Store } from "./store.ts";
+import { type Commit, Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
 
@@ -48,6 +50,8 @@ export interface Poll {
   readonly limit: number;
   /** Milliseconds to wait for news; 0 asks the database and answers at once. */
   readonly wait: number;
+  /** Whether changes are news, too. */
+  readonly changes?: boolean;
   /** Who asks: its signal aborts when it leaves. It is made when it is first asked for; a poll that does not wait saves that. */
   readonly client: { readonly signal: AbortSignal };
   /** What the client may take; any amount if not given. */
@@ -64,12 +68,20 @@ export interface Reading {
   readonly final: boolean;
 }
 
+/** What a change asks for: see {@linkcode Change}. */
+export type Wanted = Omit<Change, "proof" | "random"> & {
+  /** The Message-Key, if one was shown. */
+  readonly messageKey: string | undefined;
+};
+
 /** What a subscriber asks for. */
 export interface Subscription {
   /** A cursor, or `now`. */
   readonly after: string;
   /** Where the client gave it, for the problem that it is one. */
   readonly parameter: string;
+  /** Whether it is given changes, too. */
+  readonly changes?: boolean;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
   /** What the client may take; any amount if not given. */
@@ -110,6 +122,7 @@ export class Chat {
   readonly #floors = new Floors();
   readonly #store: Store;
   readonly #writer: Writer;
+  readonly #changer: Changer;
   readonly #feeds: Feeds;
   readonly #wake: Wake;
   readonly #lift: Lift;
@@ -119,6 +132,7 @@ export class Chat {
   readonly #newRooms: NewRooms;
   readonly #places: Places;
   #draining = false;
+  #closed = false;
 
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
   constructor(database: Pick<Database, "openPool">, private readonly config: Config) {
@@ -151,6 +165,10 @@ export class Chat {
       },
     );
     this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
+    const committed = (commit: Commit) => {
+      this.#feeds.get(commit.room)?.append(commit);
+      this.#wake.notify(commit.room, commit.head);
+    };
     this.#writer = new Writer(
       this.#store,
       {
@@ -160,11 +178,9 @@ export class Chat {
         batch: config.MAX_BATCH_POSTS,
         batchBytes: config.MAX_BATCH_BYTES,
       },
-      (commit) => {
-        this.#feeds.get(commit.room)?.append(commit);
-        this.#wake.notify(commit.room, commit.head);
-      },
+      committed,
     );
+    this.#changer = new Changer(this.#store, committed);
     this.#readiness = new Readiness(this.#store, this.#writer);
   }
 
@@ -188,42 +204,65 @@ export class Chat {
   }
 
   /**
+   * Changes a message, or takes it back (an empty text); resolves with it as it is then, when that is durable.
+   * @throws {Problem} see {@linkcode Changer.change}.
+   */
+  async change({ messageKey, ...wanted }: Wanted, allowance: Allowance = UNLIMITED): Promise<Entry> {
+    if (this.#closed) throw notChanged("This server is shutting down");
+    const proof = messageKey === undefined ? null : proofOf(messageKey);
+    return await this.#changer.change({ ...wanted, proof, random: randomDigits() }, allowance);
+  }
+
+  /**
    * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
    * @throws {Problem} 400 for a cursor that lies in the future, 503.
    */
-  async poll(room: string, { after, limit, wait, client, allowance = UNLIMITED }: Poll): Promise<Reading> {
+  async poll(
+    room: string,
+    { after, limit, wait, changes = false, client, allowance = UNLIMITED }: Poll,
+  ): Promise<Reading> {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
     // Before the first await: a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2).
     const signal = wait > 0 ? client.signal : undefined;
     // A page that is longer than what a feed begins with can't come out of a new one.
+    const read = (after: string) =>
+      this.#reader.pageAfter({ room, after, limit, changes, exact: wait === 0 }, allowance);
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
-      const page = await this.#reader.pageAfter(room, after, limit, allowance);
-      if (page.last) return { page, next: page.last, final: page.full };
+      const page = await read(after);
+      if (page.last) return { page, next: page.last, final: page.full && !changes };
     }
     // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
     let feed = this.#feeds.hold(room);
     try {
-      const known = feed.loaded && after !== NOW && placeOf(after) <= feed.place &&
-        (wait > 0 || feed.page(after, limit)?.full !== false);
+      // Who does not wait gets what the database has now: something may have been taken back elsewhere a moment ago.
+      const known = feed.loaded && wait > 0 && after !== NOW && placeOf(after) <= feed.place;
       if (!known) await this.#reader.refresh(feed, allowance);
       if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
         this.#feeds.letGo(feed);
         feed = this.#feeds.hold(room);
         await this.#reader.refresh(feed, allowance);
       }
-      const cursor = after === NOW ? feed.end : after;
+      let cursor = after === NOW ? feed.startOf(changes) : after;
       if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(room, cursor, feed.place);
 
+      // What came before the feed began it does not know. Where nothing of that is left, the reader goes on from the feed's end.
+      if (signal && !feed.knows(cursor, changes)) {
+        const begins = feed.startOf(changes);
+        const page = await read(cursor);
+        if (page.last) return { page, next: page.last, final: page.full && !changes };
+        cursor = begins;
+      }
+
       // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
-      const waits = signal && cursor >= feed.end && !this.#draining;
+      const waits = signal && feed.isAtEnd(cursor, changes) && !this.#draining;
       if (waits) {
         this.#places.enter("poll", allowance);
-        await feed.wait(cursor, wait, signal);
+        await feed.wait(cursor, wait, signal, changes);
         this.#places.leave("poll", allowance);
-        if (cursor >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
+        if (feed.isAtEnd(cursor, changes) && this.#wake.blind) throw unavailable("The database can't be reached");
       }
-      const page = feed.page(cursor, limit) ?? await this.#reader.pageAfter(room, cursor, limit, allowance);
-      return { page, next: page.last ?? cursor, final: page.full && !waits };
+      const page = feed.page(cursor, limit, changes) ?? await read(cursor);
+      return { page, next: page.last ?? cursor, final: page.full && !waits && !changes };
     } finally {
       this.#feeds.letGo(feed);
     }
@@ -237,30 +276,38 @@ export class Chat {
    */
   async *follow(
     room: string,
-    { after, parameter, signal, allowance = UNLIMITED }: Subscription,
+    { after, parameter, changes = false, signal, allowance = UNLIMITED }: Subscription,
   ): AsyncGenerator<News, void, void> {
     if (this.#draining) throw unavailable("This server is shutting down");
     this.#places.enter("stream", allowance);
     const feed = this.#feeds.hold(room);
     try {
       if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#reader.refresh(feed, allowance);
-      let next = after === NOW ? feed.end : after;
+      let next = after === NOW ? feed.startOf(changes) : after;
       if (placeOf(next) > feed.place) await this.#reader.refuseFuture(room, next, feed.place, parameter);
       yield { entries: [], next };
 
       // A feed whose place another has taken knows nothing any more.
       const goesOn = () => !this.#draining && !signal.aborted && this.#feeds.get(room) === feed;
       while (goesOn()) {
-        if (next >= feed.end) { // from this check to the parking nothing else runs, as in a poll
-          await feed.wait(next, this.config.HEARTBEAT_MS, signal);
+        if (feed.knows(next, changes) && feed.isAtEnd(next, changes)) { // from this check to the parking nothing else runs, as in a poll
+          await feed.wait(next, this.config.HEARTBEAT_MS, signal, changes);
           if (!goesOn()) return;
-          if (next >= feed.end && this.#wake.blind) throw unavailable("The database can't be reached");
+          if (feed.isAtEnd(next, changes)) {
+            if (this.#wake.blind) throw unavailable("The database can't be reached");
+            yield { entries: [], next };
+            continue;
+          }
         }
-        const behind = next < feed.end;
-        const known = behind ? feed.entriesAfter(next) : [];
-        const entries = known ?? await this.#reader.entriesAfter(room, next, allowance);
-        if (behind && entries.length === 0) return; // the database has lost what it had acknowledged
-        next = entries.at(-1)?.id ?? next;
+        const known = feed.entriesAfter(next, changes);
+        const begins = feed.startOf(changes);
+        const entries = known ?? await this.#reader.entriesAfter(room, next, changes, allowance);
+        if (entries.length === 0) { // nothing of it is left
+          next = begins;
+          feed.wake(); // or the database has lost it, and another feed takes this one's place
+          continue;
+        }
+        next = entries.at(-1)!.cursor;
         yield { entries, next };
       }
     } finally {
@@ -298,11 +345,12 @@ export class Chat {
 
   /**
    * One message.
-   * @throws {Problem} 404, 503.
+   * @throws {Problem} 404, 410 when it was deleted, 503.
    */
   async find(room: string, id: string, allowance: Allowance = UNLIMITED): Promise<Entry> {
     const entry = await this.#reader.one(room, id, allowance);
     if (!entry) throw notFound("There is no such message in this room");
+    if (entry.deleted) throw gone();
     return entry;
   }
 
@@ -339,6 +387,7 @@ export class Chat {
 
   /** Refuses the posts that are still queued, gives the statement under way a moment, and closes all connections. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.drain();
     this.#reader.close();
     this.#feeds.close();

@@ -37,6 +37,11 @@ export function placeOf(id: string): string {
   return id.slice(0, 26);
 }
 
+/** The cursor behind all that stands at or before a place; for nothing, the nil cursor. */
+export function cursorAt(place: string): string {
+  return place === placeOf(NIL) ? NIL : `${place}ffffffffff`;
+}
+
 /** The time in an id or a place, in milliseconds since 1970. */
 export function timeOf(id: string): number {
   return parseInt(id.slice(0, 8) + id.slice(9, 13), 16);

@@ -6,6 +6,10 @@
 // is under way, all further calls share the next one, since the one under way may have read before the change they
 // were told of. Without that second flight a message committed in such a moment would wake nobody.
 //
+// Messages change: their authors edit and delete them. What was taken back is in no tail: a changed message is replaced where it
+// stands, a deleted one is left out. Beside the tail the feed keeps the changes that came while it was there, each with its message
+// as it is now, for those who follow with changes: they get messages and changes in the order of their places.
+//
 // How far it knows the room is told by its place, which is that of the room's head when it was read. It can lie behind the last
 // message: a head also moves when no message comes.
 //
@@ -15,7 +19,7 @@
 // News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
 // checks and other rooms are served in between, and the memory of one slice serves the next.
 import { setImmediate } from "node:timers";
-import { makePlace, NIL, placeOf } from "./cursor.ts";
+import { cursorAt, makePlace, NIL, placeOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
@@ -30,6 +34,9 @@ const REFRESH_LIMIT = 1_000;
 
 /** Waiters that news settles in one turn of the event loop: a turn of some milliseconds. */
 const SLICE = 250;
+
+/** Changes that a feed keeps: who has missed more asks the database. */
+const MAX_CHANGES = 1_000;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -54,6 +61,8 @@ class Waiter {
     private readonly signal: AbortSignal,
     private readonly waiters: Set<Waiter>,
     private readonly resolve: () => void,
+    /** Whether changes are news. */
+    readonly changes: boolean,
   ) {
     waiters.add(this);
     signal.addEventListener("abort", this);
@@ -80,6 +89,11 @@ export class Feed {
   #bytes = 0;
   #grown = 0;
   #start = NIL;
+  #newest = NIL;
+  #changes: Entry[] = [];
+  /** The feed has all changes after this place. */
+  #changesStart = placeOf(NIL);
+  #newestChange = NIL;
   #place = placeOf(NIL);
   #loaded = false;
   #closed = false;
@@ -119,9 +133,34 @@ export class Feed {
     return this.#looking !== undefined;
   }
 
-  /** The id of the newest message known; the nil cursor in an empty room. */
+  /** The id of the newest message that is there; the nil cursor in an empty room. */
   get end(): string {
     return this.#tail.at(-1)?.id ?? this.#start;
+  }
+
+  /** The cursor at the newest message or change: what `end` is for those who follow with changes. */
+  get endOfChanges(): string {
+    return this.#newestChange > this.end ? this.#newestChange : this.end;
+  }
+
+  /** Whether it has nothing after `cursor`. */
+  isAtEnd(cursor: string, changes: boolean): boolean {
+    return cursor >= (changes ? this.endOfChanges : this.end);
+  }
+
+  /** A cursor behind all that is there now. */
+  startOf(changes: boolean): string {
+    return changes ? cursorAt(this.#place) : this.end;
+  }
+
+  /** The id of the newest message known, which may have been deleted. */
+  get newest(): string {
+    return this.#newest;
+  }
+
+  /** The newest change known: which message's, and its place as a cursor. */
+  get newestChange(): Pick<Entry, "id" | "cursor"> | undefined {
+    return this.#changes.at(-1);
   }
 
   /** The place of the head up to which the room is known. */
@@ -140,13 +179,14 @@ export class Feed {
   }
 
   /**
-   * Takes in messages that this process has just committed, if the head was where this feed knows it to have been; then nothing
-   * came between. Else it asks the database, unless a refresh has been faster.
+   * Takes in messages or a change that this process has just committed, if the head was where this feed knows it to have been; then
+   * nothing came between. Else it asks the database, unless a refresh has been faster.
    */
   append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
+    const last = entries.at(-1)!;
     if (this.#loaded && prior && makePlace(prior.ms, prior.seq) === this.#place) {
-      this.#take(entries, placeOf(entries.at(-1)!.id));
-    } else if (!this.#has(entries.at(-1)!.id)) this.wake();
+      this.#take(entries, placeOf(last.cursor));
+    } else if (!this.#has(last)) this.wake();
   }
 
   /** Reads what the database has after the tail, with a look that begins after this call. Calls share looks. */
@@ -167,13 +207,13 @@ export class Feed {
 
   /**
    * Parks until the tail is past `cursor`, `ms` milliseconds have passed, `signal` aborts or the waiters are released,
-   * whichever comes first.
+   * whichever comes first. With `changes` these are news, too.
    * To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in between
    * would wake nobody.
    */
-  wait(cursor: string, ms: number, signal: AbortSignal): Promise<void> {
+  wait(cursor: string, ms: number, signal: AbortSignal, changes = false): Promise<void> {
     return new Promise((resolve) => {
-      const waiter = new Waiter(cursor, ms, signal, this.#waiters, resolve);
+      const waiter = new Waiter(cursor, ms, signal, this.#waiters, resolve, changes);
       if (signal.aborted || this.#closed) waiter.settle();
     });
   }
@@ -190,50 +230,63 @@ export class Feed {
     this.release();
   }
 
-  /** The messages after `cursor`, at most `limit`; undefined when they begin before the tail. */
-  page(cursor: string, limit: number): Page | undefined {
-    if (cursor < this.#start) return undefined;
-    const place = `${this.#version} ${cursor} ${limit}`;
+  /** The messages after `cursor`, and the changes if asked for, at most `limit`; undefined when they begin before what is known. */
+  page(cursor: string, limit: number, changes = false): Page | undefined {
+    if (!this.knows(cursor, changes)) return undefined;
+    const place = `${this.#version} ${cursor} ${limit} ${changes}`;
     const known = pages.at(place);
     if (known) return known;
-    const start = firstAfter(this.#tail, cursor);
-    const count = fitting(this.#tail, start, limit);
-    const full = count === limit || start + count < this.#tail.length;
-    const page = makePage(this.#tail.slice(start, start + count), full);
+    const after = this.#after(cursor, changes);
+    const count = fitting(after, 0, limit);
+    const page = makePage(after.slice(0, count), count === limit || count < after.length);
     pages.keep(place, page);
     return page;
   }
 
-  /** The messages after `cursor` that fit one page, as they are; undefined when they begin before the tail. */
-  entriesAfter(cursor: string): readonly Entry[] | undefined {
-    if (cursor < this.#start) return undefined;
-    const start = firstAfter(this.#tail, cursor);
-    return this.#tail.slice(start, start + fitting(this.#tail, start, MAX_LIMIT));
+  /** The same that fit one page, as they are. */
+  entriesAfter(cursor: string, changes = false): readonly Entry[] | undefined {
+    if (!this.knows(cursor, changes)) return undefined;
+    const after = this.#after(cursor, changes);
+    return after.slice(0, fitting(after, 0, MAX_LIMIT));
   }
 
-  /** Forgets the messages, not the place: what comes next still wakes the waiters. */
+  /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
   forget(): void {
     this.#drop(this.#tail.length);
+    this.#dropChanges(this.#changes.length);
+  }
+
+  /** Whether it has all messages after `cursor`, and all changes if asked for. */
+  knows(cursor: string, changes: boolean): boolean {
+    return cursor >= this.#start && (!changes || placeOf(cursor) >= this.#changesStart);
+  }
+
+  #after(cursor: string, changes: boolean): Entry[] {
+    const messages = this.#tail.slice(firstAfter(this.#tail, cursor));
+    const changed = changes ? this.#changes.slice(firstAfter(this.#changes, cursor)) : [];
+    return changed.length === 0 ? messages : [...messages, ...changed].sort((a, b) => a.cursor < b.cursor ? -1 : 1);
   }
 
   async #look(): Promise<void> {
     if (!this.#loaded) {
       const { entries, full, head } = await this.store.newest(this.room, PRELOAD + 1);
       // What stands before the oldest of them is not known, so the tail begins after it.
-      if (full) this.#start = entries.shift()!.id;
+      if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
+      this.#changesStart = head.place;
       this.#take(entries, head.place);
       return;
     }
     for (let more = true; more && !this.#closed;) {
-      const { end } = this;
+      const { endOfChanges } = this;
       const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
       if (this.#closed) return;
       if (head.lost) return this.lost();
-      const place = full ? placeOf(entries.at(-1)!.id) : head.place;
+      const place = full ? placeOf(entries.at(-1)!.cursor) : head.place;
       // An own commit that was taken in meanwhile is among them, or else they were read before it. What reaches its place and does
       // not have it, comes from a database that has lost it: the next look will say so.
-      const passed = end !== this.end && place >= this.#place && !entries.some(({ id }) => id === this.end);
+      const own = this.endOfChanges;
+      const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!passed) this.#take(entries, place);
       more = full || passed;
     }
@@ -242,8 +295,11 @@ export class Feed {
   /** Takes in what there is up to `place`. */
   #take(entries: readonly Entry[], place: string): void {
     // Own commits and a look that ran beside them overlap.
-    const fresh = entries.slice(firstAfter(entries, this.end));
-    if (fresh.length > 0) this.#grow(fresh);
+    const messages = entries.filter(({ id, isChange }) => !isChange && id > this.#newest);
+    this.#newest = messages.at(-1)?.id ?? this.#newest;
+    this.#grow(messages.filter(({ deleted }) => !deleted));
+    for (const entry of entries) if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
+    this.#dropChanges(this.#changes.length - MAX_CHANGES);
     if (place > this.#place) this.#place = place;
     this.#news = true;
     if (!this.#settling) void this.#settleAll();
@@ -256,7 +312,7 @@ export class Feed {
       this.#news = false;
       let settled = 0;
       for (const waiter of this.#waiters) {
-        if (waiter.cursor >= this.end) continue;
+        if (this.isAtEnd(waiter.cursor, waiter.changes)) continue;
         waiter.settle();
         if (++settled % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
       }
@@ -265,6 +321,7 @@ export class Feed {
   }
 
   #grow(fresh: readonly Entry[]): void {
+    if (fresh.length === 0) return;
     this.#tail.push(...fresh);
     const added = fresh.reduce((sum, entry) => sum + entry.bytes, 0);
     this.#grown += added;
@@ -277,7 +334,25 @@ export class Feed {
     this.#drop(surplus);
   }
 
-  #has(id: string): boolean {
+  /** Takes in a change, and with it the message as it is now. */
+  #change(change: Entry): void {
+    this.#newestChange = change.cursor;
+    const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on
+    if (before >= 0) this.#resize(-this.#changes.splice(before, 1)[0]!.bytes);
+    this.#changes.push(change);
+    this.#grown += change.bytes;
+    this.#resize(change.bytes);
+    this.#version = ++tails;
+
+    const at = firstAfter(this.#tail, change.id) - 1;
+    const held = this.#tail[at];
+    if (held?.id !== change.id) return;
+    this.#tail.splice(at, 1, ...change.deleted ? [] : [change.asMessage()]);
+    this.#resize((change.deleted ? 0 : change.bytes) - held.bytes);
+  }
+
+  #has({ id, cursor, isChange }: Entry): boolean {
+    if (isChange) return cursor <= this.#newestChange;
     return this.#tail[firstAfter(this.#tail, id) - 1]?.id === id;
   }
 
@@ -288,19 +363,26 @@ export class Feed {
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
   }
 
+  #dropChanges(count: number): void {
+    if (count <= 0) return;
+    const dropped = this.#changes.splice(0, count);
+    this.#changesStart = placeOf(dropped.at(-1)!.cursor);
+    this.#resize(-dropped.reduce((sum, change) => sum + change.bytes, 0));
+  }
+
   #resize(bytes: number): void {
     this.#bytes += bytes;
     this.resized(bytes);
   }
 }
 
-/** The index of the first entry after `cursor` in an ascending list. */
+/** The index of the first that stands after `cursor`, in an ascending list. */
 function firstAfter(entries: readonly Entry[], cursor: string): number {
   let low = 0;
   let high = entries.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (entries[middle]!.id > cursor) high = middle;
+    if (entries[middle]!.cursor > cursor) high = middle;
     else low = middle + 1;
   }
   return low;

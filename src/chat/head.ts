@@ -6,8 +6,10 @@ import { makePlace, NIL } from "./cursor.ts";
 
 /** What a feed knows of its room. */
 export interface Known {
-  /** The id of the newest message. */
-  readonly end: string;
+  /** The id of the newest message, which may have been deleted. */
+  readonly newest: string;
+  /** The newest change, if one is known: which message's, and its place as a cursor. */
+  readonly newestChange?: { readonly id: string; readonly cursor: string } | undefined;
   /** The place up to which all is known. */
   readonly place: string;
 }
@@ -65,16 +67,18 @@ export const SETTINGS = `settings as materialized (
 )`;
 
 /**
- * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, and the time and number of
- * its place. A database that has lost something has lost what came last: then its head is behind, or the newest message that
- * was known is missing though it was not too old to be kept. The head alone can be where it was, or further: others may have
- * posted since.
+ * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, the time and number of
+ * its place, and its newest change (which message's, and the place; null without one). A database that has lost something has lost
+ * what came last: then its head is behind, or the newest message that was known is missing though it was not too old to be kept, or
+ * the newest change is. The head alone can be where it was, or further: others may have posted since.
  * @internal
  */
 export function headsOf(sql: Sql, known: PendingQuery<Row[]>) {
   return sql`
     select room, seq, ms,
       coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, ${NIL}) and
-        not exists (select from messages m where m.room = k.room and m.id = newest) as lost
-    from ${known} as k (room, newest, known_ms, known_seq) left join heads using (room)`;
+        not exists (select from messages m where m.room = k.room and m.id = newest) or
+        coalesce(change_of > coalesce(trimmed, ${NIL}), false) and
+        not exists (select from messages m where m.room = k.room and m.id = change_of and m.changed >= change) as lost
+    from ${known} as k (room, newest, known_ms, known_seq, change_of, change) left join heads using (room)`;
 }

@@ -61,11 +61,17 @@ export function isRoom(name: string): boolean {
 }
 
 /**
+ * What a client makes of its message. Members it does not know are ignored.
+ * @internal
+ */
+export const NewBody = z.object({ body: text.min(1, "must not be empty") });
+
+/**
  * What a client posts. Members it does not know are ignored.
  * @internal
  */
 export const NewMessage = z.object({
-  body: text.min(1, "must not be empty"),
+  ...NewBody.shape,
   author: text
     .refine(
       (value) => utf8.encode(value).length <= MAX_AUTHOR_BYTES,
@@ -111,6 +117,7 @@ export const Message = z.object({
   created_at: z.iso.datetime({ precision: 3 }),
   sub: z.string().optional(),
   reply_to: z.guid().optional(),
+  changed: z.guid().optional(),
 });
 
 /**

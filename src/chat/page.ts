@@ -4,31 +4,52 @@ import { Buffer } from "node:buffer";
 import { timeOf } from "./cursor.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 
-/** A stored message, ready to be sent. */
+/** A stored message, ready to be sent: where it stands in its room's order, or once more where its newest change stands. */
 export class Entry {
   #bytes = 0;
 
   /** Made by {@linkcode makeEntry}. */
   constructor(
-    /** Its id. */
+    /** The message's id. */
     readonly id: string,
-    /** The whole message as JSON. */
+    /** The whole message as JSON, as it is now. */
     readonly json: string,
+    /** The place of its newest change, as a cursor. */
+    readonly changed: string | null = null,
+    /** Whether it was taken back; then its JSON says no more than that. */
+    readonly deleted = false,
+    /** Where it stands among the others: its id, or the place of its change. A cursor for who has been given it. */
+    readonly cursor = id,
   ) {}
 
   /** Size of `json` in bytes of UTF-8; counted when it is first asked for. */
   get bytes(): number {
     return this.#bytes ||= Buffer.byteLength(this.json);
   }
+
+  /** Whether it stands where its change does. */
+  get isChange(): boolean {
+    return this.cursor !== this.id;
+  }
+
+  /** The same where its change stands. */
+  asChange(): Entry {
+    return new Entry(this.id, this.json, this.changed, this.deleted, this.changed!);
+  }
+
+  /** The same where the message stands. */
+  asMessage(): Entry {
+    return new Entry(this.id, this.json, this.changed, this.deleted);
+  }
 }
 
-/** A run of messages, ascending. */
+/** A run of messages, and perhaps of changes, ascending. */
 export interface Page {
   /** The messages as a JSON array, in UTF-8. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** The id of the first message. */
+  /** The cursor at the first of them. */
   readonly first: string | undefined;
-  /** The id of the last message. */
+  /** The cursor at the last of them. */
   readonly last: string | undefined;
   /** Whether it ended at a limit, so that there may be more. */
   readonly full: boolean;
@@ -40,6 +61,8 @@ export interface Marks {
   readonly sub?: string | null;
   /** The message that it answers. */
   readonly reply_to?: string | null;
+  /** The place of its newest change, as a cursor. */
+  readonly changed?: string | null;
 }
 
 /** A message as it is stored, but for its room. */
@@ -48,7 +71,7 @@ export interface Row extends Required<Marks> {
   readonly id: string;
   /** Who says it, if told. */
   readonly author: string | null;
-  /** The text. */
+  /** The text; that of a deleted message is empty. */
   readonly body: string;
 }
 
@@ -58,14 +81,17 @@ export function makeEntry(
   id: string,
   author: string | null,
   body: string,
-  { sub = null, reply_to = null }: Marks = {},
+  { sub = null, reply_to = null, changed = null }: Marks = {},
 ): Entry {
+  if (body === "") {
+    return new Entry(id, `{"id":"${id}","room":"${room}","changed":"${changed}","deleted":true}`, changed, true);
+  }
   // By hand, since it is done for every message that comes in: member by member is twice as fast as the whole object.
   const json = `{"id":"${id}","room":"${room}","author":${author === null ? "null" : JSON.stringify(author)},` +
     `"body":${JSON.stringify(body)},"created_at":"${rfc3339(timeOf(id))}"${
       sub === null ? "" : `,"sub":${JSON.stringify(sub)}`
-    }${reply_to === null ? "" : `,"reply_to":"${reply_to}"`}}`;
-  return new Entry(id, json);
+    }${reply_to === null ? "" : `,"reply_to":"${reply_to}"`}${changed === null ? "" : `,"changed":"${changed}"`}}`;
+  return new Entry(id, json, changed);
 }
 
 let lastSecond = NaN;
@@ -100,8 +126,8 @@ export function makePage(entries: readonly Entry[], full: boolean): Page {
   for (const entry of entries) json += json === "" ? entry.json : `,${entry.json}`;
   return {
     body: encoder.encode(`[${json}]`),
-    first: entries.at(0)?.id,
-    last: entries.at(-1)?.id,
+    first: entries.at(0)?.cursor,
+    last: entries.at(-1)?.cursor,
     full,
   };
 }

@@ -31,6 +31,20 @@ interface Refresh {
   either?: Promise<void>;
 }
 
+/** Which page somebody asks for. */
+export interface Asked {
+  /** The room's name. */
+  readonly room: string;
+  /** A cursor. */
+  readonly after: string;
+  /** Most messages. */
+  readonly limit: number;
+  /** Whether changes are asked for, too. */
+  readonly changes?: boolean | undefined;
+  /** Whether it must be what the database has at this moment. */
+  readonly exact: boolean;
+}
+
 /** Reads for clients. All methods throw a Problem: 429 for a client that reads too often, 503 where too many wait. */
 export class Reader {
   readonly #gate: Gate;
@@ -56,9 +70,20 @@ export class Reader {
     return await this.#gate.run(allowance.client, room, read);
   }
 
-  /** The messages of `room` after a cursor, at most `limit` and a page. */
-  pageAfter(room: string, after: string, limit: number, allowance: Allowance): Promise<Page> {
-    return this.run(allowance, room, () => this.#readAhead.page(room, after, limit));
+  /**
+   * The messages of `room` after a cursor, and the changes if asked for, at most `limit` and a page. With `exact` as they are at this moment; without,
+   * what was read ahead may be given, a second ago.
+   */
+  pageAfter(
+    { room, after, limit, changes = false, exact }: Asked,
+    allowance: Allowance,
+  ): Promise<Page> {
+    return this.run(
+      allowance,
+      room,
+      () =>
+        exact || changes ? this.store.pageAfter(room, after, limit, changes) : this.#readAhead.page(room, after, limit),
+    );
   }
 
   /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
@@ -73,8 +98,8 @@ export class Reader {
   }
 
   /** What a subscriber is read next after a cursor. */
-  async entriesAfter(room: string, after: string, allowance: Allowance): Promise<Entry[]> {
-    const read = () => this.store.readAfter(room, after, MAX_LIMIT, SUBSCRIBER_BYTES);
+  async entriesAfter(room: string, after: string, changes: boolean, allowance: Allowance): Promise<Entry[]> {
+    const read = () => this.store.readAfter(room, after, MAX_LIMIT, { bytes: SUBSCRIBER_BYTES, changes });
     return (await this.run(allowance, room, read)).entries;
   }
 

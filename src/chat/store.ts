@@ -1,9 +1,10 @@
 // The only SQL of the application.
 import type { PendingQuery } from "postgres";
-import type { Client } from "../database/client.ts";
+import { type Client, DatabaseError } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
 import { append } from "./append.ts";
-import { makeId, seqOf, timeOf } from "./cursor.ts";
+import { type Change, change, type ChangedRow, unchanged } from "./change.ts";
+import { cursorAt, makeId, seqOf, timeOf } from "./cursor.ts";
 import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
 import {
@@ -19,9 +20,9 @@ import {
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makeEntry, makePage, type Page, type Row } from "./page.ts";
 
-/** Stored messages, ascending. */
+/** Stored messages, and perhaps changes, ascending. */
 export interface Rows {
-  /** The messages. */
+  /** The messages and changes. */
   readonly entries: Entry[];
   /** Whether they were cut at a limit, so that there may be more. */
   readonly full: boolean;
@@ -31,7 +32,7 @@ export interface Rows {
 export interface Commit {
   /** The room's name. */
   readonly room: string;
-  /** The messages, ascending. */
+  /** The messages, ascending; or a change. */
   readonly entries: readonly Entry[];
   /**
    * Where the room's head was before; undefined where that proves nothing: while the clock is behind what this process knows,
@@ -56,6 +57,18 @@ export interface Notification {
   readonly payload: string;
 }
 
+/** What became of a change. */
+export type Verdict =
+  /** It is done. */
+  | { readonly outcome: "changed"; readonly entry: Entry; readonly commit: Commit }
+  /** It was not needed: the message is so already. */
+  | { readonly outcome: "same"; readonly entry: Entry }
+  /** There is no such message, or no more; it is another's; or it is not as it was known. */
+  | { readonly outcome: "missing" | "deleted" | "foreign" | "other" };
+
+/** Tries to make sense of a change that was not done: each time another came between. */
+const MAX_TRIES = 100;
+
 /** A stored message that was posted with a key. */
 export interface StoredKey {
   /** The room's name. */
@@ -68,7 +81,7 @@ export interface StoredKey {
   readonly body: string;
   /** What it answers. */
   readonly reply_to: string | null;
-  /** The message. */
+  /** The message; it may have been changed since. */
   readonly entry: Entry;
 }
 
@@ -76,7 +89,7 @@ export interface StoredKey {
 export const KEY_TAKEN = "messages_key";
 
 /** A message's {@linkcode Row}. */
-const COLUMNS = "id, author, body, sub, reply_to";
+const COLUMNS = "id, author, body, sub, reply_to, changed";
 
 /** A room in the list of rooms. */
 export interface ListedRoom {
@@ -152,14 +165,67 @@ export class Store {
     });
   }
 
-  /** The first messages of `room` after the cursor `after`: at most `limit`, and `bytes`, but at least one. */
-  async readAfter(room: string, after: string, limit: number, bytes = MAX_PAGE_BYTES): Promise<Rows> {
-    return cut(room, await this.#rowsAfter(room, after, limit, bytes), limit, bytes);
+  /**
+   * Changes a message.
+   * @throws {DatabaseError} also where others came between again and again.
+   */
+  async change(wanted: Change): Promise<Verdict> {
+    const { room, body, known } = wanted;
+    for (let tries = 1;; tries++) {
+      const [done] = await this.writer.run((sql) => change(sql, wanted, this.floors.of(room)));
+      if (done) return this.#changed(room, done);
+      const [row] = await this.writer.read((sql) => unchanged(sql, wanted));
+      if (!row) return { outcome: "missing" };
+      if (!row.own) return { outcome: "foreign" };
+      const entry = makeEntry(room, row.id, row.author, row.body, row);
+      if (row.body === body) return { outcome: "same", entry };
+      if (entry.deleted) return { outcome: "deleted" };
+      if (known !== null && known !== (row.changed ?? row.id)) return { outcome: "other" };
+      // It was as wanted, or as it was not known, when the statement began, and is not any more.
+      if (tries === MAX_TRIES) throw new DatabaseError("rolled-back", "40001", undefined, {});
+    }
+  }
+
+  #changed(room: string, row: ChangedRow): Verdict {
+    const head = { ms: Number(row.ms), seq: Number(row.seq) };
+    const prior = Number(row.prior);
+    this.floors.raise(room, head.ms);
+    const entry = makeEntry(room, row.id, row.author, row.body, row);
+    const commit = {
+      room,
+      entries: [entry.asChange()],
+      head,
+      prior: prior < 0 ? undefined : { ms: prior, seq: head.seq },
+    };
+    return { outcome: "changed", entry, commit };
+  }
+
+  /**
+   * The first messages of `room` after the cursor `after`: at most `limit`, and `bytes`, but at least one if there is one. With `changes`
+   * these too, in the order of their places.
+   */
+  async readAfter(
+    room: string,
+    after: string,
+    limit: number,
+    { bytes = MAX_PAGE_BYTES, changes = false }: { bytes?: number; changes?: boolean } = {},
+  ): Promise<Rows> {
+    return await live(after, limit, (from, most) =>
+      this.reads.read((sql) => {
+        const rows = changes
+          ? sql`(${rowsAfter(sql, room, from, most)} union all ${changesAfter(sql, room, from, most)})`
+          : sql`(${rowsAfter(sql, room, from, most)})`;
+        return sql<PlacedRow[]>`
+          select ${sql.unsafe(COLUMNS)}, place from (
+            select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before
+            from ${rows} rows order by place limit ${most}
+          ) page where before <= ${bytes} order by place`;
+      }).then((rows) => cut(room, rows, most, bytes)));
   }
 
   /** The same as a page. */
-  async pageAfter(room: string, after: string, limit: number): Promise<Page> {
-    const { entries, full } = await this.readAfter(room, after, limit);
+  async pageAfter(room: string, after: string, limit: number, changes = false): Promise<Page> {
+    const { entries, full } = await this.readAfter(room, after, limit, { changes });
     return makePage(entries, full);
   }
 
@@ -168,15 +234,19 @@ export class Store {
    * that cursor, so that no message can come between any more.
    */
   async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows & { past: boolean }> {
-    const rows = await this.reads.read((sql) => {
-      // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
-      const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
-      const past = before ? sql`(${newest}) >= ${before}` : sql`false`;
-      return sql<(Row & { past: boolean })[]>`
-        select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, before, limit)} order by id desc`;
+    let past = false;
+    const { entries, full } = await live(before, limit, async (from, most) => {
+      const rows = await this.reads.read((sql) => {
+        // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
+        const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
+        const past = before ? sql`(${newest}) >= ${before}` : sql`false`;
+        return sql<(Row & { past: boolean })[]>`
+          select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, from, most)} order by id desc`;
+      });
+      past = rows[0]?.past ?? past;
+      return cut(room, rows, most);
     });
-    const { entries, full } = cut(room, rows, limit);
-    return { entries: entries.reverse(), full, past: rows[0]?.past ?? false };
+    return { entries: entries.reverse(), full, past };
   }
 
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */
@@ -185,7 +255,7 @@ export class Store {
       sql<NewsRow[]>`
         select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost
         from ${lastRows(sql, room, undefined, limit)}
-        union all select null, null, null, null, null, seq, ms, false from heads where room = ${room}
+        union all select null, null, null, null, null, null, seq, ms, false from heads where room = ${room}
         order by id desc`
     );
     const { entries, full, head } = this.#news(room, rows, limit);
@@ -193,19 +263,22 @@ export class Store {
   }
 
   /**
-   * How a feed goes on: the first messages of `room` after those known, at most `limit` and one answer's bytes; its head; and
-   * whether what was known is still there.
+   * How a feed goes on: the first messages and changes of `room` after those known, in the order of their places, at most `limit` and
+   * one answer's bytes; its head; and whether what was known is still there.
    */
-  async news(room: string, { end, place }: Known, limit: number): Promise<News> {
-    const known = (sql: Sql) =>
-      sql`(values (${room}::text, ${end}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint))`;
+  async news(room: string, known: Known, limit: number): Promise<News> {
+    const { newest, newestChange, place } = known;
+    const heads = (sql: Sql) =>
+      sql`(values (${room}::text, ${newest}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint,
+        ${newestChange?.id ?? null}::uuid, ${newestChange?.cursor ?? null}::uuid))`;
     const rows = await this.looks.read((sql) =>
-      sql<NewsRow[]>`
-        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost from (
-          select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id > ${end} order by id limit ${limit}
+      sql<(NewsRow & { place: string })[]>`
+        select ${sql.unsafe(COLUMNS)}, place, null::bigint as seq, null::bigint as ms, false as lost from (
+          ${rowsAfter(sql, room, newest, limit)} union all ${changesAfter(sql, room, cursorAt(place), limit)}
+          order by place limit ${limit}
         ) news
-        union all select null, null, null, null, null, seq, ms, lost from (${headsOf(sql, known(sql))}) head
-        order by id`
+        union all select null, null, null, null, null, null, null, seq, ms, lost from (${headsOf(sql, heads(sql))}) head
+        order by place`
     );
     return this.#news(room, rows, limit);
   }
@@ -226,15 +299,15 @@ export class Store {
 
   /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
   async heads(known: ReadonlyMap<string, Known>, notification?: Notification): Promise<Map<string, Head>> {
-    const column = (sql: Sql, of: (known: Known) => string | number) =>
-      sql`${sql.types.texts(Array.from(known.values(), (known) => `${of(known)}`))}::text[]`;
+    const column = (sql: Sql, of: (known: Known) => string | number | undefined) =>
+      sql`${sql.types.texts(Array.from(known.values(), (known) => of(known)?.toString() ?? null))}::text[]`;
     const found = (sql: Sql) =>
       headsOf(
         sql,
-        sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ end }) => end)}::uuid[],
-          ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${
-          column(sql, ({ place }) => seqOf(place))
-        }::bigint[])`,
+        sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ newest }) => newest)}::uuid[],
+          ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${column(sql, ({ place }) => seqOf(place))}::bigint[],
+          ${column(sql, ({ newestChange }) => newestChange?.id)}::uuid[],
+          ${column(sql, ({ newestChange }) => newestChange?.cursor)}::uuid[])`,
       );
     const rows = await this.signals.read((sql) => {
       if (!notification) return sql<HeadRow[]>`${found(sql)}`;
@@ -290,17 +363,6 @@ export class Store {
     return rows.filter((row): row is ListedRoom => row.newest !== null).sort((a, b) => a.newest < b.newest ? 1 : -1);
   }
 
-  /** Ends with the row that reaches the bytes of one answer: with what JSON adds, no answer has more. */
-  #rowsAfter(room: string, after: string, limit: number, bytes = MAX_PAGE_BYTES): Promise<Row[]> {
-    return this.reads.read((sql) =>
-      sql<Row[]>`
-        select ${sql.unsafe(COLUMNS)} from (
-          select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id) - octet_length(body) as before
-          from messages where room = ${room} and id > ${after} order by id limit ${limit}
-        ) page where before <= ${bytes} order by id`
-    );
-  }
-
   /** Sends one notification for each of the payloads on `channel`. */
   async notify(channel: string, payloads: readonly string[]): Promise<void> {
     // Never in the statement that writes: a transaction with a NOTIFY holds a lock that all of them in the cluster
@@ -328,10 +390,52 @@ export class Store {
 /** A message, or else the head. */
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
-function cut(room: string, rows: readonly Row[], limit: number, bytes = MAX_PAGE_BYTES): Rows {
-  const entries = rows.map((row) => makeEntry(room, row.id, row.author, row.body, row));
+/** A message where it stands in the order of its room, or where its newest change does. */
+type PlacedRow = Row & { readonly place?: string };
+
+/** Rows as entries, also of deleted messages, as many as fit. */
+function cut(room: string, rows: readonly PlacedRow[], limit: number, bytes = MAX_PAGE_BYTES): Rows {
+  const entries = rows.map((row) => {
+    const entry = makeEntry(room, row.id, row.author, row.body, row);
+    return row.place === undefined || row.place === row.id ? entry : entry.asChange();
+  });
   const count = fitting(entries, 0, limit, bytes);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
+}
+
+/** How many rows are looked at in one statement where those before were all of deleted messages. */
+const NEXT_ROWS = 1_000;
+
+/**
+ * Reads on until there is something to be given, or nothing more. Deleted messages are left out here and not in SQL, where a million of
+ * them would have to be read in one statement; and a page that is full has something, else whoever follows it would stay where it is.
+ */
+async function live<T extends string | undefined>(
+  from: T,
+  limit: number,
+  read: (from: T, limit: number) => Promise<Rows>,
+): Promise<Rows> {
+  for (let place = from, most = limit;; most = Math.max(limit, NEXT_ROWS)) {
+    const { entries, full } = await read(place, most);
+    const there = entries.filter(({ deleted, isChange }) => isChange || !deleted);
+    if (there.length > 0 || !full) return { entries: there.slice(0, limit), full: full || there.length > limit };
+    place = entries.at(-1)!.cursor as T;
+  }
+}
+
+/** The first messages after a cursor, where they stand. */
+function rowsAfter(sql: Sql, room: string, after: string, limit: number) {
+  return sql`(select ${
+    sql.unsafe(COLUMNS)
+  }, id as place from messages where room = ${room} and id > ${after} order by id limit ${limit})`;
+}
+
+/** The first changes after a cursor, with their messages as they are now. */
+function changesAfter(sql: Sql, room: string, after: string, limit: number) {
+  return sql`(
+    select ${sql.unsafe(COLUMNS)}, changed as place from messages where room = ${room} and changed > ${after}
+    order by changed limit ${limit}
+  )`;
 }
 
 /** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */

@@ -131,7 +131,10 @@ export class Wake {
   /** One query for all held feeds, which carries the probe, and a refresh for those that are behind. Never rejects. */
   async #look(): Promise<void> {
     const known = new Map(
-      Array.from(this.feeds.values(), (feed) => [feed.room, { feed, end: feed.end, place: feed.place }]),
+      Array.from(this.feeds.values(), (feed) => {
+        const { room, newest, newestChange, place } = feed;
+        return [room, { feed, newest, newestChange, place }];
+      }),
     );
     if (known.size === 0) return;
     for (const [room, { place }] of known) this.floors.raise(room, timeOf(place)); // however long nothing has moved there

@@ -3,7 +3,7 @@
 // it could with a statement for each.
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
-import { invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
+import { gone, invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
 import type { Entry } from "./page.ts";
 import type { Draft, Incoming } from "./draft.ts";
 import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
@@ -236,11 +236,12 @@ export class Writer {
   }
 }
 
-/** Answers posts whose key is known: with the stored message, if it is the same one. */
+/** Answers posts whose key is known: with the stored message, if it is the same one. What it said before it was changed, nobody knows. */
 function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to">, posts: readonly Post[]): void {
   for (const { draft, resolve, reject } of posts) {
     const same = stored.body === draft.body && stored.author === draft.author && stored.reply_to === draft.reply_to;
-    if (same) resolve({ entry, replayed: true });
+    if (entry.deleted) reject(gone());
+    else if (same || entry.changed !== null) resolve({ entry, replayed: true });
     else reject(keyReused());
   }
 }

@@ -50,9 +50,11 @@ export async function migrate(sql: Sql): Promise<string[]> {
   const reminder = new Reminder();
   for (let tries = 1;; tries++) {
     try {
-      return await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS);
+      const applied = await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS);
+      return [...applied, ...await applyBeside(sql, files)];
     } catch (error) {
-      if ((error as { code?: string }).code !== "55P03") throw error;
+      // A deadlock: two servers that make an index wait for each other.
+      if (!["55P03", "40P01"].includes((error as { code?: string }).code ?? "")) throw error;
       if (reminder.isDue("table")) {
         log("warn", "The migration waits for another transaction, which holds one of Linger's tables, to end");
       }
@@ -79,12 +81,49 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
     const done = last?.number ?? 0;
     warnOfNewer(done, files.length);
     const missing = files.slice(done);
+    const applied = [];
     for (const [i, name] of missing.entries()) {
-      await sql.unsafe(await Deno.readTextFile(new URL(name, DIRECTORY)));
+      const statements = await Deno.readTextFile(new URL(name, DIRECTORY));
+      const table = statements.match(INDEX)?.[2];
+      if (table) {
+        const [size] = await sql<{ bytes: string }[]>`select pg_table_size(${table}::regclass) as bytes`;
+        if (Number(size!.bytes) > SMALL_BYTES) break;
+      }
+      await sql.unsafe(statements.replace(INDEX, (statement) => statement.replace(" concurrently", "")));
       await sql`insert into migrations (number, name) values (${done + i + 1}, ${name})`;
+      applied.push(name);
     }
-    return missing;
+    return applied;
   });
+}
+
+/** A migration that makes an index beside the posts that go on meanwhile, which can't be part of a transaction. */
+const INDEX = /^create index concurrently if not exists (\w+) on (\w+)/m;
+
+/** Size of a table up to which posts can wait for an index, in bytes: to read it takes a tenth of a second. */
+const SMALL_BYTES = 64_000_000;
+
+/**
+ * Makes the indexes of large tables that are missing. Several servers may do it at once: each finds what another has made. One that
+ * was begun and not ended (its server was killed, or another came in its way) is of no use, and is removed first.
+ */
+async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]> {
+  const [last] = await sql<{ number: number }[]>`select max(number) as number from migrations`;
+  const missing = files.slice(last!.number);
+  for (const [i, name] of missing.entries()) {
+    const statement = await Deno.readTextFile(new URL(name, DIRECTORY));
+    const [, index = "", table = ""] = statement.match(INDEX)!;
+    await sql.begin(async (sql) => {
+      await sql`select set_config('lock_timeout', '0', true)`;
+      await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
+      await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
+      const [broken] = await sql`select from pg_index where indexrelid = to_regclass(${index}) and not indisvalid`;
+      if (broken) await sql.unsafe(`drop index ${index}`);
+    });
+    await sql.unsafe(statement);
+    await sql`insert into migrations (number, name) values (${last!.number + i + 1}, ${name}) on conflict do nothing`;
+  }
+  return missing;
 }
 
 /**

@@ -21,6 +21,7 @@ export function answerOthers(app: Hono): void {
 
 function allowedAt({ router }: Hono, { req: { path } }: Context): string | undefined {
   const has = (method: string) => router.match(method, path)[0].length > 0;
-  const methods = [...has("GET") ? ["GET", "HEAD"] : [], ...has("POST") ? ["POST"] : []];
+  const others = ["POST", "PATCH", "DELETE"].filter(has);
+  const methods = [...has("GET") ? ["GET", "HEAD"] : [], ...others];
   return methods.length === 0 ? undefined : [...methods, "OPTIONS"].sort().join(", ");
 }

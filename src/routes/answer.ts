@@ -1,5 +1,6 @@
 // Answers in JSON, as all routes but the page's and the streams' give them.
 import { Buffer } from "node:buffer";
+import type { Entry } from "../chat/page.ts";
 import { OWN_SITE } from "../problem.ts";
 
 /** An answer in JSON. */
@@ -17,6 +18,11 @@ export function json(
       ...headers,
     },
   });
+}
+
+/** A message's tag: the place of its newest change, or its id. */
+export function tagOf({ id, changed }: Entry): string {
+  return `"${changed ?? id}"`;
 }
 
 /** Deno tells the length of what it sends; for HEAD, which sends nothing, it must be told. */

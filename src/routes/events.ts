@@ -9,7 +9,7 @@ import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, OWN_SITE, Problem } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
-import { cursor, queryOf, roomOf } from "./parameters.ts";
+import { cursor, flag, queryOf, roomOf } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
@@ -63,12 +63,15 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Response> {
   const room = roomOf(c);
   const who = await permit(deps, c.req.raw, "read", room);
-  const after = cursor(queryOf(c), "after");
+  const query = queryOf(c);
+  const after = cursor(query, "after");
+  const changes = flag(query, "changes");
   const last = lastEventId(c);
   const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
   const news = chat.follow(room, {
     after: last ?? after ?? NIL,
     parameter: last === undefined ? "after" : "Last-Event-ID",
+    changes,
     allowance: allowanceOf(deps, c, who),
     signal: who?.sub ? AbortSignal.any([gone.signal, ending(who.until, gone.signal)]) : gone.signal,
   });
@@ -132,13 +135,16 @@ function* pieces(entries: readonly Entry[]): Iterable<Uint8Array> {
 }
 
 /** The piece that was made last. News reaches all subscribers of a room one right after the other: all send the same bytes. */
-let latest: { readonly first: Entry; readonly last: Entry; readonly bytes: Uint8Array } | undefined;
+let latest: { first: Entry; last: Entry; count: number; bytes: Uint8Array } | undefined;
 
 function encode(entries: readonly Entry[], start: number, end: number): Uint8Array {
   const [first, last] = [entries[start]!, entries[end - 1]!];
-  if (latest?.first !== first || latest.last !== last) {
-    const texts = entries.slice(start, end).map(({ id, json }) => `id: ${id}\nevent: message\ndata: ${json}\n\n`);
-    latest = { first, last, bytes: encoder.encode(texts.join("")) };
+  const count = end - start; // with the changes there are more between the same two
+  if (latest?.first !== first || latest.last !== last || latest.count !== count) {
+    const texts = entries.slice(start, end).map(({ cursor, isChange, json }) =>
+      `id: ${cursor}\nevent: ${isChange ? "change" : "message"}\ndata: ${json}\n\n`
+    );
+    latest = { first, last, count, bytes: encoder.encode(texts.join("")) };
   }
   return latest.bytes;
 }

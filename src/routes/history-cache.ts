@@ -24,7 +24,7 @@ export function kept(
   bytes: string | Uint8Array,
 ): Response {
   if (historyMaxAge === 0) return answer;
-  const etag = tagOf(bytes);
+  const etag = answer.headers.get("etag") ?? tagOf(bytes);
   answer.headers.set("etag", etag);
   answer.headers.set("cache-control", `${identities ? "private" : "public"}, max-age=${historyMaxAge}`);
   if (identities) answer.headers.append("vary", "authorization");

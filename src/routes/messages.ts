@@ -16,21 +16,19 @@ import {
 import type { Page } from "../chat/page.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
-import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../problem.ts";
+import { invalid, notStored, tooLarge } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
-import { json, length } from "./answer.ts";
-import { parseJson, readBody } from "./body.ts";
+import { json, length, tagOf } from "./answer.ts";
+import { parseJson } from "./body.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
-import { cursor, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
+import { cursor, flag, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
+import { bodyOf, type UploadSource } from "./upload.ts";
 
 /** What the routes need. */
-export interface MessageRoutes extends ChatSource, HistorySource, LimitSource {
-  /** How long a request's body may take to arrive, in milliseconds. */
-  readonly uploadTimeoutMs: number;
-}
+export interface MessageRoutes extends ChatSource, HistorySource, LimitSource, UploadSource {}
 
 /**
  * Longest wait of a poll that announces a body, in milliseconds. Deno 2.9.6 does not see over HTTP/1.1 when such a client leaves, so
@@ -108,6 +106,8 @@ function list(
   const after = cursor(query, "after");
   const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
+  const changes = flag(query, "changes");
+  if (before !== undefined && changes) throw invalid("changes", "can't be given together with before");
   if (before !== undefined && after !== undefined) {
     throw invalid("before", "can't be given together with after");
   }
@@ -124,9 +124,9 @@ function list(
   const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
-  const poll = { after: after ?? NIL, limit, wait: ms, client: c.req.raw, allowance };
+  const poll = { after: after ?? NIL, limit, wait: ms, changes, client: c.req.raw, allowance };
   const answer = chat.poll(room, poll).then((reading) => {
-    const copy = answerOf(reading, limit);
+    const copy = answerOf(reading, limit, changes);
     // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
     if (chat.draining && poll.wait > 0 && !reading.page.last) copy.headers.set("retry-after", "0");
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`); // which others did not ask for
@@ -144,10 +144,12 @@ function announcesBody({ headers }: Request): boolean {
 const answers = new WeakMap<Page, Response>();
 
 /** The answer to a poll. All who stand at one place get copies of one, which cost a fraction of making it. */
-function answerOf({ page, next }: Reading, limit: number): Response {
+function answerOf({ page, next }: Reading, limit: number, changes: boolean): Response {
   let answer = answers.get(page);
   if (!answer) {
-    answer = json(page.body, 200, { link: `<?after=${next}&limit=${limit}>; rel="next"` });
+    answer = json(page.body, 200, {
+      link: `<?after=${next}&limit=${limit}${changes ? "&changes=true" : ""}>; rel="next"`,
+    });
     answers.set(page, answer);
   }
   return answer.clone();
@@ -170,19 +172,7 @@ async function find(
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
   const entry = await chat.find(room, id, allowance);
-  return kept(deps, c.req.raw, json(entry.json, 200, length(entry.json)), entry.json);
-}
-
-async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: MessageRoutes): Promise<Uint8Array> {
-  const type = req.header("content-type") ?? "";
-  if (!/^application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)?$/i.test(type)) throw unsupportedMediaType();
-  try {
-    return await readBody(req.raw, uploadTimeoutMs);
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    // A server that shuts down loses the bodies that are still on their way (denoland/deno#36809).
-    throw chat()?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
-  }
+  return kept(deps, c.req.raw, json(entry.json, 200, { etag: tagOf(entry), ...length(entry.json) }), entry.json);
 }
 
 function messageIn(bytes: Uint8Array): NewMessage {

@@ -74,6 +74,16 @@ export function cursor(query: Query, name: string): string | undefined {
   return id;
 }
 
+/**
+ * Whether something is asked for.
+ * @throws {Problem} 400.
+ */
+export function flag(query: Query, name: string): boolean {
+  const value = single(query, name) ?? "false";
+  if (value !== "true" && value !== "false") throw invalid(name, "must be true or false");
+  return value === "true";
+}
+
 /** Longest `Prefer` that is read, in characters; a longer one is a wish that nobody has. */
 const MAX_PREFER = 1_000;
 

@@ -1,0 +1,55 @@
+// Changes that clients ask for, one at a time: each is a statement of its own, over the connection over which posts are stored, so that
+// a crowd of them must not keep posts from it.
+import { DatabaseError } from "../database/client.ts";
+import type { Allowance } from "../limits.ts";
+import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
+import type { Change } from "./change.ts";
+import { Gate } from "./gate.ts";
+import type { Entry } from "./page.ts";
+import type { Commit, Store, Verdict } from "./store.ts";
+
+/** Changes that wait for their turn, of all clients: a second's work. */
+const MAX_WAITING = 500;
+
+/** Changes messages. */
+export class Changer {
+  readonly #gate = new Gate({
+    atOnce: 1,
+    perClient: 1,
+    waiting: MAX_WAITING,
+    refusal: () => notChanged("Too many changes wait on this server").heldBack(),
+  });
+
+  /** `committed` is told of each change, before it resolves. */
+  constructor(private readonly store: Pick<Store, "change">, private readonly committed: (commit: Commit) => void) {}
+
+  /**
+   * Changes a message; resolves with it as it is then, when that is durable.
+   * @throws {Problem} 403, 404, 410, 412; 503 `not-stored` or `outcome-unknown`; 400 when the database does not take it.
+   */
+  async change(wanted: Change, { client }: Allowance): Promise<Entry> {
+    const verdict = await this.#gate.run(client, wanted.room, () => this.store.change(wanted)).catch(told);
+    switch (verdict.outcome) {
+      case "changed":
+        this.committed(verdict.commit);
+        return verdict.entry;
+      case "same":
+        return verdict.entry;
+      case "missing":
+        throw notFound("There is no such message in this room");
+      case "foreign":
+        throw foreignMessage();
+      case "deleted":
+        throw gone();
+      case "other":
+        throw messageChanged();
+    }
+  }
+}
+
+function told(error: unknown): Verdict {
+  if (!(error instanceof DatabaseError)) throw error;
+  if (error.fate === "unknown") throw changeUnknown();
+  if (error.isOurs) throw invalid("body", "the database does not take this message");
+  throw notChanged("The database can't make the change now");
+}

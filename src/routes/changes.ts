@@ -1,0 +1,76 @@
+// Changes of messages over HTTP: PATCH edits one, DELETE takes it back. Who may is told by a token, or by the Message-Key with which the
+// message was posted.
+import { Buffer } from "node:buffer";
+import type { Context, Hono } from "hono";
+import { parseCursor } from "../chat/cursor.ts";
+import { MAX_BODY_BYTES, MessageKey, NewBody } from "../chat/message.ts";
+import type { Entry } from "../chat/page.ts";
+import type { Identity } from "../identity/identity.ts";
+import { invalid, OWN_SITE, tooLarge } from "../problem.ts";
+import { log } from "../log.ts";
+import { allowanceOf, type LimitSource } from "./allowance.ts";
+import { json, tagOf } from "./answer.ts";
+import { parseJson } from "./body.ts";
+import { roomOf, valid } from "./parameters.ts";
+import { permit, type PermitSource } from "./permit.ts";
+import { type ChatSource, started } from "./started.ts";
+import { bodyOf, type UploadSource } from "./upload.ts";
+
+/** What the routes need. */
+export interface ChangeRoutes extends ChatSource, PermitSource, LimitSource, UploadSource {}
+
+/**
+ * Adds the routes of changes.
+ * @internal
+ */
+export function changeRoutes(app: Hono, deps: ChangeRoutes): void {
+  for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
+    app.patch(path, async (c) => {
+      const entry = await change(c, deps, async () => {
+        const { body } = valid(NewBody, parseJson(await bodyOf(c, deps)), "body");
+        if (Buffer.byteLength(body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
+        return body;
+      });
+      return json(entry.json, 200, { etag: tagOf(entry) });
+    });
+    app.delete(path, async (c) => {
+      await change(c, deps, () => Promise.resolve(""));
+      return new Response(null, { status: 204, headers: OWN_SITE });
+    });
+  }
+}
+
+async function change(c: Context, deps: ChangeRoutes, bodyOf: () => Promise<string>): Promise<Entry> {
+  const chat = started(deps);
+  const room = roomOf(c);
+  const deletes = c.req.method === "DELETE";
+  // Who may not read a room learns nothing of what is there.
+  const who = await permit(deps, c.req.raw, "read", room);
+  const moderates = deletes && who?.may("moderate", room) === true;
+  if (!moderates) who?.demand("write", room);
+  const allowance = allowanceOf(deps, c, who);
+  allowance.post();
+
+  const id = parseCursor(c.req.param("id")!);
+  if (!id) throw invalid("id", "must be a UUID or a ULID");
+  const messageKey = valid(MessageKey.optional(), c.req.header("message-key"), "Message-Key");
+  const known = ifMatch(c.req.header("if-match"));
+  const body = await bodyOf();
+  const sub = who?.sub ?? null;
+  const entry = await chat.change({ room, id, body, sub, messageKey, moderates, known }, allowance);
+  if (deletes) log("info", "A message was deleted", { room, id, by: byWhom(who, moderates) });
+  return entry;
+}
+
+function byWhom(who: Identity | undefined, moderates: boolean): string {
+  if (!who?.sub) return "its Message-Key";
+  return moderates ? `sub ${who.sub}, who moderates` : `sub ${who.sub}`;
+}
+
+/** The place that a client knows (RFC 9110, 13.1.1), or null. One strong tag will do: there is one message. */
+function ifMatch(header: string | undefined): string | null {
+  if (header === undefined || header === "*") return null;
+  const place = parseCursor(header.match(/^"(.*)"$/)?.[1] ?? "");
+  if (!place) throw invalid("If-Match", "must be one ETag of the message");
+  return place;
+}

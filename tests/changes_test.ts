@@ -1,0 +1,388 @@
+// What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
+import { assert, assertEquals, assertFalse, assertGreater } from "@std/assert";
+import {
+  type Answer,
+  get,
+  linked,
+  type Message,
+  messages,
+  post,
+  posted,
+  type ProblemDetails,
+  read,
+  until,
+} from "./support/client.ts";
+import { subscribe } from "./support/events.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer, type TestServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
+
+const postgres = await testPostgres();
+
+const KEY = "a key that nobody else knows";
+
+/** What comes to whoever follows with changes. */
+type Item = Message & { deleted?: boolean };
+
+Deno.test("Who shows the Message-Key edits a message: it is another at its old place, and all reads have it", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const first = await say(server, "One");
+  const second = await say(server, "Two");
+  assertEquals(await messages(server, "room", "wait=0"), [first, second]); // and has them in memory from now on
+  const answer = await edit(server, first, "Won");
+  assertEquals(answer.status, 200);
+  const { changed, ...rest } = answer.json;
+  assertEquals(rest, { ...first, body: "Won" });
+  assertGreater(changed!, second.id);
+  assertEquals(answer.headers.get("etag"), `"${changed}"`);
+  for (const query of ["wait=0", "before=now", "after=00000000-0000-0000-0000-000000000000&wait=5"]) {
+    assertEquals(await messages(server, "room", query), [answer.json, second], query);
+  }
+  const one = await get<Message>(server, `/rooms/room/messages/${first.id}`);
+  assertEquals([one.json, one.headers.get("etag")], [answer.json, `"${changed}"`]);
+  // Numbers count messages, not changes.
+  const third = await say(server, "Three");
+  assertEquals(number(third), 3);
+  assertGreater(third.id, changed!);
+});
+
+Deno.test("A deleted message is nowhere any more, and deleting it again is as good", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [first, second, third] = [await say(server, "One"), await say(server, "secret"), await say(server, "Three")];
+  for (let again = 0; again < 2; again++) {
+    const answer = await remove(server, second);
+    assertEquals([answer.status, answer.text], [204, ""]);
+  }
+  for (const query of ["wait=0", "before=now", "wait=5", "limit=1000&wait=0"]) {
+    assertEquals(await messages(server, "room", query), [first, third], query);
+  }
+  assertEquals(problem(await get(server, `/rooms/room/messages/${second.id}`)), [410, "gone"]);
+  assertEquals(problem(await edit(server, second, "back")), [410, "gone"]);
+  await remove(server, third);
+  assertEquals(await messages(server, "room", "before=now"), [first]);
+  const rows = await database.sql`select author, body, reply_to from messages where id <> ${first.id}`;
+  assertEquals([...rows], Array(2).fill({ author: null, body: "", reply_to: null }));
+  assertEquals(number(await say(server, "Four")), 4);
+});
+
+Deno.test("Whoever can't prove that a message is his changes nothing", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const keyed = await say(server, "mine");
+  const unkeyed = await posted(server, "room", "nobody's");
+  for (
+    const [message, headers] of [[keyed, {}], [keyed, { "message-key": "x".repeat(30) }], [unkeyed, {
+      "message-key": KEY,
+    }]] as const
+  ) {
+    assertEquals(problem(await edit(server, message, "stolen", headers)), [403, "forbidden"]);
+    assertEquals(problem(await remove(server, message, headers)), [403, "forbidden"]);
+  }
+  const nowhere = { ...keyed, id: "01234567-89ab-cdef-0123-456789abcdef" };
+  assertEquals(problem(await edit(server, nowhere, "x")), [404, "not-found"]);
+  assertEquals(problem(await remove(server, nowhere)), [404, "not-found"]);
+  assertEquals(await messages(server, "room", "wait=0"), [keyed, unkeyed]);
+});
+
+Deno.test("A message with a sub is that sub's; a moderator deletes any, and edits none", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { TOKEN_SECRET: SECRET });
+  const rooms = { read: ["*"], write: ["*"] };
+  const ada = bearer(await tokenOf({ sub: "ada", ...rooms }));
+  const eve = bearer(await tokenOf({ sub: "eve", ...rooms }));
+  const mod = bearer(await tokenOf({ sub: "mod", read: ["*"], moderate: ["*"] }));
+  const blind = bearer(await tokenOf({ sub: "ada", write: ["*"] }));
+  const reader = bearer(await tokenOf({ sub: "ada", read: ["*"] }));
+  const key = { "message-key": KEY };
+  const message = (await read<Message>(post(server, "room", { body: "Hello" }, { ...ada, ...key }))).json;
+  for (const who of [eve, { ...eve, ...key }, mod, blind, reader]) {
+    assertEquals(problem(await edit(server, message, "stolen", who)), [403, "forbidden"]);
+  }
+  assertEquals(problem(await remove(server, message, eve)), [403, "forbidden"]);
+  assertEquals((await edit(server, message, "Hi", ada)).json.body, "Hi");
+  assertEquals((await remove(server, message, mod)).status, 204);
+  assertEquals(problem(await remove(server, message, eve)), [403, "forbidden"]); // as before: he learns nothing
+});
+
+Deno.test("If-Match changes only what one knows, and a change that was made already is no failure", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const message = await say(server, "One");
+  const match = (place: string) => ({ "message-key": KEY, "if-match": `"${place}"` });
+  const first = await edit(server, message, "Two", match(message.id));
+  assertEquals(first.status, 200);
+  assertEquals((await edit(server, message, "Two", match(message.id))).json, first.json); // its answer was lost
+  assertEquals(problem(await edit(server, message, "Three", match(message.id))), [412, "changed"]);
+  assertEquals(problem(await remove(server, message, match(message.id))), [412, "changed"]);
+  assertEquals((await edit(server, message, "Three", match(first.json.changed!))).status, 200);
+  assertEquals(problem(await edit(server, message, "x", { "message-key": KEY, "if-match": 'W/"x"' })), [
+    400,
+    "invalid-request",
+  ]);
+});
+
+Deno.test("Who follows with changes gets messages and changes in their order, and again the same from an old cursor", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [a, b, c] = [await say(server, "a"), await say(server, "b"), await say(server, "c")];
+  const wait = poll(server, c.id, 50);
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  const b2 = (await edit(server, b, "b2")).json;
+  const woken = await wait;
+  assertEquals(woken.json, [b2]);
+  assertEquals(linked(woken, "next"), `${server.url}/rooms/room/messages?after=${b2.changed}&limit=100&changes=true`);
+  const waitAgain = poll(server, b2.changed!, 50);
+  await remove(server, c);
+  const gone = (await waitAgain).json;
+  assertEquals(gone.map(({ id, room, deleted }) => [id, room, deleted]), [[c.id, "room", true]]);
+  assertEquals(Object.keys(gone[0]!), ["id", "room", "changed", "deleted"]);
+  const d = await say(server, "d");
+  // From wherever: from memory, and from a server that has heard nothing of it.
+  await using other = await startServer(database.url);
+  for (const asked of [server, other, other]) {
+    for (const seconds of [0, 5]) {
+      assertEquals((await poll(asked, c.id, seconds)).json, [b2, gone[0], d]);
+      assertEquals((await poll(asked, a.id, seconds)).json, [b2, b2, gone[0], d]);
+      assertEquals((await poll(asked, b2.changed!, seconds)).json, [gone[0], d]);
+    }
+    assertEquals(await messages(asked, "room", "wait=0"), [a, b2, d]);
+  }
+});
+
+Deno.test("Whoever does not ask for changes is not woken by them", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [a, b] = [await say(server, "a"), await say(server, "b")];
+  const plain = read<Message[]>(fetch(`${server.url}/rooms/room/messages?after=${b.id}&wait=50`));
+  const stale = read<Message[]>(fetch(`${server.url}/rooms/room/messages?after=${a.id}&wait=0`));
+  await until(() => server.chat.state.waiters === 1, "one waits");
+  assertEquals((await stale).json, [b]);
+  await edit(server, a, "a2");
+  await remove(server, b);
+  const afterDeleted = read<Message[]>(fetch(`${server.url}/rooms/room/messages?after=${a.id}&wait=50`));
+  await until(() => server.chat.state.waiters === 2, "what is deleted is no news");
+  const c = await say(server, "c");
+  assertEquals((await plain).json, [c]);
+  assertEquals((await afterDeleted).json, [c]);
+});
+
+Deno.test("Another server's change reaches who waits, and no read that begins after it has the old text", async () => {
+  await using database = await postgres.create();
+  await using here = await startServer(database.url);
+  await using there = await startServer(database.url);
+  const first = await say(here, "0");
+  let known = first.id;
+  for (const server of [here, there]) await messages(server, "room", "wait=0"); // both have it in memory
+  for (let i = 1; i <= 100; i++) {
+    const [from, to] = i % 2 ? [here, there] : [there, here];
+    const waiting = poll(to, known, 50);
+    const changed = (await edit(from, first, `${i}`)).json;
+    for (const server of [to, from]) { // at once at the one that has to hear of it
+      assertEquals(await messages(server, "room", "wait=0&limit=1"), [changed]);
+      assertEquals(await messages(server, "room", "before=now"), [changed]);
+      assertEquals((await get<Message>(server, `/rooms/room/messages/${first.id}`)).json, changed);
+    }
+    assertEquals((await waiting).json, [changed]);
+    known = changed.changed!;
+  }
+});
+
+Deno.test("A crowd of deleted messages keeps nobody from those before and after it", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const first = await say(server, "first");
+  const crowd = [];
+  for (let i = 0; i < 150; i++) crowd.push(await say(server, `${i}`));
+  const last = await say(server, "last");
+  for (const message of crowd) assertEquals((await remove(server, message)).status, 204);
+  await using fresh = await startServer(database.url);
+  for (const asked of [server, fresh]) {
+    for (const limit of [1, 10, 1_000]) {
+      assertEquals(await messages(asked, "room", `after=${first.id}&limit=${limit}&wait=0`), [last]);
+      assertEquals(await messages(asked, "room", `before=${last.id}&limit=${limit}`), [first]);
+      assertEquals((await messages(asked, "room", `before=now&limit=${limit}`)).at(-1), last);
+    }
+  }
+  await remove(server, last);
+  await using empty = await startServer(database.url);
+  const waiting = get<Message[]>(empty, `/rooms/room/messages?after=${first.id}&wait=50`);
+  await until(() => empty.chat.state.waiters === 1, "there is nothing new");
+  const news = await say(server, "news");
+  assertEquals((await waiting).json, [news]);
+});
+
+Deno.test("A late retry of a post is answered with what has become of its message", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const key = { "message-key": KEY, "idempotency-key": "k" };
+  const say = () => read<Message>(post(server, "room", { body: "Hello" }, key));
+  const message = (await say()).json;
+  const edited = (await edit(server, message, "Hi")).json;
+  const retried = await say();
+  assertEquals([retried.status, retried.json], [200, edited]);
+  await remove(server, message);
+  assertEquals(problem(await say()), [410, "gone"]);
+  assertEquals(await messages(server, "room", "wait=0"), []);
+});
+
+Deno.test("An event stream with changes tells of them, and one without has the same bytes as before", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const message = await say(server, "One");
+  await using plain = await subscribe(server, "room");
+  await using changes = await subscribe(server, "room", "changes=true");
+  await until(() => plain.messages.length === 1 && changes.messages.length === 1, "both have it");
+  const edited = (await edit(server, message, "Two")).json;
+  const news = await say(server, "News");
+  await until(() => plain.messages.length === 2 && changes.messages.length === 3, "both have the news");
+  assertEquals(plain.messages, [message, news]);
+  assertEquals(plain.blocks.slice(1).map(({ id, event }) => [id, event]), [[message.id, "message"], [
+    news.id,
+    "message",
+  ]]);
+  assertEquals(changes.blocks.slice(1), [
+    { id: message.id, event: "message", data: JSON.stringify(message) },
+    { id: edited.changed!, event: "change", data: JSON.stringify(edited) },
+    { id: news.id, event: "message", data: JSON.stringify(news) },
+  ]);
+  await using later = await subscribe(server, "room", "changes=true", { "last-event-id": message.id });
+  await until(() => later.messages.length === 2, "it has what it had missed");
+  assertEquals(later.messages, [edited, news]);
+});
+
+Deno.test("Edits of one message from two servers at once have one order, and the last one stands", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url);
+  await using two = await startServer(database.url);
+  const message = await say(one, "0");
+  await say(two, "beside");
+  const places = new Set<string>();
+  let known = message.id;
+  const edits = [one, two].flatMap((server, s) =>
+    [0, 1, 2].map(async (w) => {
+      for (let i = 0; i < 50; i++) {
+        const answer = await edit(server, message, `${s} ${w} ${i}`);
+        assertEquals(answer.status, 200);
+        assertFalse(places.has(answer.json.changed!), "two changes have one place");
+        places.add(answer.json.changed!);
+        if (answer.json.changed! > known) known = answer.json.changed!;
+      }
+    })
+  );
+  await Promise.all(edits);
+  assertEquals(places.size, 300);
+  for (const server of [one, two]) assertEquals((await messages(server, "room", "wait=0"))[0]!.changed, known);
+  const [head] = await database.sql<{ seq: string }[]>`select seq from heads`;
+  assertEquals(Number(head!.seq), 2);
+  assert(number(await say(one, "after")) === 3);
+});
+
+Deno.test("Whoever follows with changes, on whichever server and however long away, ends with exactly what there is", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url, { MAX_TAIL_MESSAGES: "20" });
+  await using two = await startServer(database.url);
+  const servers = [one, two];
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(Math.random() * list.length)]!;
+  const known: Message[] = [await say(one, "first")];
+  let over = false;
+  const write = async (writer: number) => {
+    for (let i = 0; i < 60; i++) {
+      const dice = Math.random();
+      const target = pick(known);
+      if (dice < 0.4) known.push(await say(pick(servers), `${writer} ${i}`));
+      else if (dice < 0.9) {
+        assert([200, 410].includes((await edit(pick(servers), target, `${writer} ${i} edited`)).status));
+      } else assert([204].includes((await remove(pick(servers), target)).status));
+    }
+  };
+  /** Keeps what it is given, by id, and checks the order of what it is given. */
+  const follow = async (sleepy: boolean) => {
+    const held = new Map<string, Item>();
+    let cursor = "00000000-0000-0000-0000-000000000000";
+    for (let last = false; !last;) {
+      last = over;
+      const limit = pick([1, 3, 100, 1_000]);
+      const answer = await get<Item[]>(
+        pick(servers),
+        `/rooms/room/messages?after=${cursor}&wait=${last ? 0 : pick([0, 1])}&limit=${limit}&changes=true`,
+      );
+      assertEquals(answer.status, 200, answer.text);
+      for (const item of answer.json) {
+        const at = item.id > cursor ? item.id : item.changed!;
+        assertGreater(at, cursor, "out of order, or twice");
+        held.set(item.id, item);
+        if (item.id > cursor || !item.deleted) cursor = at;
+      }
+      const next = new URL(linked(answer, "next")!).searchParams.get("after")!;
+      assert(next >= cursor);
+      cursor = next;
+      if (answer.json.length > 0) last = false;
+      else if (sleepy && !over) await until(() => over, "all is written");
+    }
+    return held;
+  };
+  const followers = [false, false, true, true].map(follow);
+  await Promise.all([1, 2, 3, 4].map(write));
+  over = true;
+  const rows = await database.sql<
+    { id: string; body: string; changed: string | null }[]
+  >`select id, body, changed from messages order by id`;
+  const expected = rows.filter(({ body }) => body !== "").map((
+    { id, body, changed },
+  ) => [id, body, changed ?? undefined]);
+  for (const held of await Promise.all(followers)) {
+    const there = [...held.values()].filter(({ deleted }) => !deleted).sort((a, b) => a.id < b.id ? -1 : 1);
+    assertEquals(there.map(({ id, body, changed }) => [id, body, changed]), expected);
+  }
+  for (const server of servers) {
+    const plain = await messages(server, "room", "wait=0&limit=1000");
+    assertEquals(plain.map(({ id, body, changed }) => [id, body, changed]), expected);
+  }
+});
+
+async function say(server: TestServer, body: string): Promise<Message> {
+  const answer = await read<Message>(post(server, "room", { body }, { "message-key": KEY }));
+  assertEquals(answer.status, 201, answer.text);
+  return answer.json;
+}
+
+function change(
+  server: TestServer,
+  method: string,
+  { id }: Message,
+  headers: Record<string, string>,
+  body?: string,
+): Promise<Answer<Message>> {
+  return read<Message>(fetch(`${server.url}/rooms/room/messages/${id}`, {
+    method,
+    headers: { ...headers, ...body !== undefined && { "content-type": "application/json" } },
+    ...body !== undefined && { body: JSON.stringify({ body }) },
+  }));
+}
+
+function edit(
+  server: TestServer,
+  message: Message,
+  body: string,
+  headers: Record<string, string> = { "message-key": KEY },
+) {
+  return change(server, "PATCH", message, headers, body);
+}
+
+function remove(server: TestServer, message: Message, headers: Record<string, string> = { "message-key": KEY }) {
+  return change(server, "DELETE", message, headers);
+}
+
+function poll(server: TestServer, after: string, wait: number): Promise<Answer<Item[]>> {
+  return get<Item[]>(server, `/rooms/room/messages?after=${after}&wait=${wait}&changes=true`);
+}
+
+function problem({ status, json }: Answer<unknown>): [number, string] {
+  return [status, (json as ProblemDetails).type.replace("urn:linger:problem:", "")];
+}
+
+function number({ id }: Message): number {
+  return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
+}
