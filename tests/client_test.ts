@@ -4,7 +4,14 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { getEventListeners } from "node:events";
-import { type ConnectionState, type FollowOptions, Linger, LingerError, type Message } from "../src/client/client.ts";
+import {
+  type ConnectionState,
+  type Deletion,
+  type FollowOptions,
+  Linger,
+  LingerError,
+  type Message,
+} from "../src/client/client.ts";
 import { messageNumber, type Retry, type Room } from "../src/client/client.ts";
 import { health, messages, posted, until } from "./support/client.ts";
 import { cutter, middlebox } from "./support/middlebox.ts";
@@ -203,6 +210,57 @@ test("A token can be a function: it is asked before each request, once more afte
   tokens = ["old", "new"];
   await room.post("once");
   assertEquals((await room.history()).messages.map(({ body }) => body), ["once"]);
+});
+
+test("A message is edited and deleted until the server has told, though its answers are lost, or come from a hotel", async (server) => {
+  const asked: string[] = [];
+  await using box = middlebox(server, async ({ method }, forward) => {
+    if (method !== "PATCH" && method !== "DELETE") return await forward();
+    const times = asked.push(method) - asked.lastIndexOf(method === "PATCH" ? "DELETE" : "PATCH");
+    if (times % 3 === 1) return new Response("<h1>Welcome to our hotel</h1>");
+    const answer = await forward();
+    if (times % 3 === 0) return answer;
+    await answer.body?.cancel();
+    return busy();
+  });
+  const room = new Linger(box.url).room("room");
+  const messageKey = "only I know this, and no one else";
+  const message = await room.post("Helo", { messageKey });
+  const edited = await room.edit(message.id, "Hello", { messageKey, known: message });
+  assertEquals({ ...edited, changed: "" }, { ...message, body: "Hello", changed: "" });
+  const stale = await assertRejects(() => room.edit(message.id, "Hi", { messageKey, known: message }), LingerError);
+  assertEquals([stale.status, stale.problem?.type], [412, "urn:linger:problem:changed"]);
+  const foreign = await assertRejects(() => room.delete(message.id), LingerError);
+  assertEquals(foreign.status, 403);
+  await room.delete(message.id, { messageKey, known: edited });
+  const gone = await assertRejects(() => room.edit(message.id, "Hello", { messageKey }), LingerError);
+  assertEquals([gone.status, gone.problem?.type], [410, "urn:linger:problem:gone"]);
+  assertEquals((await room.history()).messages, []);
+});
+
+test("A follow with changes gives edits and deletions in their order, and goes on from the place of the last one", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const messageKey = "only I know this, and no one else";
+  const [one, two] = [await room.post("1", { messageKey }), await room.post("2", { messageKey })];
+  const seen: (Message | Deletion)[] = [];
+  const take = async (after: string, count: number) => {
+    seen.length = 0;
+    for await (const item of room.follow({ after, changes: true })) {
+      seen.push(item);
+      if (seen.length === count) break;
+    }
+    return [...seen];
+  };
+  const taking = take(NIL, 5);
+  await until(() => seen.length === 2, "it has what there is");
+  const edited = await room.edit(one.id, "one", { messageKey });
+  await room.delete(two.id, { messageKey });
+  const three = await room.post("3");
+  const all = await taking;
+  const deletion = all[3] as Deletion;
+  assertEquals(all, [one, two, edited, { id: two.id, room: "room", changed: deletion.changed, deleted: true }, three]);
+  assertEquals(await take(NIL, 4), [edited, edited, deletion, three]); // the first where it stands, and where it was changed
+  assertEquals(await take(edited.changed!, 2), [deletion, three]);
 });
 
 test("A URL can have a path prefix, with or without a slash, and the token goes with every request", async (server) => {

@@ -22,6 +22,20 @@ export interface Message {
   sub?: string;
   /** The id of the message that it answers, if it does; that one may be gone. */
   reply_to?: string;
+  /** The place of its newest change in the room's order, if it was changed. */
+  changed?: string;
+}
+
+/** That a message was deleted. */
+export interface Deletion {
+  /** The message's id. */
+  id: string;
+  /** The room's name. */
+  room: string;
+  /** The place of the deletion in the room's order. */
+  changed: string;
+  /** What tells it from a message. */
+  deleted: true;
 }
 
 /** A room that has messages. */
@@ -88,6 +102,18 @@ export interface PostOptions {
   onRetry?: (retry: Retry) => void;
 }
 
+/** How a message is changed. */
+export interface ChangeOptions {
+  /** The key that the message was posted with; with a token that posted it none is needed. */
+  messageKey?: string | undefined;
+  /** The message as one knows it: changed only if it is still so. */
+  known?: Pick<Message, "id" | "changed">;
+  /** Ends the tries. The message may have been changed. */
+  signal?: AbortSignal;
+  /** Is told of each try that fails. */
+  onRetry?: (retry: Retry) => void;
+}
+
 /** Which messages to read. */
 export interface HistoryOptions {
   /** A cursor, or `now` (default): the newest. */
@@ -102,6 +128,8 @@ export interface HistoryOptions {
 export interface FollowOptions {
   /** A cursor, or `now` (default): only what comes next. */
   after?: string;
+  /** Whether edited messages come again, as they are now, and deletions too. */
+  changes?: boolean;
   /** Ends the follow. */
   signal?: AbortSignal;
 }
@@ -118,15 +146,28 @@ export interface Room {
    */
   post(body: string, options?: PostOptions): Promise<Message>;
   /**
+   * Edits a message of one's own; retries until the server has told.
+   * @throws {LingerError} when it is refused for good: 403, 404, 410 (deleted), 412 (no more as one knows it); else only the signal's reason.
+   */
+  edit(id: string, body: string, options?: ChangeOptions): Promise<Message>;
+  /**
+   * Deletes a message of one's own, or as a moderator; retries until the server has told. To delete it again does no harm.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
+   */
+  delete(id: string, options?: ChangeOptions): Promise<void>;
+  /**
    * A page of older messages, ascending, and whether there are more before it; retries until there is an answer.
    * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
   /**
    * The messages after a cursor as they come, each once and in the room's order. Ends by `break`, `return()` or the signal;
-   * never by itself. Asks only while its reader waits for a message.
+   * never by itself. Asks only while its reader waits for a message. With `changes` these come too, in the room's order: so who keeps
+   * the last cursor, `changed ?? id` of what came, ends with what there is, however long he was away.
    * @throws {LingerError} when it is refused for good.
    */
+  follow(options: FollowOptions & { changes: true }): AsyncIterableIterator<Message | Deletion>;
+  /** The same without changes. */
   follow(options?: FollowOptions): AsyncIterableIterator<Message>;
 }
 
@@ -217,7 +258,7 @@ type Try = <T>(
   init: { method?: string; headers?: Record<string, string>; body?: string },
   ms: number,
   signal: AbortSignal | undefined,
-  read: (json: unknown, headers: Headers) => T | undefined,
+  read: (json: unknown, headers: Headers, status: number) => T | undefined,
 ) => Promise<T>;
 
 class RemoteRoom implements Room {
@@ -247,6 +288,22 @@ class RemoteRoom implements Room {
     return untilTold(signal, () => this.#try("", init, ANSWER_MS, signal, read), onRetry);
   }
 
+  edit(id: string, body: string, { signal, onRetry, ...options }: ChangeOptions = {}): Promise<Message> {
+    const init = {
+      method: "PATCH",
+      headers: { "content-type": "application/json", ...headersOf(options) },
+      body: JSON.stringify({ body }),
+    };
+    const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
+    return untilTold(signal, () => this.#try(pathOf(id), init, ANSWER_MS, signal, read), onRetry);
+  }
+
+  async delete(id: string, { signal, onRetry, ...options }: ChangeOptions = {}): Promise<void> {
+    const init = { method: "DELETE", headers: headersOf(options) };
+    const read = (_json: unknown, _headers: Headers, status: number) => status === 204 || undefined;
+    await untilTold(signal, () => this.#try(pathOf(id), init, ANSWER_MS, signal, read), onRetry);
+  }
+
   history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
     const query = queryOf({ before, limit });
     const read = (json: unknown, headers: Headers) =>
@@ -254,9 +311,11 @@ class RemoteRoom implements Room {
     return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
   }
 
-  follow({ after = "now", signal }: FollowOptions = {}): AsyncIterableIterator<Message> {
+  follow(options: FollowOptions & { changes: true }): AsyncIterableIterator<Message | Deletion>;
+  follow(options?: FollowOptions): AsyncIterableIterator<Message>;
+  follow({ after = "now", changes = false, signal }: FollowOptions = {}): AsyncIterableIterator<Message | Deletion> {
     const ended = new AbortController();
-    const messages = this.#follow(after, ended, signal);
+    const messages = this.#follow(after, changes, ended, signal);
     return {
       next: () => messages.next(),
       // A generator would first wait for the next() that is under way, which may take a minute.
@@ -272,9 +331,10 @@ class RemoteRoom implements Room {
 
   async *#follow(
     after: string,
+    changes: boolean,
     ended: AbortController,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<Message, void> {
+  ): AsyncGenerator<Message | Deletion, void> {
     if (signal?.aborted) return;
     const end = () => ended.abort();
     let live = false;
@@ -286,7 +346,7 @@ class RemoteRoom implements Room {
     host.addEventListener?.("offline", offline);
     this.connection.enter();
 
-    let last = ""; // the id of the last message given
+    let last = ""; // where the last one stands that was given
     let failures = 0; // in a row, with neither news nor a poll that lingered between them
     let sentBack = false; // by a server that ends, and nothing else since
     let more = false; // as far as is known: the last page was full
@@ -298,10 +358,10 @@ class RemoteRoom implements Room {
         if (!live) this.connection.set({ status: "connecting" });
         const begun = Date.now();
         const lingered = () => Date.now() - begun >= LINGERED_MS;
-        let news: Message[];
+        let news: (Message | Deletion)[];
         let comeBack: boolean;
         try {
-          ({ news, next: after, comeBack, more } = await this.#poll(after, last, wait, ended.signal));
+          ({ news, next: after, comeBack, more } = await this.#poll(after, changes, last, wait, ended.signal));
           if (comeBack && !(sentBack && Date.now() - begun < SENT_BACK_MS)) {
             sentBack = true;
             await pause(Math.random() * COME_BACK_MS, ended.signal);
@@ -327,7 +387,7 @@ class RemoteRoom implements Room {
 
         for (const message of news) {
           if (ended.signal.aborted) return;
-          last = message.id;
+          last = placeOf(message, last);
           yield message;
         }
         // A page that nobody sees need not be the first to know. The pause ends as soon as it is looked at.
@@ -344,22 +404,31 @@ class RemoteRoom implements Room {
   }
 
   /** What is new after a cursor, but for what was given already. */
-  #poll(after: string, last: string, wait: number, signal: AbortSignal): Promise<Polled> {
-    const query = queryOf({ after, limit: PAGE_LIMIT, wait });
+  #poll(
+    after: string,
+    changes: boolean,
+    last: string,
+    wait: number,
+    signal: AbortSignal,
+  ): Promise<Polled> {
+    const query = queryOf({ after, limit: PAGE_LIMIT, wait, changes: changes ? "true" : undefined });
     return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, headers) => {
       if (!isList<Message>(json, "id")) return undefined;
-      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ?? json.at(-1)?.id ?? after;
+      const end = json.at(-1);
+      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ??
+        (end ? placeOf(end, last) : after);
       const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
       if (next === "now") return undefined;
-      return { news: json.filter(({ id }) => id > last), next, comeBack, more: json.length === PAGE_LIMIT };
+      const news = json.filter((one) => placeOf(one, last) > last);
+      return { news, next, comeBack, more: json.length === PAGE_LIMIT };
     });
   }
 }
 
 /** What a poll got. */
 interface Polled {
-  news: Message[];
+  news: (Message | Deletion)[];
   /** The cursor from which to go on. */
   next: string;
   /** Whether the server ends, and asks to come back soon. */
@@ -428,6 +497,22 @@ export function messageNumber(id: string): number {
 /** A new `Idempotency-Key`. Not `crypto.randomUUID`: browsers have that on https only. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Where a message stands that comes after `last`: where it was posted, or if that has passed, where it was changed. */
+function placeOf({ id, changed = id }: Message | Deletion, last: string): string {
+  return id > last ? id : changed;
+}
+
+function pathOf(id: string): string {
+  return `/${encodeURIComponent(id)}`;
+}
+
+function headersOf({ messageKey, known }: Pick<ChangeOptions, "messageKey" | "known">): Record<string, string> {
+  return {
+    ...messageKey !== undefined && { "message-key": messageKey },
+    ...known && { "if-match": `"${known.changed ?? known.id}"` },
+  };
 }
 
 function linkOf(headers: Headers): string {

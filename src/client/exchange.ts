@@ -85,7 +85,7 @@ export function exchange<T>(
   init: RequestInit,
   ms: number,
   signal: AbortSignal | undefined,
-  read: (json: unknown, headers: Headers) => T | undefined,
+  read: (json: unknown, headers: Headers, status: number) => T | undefined,
 ): Promise<T> {
   // A network that comes back may have left this request's connection dead.
   return bounded(ms, signal, ["online"], async (ended, extend) => {
@@ -102,7 +102,7 @@ export function exchange<T>(
 
     const { status, ok, headers } = response;
     if (ok) {
-      const result = read(json, headers);
+      const result = read(json, headers, status);
       if (result !== undefined) return result;
       throw new Failure("The answer is cut, or not Linger's");
     }

@@ -35,7 +35,8 @@ export function middlebox(server: { url: string }, handler: Handler, prefix = ""
         signal,
       });
       // Read to its end, so that nothing stays open when the client has left.
-      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
+      const bytes = await answer.arrayBuffer();
+      return new Response(answer.status === 204 ? null : bytes, { status: answer.status, headers: answer.headers });
     });
   });
   return {
