@@ -213,6 +213,24 @@ Deno.test("A crowd of deleted messages keeps nobody from those before and after 
   assertEquals((await waiting).json, [news]);
 });
 
+Deno.test("Many large edits take no more memory than messages may, and leave the room as it was", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { MAX_TAIL_BYTES: "50000" });
+  const said = [];
+  for (let i = 0; i < 20; i++) said.push(await say(server, `${i}`));
+  const start = said.at(-1)!.id;
+  const waiting = poll(server, start, 50);
+  await until(() => server.chat.state.waiters === 1, "somebody keeps the room in memory");
+  const edited: Message[] = [];
+  for (const message of said) edited.push((await edit(server, message, `${message.body} ${"x".repeat(9_000)}`)).json);
+  const news = await say(server, "news");
+  assertEquals((await waiting).json, [edited[0]]);
+  assertEquals((await poll(server, start, 5)).json, [...edited, news]);
+  assertEquals((await poll(server, edited[18]!.changed!, 5)).json, [edited[19], news]);
+  assertEquals(await messages(server, "room", `after=${said[18]!.id}&wait=5`), [edited[19], news]);
+  assertGreater(300_000, server.chat.grown("room")); // of which no more than the setting is kept
+});
+
 Deno.test("A late retry of a post is answered with what has become of its message", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

@@ -91,6 +91,7 @@ export class Feed {
   #start = NIL;
   #newest = NIL;
   #changes: Entry[] = [];
+  #changesBytes = 0;
   /** The feed has all changes after this place. */
   #changesStart = placeOf(NIL);
   #newestChange = NIL;
@@ -299,7 +300,7 @@ export class Feed {
     this.#newest = messages.at(-1)?.id ?? this.#newest;
     this.#grow(messages.filter(({ deleted }) => !deleted));
     for (const entry of entries) if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
-    this.#dropChanges(this.#changes.length - MAX_CHANGES);
+    this.#bound();
     if (place > this.#place) this.#place = place;
     this.#news = true;
     if (!this.#settling) void this.#settleAll();
@@ -327,21 +328,23 @@ export class Feed {
     this.#grown += added;
     this.#resize(added);
     this.#version = ++tails;
+  }
 
-    let surplus = Math.max(0, this.#tail.length - this.limits.messages);
-    let bytes = this.#bytes - this.#tail.slice(0, surplus).reduce((sum, entry) => sum + entry.bytes, 0);
-    while (bytes > this.limits.bytes) bytes -= this.#tail[surplus++]!.bytes;
-    this.#drop(surplus);
+  /** Lets go of the oldest messages and changes, where there are more than may be. */
+  #bound(): void {
+    const { messages, bytes: most } = this.limits;
+    this.#drop(surplus(this.#tail, this.#bytes - this.#changesBytes, messages, most));
+    this.#dropChanges(surplus(this.#changes, this.#changesBytes, MAX_CHANGES, most));
   }
 
   /** Takes in a change, and with it the message as it is now. */
   #change(change: Entry): void {
     this.#newestChange = change.cursor;
     const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on
-    if (before >= 0) this.#resize(-this.#changes.splice(before, 1)[0]!.bytes);
+    if (before >= 0) this.#resizeChanges(-this.#changes.splice(before, 1)[0]!.bytes);
     this.#changes.push(change);
     this.#grown += change.bytes;
-    this.#resize(change.bytes);
+    this.#resizeChanges(change.bytes);
     this.#version = ++tails;
 
     const at = firstAfter(this.#tail, change.id) - 1;
@@ -364,16 +367,28 @@ export class Feed {
   }
 
   #dropChanges(count: number): void {
-    if (count <= 0) return;
+    if (count === 0) return;
     const dropped = this.#changes.splice(0, count);
     this.#changesStart = placeOf(dropped.at(-1)!.cursor);
-    this.#resize(-dropped.reduce((sum, change) => sum + change.bytes, 0));
+    this.#resizeChanges(-dropped.reduce((sum, change) => sum + change.bytes, 0));
+  }
+
+  #resizeChanges(bytes: number): void {
+    this.#changesBytes += bytes;
+    this.#resize(bytes);
   }
 
   #resize(bytes: number): void {
     this.#bytes += bytes;
     this.resized(bytes);
   }
+}
+
+/** How many of the first entries have to go, that the others are at most so many and have at most so many bytes. */
+function surplus(entries: readonly Entry[], bytes: number, most: number, mostBytes: number): number {
+  let count = 0;
+  while (entries.length - count > most || bytes > mostBytes) bytes -= entries[count++]!.bytes;
+  return count;
 }
 
 /** The index of the first that stands after `cursor`, in an ascending list. */
