@@ -1,6 +1,7 @@
 // Changes that clients ask for, one at a time: each is a statement of its own, over the connection over which posts are stored, so that
 // a crowd of them must not keep posts from it.
 import { DatabaseError } from "../database/client.ts";
+import { log } from "../log.ts";
 import type { Allowance } from "../limits.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
 import type { Change } from "./change.ts";
@@ -32,6 +33,7 @@ export class Changer {
     switch (verdict.outcome) {
       case "changed":
         this.committed(verdict.commit);
+        if (verdict.entry.deleted) tell(wanted);
         return verdict.entry;
       case "same":
         return verdict.entry;
@@ -45,6 +47,12 @@ export class Changer {
         throw messageChanged();
     }
   }
+}
+
+/** Who has taken back what; not the words. */
+function tell({ room, id, sub, moderates }: Change): void {
+  const by = sub === null ? "whoever has its Message-Key" : moderates ? `sub ${sub}, who moderates` : `sub ${sub}`;
+  log("info", "A message was deleted", { room, id, by });
 }
 
 function told(error: unknown): Verdict {

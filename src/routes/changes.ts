@@ -5,9 +5,7 @@ import type { Context, Hono } from "hono";
 import { parseCursor } from "../chat/cursor.ts";
 import { MAX_BODY_BYTES, MessageKey, NewBody } from "../chat/message.ts";
 import type { Entry } from "../chat/page.ts";
-import type { Identity } from "../identity/identity.ts";
 import { invalid, OWN_SITE, tooLarge } from "../problem.ts";
-import { log } from "../log.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, tagOf } from "./answer.ts";
 import { parseJson } from "./body.ts";
@@ -57,14 +55,7 @@ async function change(c: Context, deps: ChangeRoutes, bodyOf: () => Promise<stri
   const known = ifMatch(c.req.header("if-match"));
   const body = await bodyOf();
   const sub = who?.sub ?? null;
-  const entry = await chat.change({ room, id, body, sub, messageKey, moderates, known }, allowance);
-  if (deletes) log("info", "A message was deleted", { room, id, by: byWhom(who, moderates) });
-  return entry;
-}
-
-function byWhom(who: Identity | undefined, moderates: boolean): string {
-  if (!who?.sub) return "its Message-Key";
-  return moderates ? `sub ${who.sub}, who moderates` : `sub ${who.sub}`;
+  return await chat.change({ room, id, body, sub, messageKey, moderates, known }, allowance);
 }
 
 /** The place that a client knows (RFC 9110, 13.1.1), or null. One strong tag will do: there is one message. */
