@@ -122,6 +122,7 @@ Deno.test("A host that answers nobody costs one timeout, not one for each connec
   );
   await posted(server, "room", "stored");
   await messages(server, "room", "before=now");
+  await messages(server, "room", "wait=0"); // from now on the room is watched
   await until(async () => (await sessions(postgres)).includes("linger listen"), "it listens");
   assertEquals(attempts, 1);
   mute.close();
