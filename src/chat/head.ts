@@ -1,7 +1,5 @@
 // A room's head in SQL: how far the room is, whether the database has lost what was known of it, and what holds for each statement
 // that moves it.
-import type { PendingQuery, Row } from "postgres";
-import type { Sql } from "../database/pool.ts";
 import { makePlace, NIL } from "./cursor.ts";
 
 /** What a feed knows of its room. */
@@ -73,12 +71,12 @@ export const SETTINGS = `settings as materialized (
  * the newest change is. The head alone can be where it was, or further: others may have posted since.
  * @internal
  */
-export function headsOf(sql: Sql, known: PendingQuery<Row[]>) {
-  return sql`
+export function headsOf(known: string): string {
+  return `
     select room, seq, ms,
-      coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, ${NIL}) and
+      coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, '${NIL}') and
         not exists (select from messages m where m.room = k.room and m.id = newest) or
-        coalesce(change_of > coalesce(trimmed, ${NIL}), false) and
+        coalesce(change_of > coalesce(trimmed, '${NIL}'), false) and
         not exists (select from messages m where m.room = k.room and m.id = change_of and m.changed >= change) as lost
     from ${known} as k (room, newest, known_ms, known_seq, change_of, change) left join heads using (room)`;
 }

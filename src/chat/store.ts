@@ -268,17 +268,10 @@ export class Store {
    */
   async news(room: string, known: Known, limit: number): Promise<News> {
     const { newest, newestChange, place } = known;
-    const heads = (sql: Sql) =>
-      sql`(values (${room}::text, ${newest}::uuid, ${timeOf(place)}::bigint, ${seqOf(place)}::bigint,
-        ${newestChange?.id ?? null}::uuid, ${newestChange?.cursor ?? null}::uuid))`;
+    const where = [room, newest, limit, cursorAt(place), timeOf(place), seqOf(place)];
+    const change = [newestChange?.id ?? null, newestChange?.cursor ?? null];
     const rows = await this.looks.read((sql) =>
-      sql<(NewsRow & { place: string })[]>`
-        select ${sql.unsafe(COLUMNS)}, place, null::bigint as seq, null::bigint as ms, false as lost from (
-          ${rowsAfter(sql, room, newest, limit)} union all ${changesAfter(sql, room, cursorAt(place), limit)}
-          order by place limit ${limit}
-        ) news
-        union all select null, null, null, null, null, null, null, seq, ms, lost from (${headsOf(sql, heads(sql))}) head
-        order by place`
+      sql.unsafe<(NewsRow & { place: string })[]>(NEWS, [...where, ...change], { prepare: true })
     );
     return this.#news(room, rows, limit);
   }
@@ -299,22 +292,20 @@ export class Store {
 
   /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
   async heads(known: ReadonlyMap<string, Known>, notification?: Notification): Promise<Map<string, Head>> {
-    const column = (sql: Sql, of: (known: Known) => string | number | undefined) =>
-      sql`${sql.types.texts(Array.from(known.values(), (known) => of(known)?.toString() ?? null))}::text[]`;
-    const found = (sql: Sql) =>
-      headsOf(
-        sql,
-        sql`unnest(${sql.types.texts([...known.keys()])}::text[], ${column(sql, ({ newest }) => newest)}::uuid[],
-          ${column(sql, ({ place }) => timeOf(place))}::bigint[], ${column(sql, ({ place }) => seqOf(place))}::bigint[],
-          ${column(sql, ({ newestChange }) => newestChange?.id)}::uuid[],
-          ${column(sql, ({ newestChange }) => newestChange?.cursor)}::uuid[])`,
-      );
     const rows = await this.signals.read((sql) => {
-      if (!notification) return sql<HeadRow[]>`${found(sql)}`;
+      const column = (of: (known: Known) => string | number | undefined) =>
+        sql.types.texts(Array.from(known.values(), (known) => of(known)?.toString() ?? null));
+      const columns = [
+        sql.types.texts([...known.keys()]),
+        column(({ newest }) => newest),
+        column(({ place }) => timeOf(place)),
+        column(({ place }) => seqOf(place)),
+        column(({ newestChange }) => newestChange?.id),
+        column(({ newestChange }) => newestChange?.cursor),
+      ];
+      if (!notification) return sql.unsafe<HeadRow[]>(HEADS, columns, { prepare: true });
       const { channel, payload } = notification;
-      return sql<HeadRow[]>`
-        with notified as materialized (select pg_notify(${channel}, ${payload}))
-        select found.* from (${found(sql)}) found, notified`;
+      return sql.unsafe<HeadRow[]>(HEADS_AND_NOTIFY, [...columns, channel, payload], { prepare: true });
     });
     const heads = new Map(rows.map((row) => [row.room, makeHead(row)]));
     for (const { room, ms } of rows) this.floors.raise(room, Number(ms));
@@ -389,6 +380,23 @@ export class Store {
 
 /** A message, or else the head. */
 type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
+
+/** The texts of what feeds ask for again and again: to put one together takes longer than to send it. */
+const NEWS = `
+  select ${COLUMNS}, place, null::bigint as seq, null::bigint as ms, false as lost from (
+    (select ${COLUMNS}, id as place from messages where room = $1::text and id > $2::uuid order by id limit $3::int)
+    union all
+    (select ${COLUMNS}, changed as place from messages where room = $1::text and changed > $4::uuid order by changed limit $3::int)
+    order by place limit $3::int
+  ) news
+  union all select null, null, null, null, null, null, null, seq, ms, lost from (
+    ${headsOf("(values ($1::text, $2::uuid, $5::bigint, $6::bigint, $7::uuid, $8::uuid))")}
+  ) head
+  order by place`;
+const HEADS = headsOf("unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[])");
+const HEADS_AND_NOTIFY = `
+  with notified as materialized (select pg_notify($7, $8))
+  select found.* from (${HEADS}) found, notified`;
 
 /** A message where it stands in the order of its room, or where its newest change does. */
 type PlacedRow = Row & { readonly place?: string };
