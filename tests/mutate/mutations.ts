@@ -1118,8 +1118,8 @@ export const mutations: readonly Mutation[] = [
     "the look does not carry the probe",
     ["wake_test.ts > LISTEN counts"],
     STORE,
-    "select found.* from (${found(sql)}) found, notified`;",
-    "select found.* from (${found(sql)}) found`;",
+    "select found.* from (${HEADS}) found, notified`;",
+    "select found.* from (${HEADS}) found`;",
   ),
   broken(
     "LISTEN goes on where nobody waits",
