@@ -295,6 +295,7 @@ export class Feed {
 
   /** Takes in what there is up to `place`. */
   #take(entries: readonly Entry[], place: string): void {
+    const before = this.#version;
     // Own commits and a look that ran beside them overlap.
     const messages = entries.filter(({ id, isChange }) => !isChange && id > this.#newest);
     this.#newest = messages.at(-1)?.id ?? this.#newest;
@@ -302,6 +303,7 @@ export class Feed {
     for (const entry of entries) if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
     this.#bound();
     if (place > this.#place) this.#place = place;
+    if (this.#version === before) return; // most refreshes bring nothing, and there can be ten thousand waiters to look at
     this.#news = true;
     if (!this.#settling) void this.#settleAll();
   }
