@@ -3,7 +3,7 @@
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import type { Batch, Draft } from "./draft.ts";
-import { MAX_AHEAD_MS, SETTINGS } from "./head.ts";
+import { aboveFloor, idOf, SETTINGS } from "./head.ts";
 
 /** Where the head of a room is, and where it was before. */
 export interface AppendedRow {
@@ -91,7 +91,7 @@ function statement(columns: readonly (keyof Draft)[], rooms: string, drafts: str
     with ${SETTINGS},
     locked as (
       insert into heads as h (room, seq, ms)
-      select room, count, greatest(clock, case when clock < floor then least(floor, clock + ${MAX_AHEAD_MS.post}) + 1 end)
+      select room, count, greatest(clock, ${aboveFloor("floor")})
       from (${rooms}) as r (room, count, floor), settings order by room collate "C"
       on conflict (room) do update set
         seq = h.seq + excluded.seq, ms = greatest(h.ms, excluded.ms), prior = h.ms
@@ -99,7 +99,7 @@ function statement(columns: readonly (keyof Draft)[], rooms: string, drafts: str
     ),
     stored as (
       insert into messages (room, id, key, author, body, sub${marked ? ", proof, reply_to" : ""})
-      select room, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(seq - later), 10, '0') || random)::uuid, key, author, body, sub
+      select room, ${idOf("ms", "seq - later", "random")}, key, author, body, sub
         ${marked ? ", decode(proof, 'hex'), reply_to::uuid" : ""}
       from (${drafts}) as b (room, later, ${columns.join(", ")}) join locked using (room)
     )

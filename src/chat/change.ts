@@ -2,7 +2,7 @@
 // has a place in the room's order, after all that was there before; but no number, which counts messages.
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
-import { MAX_AHEAD_MS, SETTINGS } from "./head.ts";
+import { aboveFloor, idOf, SETTINGS } from "./head.ts";
 import type { Row } from "./page.ts";
 
 /** What is to become of a message, and who wants it. */
@@ -65,16 +65,16 @@ export function change(sql: Sql, change: Change, floor: number): PendingQuery<Ch
 const CHANGE = `
   with ${SETTINGS},
   head as materialized (
-    select seq, h.ms as prior, clock < $9::bigint as behind, greatest(
-      h.ms + 1, clock, case when clock < $9::bigint then least($9::bigint, clock + ${MAX_AHEAD_MS.post}) + 1 end
-    ) as ms
+    select seq, h.ms as prior, clock < $9::bigint as behind, greatest(h.ms + 1, clock, ${
+  aboveFloor("$9::bigint")
+}) as ms
     from heads h, settings where room = $1 for no key update of h
   ),
   done as (
     update messages m set body = $3,
       author = case when $3 = '' then null else author end,
       reply_to = case when $3 = '' then null else reply_to end,
-      changed = (lpad(to_hex(head.ms), 12, '0') || lpad(to_hex(head.seq), 10, '0') || $8)::uuid
+      changed = ${idOf("head.ms", "head.seq", "$8")}
     from head where m.room = $1 and m.id = $2::uuid and m.body not in ('', $3) and ${isOwn("$4", "$5", "$6")}
       and ($7::uuid is null or coalesce(m.changed, m.id) = $7::uuid)
     returning m.id, m.author, m.body, m.sub, m.reply_to, m.changed

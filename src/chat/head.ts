@@ -65,6 +65,22 @@ export const SETTINGS = `settings as materialized (
 )`;
 
 /**
+ * The time above `floor` to which a statement moves a head where the clock is behind what this process knows; else null.
+ * @internal
+ */
+export function aboveFloor(floor: string): string {
+  return `case when clock < ${floor} then least(${floor}, clock + ${MAX_AHEAD_MS.post}) + 1 end`;
+}
+
+/**
+ * An id, or the place of a change as a cursor, out of its parts: the same rule as `makeId`.
+ * @internal
+ */
+export function idOf(ms: string, seq: string, random: string): string {
+  return `(lpad(to_hex(${ms}), 12, '0') || lpad(to_hex(${seq}), 10, '0') || ${random})::uuid`;
+}
+
+/**
  * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, the time and number of
  * its place, and its newest change (which message's, and the place; null without one). A database that has lost something has lost
  * what came last: then its head is behind, or the newest message that was known is missing though it was not too old to be kept, or

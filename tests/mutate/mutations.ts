@@ -103,8 +103,7 @@ export const mutations: readonly Mutation[] = [
         from: "(statement, parameters,",
         to: "(statement.replace('NOW', `${made.now}`).replace('TOP', `${made.top}`), parameters,",
       },
-      { file: APPEND, from: "lpad(to_hex(ms), 12, '0')", to: "lpad(to_hex(NOW::bigint), 12, '0')" },
-      { file: APPEND, from: "to_hex(seq - later)", to: "to_hex(TOP::bigint - later)" },
+      { file: APPEND, from: 'idOf("ms", "seq - later",', to: 'idOf("NOW::bigint", "TOP::bigint - later",' },
       { file: STORE, from: "import { append }", to: "import { append, made }" },
       {
         file: STORE,
@@ -815,8 +814,8 @@ export const mutations: readonly Mutation[] = [
     "a post does not carry how far its server knows the room to be",
     ["failover_test.ts > After a failover to a clock"],
     APPEND,
-    "case when clock < floor then",
-    "case when false then",
+    '${aboveFloor("floor")}',
+    "null",
   ),
   broken(
     "what is heard of a room that nobody reads here is forgotten",
