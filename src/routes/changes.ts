@@ -1,18 +1,16 @@
 // Changes of messages over HTTP: PATCH edits one, DELETE takes it back. Who may is told by a token, or by the Message-Key with which the
 // message was posted.
-import { Buffer } from "node:buffer";
 import type { Context, Hono } from "hono";
 import { parseCursor } from "../chat/cursor.ts";
-import { MAX_BODY_BYTES, MessageKey, NewBody } from "../chat/message.ts";
+import { MessageKey, NewBody } from "../chat/message.ts";
 import type { Entry } from "../chat/page.ts";
-import { invalid, OWN_SITE, tooLarge } from "../problem.ts";
+import { invalid, OWN_SITE } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, tagOf } from "./answer.ts";
-import { parseJson } from "./body.ts";
 import { roomOf, valid } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
-import { bodyOf, type UploadSource } from "./upload.ts";
+import { bodyOf, messageIn, type UploadSource } from "./upload.ts";
 
 /** What the routes need. */
 export interface ChangeRoutes extends ChatSource, PermitSource, LimitSource, UploadSource {}
@@ -24,11 +22,7 @@ export interface ChangeRoutes extends ChatSource, PermitSource, LimitSource, Upl
 export function changeRoutes(app: Hono, deps: ChangeRoutes): void {
   for (const path of ["/messages/:id", "/rooms/:room/messages/:id"]) {
     app.patch(path, async (c) => {
-      const entry = await change(c, deps, async () => {
-        const { body } = valid(NewBody, parseJson(await bodyOf(c, deps)), "body");
-        if (Buffer.byteLength(body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
-        return body;
-      });
+      const entry = await change(c, deps, async () => messageIn(NewBody, await bodyOf(c, deps)).body);
       return json(entry.json, 200, { etag: tagOf(entry) });
     });
     app.delete(path, async (c) => {
@@ -38,7 +32,7 @@ export function changeRoutes(app: Hono, deps: ChangeRoutes): void {
   }
 }
 
-async function change(c: Context, deps: ChangeRoutes, bodyOf: () => Promise<string>): Promise<Entry> {
+async function change(c: Context, deps: ChangeRoutes, newBody: () => Promise<string>): Promise<Entry> {
   const chat = started(deps);
   const room = roomOf(c);
   const deletes = c.req.method === "DELETE";
@@ -53,7 +47,7 @@ async function change(c: Context, deps: ChangeRoutes, bodyOf: () => Promise<stri
   if (!id) throw invalid("id", "must be a UUID or a ULID");
   const messageKey = valid(MessageKey.optional(), c.req.header("message-key"), "Message-Key");
   const known = ifMatch(c.req.header("if-match"));
-  const body = await bodyOf();
+  const body = await newBody();
   const sub = who?.sub ?? null;
   return await chat.change({ room, id, body, sub, messageKey, moderates, known }, allowance);
 }

@@ -1,5 +1,4 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
-import { Buffer } from "node:buffer";
 import type { Context, Hono } from "hono";
 import type { Chat, Reading } from "../chat/chat.ts";
 import { NIL, parseCursor } from "../chat/cursor.ts";
@@ -7,7 +6,6 @@ import {
   DEFAULT_LIMIT,
   DEFAULT_WAIT_SECONDS,
   IdempotencyKey,
-  MAX_BODY_BYTES,
   MAX_LIMIT,
   MAX_WAIT_SECONDS,
   MessageKey,
@@ -16,16 +14,15 @@ import {
 import type { Page } from "../chat/page.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
-import { invalid, notStored, tooLarge } from "../problem.ts";
+import { invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, length, tagOf } from "./answer.ts";
-import { parseJson } from "./body.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
 import { cursor, flag, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
-import { bodyOf, type UploadSource } from "./upload.ts";
+import { bodyOf, messageIn, type UploadSource } from "./upload.ts";
 
 /** What the routes need. */
 export interface MessageRoutes extends ChatSource, HistorySource, LimitSource, UploadSource {}
@@ -74,7 +71,7 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const key = valid(IdempotencyKey.optional(), c.req.header("idempotency-key"), "Idempotency-Key");
   const messageKey = valid(MessageKey.optional(), c.req.header("message-key"), "Message-Key");
   const body = await bodyOf(c, deps);
-  const message = { key, messageKey, bytes: body.length, read: () => authored(messageIn(body), who?.name) };
+  const message = { key, messageKey, bytes: body.length, read: () => authored(messageIn(NewMessage, body), who?.name) };
   const chat = deps.chat();
   if (!chat) {
     message.read(); // what can't be meant is not worth another try
@@ -173,10 +170,4 @@ async function find(
   if (!id) throw invalid("id", "must be a UUID or a ULID");
   const entry = await chat.find(room, id, allowance);
   return kept(deps, c.req.raw, json(entry.json, 200, { etag: tagOf(entry), ...length(entry.json) }), entry.json);
-}
-
-function messageIn(bytes: Uint8Array): NewMessage {
-  const message = valid(NewMessage, parseJson(bytes), "body");
-  if (Buffer.byteLength(message.body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
-  return message;
 }

@@ -1,7 +1,11 @@
 // The body of a request that brings a message.
+import { Buffer } from "node:buffer";
 import type { Context } from "hono";
-import { invalid, notStored, Problem, unsupportedMediaType } from "../problem.ts";
-import { readBody } from "./body.ts";
+import type { z } from "zod";
+import { MAX_BODY_BYTES } from "../chat/message.ts";
+import { invalid, notStored, Problem, tooLarge, unsupportedMediaType } from "../problem.ts";
+import { parseJson, readBody } from "./body.ts";
+import { valid } from "./parameters.ts";
 import type { ChatSource } from "./started.ts";
 
 /** How bodies are taken. */
@@ -25,4 +29,15 @@ export async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: Upload
     // A server that shuts down loses the bodies that are still on their way (denoland/deno#36809).
     throw chat()?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
   }
+}
+
+/**
+ * The message in a body.
+ * @throws {Problem} 400, 413.
+ * @internal
+ */
+export function messageIn<T extends z.ZodType<{ body: string }>>(schema: T, bytes: Uint8Array): z.infer<T> {
+  const message = valid(schema, parseJson(bytes), "body");
+  if (Buffer.byteLength(message.body) > MAX_BODY_BYTES) throw tooLarge("The message", MAX_BODY_BYTES);
+  return message;
 }
