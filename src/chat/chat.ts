@@ -28,7 +28,7 @@ import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
 
 /** A message as it came. */
-export interface Unread {
+export interface Unparsed {
   /** The Idempotency-Key, if one was given. */
   readonly key?: string | undefined;
   /** The Message-Key, if one was given. */
@@ -191,7 +191,7 @@ export class Chat {
    */
   post(
     room: string,
-    message: Unread,
+    message: Unparsed,
     sub: string | null = null,
     allowance: Allowance = UNLIMITED,
   ): Promise<Posted> {

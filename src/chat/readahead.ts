@@ -1,9 +1,10 @@
 // Reading ahead for those who catch up. Whoever is given a full page soon asks for the next one, so that one is read while
 // this one is on its way: database, server and network work at the same time, not in turn.
 //
-// What was read ahead is given out only if it is full. Messages never change and a room's order has no gaps, so a full
-// page is the same whenever it is read; what ends before its limit may have been followed by news, and is read again.
-// (A database that loses messages can make a page wrong for as long as it waits here.) And nothing is read ahead while others wait.
+// What was read ahead is given out only if it is full. A room's order has no gaps, so a full page has the same messages whenever it is
+// read; what ends before its limit may have been followed by news, and is read again. But a message in it can have been changed, or
+// lost by the database, since it began to wait here: so it is given to nobody who must have what there is now. And nothing is read ahead
+// while others wait.
 import type { Page } from "./page.ts";
 import type { Gate } from "./gate.ts";
 import type { Store } from "./store.ts";
