@@ -7,7 +7,7 @@ import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChange
 import type { Change } from "./change.ts";
 import { Gate } from "./gate.ts";
 import type { Entry } from "./page.ts";
-import type { Commit, Store, Verdict } from "./store.ts";
+import type { Commit, Store } from "./store.ts";
 
 /** Changes that wait for their turn, of all clients: a second's work. */
 const MAX_WAITING = 500;
@@ -29,11 +29,11 @@ export class Changer {
    * @throws {Problem} 403, 404, 410, 412; 503 `not-stored` or `outcome-unknown`; 400 when the database does not take it.
    */
   async change(wanted: Change, { client }: Allowance): Promise<Entry> {
-    const verdict = await this.#gate.run(client, wanted.room, () => this.store.change(wanted)).catch(told);
+    const verdict = await this.#gate.run(client, wanted.room, () => this.store.change(wanted)).catch(refuse);
     switch (verdict.outcome) {
       case "changed":
         this.committed(verdict.commit);
-        if (verdict.entry.deleted) tell(wanted);
+        if (verdict.entry.deleted) logDeletion(wanted);
         return verdict.entry;
       case "same":
         return verdict.entry;
@@ -50,12 +50,13 @@ export class Changer {
 }
 
 /** Who has taken back what; not the words. */
-function tell({ room, id, sub, moderates }: Change): void {
+function logDeletion({ room, id, sub, moderates }: Change): void {
   const by = sub === null ? "whoever has its Message-Key" : moderates ? `sub ${sub}, who moderates` : `sub ${sub}`;
   log("info", "A message was deleted", { room, id, by });
 }
 
-function told(error: unknown): Verdict {
+/** What a client is told of a statement that failed. */
+function refuse(error: unknown): never {
   if (!(error instanceof DatabaseError)) throw error;
   if (error.fate === "unknown") throw changeUnknown();
   if (error.isOurs) throw invalid("body", "the database does not take this message");
