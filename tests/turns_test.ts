@@ -19,6 +19,15 @@ Deno.test("Turns gives each client its turn, and within it each room", () => {
   assertEquals(drain(turns), [1, 6, 7, 4, 2, 5, 3]);
 });
 
+Deno.test("Turns tells how many wait in each line", () => {
+  const turns = new Turns({ keys });
+  for (const name of ["Aa1", "Aa2", "Ab3", "Ba4"]) turns.push({ client: name[0]!, room: name[1]!, n: Number(name[2]) });
+  const lengths = () => [["A"], ["A", "a"], ["A", "b"], ["B", "b"], ["C"]].map((keys) => turns.lengthOf(keys));
+  assertEquals(lengths(), [3, 2, 1, 0, 0]);
+  drain(turns);
+  assertEquals(lengths(), [0, 0, 0, 0, 0]);
+});
+
 Deno.test("Turns gives up the newest of whoever is heaviest, and of that one's heaviest room", () => {
   const turns = new Turns<Item>({ keys, weigh: ({ n }) => n });
   turns.push({ client: "A", room: "a", n: 10 });

@@ -41,6 +41,12 @@ export class Turns<T> implements Line<T> {
     this.#inner = { keys, weigh };
   }
 
+  /** How many wait in the line of these keys, the outermost first. */
+  lengthOf([key, ...keys]: readonly string[]): number {
+    const line = this.#lines.get(key!);
+    return line instanceof Turns && keys.length > 0 ? line.lengthOf(keys) : line?.length ?? 0;
+  }
+
   /** The next. */
   peek(): T | undefined {
     while (this.#order.peek()?.line.length === 0) this.#order.shift();

@@ -69,8 +69,7 @@ export class Writer {
   });
   #writing: Promise<void> | undefined;
   #closed = false;
-  /** How many posts wait, by the names that {@linkcode countedAs} gives. */
-  readonly #counts = new Map<string, number>();
+  readonly #perRoom = new Map<string, number>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
 
   /** `committed` is told of each room's new messages, before their posts resolve. */
@@ -89,14 +88,11 @@ export class Writer {
    */
   async post(incoming: Incoming): Promise<Posted> {
     if (this.#closed) throw notStored("This server is shutting down");
-    const [inRoom, ofClient] = countedAs(incoming).map((name) => this.#counts.get(name) ?? 0) as [number, number];
-    const { queuedPerRoom } = this.limits;
-    const kept = ofClient > 0 ? Math.floor(queuedPerRoom * KEPT) : 0;
-    if (inRoom >= queuedPerRoom - kept) throw roomBusy().heldBack();
+    if (this.#isRoomFull(incoming)) throw roomBusy().heldBack();
 
     const { promise, ...settle } = Promise.withResolvers<Posted>();
     this.#queue.push({ incoming, ...settle });
-    this.#count(incoming, 1);
+    this.#perRoom.set(incoming.room, (this.#perRoom.get(incoming.room) ?? 0) + 1);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
       this.#left(this.#queue.pop()!).reject(notStored("Too many posts wait on this server").heldBack());
@@ -150,16 +146,19 @@ export class Writer {
 
   /** A post has left the queue. */
   #left(waiting: Waiting): Waiting {
-    this.#count(waiting.incoming, -1);
+    const { room } = waiting.incoming;
+    const left = this.#perRoom.get(room)! - 1;
+    if (left > 0) this.#perRoom.set(room, left);
+    else this.#perRoom.delete(room);
     return waiting;
   }
 
-  #count(incoming: Incoming, more: number): void {
-    for (const name of countedAs(incoming)) {
-      const count = (this.#counts.get(name) ?? 0) + more;
-      if (count > 0) this.#counts.set(name, count);
-      else this.#counts.delete(name);
-    }
+  /** Whether a room has no place left for a post. */
+  #isRoomFull({ room, client }: Incoming): boolean {
+    const most = this.limits.queuedPerRoom;
+    const inRoom = this.#perRoom.get(room) ?? 0;
+    if (inRoom < most - Math.floor(most * KEPT)) return false;
+    return inRoom >= most || this.#queue.lengthOf([client, room]) > 0;
   }
 
   /** Stores a batch and settles every post in it, one way or another. Never rejects. */
@@ -265,11 +264,6 @@ function halve<T>(list: readonly T[]): [T[], T[]] | undefined {
 /** A batch in two, with half of its rooms in each. */
 function halveRooms(batch: readonly Post[]): Post[][] | undefined {
   return halve([...Map.groupBy(batch, (post) => post.draft.room).values()])?.map((rooms) => rooms.flat());
-}
-
-/** Under which names a post is counted: its room, and its client in that room. No room's name has a space. */
-function countedAs({ room, client }: Incoming): [room: string, ofClient: string] {
-  return [room, `${room} ${client}`];
 }
 
 /** Names a key across rooms; no room's name has a space. */
