@@ -270,6 +270,19 @@ Deno.test("An event stream with changes tells of them, and one without has the s
   assertEquals(later.messages, [edited, news]);
 });
 
+Deno.test("An event stream that begins after an edit has the new text, also between messages that others were given before", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [a, b, c] = [await say(server, "a"), await say(server, "b"), await say(server, "c")];
+  await using before = await subscribe(server, "room");
+  await until(() => before.messages.length === 3, "the one before has them");
+  assertEquals(before.messages, [a, b, c]);
+  const edited = (await edit(server, b, "b2")).json;
+  await using after = await subscribe(server, "room");
+  await until(() => after.messages.length === 3, "the one after has them");
+  assertEquals(after.messages, [a, edited, c]);
+});
+
 Deno.test("Edits of one message from two servers at once have one order, and the last one stands", async () => {
   await using database = await postgres.create();
   await using one = await startServer(database.url);

@@ -135,16 +135,16 @@ function* pieces(entries: readonly Entry[]): Iterable<Uint8Array> {
 }
 
 /** The piece that was made last. News reaches all subscribers of a room one right after the other: all send the same bytes. */
-let latest: { first: Entry; last: Entry; count: number; bytes: Uint8Array } | undefined;
+let latest: { entries: readonly Entry[]; bytes: Uint8Array } | undefined;
 
-function encode(entries: readonly Entry[], start: number, end: number): Uint8Array {
-  const [first, last] = [entries[start]!, entries[end - 1]!];
-  const count = end - start; // with the changes there are more between the same two
-  if (latest?.first !== first || latest.last !== last || latest.count !== count) {
-    const texts = entries.slice(start, end).map(({ cursor, isChange, json }) =>
+function encode(all: readonly Entry[], start: number, end: number): Uint8Array {
+  const entries = all.slice(start, end);
+  // Each of them: between the same first and last another can have been edited.
+  if (latest?.entries.length !== entries.length || latest.entries.some((entry, i) => entry !== entries[i])) {
+    const texts = entries.map(({ cursor, isChange, json }) =>
       `id: ${cursor}\nevent: ${isChange ? "change" : "message"}\ndata: ${json}\n\n`
     );
-    latest = { first, last, count, bytes: encoder.encode(texts.join("")) };
+    latest = { entries, bytes: encoder.encode(texts.join("")) };
   }
   return latest.bytes;
 }

@@ -1357,8 +1357,15 @@ export const mutations: readonly Mutation[] = [
     "streams that begin at the same message are given the same bytes",
     ["events_test.ts > begin at the same message"],
     EVENTS,
-    " || latest.last !== last",
-    "",
+    "latest?.entries.length !== entries.length ||",
+    "!latest ||",
+  ),
+  broken(
+    "streams that begin and end at the same messages are given the same bytes",
+    ["changes_test.ts > begins after an edit"],
+    EVENTS,
+    " || latest.entries.some((entry, i) => entry !== entries[i])",
+    " || latest.entries[0] !== entries[0] || latest.entries.at(-1) !== entries.at(-1)",
   ),
   broken(
     "a stream that is behind the tail goes on at its beginning",
