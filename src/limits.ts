@@ -35,6 +35,12 @@ const READS = { name: "reads", what: "reads from the database", most: 1_200, per
 const LOOK_MS = 1_000;
 
 /**
+ * Tokens that don't hold: each is verified, which costs as much as some posts. A browser whose token has ended asks a few times; who
+ * guesses, or wears the server down, asks on.
+ */
+const BAD_TOKENS = { name: "bad-tokens", what: "tokens that are not valid", most: 60, perMs: 60_000, atOnce: 20 };
+
+/**
  * Refusals that a client is given at once. One that comes back again and again without a pause costs more by its refusals than by all
  * that it is allowed: from then on each of its refusals is held back.
  */
@@ -70,6 +76,7 @@ export class Allowance {
   readonly #posts: Bucket<Limit> | undefined;
   readonly #rooms: Bucket<Limit> | undefined;
   readonly #reads: Bucket<Limit> | undefined;
+  readonly #badTokens: Bucket<Limit> | undefined;
   readonly #refusals: Bucket<Rate> | undefined;
   #places = 0;
   #streams = 0;
@@ -89,6 +96,7 @@ export class Allowance {
     }
     this.#rooms = new Bucket(ROOMS, now);
     this.#reads = new Bucket(READS, now);
+    this.#badTokens = new Bucket(BAD_TOKENS, now);
     this.#refusals = new Bucket(REFUSALS, now);
   }
 
@@ -116,6 +124,20 @@ export class Allowance {
    */
   read(): void {
     this.#take(this.#reads);
+  }
+
+  /**
+   * A token is to be verified. Nothing is taken for that: when a server starts anew, many come at once whose tokens hold.
+   * @throws {Problem} 429 where too many before it did not hold.
+   */
+  verify(): void {
+    const ms = this.#badTokens?.wait() ?? 0;
+    if (ms > 0) throw this.#refusal(tooManyRequests(BAD_TOKENS, ms));
+  }
+
+  /** It did not hold. */
+  tokenWasBad(): void {
+    this.#badTokens?.take();
   }
 
   /**
@@ -175,13 +197,18 @@ class Bucket<R extends Rate> {
 
   /** Takes one; or tells in how many milliseconds there is one. */
   take(): number {
+    const ms = this.wait();
+    if (ms === 0) this.#left--;
+    return ms;
+  }
+
+  /** In how many milliseconds there is one. */
+  wait(): number {
     const { most, perMs, atOnce } = this.rate;
     const now = this.now();
     this.#left = Math.min(atOnce, this.#left + (now - this.#at) * most / perMs);
     this.#at = now;
-    if (this.#left < 1) return (1 - this.#left) * perMs / most;
-    this.#left--;
-    return 0;
+    return this.#left < 1 ? (1 - this.#left) * perMs / most : 0;
   }
 
   giveBack(): void {

@@ -13,6 +13,7 @@ import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 import { readConfig } from "../src/config.ts";
 import { openIdentities } from "../src/identity/identities.ts";
+import { UNLIMITED } from "../src/limits.ts";
 import { bearer, SECRET } from "./support/tokens.ts";
 
 /** A fenced block. */
@@ -294,7 +295,10 @@ async function holds(token: string): Promise<boolean> {
   const config = readConfig({ get: (name) => name === "TOKEN_SECRET" ? SECRET : undefined });
   const identities = await openIdentities(config, signal);
   const request = new Request("http://localhost", { headers: bearer(token) });
-  return await Promise.resolve(identities!.identify(request)).then(({ sub }) => sub !== null, () => false);
+  return await Promise.resolve(identities!.identify(request, () => UNLIMITED)).then(
+    ({ sub }) => sub !== null,
+    () => false,
+  );
 }
 
 function url(): { url: string } {

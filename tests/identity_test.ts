@@ -8,6 +8,7 @@ import type { Config } from "../src/config.ts";
 import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
 import { verifyToken } from "../src/identity/token.ts";
+import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
@@ -481,16 +482,16 @@ Deno.test("When the keys are others, what was known by those before is verified 
     new Request(server.url, { headers: bearer(await sign({ jti })) });
   await using server = await startServer(database.url);
   const known = await request(old, "known");
-  assertEquals((await identities.identify(known)).sub, "ada");
-  assert(!(identities.identify(known) instanceof Promise)); // it is known
+  assertEquals((await identities.identify(known, () => UNLIMITED)).sub, "ada");
+  assert(!(identities.identify(known, () => UNLIMITED) instanceof Promise)); // it is known
   provider.keys.shift();
   renewing.abort();
   await renewal;
   const again = new AbortController();
   const renewed = keys.renew(again.signal);
   await until(() => keys.version === 2, "the keys are others");
-  await assertRejects(async () => await identities.identify(known), Problem, "not valid");
-  assertEquals((await identities.identify(await request(fresh, "new"))).sub, "ada");
+  await assertRejects(async () => await identities.identify(known, () => UNLIMITED), Problem, "not valid");
+  assertEquals((await identities.identify(await request(fresh, "new"), () => UNLIMITED)).sub, "ada");
   again.abort();
   await renewed;
 });

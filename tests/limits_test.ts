@@ -319,6 +319,30 @@ Deno.test("A poll waits for no turn of another client's, whatever he has asked f
   assertEquals(await refused, 429);
 });
 
+Deno.test("Whoever shows tokens that don't hold, one after the other, has no more of them verified; others have", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { TOKEN_SECRET: SECRET, PROXY_HOPS: "1" });
+  const ask = (address: string, token: string, path = "/rooms/a/messages?wait=0") =>
+    read(fetch(server.url + path, { headers: { "x-forwarded-for": address, ...bearer(token) } }));
+  const claims = { read: ["*"] };
+  // As many as there may be behind one address come at once when a server has started anew: theirs hold.
+  const good = await Promise.all(Array.from({ length: 60 }, (_, i) => tokenOf({ ...claims, sub: `s${i}` })));
+  for (const { status } of await Promise.all(good.map((token) => ask("203.0.113.7", token)))) assertEquals(status, 200);
+
+  const bad = async (i: number) =>
+    `${await tokenOf({ ...claims, sub: `bad${i}` }, "another secret, which no server has")}`;
+  const paths = ["/rooms/a/messages?wait=0", "/rooms", "/rooms/a/events"];
+  for (let i = 0; i < 20; i++) assertEquals((await ask("203.0.113.7", await bad(i), paths[i % 3])).status, 401);
+  const refused = await ask("203.0.113.7", await bad(20));
+  assertEquals([refused.status, refused.headers.get("ratelimit-policy")], [429, '"bad-tokens";q=60;w=60']);
+  assertEquals((await ask("203.0.113.7", await tokenOf({ ...claims, sub: "new" }))).status, 429);
+  assertEquals((await ask("203.0.113.7", good[0]!)).status, 200); // which is known
+  assertEquals((await ask("203.0.113.8", await bad(21))).status, 401);
+  assertEquals((await ask("203.0.113.8", await tokenOf({ ...claims, sub: "new" }))).status, 200);
+  const health = await ask("203.0.113.7", await bad(22), "/healthz");
+  assertEquals([health.status, Object.keys(health.json as object)], [200, ["status", "version"]]);
+});
+
 Deno.test("A read waits for no posts of another client's that would begin more rooms than he may", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

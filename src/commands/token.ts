@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { type Config, ConfigError } from "../config.ts";
 import { openIdentities } from "../identity/identities.ts";
 import { isPattern } from "../identity/rights.ts";
+import { UNLIMITED } from "../limits.ts";
 import { Problem } from "../problem.ts";
 import { sleep } from "../sleep.ts";
 
@@ -94,7 +95,10 @@ async function check(config: Config, token: string): Promise<void> {
       throw new ConfigError("Without TOKEN_SECRET or TOKEN_JWKS_URL everybody may read and write, token or not");
     }
     const headers = { authorization: `Bearer ${token}` };
-    const { sub, name, until } = await identities.identify(new Request("http://localhost", { headers }));
+    const { sub, name, until } = await identities.identify(
+      new Request("http://localhost", { headers }),
+      () => UNLIMITED,
+    );
     const { payload } = await import("jose/jwt/decode").then(({ decodeJwt }) => ({ payload: decodeJwt(token) }));
     const rights = ["read", "write", "moderate"].filter((right) => payload[right]).map((right) =>
       `may ${right} ${(payload[right] as string[]).join(", ")}`

@@ -1,7 +1,7 @@
 // Who sends a request. Without settings everybody may do everything, and nothing of this is loaded. With them, a token in the header
 // `Authorization` says who asks (RFC 6750), and it is verified once: from then on its text is known.
 import type { Config } from "../config.ts";
-import { unauthorized } from "../problem.ts";
+import { Problem, unauthorized } from "../problem.ts";
 import { Identity } from "./identity.ts";
 import { RoomList } from "./rights.ts";
 import type { RemoteKeys } from "./keys.ts";
@@ -25,6 +25,17 @@ export type IdentitySettings = Pick<
   | "ANONYMOUS_WRITE"
   | "REVOKED"
 >;
+
+/** Who may have tokens verified, as long as they hold. */
+export interface Verifying {
+  /**
+   * One is to be verified.
+   * @throws {Problem} 429.
+   */
+  verify(): void;
+  /** It did not hold. */
+  tokenWasBad(): void;
+}
 
 /** Whether tokens are asked for. */
 export function isClosed({ TOKEN_SECRET, TOKEN_JWKS_URL }: Partial<IdentitySettings>): boolean {
@@ -88,17 +99,28 @@ export class Identities {
   }
 
   /**
-   * Who sends a request: at once where the token is known or there is none, so that a poll that waits costs nothing more.
-   * @throws {Problem} 401; 503 where it can't be known yet.
+   * Who sends a request: at once where the token is known or there is none, so that a poll that waits costs nothing more. What is not
+   * known is verified on account of `sender`, who is not known by a token yet; asked for only then.
+   * @throws {Problem} 401; 429; 503 where it can't be known yet.
    */
-  identify({ headers }: Request): Identity | Promise<Identity> {
+  identify({ headers }: Request, sender: () => Verifying): Identity | Promise<Identity> {
     const header = headers.get("authorization");
     if (header === null) return this.#nobody;
     const known = this.#known.get(header) ?? this.#knownBefore.get(header);
-    if (!known) return this.#verify(header);
+    if (!known) return this.#verifyFor(sender(), header);
     if (known.until <= Date.now()) throw unauthorized("The token has expired");
     if (this.keys && this.#version !== this.keys.version) return this.#verify(header); // its key may have been withdrawn
     return known;
+  }
+
+  async #verifyFor(sender: Verifying, header: string): Promise<Identity> {
+    sender.verify();
+    try {
+      return await this.#verify(header);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) sender.tokenWasBad();
+      throw error;
+    }
   }
 
   async #verify(header: string): Promise<Identity> {

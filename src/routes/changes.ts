@@ -37,7 +37,7 @@ async function change(c: Context, deps: ChangeRoutes, newBody: () => Promise<str
   const room = roomOf(c);
   const deletes = c.req.method === "DELETE";
   // Who may not read a room learns nothing of what is there.
-  const who = await permit(deps, c.req.raw, "read", room);
+  const who = await permit(deps, c, "read", room);
   const moderates = deletes && who?.may("moderate", room) === true;
   if (!moderates) who?.demand("write", room);
   const allowance = allowanceOf(deps, c, who);

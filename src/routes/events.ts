@@ -62,7 +62,7 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 
 async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Response> {
   const room = roomOf(c);
-  const who = await permit(deps, c.req.raw, "read", room);
+  const who = await permit(deps, c, "read", room);
   const query = queryOf(c);
   const after = cursor(query, "after");
   const changes = flag(query, "changes");

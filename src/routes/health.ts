@@ -1,11 +1,11 @@
 // For load balancers and people: is the process alive, and can it serve.
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import type { Origins } from "../origin.ts";
 import { unavailable } from "../problem.ts";
 import { openFiles } from "../open-files.ts";
 import { VERSION } from "../version.ts";
 import { json, length } from "./answer.ts";
-import type { PermitSource } from "./permit.ts";
+import { identityOf, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 
 /**
@@ -15,11 +15,10 @@ import { type ChatSource, started } from "./started.ts";
  */
 export function healthRoutes(app: Hono, deps: ChatSource & PermitSource & { readonly origins: Origins }): void {
   /** Whether the one who asks may see how much goes on: that tells when somebody speaks. */
-  async function isOurs(request: Request): Promise<boolean> {
-    if (!deps.origins.answersFor(request.headers.get("host") ?? "")) return false;
-    if (!deps.identities) return true;
+  async function isOurs(c: Context): Promise<boolean> {
+    if (!deps.origins.answersFor(c.req.header("host") ?? "")) return false;
     try {
-      return (await deps.identities.identify(request)).sub !== null;
+      return (await identityOf(deps, c))?.sub !== null;
     } catch {
       return false; // a token that does not hold is none here
     }
@@ -27,7 +26,7 @@ export function healthRoutes(app: Hono, deps: ChatSource & PermitSource & { read
 
   app.get("/healthz", async (c) => {
     const alive = { status: "alive", version: VERSION };
-    return answer(await isOurs(c.req.raw) ? { ...alive, ...deps.chat()?.state, ...openFiles() } : alive);
+    return answer(await isOurs(c) ? { ...alive, ...deps.chat()?.state, ...openFiles() } : alive);
   });
   app.get("/readyz", async () => {
     const chat = started(deps);

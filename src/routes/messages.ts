@@ -44,7 +44,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
       const room = roomOf(c);
       return permitted(
         c.req.raw,
-        permit(deps, c.req.raw, "read", room),
+        permit(deps, c, "read", room),
         (who) => list(c, deps, chat, room, allowanceOf(deps, c, who)),
       );
     });
@@ -56,7 +56,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
       const room = roomOf(c);
       return permitted(
         c.req.raw,
-        permit(deps, c.req.raw, "read", room),
+        permit(deps, c, "read", room),
         (who) => find(c, deps, chat, room, allowanceOf(deps, c, who)),
       );
     });
@@ -65,7 +65,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
 
 async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const room = roomOf(c);
-  const who = await permit(deps, c.req.raw, "write", room);
+  const who = await permit(deps, c, "write", room);
   const allowance = allowanceOf(deps, c, who);
   allowance.post();
   const key = valid(IdempotencyKey.optional(), c.req.header("idempotency-key"), "Idempotency-Key");

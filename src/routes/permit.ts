@@ -1,26 +1,36 @@
 // Whether a request may be served, before anything else is looked at.
+import type { Context } from "hono";
 import type { Identities } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Right } from "../identity/rights.ts";
+import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { Parked } from "./parked.ts";
 
-/** Where routes learn who asks. */
-export interface PermitSource {
+/** Where routes learn who asks, and on whose account that is found out. */
+export interface PermitSource extends LimitSource {
   /** Undefined where everybody may do everything. */
   readonly identities?: Identities | undefined;
 }
 
 /**
+ * Who sends a request; undefined where everybody may do everything.
+ * @throws {Problem} 401; 429 where too many tokens did not hold; 503 where it can't be known yet.
+ */
+export function identityOf(deps: PermitSource, c: Context): Identity | undefined | Promise<Identity> {
+  return deps.identities?.identify(c.req.raw, () => allowanceOf(deps, c, undefined));
+}
+
+/**
  * Who sends a request, if he has the right in the room; undefined where everybody has.
- * @throws {Problem} 401, 403; 503 where it can't be known yet.
+ * @throws {Problem} as {@linkcode identityOf}; 403.
  */
 export function permit(
-  { identities }: PermitSource,
-  request: Request,
+  deps: PermitSource,
+  c: Context,
   right: Right,
   room: string,
 ): Identity | undefined | Promise<Identity> {
-  const identity = identities?.identify(request);
+  const identity = identityOf(deps, c);
   if (identity instanceof Promise) return identity.then((identity) => demanded(identity, right, room));
   return identity && demanded(identity, right, room);
 }

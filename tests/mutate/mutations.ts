@@ -926,6 +926,13 @@ export const mutations: readonly Mutation[] = [
     "if (false)",
   ),
   broken(
+    "a token that does not hold costs its sender nothing",
+    ["limits_test.ts > tokens that don't hold"],
+    IDENTITIES,
+    "error.status === 401) sender.tokenWasBad();",
+    "false) sender.tokenWasBad();",
+  ),
+  broken(
     "a revoked sub gets in",
     ["identity_test.ts > revoked"],
     IDENTITIES,
