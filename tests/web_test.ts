@@ -1,6 +1,7 @@
 // The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createApp } from "../src/app.ts";
+import { MARKUP } from "../src/web/words.js";
 import { LIMITS, LOCAL } from "./support/server.ts";
 
 const app = createApp({
@@ -37,6 +38,15 @@ Deno.test("What the page names is there, by an address relative to the page", as
     assertEquals([name, response.status], [name, 200]);
     await response.body?.cancel();
   }
+});
+
+Deno.test("The page's markup has no words of its own but for browsers without scripts, and words.js has all it names", async () => {
+  const page = await (await ask("/")).text();
+  const body = page.slice(page.indexOf("<body>")).replace(/<noscript>.*<\/noscript>/s, "");
+  assertEquals(body.replace(/<[^>]*>/g, "").trim(), "linger");
+  assertEquals(/(?:aria-label|placeholder|title)="/.test(body.replace(/data-\w+="/g, "")), false);
+  const named = [...body.matchAll(/data-(?:words|label|placeholder)="(.*?)"/g)].map(([, key]) => key!);
+  assertEquals([...new Set(named)].toSorted(), Object.keys(MARKUP).toSorted());
 });
 
 Deno.test("The client is there as JavaScript too, in files that import each other by the names they have there", async () => {

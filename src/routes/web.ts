@@ -23,6 +23,7 @@ import rooms from "../web/rooms.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
+import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
 import { etagOf, isKnown } from "./etag.ts";
@@ -45,6 +46,7 @@ const SOURCES: Record<string, string> = {
   "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,
+  "/web/words.js": words,
   "/client/client.ts": client,
   "/client/exchange.ts": exchange,
   "/client/client.mjs": client,

@@ -1,10 +1,11 @@
 // @ts-check
 // Times as people say them.
+import * as words from "./words.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const weekday = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
-const exact = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "medium" });
+const weekday = new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" });
+const exact = new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium" });
 
 /** "14:03" @param {Date} time */
 export function clockTime(time) {
@@ -20,8 +21,8 @@ export function exactTime(time) {
 export function dayName(time) {
   const now = new Date();
   const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
-  if (sameDay(time, now)) return "Today";
-  if (sameDay(time, yesterday)) return "Yesterday";
+  if (sameDay(time, now)) return words.today;
+  if (sameDay(time, yesterday)) return words.yesterday;
   return (time.getFullYear() === now.getFullYear() ? weekday : dayOfYear).format(time);
 }
 

@@ -3,6 +3,7 @@
 // what the server would refuse.
 import { avatar } from "./message-row.js";
 import { byId, element } from "./element.js";
+import * as words from "./words.js";
 
 /** @import { Memory } from "./memory.js" */
 
@@ -54,7 +55,7 @@ export class Composer {
 
     this.#name.addEventListener("input", () => {
       const fine = utf8.encode(this.#name.value.trim()).length <= MAX_AUTHOR_BYTES;
-      this.#name.setCustomValidity(fine ? "" : "That name is too long");
+      this.#name.setCustomValidity(fine ? "" : words.nameTooLong);
     });
     this.#nameForm.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -77,7 +78,7 @@ export class Composer {
   open(room) {
     this.#room = room;
     this.#text.value = this.#memory.draft(room);
-    this.#text.placeholder = `Message ${room}`;
+    this.#text.placeholder = words.messageTo(room);
     this.#fit();
   }
 
@@ -110,8 +111,8 @@ export class Composer {
     this.#room_left.textContent = bytes < NEAR_MAX_BYTES
       ? ""
       : left >= 0
-      ? `${left.toLocaleString("en")} bytes left`
-      : `${(-left).toLocaleString("en")} bytes too long`;
+      ? words.bytesLeft(left)
+      : words.bytesTooLong(-left);
     this.#room_left.classList.toggle("over", left < 0);
     this.#text.ariaInvalid = `${left < 0}`;
     this.#send.disabled = left < 0 || !this.#text.value.trim();

@@ -1,17 +1,9 @@
 // @ts-check
 // Says how the page stands with the server: a countdown for the eyes, and for screen readers a sentence when it changes.
 import { byId } from "./element.js";
+import * as words from "./words.js";
 
 /** @import { Connection, ConnectionState } from "../client/client.ts" */
-
-/** @type {Record<ConnectionState["status"], string>} */
-const SENTENCES = {
-  idle: "Connecting",
-  connecting: "Connecting",
-  live: "Live",
-  reconnecting: "Reconnecting",
-  offline: "Offline",
-};
 
 export class ConnectionLine {
   #line = byId("connection");
@@ -32,14 +24,14 @@ export class ConnectionLine {
   #show(state) {
     clearTimeout(this.#timer);
     const limited = state.status === "reconnecting" && state.problem?.status === 429;
-    const sentence = limited ? "Asked too often: again" : SENTENCES[state.status];
+    const sentence = limited ? words.askedTooOften : words.connection[state.status];
     this.#line.dataset.status = state.status;
     if (this.#said.textContent !== sentence) this.#said.textContent = sentence;
     this.#seen.textContent = sentence;
     if (state.status !== "reconnecting") return;
     const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);
     if (seconds <= 0) return;
-    this.#seen.textContent = `${sentence} in ${seconds} s`;
+    this.#seen.textContent = words.inSeconds(sentence, seconds);
     this.#timer = setTimeout(() => this.#show(state), (state.retryAt - Date.now()) % 1000 || 1000);
   }
 }

@@ -13,6 +13,16 @@ export function element(tag, properties, ...children) {
   return node;
 }
 
+/** Writes the words of what stands in the markup, by the keys it has there. @param {Record<string, string>} words */
+export function writeMarkup(words) {
+  for (const node of document.querySelectorAll("[data-words], [data-label], [data-placeholder]")) {
+    const { words: text, label, placeholder } = /** @type {HTMLElement} */ (node).dataset;
+    if (text) node.textContent = words[text] ?? "";
+    if (label) node.ariaLabel = words[label] ?? "";
+    if (placeholder) /** @type {HTMLInputElement} */ (node).placeholder = words[placeholder] ?? "";
+  }
+}
+
 /**
  * The element of the page with this id.
  * @template {HTMLElement} [T=HTMLElement]

@@ -3,20 +3,18 @@
 import { clockTime, exactTime } from "./calendar.js";
 import { element } from "./element.js";
 import { prose } from "./prose.js";
+import * as words from "./words.js";
 
 /** @import { OutboxItem } from "./outbox.js" */
 
 /** How many colours page.css has for people. */
 const HUES = 8;
 
-/** What those are called who gave no name. */
-const NOBODY = "Anonymous";
-
 const graphemes = new Intl.Segmenter();
 
 /** @param {string | null} author @param {string} body @param {Date} time @param {string} me */
 export function messageRow(author, body, time, me) {
-  const name = author ?? NOBODY;
+  const name = author ?? words.nobody;
   const row = element(
     "article",
     { className: "message" },
@@ -45,16 +43,16 @@ export function outboxRow(item, retry, remove) {
   if (item.id) return row;
   row.classList.add(item.state === "sending" ? "sending" : "failed");
   if (item.state === "sending") {
-    row.append(element("p", { className: "fate", textContent: "Sending…" }));
+    row.append(element("p", { className: "fate", textContent: words.sending }));
     return row;
   }
   row.append(element(
     "p",
     { className: "fate", role: "alert" },
-    element("span", { textContent: `Not sent. ${item.failure} ` }),
-    element("button", { type: "button", textContent: "Retry", onclick: () => retry(item) }),
+    element("span", { textContent: words.notSent(item.failure ?? "") }),
+    element("button", { type: "button", textContent: words.retry, onclick: () => retry(item) }),
     " ",
-    element("button", { type: "button", textContent: "Delete", onclick: () => remove(item) }),
+    element("button", { type: "button", textContent: words.forget, onclick: () => remove(item) }),
   ));
   return row;
 }

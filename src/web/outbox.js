@@ -3,6 +3,7 @@
 // an outage, a lost answer. Every message has one idempotency key for all its attempts, so none is stored twice.
 
 import { LingerError } from "../client/client.ts";
+import * as words from "./words.js";
 
 /** @import { Linger } from "../client/client.ts" */
 /** @import { Memory, Unsent } from "./memory.js" */
@@ -97,7 +98,7 @@ export class Outbox {
     } catch (error) {
       const refused = error instanceof LingerError;
       item.state = refused ? "refused" : "late";
-      item.failure = refused ? error.problem?.detail ?? error.message : told ?? "The server could not be reached.";
+      item.failure = refused ? error.problem?.detail ?? error.message : told ?? words.unreachable;
       if (this.#items.includes(item)) this.#keep(item);
     }
   }

@@ -6,16 +6,21 @@ import { Linger } from "../client/client.ts";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
-import { byId } from "./element.js";
+import { byId, writeMarkup } from "./element.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { isRoomName, Rooms } from "./rooms.js";
 import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
+import * as words from "./words.js";
 
 /** The room of an address that names none. */
 const LOBBY = "lobby";
+
+document.documentElement.lang = words.LANGUAGE;
+document.documentElement.dir = words.DIRECTION;
+writeMarkup(words.MARKUP);
 
 const base = new URL(".", location.href);
 const memory = new Memory(base);
@@ -81,7 +86,7 @@ function showRooms() {
   const list = rooms.list(current);
   sidebar.show(list, current);
   const unread = list.reduce((sum, room) => sum + room.unread, 0);
-  document.title = `${unread > 0 ? `(${unread}) ` : ""}${current} · Linger`;
+  document.title = words.title(current, unread);
 }
 
 addEventListener("hashchange", () => {

@@ -4,6 +4,7 @@
 // link makes you somebody else without asking.
 import { byId, element } from "./element.js";
 import { isRoomName } from "./rooms.js";
+import * as words from "./words.js";
 
 /** @import { LingerError } from "../client/client.ts" */
 /** @import { Memory } from "./memory.js" */
@@ -40,10 +41,7 @@ export class Session {
     const { name, rooms } = claimsOf(token);
     const { name: before, token: tokenBefore } = this.#memory;
     if (token === tokenBefore) return false;
-    const question = `This link is for ${name || "somebody without a name"}. Here you are ${
-      before || "somebody else"
-    }. Change?`;
-    if ((tokenBefore || before) && !confirm(question)) return false;
+    if ((tokenBefore || before) && !confirm(words.linkForAnother(name, before))) return false;
     this.#memory.forget(); // what one has written is not for the next to send
     this.#memory.token = token;
     if (name) this.#memory.name = name;
@@ -68,17 +66,13 @@ export class Session {
   refused({ status, problem }) {
     const signIn = /** @type {{ sign_in?: string } | undefined} */ (problem)?.sign_in;
     const asks = status === 401;
-    const title = !asks
-      ? "This room is not open to you"
-      : this.token
-      ? "Your invitation holds no more"
-      : "This chat is by invitation";
+    const title = !asks ? words.roomClosed : this.token ? words.invitationEnded : words.byInvitation;
     const why = asks && !this.token ? "" : `${problem?.detail ?? ""}. `;
-    const way = !asks ? "Ask whoever runs this chat." : signIn ? "" : "Ask for a new link, and open it here.";
+    const way = !asks ? words.askOperator : signIn ? "" : words.askForLink;
     byId("gate").replaceChildren(
       element("h2", { textContent: title }),
       element("p", { textContent: why + way }),
-      ...asks && signIn ? [element("a", { href: signIn, textContent: "Sign in" })] : [],
+      ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     );
     byId("empty").hidden = true;
     this.#close(true);

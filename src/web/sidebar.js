@@ -2,6 +2,7 @@
 // The rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
 import { byId, element } from "./element.js";
 import { isRoomName } from "./rooms.js";
+import * as words from "./words.js";
 
 /** @import { RoomEntry } from "./rooms.js" */
 
@@ -22,7 +23,7 @@ export class Sidebar {
     input.addEventListener("input", () => {
       input.value = input.value.replace(/\s+/g, "-");
       const fine = input.value === "" || isRoomName(input.value);
-      input.setCustomValidity(fine ? "" : "Use letters A to Z, digits, and . _ ~ -");
+      input.setCustomValidity(fine ? "" : words.roomNameRule);
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -83,7 +84,7 @@ function link(room, unread, isCurrent) {
   if (isCurrent) link.ariaCurrent = "page";
   if (unread > 0) {
     const count = unread > MANY ? `${MANY}+` : `${unread}`;
-    const said = element("span", { className: "aside", textContent: " unread" });
+    const said = element("span", { className: "aside", textContent: words.unread });
     link.append(element("span", { className: "count" }, count, said));
   }
   return link;

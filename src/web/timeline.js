@@ -5,6 +5,7 @@
 import { dayName, sameDay } from "./calendar.js";
 import { byId, element } from "./element.js";
 import { messageRow, outboxRow } from "./message-row.js";
+import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
 /** @import { OutboxItem } from "./outbox.js" */
@@ -161,16 +162,14 @@ export class Timeline {
 
   #showPill() {
     this.#pill.hidden = this.#atEnd;
-    this.#pill.textContent = this.#unseen === 0
-      ? "Newest messages"
-      : `${this.#unseen} new ${this.#unseen === 1 ? "message" : "messages"}`;
+    this.#pill.textContent = this.#unseen === 0 ? words.newest : words.newMessages(this.#unseen);
     this.#pill.classList.toggle("news", this.#unseen > 0);
   }
 
   /** @param {boolean} more */
   #setMore(more) {
     this.#more = more;
-    this.#beginning.textContent = more ? "Earlier messages…" : "This is where it began";
+    this.#beginning.textContent = more ? words.earlier : words.beginning;
   }
 
   /** The log's first row again, now that what is before it is another message. @param {Message | undefined} previous */
@@ -223,7 +222,7 @@ export class Timeline {
         /** @type {HTMLElement} */ (rows.at(-1)).dataset.time = message.created_at;
       }
       const newSince = previous && previous.id <= this.#read && message.id > this.#read;
-      if (newSince) rows.push(element("p", { className: "unread", textContent: "New" }));
+      if (newSince) rows.push(element("p", { className: "unread", textContent: words.newLine }));
       row.classList.toggle("continued", !newDay && !newSince && goesOn(message, previous));
       rows.push(row);
       previous = message;
