@@ -12,6 +12,7 @@ import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
+import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
@@ -37,6 +38,7 @@ const SOURCES: Record<string, string> = {
   "/web/connection-line.js": connectionLine,
   "/web/conversation.js": conversation,
   "/web/element.js": element,
+  "/web/length.js": textLength,
   "/web/memory.js": memory,
   "/web/message-row.js": messageRow,
   "/web/outbox.js": outbox,

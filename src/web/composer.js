@@ -3,6 +3,7 @@
 // what the server would refuse.
 import { avatar } from "./message-row.js";
 import { byId, element } from "./element.js";
+import { charactersLeft, isVisible } from "./length.js";
 import * as words from "./words.js";
 
 /** @import { Memory } from "./memory.js" */
@@ -11,56 +12,83 @@ import * as words from "./words.js";
 const MAX_BODY_BYTES = 10_000;
 const MAX_AUTHOR_BYTES = 100;
 
-/** From here on one is told how much is left. */
-const NEAR_MAX_BYTES = 9_000;
+/** From so few characters on one is told how many are left. */
+const FEW_LEFT = 1_000;
 
-const utf8 = new TextEncoder();
+/**
+ * A text of more UTF-16 units is not let in: it can't become a message by a few cuts, and with a megabyte of it browsers take seconds for
+ * each key.
+ */
+const HUGE = 50_000;
+
+/** So soon after an input method has finished, a key belongs to it, in milliseconds: faster than anybody types. */
+const SAME_PRESS_MS = 50;
+
+/** Without it the field's height has to be measured. */
+const sizesItself = CSS.supports("field-sizing", "content");
 
 export class Composer {
   #form = /** @type {HTMLFormElement} */ (byId("composer"));
   #text = /** @type {HTMLTextAreaElement} */ (byId("text"));
   #send = /** @type {HTMLButtonElement} */ (byId("send"));
-  #room_left = byId("room-left");
+  #left = byId("room-left");
   #nameForm = /** @type {HTMLFormElement} */ (byId("name-form"));
   #name = /** @type {HTMLInputElement} */ (byId("name"));
   #you = byId("you");
   #memory;
+  #actions;
   #room = "";
+  #composedAt = -Infinity;
+  /** What stood in the field before the input that is told. */
+  #before = "";
 
   /** @param {Memory} memory @param {{ send: (body: string) => void, renamed: () => void }} actions */
   constructor(memory, actions) {
     this.#memory = memory;
+    this.#actions = actions;
+    this.#text.addEventListener("beforeinput", (event) => {
+      const { selectionStart, selectionEnd, value } = this.#text;
+      const added = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
+      const length = value.length - (selectionEnd - selectionStart) + added.length;
+      if (!added || length <= HUGE) return;
+      event.preventDefault();
+      this.#refuse(value.slice(0, selectionStart) + added + value.slice(selectionEnd));
+    });
     this.#text.addEventListener("input", () => {
-      memory.keepDraft(this.#room, this.#text.value);
+      const { value } = this.#text;
+      if (value.length > HUGE) { // not every way in is told before
+        this.#text.value = this.#before;
+        return this.#refuse(value);
+      }
+      this.#before = value;
+      memory.keepDraft(this.#room, value);
       this.#fit();
     });
-    this.#text.addEventListener("keydown", (event) => {
-      // Where there is only a touch keyboard, which has no Shift+Enter, Enter begins a line and the button sends.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) {
-        return;
-      }
-      event.preventDefault();
-      this.#form.requestSubmit();
-    });
+    this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
+    this.#text.addEventListener("keydown", (event) => this.#key(event));
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const body = this.#text.value.replace(/^\s*\n|\s+$/g, "");
-      if (!body || this.#send.disabled) return;
-      this.#text.value = "";
-      memory.keepDraft(this.#room, "");
-      this.#fit();
-      this.#text.focus();
-      actions.send(body);
+      this.#submit();
     });
+    // The text keeps the focus, and a phone its keyboard: open or closed.
+    for (const button of [this.#send, byId("new-line")]) {
+      button.addEventListener("mousedown", (event) => event.preventDefault());
+    }
+    byId("new-line").addEventListener("click", () => {
+      this.#text.setRangeText("\n", this.#text.selectionStart, this.#text.selectionEnd, "end");
+      this.#text.dispatchEvent(new Event("input"));
+    });
+    this.#refuseFiles();
 
     this.#name.addEventListener("input", () => {
-      const fine = utf8.encode(this.#name.value.trim()).length <= MAX_AUTHOR_BYTES;
-      this.#name.setCustomValidity(fine ? "" : words.nameTooLong);
+      const left = charactersLeft(this.#name.value.trim(), MAX_AUTHOR_BYTES);
+      this.#name.setCustomValidity(left < 0 ? words.nameTooLong(-left) : "");
     });
     this.#nameForm.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (!this.#name.value.trim()) return;
-      memory.name = this.#name.value.trim();
+      const name = this.#name.value.trim();
+      if (!isVisible(name)) return this.#name.select();
+      memory.name = name;
       this.#showName();
       this.#text.focus();
       actions.renamed();
@@ -77,14 +105,62 @@ export class Composer {
   /** @param {string} room */
   open(room) {
     this.#room = room;
-    this.#text.value = this.#memory.draft(room);
+    this.#text.value = this.#before = this.#memory.draft(room).slice(0, HUGE);
     this.#text.placeholder = words.messageTo(room);
     this.#fit();
   }
 
-  /** Puts the cursor where one goes on: into the text, or the name while there is none. */
+  /** Puts the cursor where one goes on: into the text, or the name while there is none. Not where that would bring a keyboard up. */
   focus() {
+    if (!matchMedia("(pointer: fine)").matches) return;
     (this.#form.hidden ? this.#name : this.#text).focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    // Safari tells the Enter that ends a conversion after the conversion's end, as 229; others only that it has just ended.
+    const converts = event.isComposing || event.keyCode === 229 || event.timeStamp - this.#composedAt < SAME_PRESS_MS;
+    if (event.key === "Enter" && !event.shiftKey && !converts) {
+      event.preventDefault();
+      if (!event.repeat) this.#form.requestSubmit();
+    }
+    const pages = event.key === "PageUp" ? -1 : event.key === "PageDown" ? 1 : 0;
+    if (pages && !this.#text.value) {
+      event.preventDefault();
+      const scroller = byId("scroller");
+      scroller.scrollBy({ top: pages * scroller.clientHeight * .9 });
+    }
+  }
+
+  #submit() {
+    const body = this.#body();
+    if (!isVisible(body) || this.#send.disabled) return;
+    const fromButton = document.activeElement === this.#send;
+    this.#text.value = this.#before = "";
+    this.#memory.keepDraft(this.#room, "");
+    this.#fit();
+    if (fromButton) this.#text.focus(); // else it would be lost with the button
+    this.#actions.send(body);
+  }
+
+  /** What would be sent: no blank lines around it. */
+  #body() {
+    return this.#text.value.replace(/^\s*\n/, "").trimEnd();
+  }
+
+  /** A file that is dropped would take the page's place. */
+  #refuseFiles() {
+    for (const type of /** @type {const} */ (["dragover", "drop"])) {
+      addEventListener(type, (event) => {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        if (type === "drop") this.#tell(words.noFiles, true);
+        else event.dataTransfer.dropEffect = "none";
+      });
+    }
+    this.#text.addEventListener("paste", ({ clipboardData }) => {
+      if (clipboardData?.types.every((type) => type === "Files")) this.#tell(words.noFiles, true);
+    });
   }
 
   #askName() {
@@ -99,22 +175,30 @@ export class Composer {
     const { name } = this.#memory;
     this.#form.hidden = false;
     this.#nameForm.hidden = true;
-    this.#you.replaceChildren(avatar(name), element("bdi", { textContent: name }));
+    this.#you.replaceChildren(avatar(name), element("bdi", { textContent: name, title: name }));
     byId("profile").hidden = false;
   }
 
   #fit() {
-    this.#text.style.blockSize = "auto";
-    this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
-    const bytes = utf8.encode(this.#text.value).length;
-    const left = MAX_BODY_BYTES - bytes;
-    this.#room_left.textContent = bytes < NEAR_MAX_BYTES
-      ? ""
-      : left >= 0
-      ? words.bytesLeft(left)
-      : words.bytesTooLong(-left);
-    this.#room_left.classList.toggle("over", left < 0);
+    if (!sizesItself) {
+      this.#text.style.blockSize = "auto";
+      this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
+    }
+    const body = this.#body();
+    const left = charactersLeft(body, MAX_BODY_BYTES);
+    this.#tell(left < 0 ? words.tooLong(-left) : left < FEW_LEFT ? words.charactersLeft(left) : "", left < 0);
     this.#text.ariaInvalid = `${left < 0}`;
-    this.#send.disabled = left < 0 || !this.#text.value.trim();
+    this.#send.disabled = left < 0 || !isVisible(body);
+  }
+
+  /** Says of a text why it is not let in. @param {string} text */
+  #refuse(text) {
+    this.#tell(words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)), true);
+  }
+
+  /** @param {string} sentence @param {boolean} isWrong */
+  #tell(sentence, isWrong) {
+    this.#left.classList.toggle("over", isWrong);
+    if (this.#left.textContent !== sentence) this.#left.textContent = sentence;
   }
 }

@@ -96,4 +96,4 @@ addEventListener("hashchange", () => {
 });
 open();
 rooms.look();
-if (matchMedia("(pointer: fine)").matches) composer.focus();
+composer.focus();

@@ -36,6 +36,8 @@ export const MARKUP = {
   giveName: "That’s me",
   yourMessage: "Your message",
   send: "Send",
+  newLine: "New line",
+  yourName: "Your name",
 };
 
 // The title
@@ -69,7 +71,12 @@ export function inSeconds(what, seconds) {
 
 // Where one writes
 
-export const nameTooLong = "That name is too long";
+export const noFiles = "Files can’t be sent here. Put them somewhere, and send a link.";
+
+/** @param {number} count */
+export function nameTooLong(count) {
+  return `That name is ${counted(count, "character", "characters")} too long`;
+}
 
 /** @param {string} room */
 export function messageTo(room) {
@@ -77,13 +84,18 @@ export function messageTo(room) {
 }
 
 /** @param {number} count */
-export function bytesLeft(count) {
-  return `${counted(count, "byte", "bytes")} left`;
+export function charactersLeft(count) {
+  return `${counted(count, "character", "characters")} left`;
 }
 
 /** @param {number} count */
-export function bytesTooLong(count) {
-  return `${counted(count, "byte", "bytes")} too long`;
+export function tooLong(count) {
+  return `${counted(count, "character", "characters")} too long`;
+}
+
+/** Of a text that is so long that the field does not take it. @param {number} count */
+export function notLetIn(count) {
+  return `${tooLong(count)}: not put in here`;
 }
 
 // The conversation

@@ -80,19 +80,6 @@ webTest("Every room keeps its draft, through a change of rooms and a reload", as
   assertEquals(await ada.page.inputValue("#text"), "");
 });
 
-webTest("A message that is too long is told so, and is not sent until it is shorter", async () => {
-  await using ada = await visit(site, { room: "long", name: "Ada" });
-  await ada.page.fill("#text", "é".repeat(5_001));
-  assertEquals(await ada.page.textContent("#room-left"), "2 bytes too long");
-  await ada.page.press("#text", "Enter");
-  assertEquals(await ada.page.isDisabled("#send"), true);
-  await ada.page.fill("#text", "é".repeat(5_000));
-  assertEquals(await ada.page.textContent("#room-left"), "0 bytes left");
-  await ada.page.press("#text", "Enter");
-  await ada.settles();
-  assertEquals((await messages(site, "long", "wait=0")).map(({ body }) => body.length), [5_000]);
-});
-
 webTest("An empty room is friendly, and its line for the shell works", async () => {
   await using ada = await visit(site, { room: "orchard", name: "Ada" });
   const line = await ada.page.innerText("#curl");

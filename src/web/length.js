@@ -1,0 +1,31 @@
+// @ts-check
+// How much longer a text may become, in characters as people count them. The server counts bytes of UTF-8; a writer who is told of
+// bytes learns nothing. Takes no longer for a book than for a line.
+
+/** Characters are counted one by one up to so many UTF-16 units; beyond them nobody counts along. */
+const COUNTED = 1_000;
+
+const utf8 = new TextEncoder();
+const graphemes = new Intl.Segmenter();
+
+/**
+ * How many characters a text may still grow by; below 0: how many it has too many.
+ * @param {string} text @param {number} maxBytes
+ */
+export function charactersLeft(text, maxBytes) {
+  // No more is encoded than there is room for.
+  const { read, written } = utf8.encodeInto(text, new Uint8Array(maxBytes));
+  if (read < text.length) return -characters(text.slice(read));
+  if (written === 0) return maxBytes;
+  return Math.floor((maxBytes - written) * text.length / written); // of those that it has so far
+}
+
+/** @param {string} text */
+function characters(text) {
+  return text.length > COUNTED ? text.length : [...graphemes.segment(text)].length;
+}
+
+/** Whether there is anything in a text that can be seen. @param {string} text */
+export function isVisible(text) {
+  return /[^\p{Cc}\p{Cf}\p{Z}\p{M}\s\u115f\u1160\u2800\u3164\uffa0]/u.test(text);
+}

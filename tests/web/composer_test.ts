@@ -1,0 +1,161 @@
+// Where one writes: input methods, phones, texts that are too long, and things that are no text.
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { messages } from "../support/client.ts";
+
+const site = await testSite();
+
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+
+/** The text that stands in the field. */
+const written = ({ page }: Visitor) => page.inputValue("#text");
+
+const bodies = async (room: string) => (await messages(site, room, "wait=0")).map(({ body }) => body);
+
+webTest(
+  "Enter that ends an input method's conversion sends nothing, in any browser's order; the next one does",
+  async () => {
+    await using ada = await visit(site, { room: "kanji", name: "Ada" });
+    await ada.page.fill("#text", "変換");
+    const press = (after: boolean, init: { isComposing?: boolean; keyCode?: number }) =>
+      ada.page.evaluate(([after, init]) => {
+        const text = document.getElementById("text")!;
+        if (after) text.dispatchEvent(new CompositionEvent("compositionend"));
+        text.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...init }));
+      }, [after, init] as const);
+    await press(false, { isComposing: true });
+    await press(true, { keyCode: 229 });
+    await press(false, { keyCode: 229 });
+    await press(true, { keyCode: 13 });
+    assertEquals(await written(ada), "変換");
+    await ada.page.waitForTimeout(100); // longer than the press that ended it
+    await press(false, { keyCode: 13 });
+    await ada.sees("変換");
+  },
+);
+
+webTest(
+  "A text of a megabyte is told, and is neither let in nor kept: neither a key nor a reload waits for it",
+  async () => {
+    await using ada = await visit(site, { room: "flood", name: "Ada" });
+    const { page } = ada;
+    await page.fill("#text", "Before");
+    const text = "lorem ipsum ".repeat(1_000_000 / 12);
+    // Pasted, as a browser tells it.
+    const letIn = await page.evaluate((data) => {
+      const init = { inputType: "insertFromPaste", data, bubbles: true, cancelable: true };
+      return document.getElementById("text")!.dispatchEvent(new InputEvent("beforeinput", init));
+    }, text);
+    assertEquals(letIn, false);
+    assertEquals(await page.textContent("#room-left"), "990,001 characters too long: not put in here");
+    await page.fill("#text", text); // or come in some other way
+    assertEquals(await page.textContent("#room-left"), "989,995 characters too long: not put in here");
+    assertEquals(await written(ada), "Before");
+    await page.press("#text", "End");
+    await page.press("#text", "!");
+    assertEquals(await page.textContent("#room-left"), "");
+    const kept = await page.evaluate(() => Object.values({ ...localStorage }).map((value) => `${value}`.length));
+    assertLess(Math.max(...kept), 1_000);
+    await page.reload();
+    await ada.is("live");
+    assertEquals(await written(ada), "Before!");
+  },
+);
+
+webTest("How long a text is, is told in characters; blank lines around it count for nothing", async () => {
+  await using ada = await visit(site, { room: "long", name: "Ada" });
+  const told = async (text: string) => {
+    await ada.page.fill("#text", text);
+    return await ada.page.textContent("#room-left");
+  };
+  assertEquals(await told("é".repeat(5_001)), "1 character too long");
+  assertEquals(await told("é".repeat(4_999)), "1 character left");
+  assertEquals(await told("x".repeat(10_002)), "2 characters too long");
+  assertEquals(await told("x".repeat(9_980) + "👨‍👩‍👧".repeat(3)), "2 characters too long"); // 18 bytes each
+  assertEquals(await told("x".repeat(8_999)), "");
+  assertEquals(await told("\n\n" + "x".repeat(10_000) + "\n  \n".repeat(50)), "0 characters left");
+  assertEquals(await ada.page.isDisabled("#send"), false);
+  await ada.page.press("#text", "Enter");
+  await ada.settles();
+  assertEquals((await bodies("long")).map((body) => body.length), [10_000]);
+});
+
+webTest("What nobody can see is neither sent nor a name", async () => {
+  await using noor = await visit(site, { room: "unseen" });
+  for (const name of ["\u200b\u2060", "\u2800", "\u00ad \u3164"]) {
+    await noor.page.fill("#name", name);
+    await noor.page.press("#name", "Enter");
+    assertEquals(await noor.page.isVisible("#name"), true);
+  }
+  await noor.page.fill("#name", "Noor");
+  await noor.page.press("#name", "Enter");
+  await noor.page.fill("#text", "\u2800 \u200b\n");
+  assertEquals(await noor.page.isDisabled("#send"), true);
+  await noor.page.press("#text", "Enter");
+  await noor.page.fill("#text", "👍🏽");
+  await noor.page.press("#text", "Enter");
+  await noor.settles();
+  assertEquals(await bodies("unseen"), ["👍🏽"]);
+});
+
+webTest(
+  "On a phone Send sends, a button begins a line, and the keyboard stays away until it is asked for",
+  async () => {
+    await using ada = await visit(site, { room: "pocket", name: "Ada", ...PHONE });
+    const { page } = ada;
+    const active = () => page.evaluate(() => document.activeElement?.id);
+    assertEquals(await active(), "");
+    await page.evaluate(() => location.hash = "#bag");
+    await page.waitForFunction(() => document.querySelector("h1")!.textContent === "bag");
+    assertEquals(await active(), "");
+    await page.tap("#text");
+    await page.keyboard.type("One line");
+    await page.tap("#new-line");
+    await page.keyboard.type("and another");
+    await page.keyboard.press("Enter"); // the key that says "Send"
+    await ada.sees("One line\nand another");
+    assertEquals(await active(), "text"); // and the keyboard stays open
+    await page.keyboard.type("With a keyboard of its own");
+    await page.keyboard.press("Control+Enter");
+    await ada.sees("One line\nand another", "With a keyboard of its own");
+    await page.fill("#text", "A draft");
+    await page.evaluate(() => document.getElementById("text")!.blur());
+    await page.tap("#send");
+    await ada.sees("One line\nand another", "With a keyboard of its own", "A draft");
+    assertEquals(await active(), "");
+  },
+);
+
+webTest("A file that is dropped does not take the page's place, and it is told why nothing comes of it", async () => {
+  await using ada = await visit(site, { room: "files", name: "Ada" });
+  const prevented = await ada.page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["x"], "cake.jpg"));
+    return ["dragover", "drop"].map((type) =>
+      !document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }))
+    );
+  });
+  assertEquals(prevented, [true, true]);
+  assertMatch(await ada.page.textContent("#room-left") ?? "", /^Files can’t be sent here/);
+  await ada.page.fill("#text", "Then a link");
+  assertEquals(await ada.page.textContent("#room-left"), "");
+});
+
+webTest("PageUp in the empty composer moves the messages", async () => {
+  await using ada = await visit(site, { room: "scroll", name: "Ada" });
+  await ada.say("line\n".repeat(100) + "end");
+  await ada.settles();
+  const top = () => ada.page.$eval("#scroller", ({ scrollTop }) => scrollTop);
+  const before = await top();
+  await ada.page.press("#text", "PageUp");
+  await ada.until((before) => document.getElementById("scroller")!.scrollTop < before - 100, before);
+});
+
+webTest("The question for a name does not look like the line to write in", async () => {
+  await using noor = await visit(site, { room: "garden" });
+  assertEquals(await noor.page.getAttribute("#name", "placeholder"), "Your name");
+  const [question, line] = await noor.page.evaluate(() =>
+    ["name-form", "composer"].map((id) => getComputedStyle(document.getElementById(id)!).backgroundColor)
+  );
+  assertEquals(question === line, false);
+});
