@@ -1,11 +1,16 @@
 // @ts-check
-// What the page remembers in this browser: who you are, how far you have read, what you have begun to write, and what you
-// have sent that nobody has confirmed yet. Where the browser forbids it, it lasts as long as the page.
+// What the page remembers in this browser: who you are, how far you have read, what you have begun to write, what you have
+// sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it, or has no room left,
+// it lasts as long as the page.
+
+/** Of so many messages that you have sent the keys are kept: the newest ones. */
+const MESSAGE_KEYS = 500;
 
 /**
  * A message of yours that is not confirmed: under way; given up for now, so that nobody knows whether it arrived; or refused.
  * @typedef {object} Unsent
  * @property {string} key The idempotency key: however often it is sent, it becomes one message.
+ * @property {string} [messageKey] With which it can be changed later; kept from before there were any, it has none.
  * @property {string} room
  * @property {string} author
  * @property {string} body
@@ -17,12 +22,23 @@
 
 export class Memory {
   #scope;
-  /** @type {Map<string, string>} */
-  #values = new Map();
+  /** What could not be stored: it is newer than what is. "" is what was forgotten. @type {Map<string, string>} */
+  #unstored = new Map();
 
   /** @param {URL} base Servers under other paths of this host have memories of their own. */
   constructor(base) {
     this.#scope = `linger ${base.pathname} `;
+    addEventListener("storage", ({ key, newValue }) => {
+      if (!key?.startsWith(this.#scope)) return;
+      const name = key.slice(this.#scope.length);
+      // Another window has set it, and could. Only how far one has read never goes back.
+      if (!name.startsWith("read ") || (newValue ?? "") >= this.#get(name)) this.#unstored.delete(name);
+    });
+  }
+
+  /** Whether something lasts only as long as this page, since the browser does not keep it. */
+  get isFull() {
+    return this.#unstored.size > 0;
   }
 
   get name() {
@@ -83,31 +99,52 @@ export class Memory {
     this.#set(`unsent ${item.key}`, "");
   }
 
+  /** With what a message of one's own can be changed; undefined where it is not known. @param {string} id */
+  messageKey(id) {
+    return this.#get(`key ${id}`) || undefined;
+  }
+  /** @param {string} id @param {string} key */
+  keepMessageKey(id, key) {
+    this.#set(`key ${id}`, key);
+    // Ids begin with their time, so these stand in the order in which they were posted.
+    const kept = this.#names().filter((name) => name.startsWith("key ")).sort();
+    for (const name of kept.slice(0, -MESSAGE_KEYS)) this.#set(name, "");
+  }
+
   /** @param {string} name @returns {string} */
   #get(name) {
+    return this.#unstored.get(name) ?? this.#stored(name);
+  }
+
+  /** @param {string} name */
+  #stored(name) {
     try {
       return localStorage.getItem(this.#scope + name) ?? "";
     } catch {
-      return this.#values.get(name) ?? "";
+      return ""; // forbidden
     }
   }
 
   /** @param {string} name @param {string} value */
   #set(name, value) {
-    if (value) this.#values.set(name, value);
-    else this.#values.delete(name);
-    try {
-      if (value) localStorage.setItem(this.#scope + name, value);
-      else localStorage.removeItem(this.#scope + name);
-    } catch { /* forbidden, or full */ }
+    this.#unstored.set(name, value);
+    // There may be room again for what was set before.
+    for (const [name, value] of this.#unstored) {
+      try {
+        if (value) localStorage.setItem(this.#scope + name, value);
+        else localStorage.removeItem(this.#scope + name);
+        this.#unstored.delete(name);
+      } catch { /* forbidden, or full */ }
+    }
   }
 
   #names() {
+    const names = new Set(this.#unstored.keys());
     try {
-      return Object.keys(localStorage).filter((key) => key.startsWith(this.#scope))
-        .map((key) => key.slice(this.#scope.length));
-    } catch {
-      return [...this.#values.keys()];
-    }
+      for (const key of Object.keys(localStorage)) {
+        if (key.startsWith(this.#scope)) names.add(key.slice(this.#scope.length));
+      }
+    } catch { /* forbidden */ }
+    return [...names].filter((name) => this.#get(name));
   }
 }

@@ -42,7 +42,7 @@ export class Outbox {
   /** @param {{ room: string, author: string, body: string, after: string }} message */
   add(message) {
     /** @type {Unsent} */
-    const item = { ...message, key: newKey(), at: Date.now(), state: "sending" };
+    const item = { ...message, key: newKey(), messageKey: newKey(), at: Date.now(), state: "sending" };
     this.#items.push(item);
     this.#keep(item);
     this.#send(item.room);
@@ -82,17 +82,19 @@ export class Outbox {
 
   /** @param {OutboxItem} item */
   async #post(item) {
-    const { room, body, author, key } = item;
+    const { room, body, author, key, messageKey } = item;
     let told;
     try {
       const signal = AbortSignal.timeout(GIVE_UP_MS);
       const { id } = await this.#linger.room(room).post(body, {
         author,
         key,
+        messageKey,
         signal,
         onRetry: ({ problem }) => told = problem?.status === 429 ? problem.detail : undefined,
       });
       item.id = id;
+      if (messageKey) this.#memory.keepMessageKey(id, messageKey);
       this.#memory.forgetUnsent(item);
       this.#changed(room);
     } catch (error) {

@@ -1,0 +1,98 @@
+// What the page remembers, also where the browser has no room left for it, or forbids it.
+/// <reference lib="dom" />
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { messages } from "../support/client.ts";
+
+const site = await testSite();
+
+/** What this browser keeps for the page, by the part of its keys after the scope. */
+function kept({ page }: Visitor, beginning: string): Promise<Record<string, string>> {
+  return page.evaluate((beginning) => {
+    const scope = `linger / ${beginning}`;
+    const all = Object.entries(localStorage).filter(([key]) => key.startsWith(scope));
+    return Object.fromEntries(all.map(([key, value]) => [key.slice(scope.length), value]));
+  }, beginning);
+}
+
+/** Leaves no room for a single character. */
+function fill({ page }: Visitor): Promise<void> {
+  return page.evaluate(() => {
+    for (let size = 1 << 22; size >= 1; size >>= 1) {
+      for (let i = 0;; i++) {
+        try {
+          localStorage.setItem(`another app ${size} ${i}`, "x".repeat(size));
+        } catch {
+          break;
+        }
+      }
+    }
+  });
+}
+
+webTest(
+  "The key of each message that one sends is kept, of the newest 500, and with it the message can be changed",
+  async () => {
+    await using ada = await visit(site, { room: "keys", name: "Ada" });
+    await ada.page.evaluate(() => {
+      for (let i = 0; i < 500; i++) {
+        localStorage.setItem(`linger / key 00000000-0000-0000-0000-${`${i}`.padStart(12, "0")}`, "old");
+      }
+    });
+    await ada.say("Tpyo");
+    await ada.settles();
+    await ada.until(() => Object.keys(localStorage).every((key) => !key.includes("unsent")), 0);
+    const keys = await kept(ada, "key ");
+    const id = (await messages(site, "keys", "wait=0"))[0]!.id;
+    assertEquals(Object.keys(keys).length, 500);
+    assertMatch(keys[id]!, /^[0-9a-f]{32}$/);
+    const path = `${site.url}/rooms/keys/messages/${id}`;
+    const edited = await fetch(path, {
+      method: "PATCH",
+      headers: { "content-type": "application/json", "message-key": keys[id]! },
+      body: '{"body":"Typo"}',
+    });
+    assertEquals([edited.status, (await edited.json()).body], [200, "Typo"]);
+  },
+);
+
+webTest(
+  "With a full storage name, drafts and what was read hold as long as the page, and are stored when there is room",
+  async () => {
+    await using ada = await visit(site, { room: "full" });
+    await fill(ada);
+    await ada.page.fill("#name", "Ada");
+    await ada.page.press("#name", "Enter");
+    await ada.is("live");
+    assertEquals(await ada.page.textContent("#you bdi"), "Ada");
+    await ada.say("It is me");
+    await ada.settles();
+    assertEquals((await messages(site, "full", "wait=0")).map(({ author }) => author), ["Ada"]);
+    await ada.page.fill("#text", "A draft");
+    await ada.page.evaluate(() => location.hash = "elsewhere");
+    await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+    await ada.page.goBack();
+    await ada.until(() => document.querySelector("h1")!.textContent === "full", 0);
+    assertEquals(await ada.page.inputValue("#text"), "A draft");
+
+    await ada.page.evaluate(() => {
+      for (const key of Object.keys(localStorage)) if (key.startsWith("another app")) localStorage.removeItem(key);
+    });
+    await ada.page.fill("#text", "A draft that");
+    assertEquals(await kept(ada, "name"), { "": "Ada" });
+    assertEquals(await kept(ada, "draft "), { full: "A draft that" });
+    assertNotEquals(await kept(ada, "read "), {});
+  },
+);
+
+webTest("A name that can't be stored goes before the one that was", async () => {
+  await using ada = await visit(site, { room: "stale", name: "Ada" });
+  await fill(ada);
+  await ada.page.click("#rename");
+  await ada.page.fill("#name", "Augusta Ada King");
+  await ada.page.press("#name", "Enter");
+  await ada.is("live");
+  await ada.say("Under my new name");
+  await ada.settles();
+  assertEquals((await messages(site, "stale", "wait=0")).map(({ author }) => author), ["Augusta Ada King"]);
+});
