@@ -6,6 +6,7 @@ import { extname } from "node:path";
 import type { Hono } from "hono";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
+import address from "../web/address.js" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
 import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
@@ -33,6 +34,7 @@ const SOURCES: Record<string, string> = {
   "/": markup,
   "/web/page.css": style,
   "/web/icon.svg": icon,
+  "/web/address.js": address,
   "/web/calendar.js": calendar,
   "/web/composer.js": composer,
   "/web/connection-line.js": connectionLine,

@@ -3,6 +3,7 @@
 // All addresses are relative to the page, so it works under any path that a proxy puts before it.
 /// <reference lib="dom" />
 import { Linger } from "../client/client.ts";
+import { placeOf } from "./address.js";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
@@ -45,8 +46,8 @@ let conversation;
 /** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
 function open() {
   conversation?.leave();
-  const name = location.hash.slice(1);
-  current = isRoomName(name) ? name : LOBBY;
+  const place = placeOf(location.hash);
+  current = isRoomName(place.room) ? place.room : LOBBY;
   const room = linger.room(current);
   byId("room").textContent = current;
   byId("empty-room").textContent = current;
