@@ -8,7 +8,7 @@ import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool } from "../src/database/pool.ts";
-import { get, type Message, messages, post, posted, until } from "./support/client.ts";
+import { get, type Message, messages, post, posted, read, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { LIMITS, LOCAL, type TestServer } from "./support/server.ts";
@@ -338,6 +338,71 @@ Deno.test("A new message in the very place of a lost one is told from it: one hi
   await followers.all(end[2]!);
   await assertOneHistory([a, b], standby, ["kept 1", "kept 2", "new 1", "end 1", "end 2", "end 3"]);
 });
+
+const KEY = { "message-key": "a key that nobody else knows" };
+
+const FOLLOWED = "has followed";
+const HAS_COME = "has come to the room since";
+
+/** Which edits are lost with the primary, which one makes after it who knows nothing of them, and what is known by who does. */
+const LOST_EDITS: readonly [what: string, lost: readonly number[], later: readonly number[], knows: string][] = [
+  ["and nothing is edited later", [0, 1], [], HAS_COME],
+  ["and a message is edited again, but not the first", [0, 1], [1], FOLLOWED],
+  ["and another message is edited", [0], [1], HAS_COME],
+];
+
+for (const [what, lost, later, knows] of LOST_EDITS) {
+  Deno.test(`A failover that loses edits leaves no server with them, ${what}, where a server ${knows}`, async () => {
+    await using world = await setUp();
+    const { primary, standby, stream, a, b, followers } = world;
+    const said: Message[] = [];
+    for (const body of ["one", "two"]) said.push((await read<Message>(post(a, "room", { body }, KEY))).json);
+    await followers.all(said[1]!);
+    await until(async () => (await rows(standby)).length === 4, "the standby has them too");
+    await using stranger = await Server.start(primary); // which has neither seen nor heard of the room
+    await using newcomer = await Server.start(primary);
+    stranger.lose();
+    stream.weather = "refuse";
+    for (const i of lost) await edited(a, said[i]!, `lost ${i}`);
+    const servers = knows === FOLLOWED ? [a, b] : [newcomer];
+    await using staying = knows === FOLLOWED ? undefined : new Followers([newcomer], "room");
+    for (const server of servers) await until(async () => (await bodies(server)).includes("lost 0"), "it has them");
+    for (const server of [a, b, newcomer]) server.lose();
+    await primary.kill();
+    await standby.run("select pg_promote()");
+    stranger.find(standby);
+    stranger.look(standby);
+    await stored(stranger, "elsewhere", "it is there");
+    for (const i of later) await edited(stranger, said[i]!, `new ${i}`);
+    for (const server of [a, b, newcomer]) {
+      server.find(standby);
+      server.look(standby);
+    }
+    const end = await stored(stranger, "room", "end");
+    await followers.all(end);
+    await staying?.all(end);
+    const now = ["one", "two"].map((body, i) => later.includes(i) ? `new ${i}` : body);
+    for (const server of servers) await until(async () => (await bodies(server)).at(-1) === "end", "it is back");
+    await assertOneHistory([a, b, newcomer], standby, ["kept 1", "kept 2", ...now, "end"]);
+  });
+}
+
+/** What a server has of the room in memory, though it may be unable to say. */
+async function bodies(server: { url: string }): Promise<string[]> {
+  const page = await messages(server, "room", `after=${NIL}&wait=5`).catch(() => []);
+  return page.map(({ body }) => body);
+}
+
+async function edited(server: { url: string }, { id }: Message, body: string): Promise<void> {
+  await until(async () => {
+    const answer = await read(fetch(`${server.url}/rooms/room/messages/${id}`, {
+      method: "PATCH",
+      headers: { ...KEY, "content-type": "application/json" },
+      body: JSON.stringify({ body }),
+    }));
+    return answer.status === 200;
+  }, body);
+}
 
 Deno.test("A backup that is put back under running servers is their history from then on", async () => {
   await using postgres = await OwnPostgres.start();

@@ -391,6 +391,51 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
   assertEquals((await store.heads(new Map([["room", nothing]]))).get("room"), { place: placeOf(NIL), lost: false });
 });
 
+Deno.test("Store.heads() and news() tell that a change is lost, also where its message has been changed again", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const { store } = opened;
+  const id = (ms: number, seq: number, random = "0123456789") => makeId(ms, seq, random);
+  const [a, b] = [id(100, 1), id(100, 2)];
+  const known = {
+    newest: b,
+    newestChanges: [{ id: a, cursor: id(110, 2) }, { id: b, cursor: id(120, 2) }],
+    place: placeOf(id(120, 2)),
+  };
+  const cases: [
+    what: string,
+    head: number,
+    ofA: string | null,
+    ofB: string | null,
+    byHead: boolean,
+    byNews: boolean,
+  ][] = [
+    ["all is there", 120, id(110, 2), id(120, 2), false, false],
+    ["one has moved on", 130, id(110, 2), id(130, 2), false, false],
+    ["both have", 140, id(140, 2), id(130, 2), false, false],
+    ["the newest is lost", 130, id(110, 2), null, true, true],
+    ["all are lost, and the head is further", 130, null, null, true, true],
+    ["both are lost, and the newer one has moved on", 130, null, id(130, 2), false, true],
+    ["both are lost, and the older one has moved on", 130, id(130, 2), null, true, true],
+    ["the older one is another, above the lost one", 130, id(115, 2), id(130, 2), false, true],
+    ["the newest is another in the very place", 120, id(110, 2), id(120, 2, "9876543210"), true, true],
+    ["the older one is another in the very place", 130, id(110, 2, "9876543210"), id(130, 2), false, true],
+  ];
+  for (const [what, head, ofA, ofB, byHead, byNews] of cases) {
+    await database.sql`truncate heads, messages`;
+    await database.sql`insert into heads (room, ms, seq) values ('room', ${head}, 2)`;
+    for (const [id, changed] of [[a, ofA], [b, ofB]] as const) {
+      await database.sql`insert into messages (room, id, body, changed) values ('room', ${id!}, 'x', ${changed!})`;
+    }
+    const found = (await store.heads(new Map([["room", known]]))).get("room")!;
+    assertEquals(found.lost, byHead, what);
+    assert(byHead || !byNews || found.place > known.place, `${what}: nobody looks any further`);
+    assertEquals((await store.news("room", known, 10)).head.lost, byNews, what);
+    await database.sql`update heads set trimmed = ${b}`;
+    assertEquals((await store.news("room", known, 10)).head.lost, false, `${what}, of messages too old to be kept`);
+  }
+});
+
 Deno.test("Store.notify() sends each payload on the channel", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

@@ -21,6 +21,7 @@
 import { setImmediate } from "node:timers";
 import { cursorAt, makePlace, NIL, placeOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
+import type { KnownChange } from "./head.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import { Pages } from "./pages.ts";
@@ -37,6 +38,12 @@ const SLICE = 250;
 
 /** Changes that a feed keeps: who has missed more asks the database. */
 const MAX_CHANGES = 1_000;
+
+/**
+ * Changes by which a feed finds out that the database has lost some: of so many messages the last. The loss shows while one of them has
+ * not been changed once more.
+ */
+const CHANGES_LOOKED_AT = 20;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -95,6 +102,7 @@ export class Feed {
   /** The feed has all changes after this place. */
   #changesStart = placeOf(NIL);
   #newestChange = NIL;
+  #newestChanges: readonly KnownChange[] = [];
   #place = placeOf(NIL);
   #loaded = false;
   #closed = false;
@@ -159,9 +167,9 @@ export class Feed {
     return this.#newest;
   }
 
-  /** The newest change known: which message's, and its place as a cursor. */
-  get newestChange(): Pick<Entry, "id" | "cursor"> | undefined {
-    return this.#changes.at(-1);
+  /** The newest changes known, ascending; those too that were there when it was first read. */
+  get newestChanges(): readonly KnownChange[] {
+    return this.#newestChanges;
   }
 
   /** The place of the head up to which the room is known. */
@@ -275,6 +283,8 @@ export class Feed {
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
+      const changed = entries.filter((entry) => entry.changed !== null).map((entry) => entry.asChange());
+      for (const change of changed.sort((a, b) => a.cursor < b.cursor ? -1 : 1)) this.#remember(change);
       this.#take(entries, head.place);
       return;
     }
@@ -342,6 +352,7 @@ export class Feed {
   /** Takes in a change, and with it the message as it is now. */
   #change(change: Entry): void {
     this.#newestChange = change.cursor;
+    this.#remember(change);
     const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on
     if (before >= 0) this.#resizeChanges(-this.#changes.splice(before, 1)[0]!.bytes);
     this.#changes.push(change);
@@ -354,6 +365,12 @@ export class Feed {
     if (held?.id !== change.id) return;
     this.#tail.splice(at, 1, ...change.deleted ? [] : [change.asMessage()]);
     this.#resize((change.deleted ? 0 : change.bytes) - held.bytes);
+  }
+
+  /** Keeps in mind that there was this change; not what it says. */
+  #remember({ id, cursor }: KnownChange): void {
+    const others = this.#newestChanges.filter((change) => change.id !== id);
+    this.#newestChanges = [...others, { id, cursor }].slice(-CHANGES_LOOKED_AT);
   }
 
   #has({ id, cursor, isChange }: Entry): boolean {

@@ -2,12 +2,20 @@
 // that moves it.
 import { makePlace, NIL } from "./cursor.ts";
 
+/** Which message was changed, and where that stands. */
+export interface KnownChange {
+  /** The message's id. */
+  readonly id: string;
+  /** The place of the change, as a cursor. */
+  readonly cursor: string;
+}
+
 /** What a feed knows of its room. */
 export interface Known {
   /** The id of the newest message, which may have been deleted. */
   readonly newest: string;
-  /** The newest change, if one is known: which message's, and its place as a cursor. */
-  readonly newestChange?: { readonly id: string; readonly cursor: string } | undefined;
+  /** The newest changes, at most one of each message, ascending; none if not given. */
+  readonly newestChanges?: readonly KnownChange[];
   /** The place up to which all is known. */
   readonly place: string;
 }
@@ -82,17 +90,26 @@ export function idOf(ms: string, seq: string, random: string): string {
 
 /**
  * The heads of the rooms in `known`, whose columns are a room and what is known of it: its newest id, the time and number of
- * its place, and its newest change (which message's, and the place; null without one). A database that has lost something has lost
- * what came last: then its head is behind, or the newest message that was known is missing though it was not too old to be kept, or
- * the newest change is. The head alone can be where it was, or further: others may have posted since.
+ * its place, and its newest change (which message's, and the place; null without one). With `changes`, which has the same two columns,
+ * all these are looked at in its stead.
+ *
+ * A database that has lost something has lost what came last: then its head is behind, or the newest message that was known is missing
+ * though it was not too old to be kept, or a change is. The head alone can be where it was, or further: others may have posted since.
+ * And the message of a lost change can have been changed again; unless that stands after all that is known, it is not known either. If
+ * it does, it is still to be read, and tells nothing of the changes before it: so one change is not enough to look at. But where it does,
+ * the head is further, too: so one is enough to see whether there is more to be read.
  * @internal
  */
-export function headsOf(known: string): string {
+export function headsOf(known: string, changes = "(values (change_of, change))"): string {
   return `
     select room, seq, ms,
       coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, '${NIL}') and
         not exists (select from messages m where m.room = k.room and m.id = newest) or
-        coalesce(change_of > coalesce(trimmed, '${NIL}'), false) and
-        not exists (select from messages m where m.room = k.room and m.id = change_of and m.changed >= change) as lost
+        exists (
+          select from ${changes} as c (id, place) where c.id > coalesce(trimmed, '${NIL}') and not exists (
+            select from messages m where m.room = k.room and m.id = c.id and
+              (m.changed = c.place or m.changed > ${idOf("known_ms", "known_seq", "'ffffffffff'")})
+          )
+        ) as lost
     from ${known} as k (room, newest, known_ms, known_seq, change_of, change) left join heads using (room)`;
 }

@@ -267,12 +267,14 @@ export class Store {
    * one answer's bytes; its head; and whether what was known is still there.
    */
   async news(room: string, known: Known, limit: number): Promise<News> {
-    const { newest, newestChange, place } = known;
+    const { newest, newestChanges = [], place } = known;
     const where = [room, newest, limit, cursorAt(place), timeOf(place), seqOf(place)];
-    const change = [newestChange?.id ?? null, newestChange?.cursor ?? null];
-    const rows = await this.looks.read((sql) =>
-      sql.unsafe<(NewsRow & { place: string })[]>(NEWS, [...where, ...change], { prepare: true })
-    );
+    const rows = await this.looks.read((sql) => {
+      const changes = (["id", "cursor"] as const).map((part) =>
+        sql.types.texts(newestChanges.map((change) => change[part]))
+      );
+      return sql.unsafe<(NewsRow & { place: string })[]>(NEWS, [...where, ...changes], { prepare: true });
+    });
     return this.#news(room, rows, limit);
   }
 
@@ -300,8 +302,8 @@ export class Store {
         column(({ newest }) => newest),
         column(({ place }) => timeOf(place)),
         column(({ place }) => seqOf(place)),
-        column(({ newestChange }) => newestChange?.id),
-        column(({ newestChange }) => newestChange?.cursor),
+        column(({ newestChanges }) => newestChanges?.at(-1)?.id),
+        column(({ newestChanges }) => newestChanges?.at(-1)?.cursor),
       ];
       if (!notification) return sql.unsafe<HeadRow[]>(HEADS, columns, { prepare: true });
       const { channel, payload } = notification;
@@ -390,7 +392,12 @@ const NEWS = `
     order by place limit $3::int
   ) news
   union all select null, null, null, null, null, null, null, seq, ms, lost from (
-    ${headsOf("(values ($1::text, $2::uuid, $5::bigint, $6::bigint, $7::uuid, $8::uuid))")}
+    ${
+  headsOf(
+    "(values ($1::text, $2::uuid, $5::bigint, $6::bigint, null::uuid, null::uuid))",
+    "unnest($7::uuid[], $8::uuid[])",
+  )
+}
   ) head
   order by place`;
 const HEADS = headsOf("unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[])");

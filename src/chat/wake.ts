@@ -132,8 +132,8 @@ export class Wake {
   async #look(): Promise<void> {
     const known = new Map(
       Array.from(this.feeds.values(), (feed) => {
-        const { room, newest, newestChange, place } = feed;
-        return [room, { feed, newest, newestChange, place }];
+        const { room, newest, newestChanges, place } = feed;
+        return [room, { feed, newest, newestChanges, place }];
       }),
     );
     if (known.size === 0) return;
