@@ -119,11 +119,11 @@ export class Allowance {
   }
 
   /**
-   * A read is to ask the database.
+   * A read is to ask the database; one that takes as long as several counts as these.
    * @throws {Problem} 429.
    */
-  read(): void {
-    this.#take(this.#reads);
+  read(price = 1): void {
+    this.#take(this.#reads, price);
   }
 
   /**
@@ -172,8 +172,8 @@ export class Allowance {
     if (kind === "stream") this.#streams--;
   }
 
-  #take(bucket: Bucket<Limit> | undefined): void {
-    const ms = bucket?.take() ?? 0;
+  #take(bucket: Bucket<Limit> | undefined, pieces = 1): void {
+    const ms = bucket?.take(pieces) ?? 0;
     if (ms > 0) throw this.#refusal(tooManyRequests(bucket!.rate, ms));
   }
 
@@ -195,20 +195,20 @@ class Bucket<R extends Rate> {
     this.#at = now();
   }
 
-  /** Takes one; or tells in how many milliseconds there is one. */
-  take(): number {
-    const ms = this.wait();
-    if (ms === 0) this.#left--;
+  /** Takes one, or some; or tells in how many milliseconds there are as many. */
+  take(pieces = 1): number {
+    const ms = this.wait(pieces);
+    if (ms === 0) this.#left -= pieces;
     return ms;
   }
 
-  /** In how many milliseconds there is one. */
-  wait(): number {
+  /** In how many milliseconds there are as many. */
+  wait(pieces = 1): number {
     const { most, perMs, atOnce } = this.rate;
     const now = this.now();
     this.#left = Math.min(atOnce, this.#left + (now - this.#at) * most / perMs);
     this.#at = now;
-    return this.#left < 1 ? (1 - this.#left) * perMs / most : 0;
+    return this.#left < pieces ? (pieces - this.#left) * perMs / most : 0;
   }
 
   giveBack(): void {

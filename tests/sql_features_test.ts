@@ -2,7 +2,7 @@
 // for the tests. So what Linger sends is held to the rules that are known, as the database's own log has it.
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
-import { makePlace, NIL } from "../src/chat/cursor.ts";
+import { END, makePlace, NIL } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
@@ -20,14 +20,18 @@ const FUNCTIONS = [
   ["decode", "i"],
   ["extract", "i"],
   ["floor", "i"],
+  ["lower", "i"],
   ["lpad", "i"],
   ["octet_length", "i"],
   ["pg_logical_emit_message", "v"],
   ["pg_notify", "v"],
+  ["replace", "i"],
+  ["row_number", "i"],
   ["set_config", "v"],
   ["sum", "i"],
   ["to_hex", "i"],
   ["unnest", "i"],
+  ["upper", "i"],
 ];
 
 const AHEAD_MS = 30_000;
@@ -61,6 +65,10 @@ const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] }
   readAfter: [(store) => store.readAfter("a", NIL, 10), (store) => store.readAfter("a", NIL, 10, { changes: true })],
   pageAfter: [(store) => store.pageAfter("a", NIL, 10)],
   readBefore: [(store) => store.readBefore("a", undefined, 10), (store) => store.readBefore("a", NIL, 10)],
+  search: [true, false].map((hasIcu) => (store) =>
+    store.search({ room: "a", before: END, text: "text", limit: 10, hasIcu })
+  ),
+  hasIcu: [(store) => store.hasIcu()],
   newest: [(store) => store.newest("a", 10)],
   news: [(store) => store.news("a", { newest: NIL, place: makePlace(0, 0) }, 10)],
   readOne: [(store) => store.readOne("a", NIL)],

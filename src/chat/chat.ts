@@ -10,7 +10,7 @@ import { within } from "../sleep.ts";
 import type { Change } from "./change.ts";
 import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
-import { NOW, placeOf, randomDigits } from "./cursor.ts";
+import { END, NOW, placeOf, randomDigits } from "./cursor.ts";
 import { PRELOAD } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
@@ -23,6 +23,7 @@ import { proofOf } from "./proof.ts";
 import { Reader } from "./reader.ts";
 import { Readiness } from "./readiness.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
+import { type Found, Searcher, type Sought } from "./searcher.ts";
 import { type Commit, Store } from "./store.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
@@ -128,6 +129,7 @@ export class Chat {
   readonly #lift: Lift;
   readonly #rooms: Rooms;
   readonly #reader: Reader;
+  readonly #searcher: Searcher;
   readonly #readiness: Readiness;
   readonly #newRooms: NewRooms;
   readonly #places: Places;
@@ -143,6 +145,7 @@ export class Chat {
     const floors = this.#floors;
     this.#store = new Store(writes, reads, signals, floors, looks);
     this.#reader = new Reader(this.#store, floors, readsAtOnce);
+    this.#searcher = new Searcher(this.#store, this.#reader);
     this.#newRooms = new NewRooms(this.#store, floors, this.#reader);
     this.#places = new Places(config.MAX_WAITERS);
     this.#rooms = new Rooms(this.#store, isClosed(config) ? MAX_LOOKED_AT : MAX_ROOMS);
@@ -341,6 +344,14 @@ export class Chat {
     allowance: Allowance = UNLIMITED,
   ): Promise<Pick<Reading, "page" | "final">> {
     return this.#reader.pageBefore(room, before === NOW ? undefined : before, limit, allowance);
+  }
+
+  /**
+   * The messages just before a cursor (`now`: the newest) that have a text: see {@linkcode Searcher.page}.
+   * @throws {Problem} 429, 503.
+   */
+  search(sought: Sought, allowance: Allowance = UNLIMITED): Promise<Found> {
+    return this.#searcher.page({ ...sought, before: sought.before === NOW ? END : sought.before }, allowance);
   }
 
   /**

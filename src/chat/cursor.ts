@@ -5,6 +5,9 @@ import { ulidToUUID } from "ulid";
 /** The cursor before every message: "from the start". */
 export const NIL = "00000000-0000-0000-0000-000000000000";
 
+/** A cursor behind every message. */
+export const END = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
 /** The cursor word that stands for the newest message at the moment of the request. */
 export const NOW = "now";
 

@@ -28,6 +28,9 @@ export const DEFAULT_WAIT_SECONDS = 10;
 /** Size at which an answer ends, in bytes of JSON, though never before its first message: keeps a slow client's page small. */
 export const MAX_PAGE_BYTES = 1_000_000;
 
+/** Shortest and longest text to search for, in characters (code points): one letter is nearly everywhere. Others: 400. */
+export const SEARCH_CHARACTERS = { min: 2, max: 100 };
+
 /** How far ahead of everything a cursor may be, in milliseconds: clocks differ; further is a mistake, and answers 400. */
 export const MAX_CURSOR_AHEAD_MS = 60_000;
 
@@ -86,6 +89,15 @@ export const NewMessage = z.object({
     })
     .nullish().transform((id) => id ?? null),
 });
+
+/**
+ * What a client searches for.
+ * @internal
+ */
+export const SearchText = text.refine(
+  (value) => [...value].length >= SEARCH_CHARACTERS.min && [...value].length <= SEARCH_CHARACTERS.max,
+  `must be ${SEARCH_CHARACTERS.min} to ${SEARCH_CHARACTERS.max} characters`,
+);
 
 /**
  * A client's name for one post: the same key in the same room never makes a second message.

@@ -64,9 +64,9 @@ export class Reader {
     this.#clock = new Clock(() => store.clock());
   }
 
-  /** Reads something else, in turn. */
-  async run<T>(allowance: Allowance, room: string, read: () => Promise<T>): Promise<T> {
-    allowance.read();
+  /** Reads something else, in turn; `price` is what it counts as. */
+  async run<T>(allowance: Allowance, room: string, read: () => Promise<T>, price = 1): Promise<T> {
+    allowance.read(price);
     return await this.#gate.run(allowance.client, room, read);
   }
 

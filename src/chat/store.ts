@@ -19,6 +19,7 @@ import {
 } from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, fitting, makeEntry, makePage, type Page, type Row } from "./page.ts";
+import { hasIcu, type Search, search } from "./search.ts";
 
 /** Stored messages, and perhaps changes, ascending. */
 export interface Rows {
@@ -282,6 +283,26 @@ export class Store {
     const head = makeHead(rows.find(({ id }) => id === null));
     this.floors.raise(room, timeOf(head.place));
     return { ...cut(room, rows.filter((row): row is NewsRow & Row => row.id !== null), limit), head };
+  }
+
+  /**
+   * The last messages before a cursor that have a text, newest first; and the cursor before which nothing was looked at yet, undefined
+   * where there is nothing before.
+   */
+  async search(wanted: Search): Promise<{ entries: Entry[]; next: string | undefined }> {
+    const rows = await this.reads.read((sql) => search(sql, wanted));
+    const found = rows.filter(({ found }) => found);
+    const last = rows.at(-1);
+    return {
+      entries: found.map((row) => makeEntry(wanted.room, row.id, row.author, row.body, row)),
+      next: last?.ended || found.length === wanted.limit ? last!.id : undefined,
+    };
+  }
+
+  /** Whether the database has ICU. */
+  async hasIcu(): Promise<boolean> {
+    const [row] = await this.reads.read(hasIcu);
+    return row!.known;
   }
 
   /** One message, or undefined. */

@@ -1,7 +1,7 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
 import type { Context, Hono } from "hono";
 import type { Chat, Reading } from "../chat/chat.ts";
-import { NIL, parseCursor } from "../chat/cursor.ts";
+import { NIL, NOW, parseCursor } from "../chat/cursor.ts";
 import {
   DEFAULT_LIMIT,
   DEFAULT_WAIT_SECONDS,
@@ -12,13 +12,14 @@ import {
   NewMessage,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
+import type { Found } from "../chat/searcher.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
-import { cursor, flag, preferredWait, queryOf, roomOf, valid, wholeNumber } from "./parameters.ts";
+import { cursor, flag, preferredWait, queryOf, roomOf, searchText, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
@@ -104,12 +105,20 @@ function list(
   const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
   const changes = flag(query, "changes");
+  const text = searchText(query, "q", c.req.url);
+  if (text !== undefined && (after !== undefined || wait !== undefined || changes)) {
+    throw invalid("q", "looks back from before, and can't be given together with after, wait or changes");
+  }
   if (before !== undefined && changes) throw invalid("changes", "can't be given together with before");
   if (before !== undefined && after !== undefined) {
     throw invalid("before", "can't be given together with after");
   }
   // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
   if (c.req.method === "HEAD") return json("", 200);
+  if (text !== undefined) {
+    const sought = { room, before: before ?? NOW, text, limit, client: c.req.raw };
+    return chat.search(sought, allowance).then((found) => answerFound(found, limit, text));
+  }
   if (before !== undefined) {
     return chat.read(room, before, limit, allowance).then(({ page, final }) => {
       const answer = answerBefore(page, limit);
@@ -157,6 +166,12 @@ function answerBefore(page: Page, limit: number): Response {
   const next = `<?after=${page.last ?? NIL}&limit=${limit}>; rel="next"`;
   const prev = `<?before=${page.first}&limit=${limit}>; rel="prev"`;
   return json(page.body, 200, { link: page.full ? `${next}, ${prev}` : next, ...length(page.body) });
+}
+
+/** Never for caches to keep: which messages have the text, changes with them. */
+function answerFound({ page, prev }: Found, limit: number, text: string): Response {
+  const query = `before=${prev}&limit=${limit}&q=${encodeURIComponent(text)}`;
+  return json(page.body, 200, { ...prev !== undefined && { link: `<?${query}>; rel="prev"` }, ...length(page.body) });
 }
 
 async function find(

@@ -3,13 +3,13 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { NOW, parseCursor } from "../chat/cursor.ts";
-import { isRoom, MAX_WAIT_SECONDS, Room } from "../chat/message.ts";
+import { isRoom, MAX_WAIT_SECONDS, Room, SearchText } from "../chat/message.ts";
 import { invalid } from "../problem.ts";
 
 /** The room that the article's routes without a room stand for. */
 const LOBBY = "lobby";
 
-/** Most parameters of a query string: there are five. More: 400. */
+/** Most parameters of a query string: there are six. More: 400. */
 const MAX_PARAMETERS = 16;
 
 /** A query string's parameters, with all the values of each. */
@@ -82,6 +82,21 @@ export function flag(query: Query, name: string): boolean {
   const value = single(query, name) ?? "false";
   if (value !== "true" && value !== "false") throw invalid(name, "must be true or false");
   return value === "true";
+}
+
+/**
+ * A text to search for, or undefined.
+ * @throws {Problem} 400.
+ */
+export function searchText(query: Query, name: string, url: string): string | undefined {
+  const value = single(query, name);
+  if (value === undefined) return undefined;
+  try {
+    decodeURIComponent(url); // what can't be decoded is left in the query as it came, where it would be searched for
+  } catch {
+    throw invalid(name, "must be UTF-8, percent-encoded");
+  }
+  return valid(SearchText, value, name);
 }
 
 /** Longest `Prefer` that is read, in characters; a longer one is a wish that nobody has. */

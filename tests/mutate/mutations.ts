@@ -40,6 +40,8 @@ const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
 const READER = "src/chat/reader.ts";
+const SEARCH = "src/chat/search.ts";
+const SEARCHER = "src/chat/searcher.ts";
 const CHAT = "src/chat/chat.ts";
 const CONNECTIONS = "src/chat/connections.ts";
 const ROOMS = "src/chat/rooms.ts";
@@ -2195,6 +2197,135 @@ export const mutations: readonly Mutation[] = [
     ["history_cache_test.ts > of other sites"],
     ORIGIN,
     'answer.headers.append("vary", "origin");',
+    "",
+  ),
+
+  // What is searched for
+
+  broken(
+    "% and _ stand for others in what is searched for",
+    ["search_test.ts > is itself"],
+    SEARCH,
+    ".map(escaped)",
+    "",
+  ),
+  broken(
+    "a search goes by small letters only",
+    ["search_test.ts > of all scripts"],
+    SEARCH,
+    "upper(lower(${text} ${collation}))",
+    "lower(${text} ${collation})",
+  ),
+  broken(
+    "a search goes by the locale of the database",
+    ["search_test.ts > of all scripts"],
+    SEARCH,
+    "hasIcu ? IN_ALL_SCRIPTS : ",
+    "",
+  ),
+  broken(
+    "a search asks for ICU where the encoding has none",
+    ["search_test.ts > no letters but those of ASCII"],
+    SEARCH,
+    "current_setting('server_encoding') = 'UTF8' and ",
+    "",
+  ),
+  broken(
+    "a mark that is a character of its own hides what is searched for",
+    ["search_test.ts > of all scripts"],
+    SEARCH,
+    '[text.normalize("NFC"), text.normalize("NFD")]',
+    "[text]",
+  ),
+  broken(
+    "a search ends with its first thousand messages",
+    ["search_test.ts > ten thousand messages"],
+    SEARCH,
+    "number = ${ROWS_AT_A_TIME} or bytes",
+    "bytes",
+  ),
+  broken(
+    "a search ends with its first megabyte",
+    ["search_test.ts > a megabyte at a time"],
+    SEARCH,
+    " or bytes >= ${MAX_PAGE_BYTES} as ended",
+    " as ended",
+  ),
+  broken(
+    "a search passes over what it has found and does not give",
+    ["search_test.ts > a megabyte at a time"],
+    SEARCHER,
+    "if (count < entries.length) prev = entries[count - 1]!.cursor;",
+    "",
+  ),
+  broken(
+    "a page of a search looks at all messages",
+    ["search_test.ts > ten thousand messages"],
+    SEARCHER,
+    "rows < MAX_ROWS && ",
+    "",
+  ),
+  broken(
+    "a search goes on however long it takes",
+    ["search_test.ts > a second is over"],
+    SEARCHER,
+    " && this.now() - begun < MAX_MS",
+    "",
+  ),
+  broken(
+    "a search goes on for a client that has left",
+    ["search_test.ts > a second is over"],
+    SEARCHER,
+    " || signal.aborted",
+    "",
+  ),
+  broken(
+    "all searches are under way at once",
+    ["search_test.ts > one step is under way"],
+    SEARCHER,
+    "return this.#gate.run(allowance.client, room, () => this.reader.run(allowance, room, look, 0));",
+    "return this.reader.run(allowance, room, look, 0);",
+  ),
+  broken(
+    "a search counts as one read",
+    ["search_test.ts > as ten reads"],
+    SEARCHER,
+    "allowance.read(PRICE);",
+    "allowance.read();",
+  ),
+  broken(
+    "the next page of a search has all messages",
+    ["search_test.ts > goes on with the same search"],
+    MESSAGES,
+    "&q=${encodeURIComponent(text)}",
+    "",
+  ),
+  broken(
+    "the text stands in the Link of a search as it is",
+    ["search_test.ts > is itself"],
+    MESSAGES,
+    "encodeURIComponent(text)",
+    "text",
+  ),
+  broken(
+    "caches keep what was found",
+    ["search_test.ts > No cache keeps"],
+    MESSAGES,
+    ".then((found) => answerFound(found, limit, text))",
+    ".then((found) => kept(deps, c.req.raw, answerFound(found, limit, text), found.page.body))",
+  ),
+  broken(
+    "a search waits for what is to come, or so it seems",
+    ["search_test.ts > is refused by name"],
+    MESSAGES,
+    "after !== undefined || wait !== undefined || changes)",
+    "after !== undefined || changes)",
+  ),
+  broken(
+    "what is no UTF-8 is searched for as it came",
+    ["search_test.ts > is refused by name"],
+    "src/routes/parameters.ts",
+    "decodeURIComponent(url);",
     "",
   ),
 
