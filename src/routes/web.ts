@@ -16,10 +16,12 @@ import icon from "../web/icon.svg" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
+import names from "../web/names.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
 import style from "../web/page.css" with { type: "text" };
 import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
+import phrase from "../web/phrase.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
@@ -43,8 +45,10 @@ const SOURCES: Record<string, string> = {
   "/web/length.js": textLength,
   "/web/memory.js": memory,
   "/web/message-row.js": messageRow,
+  "/web/names.js": names,
   "/web/outbox.js": outbox,
   "/web/page.js": page,
+  "/web/phrase.js": phrase,
   "/web/prose.js": prose,
   "/web/rooms.js": rooms,
   "/web/session.js": session,

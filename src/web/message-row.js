@@ -2,7 +2,8 @@
 // One message as it is seen: who, when, what.
 import { clockTime, exactTime } from "./calendar.js";
 import { element } from "./element.js";
-import { prose } from "./prose.js";
+import { isBlank, isMixed, Names } from "./names.js";
+import { isLoneEmoji, isLong, prose } from "./prose.js";
 import * as words from "./words.js";
 
 /** @import { OutboxItem } from "./outbox.js" */
@@ -10,26 +11,67 @@ import * as words from "./words.js";
 /** How many colours page.css has for people. */
 const HUES = 8;
 
+/** A name of so many characters may be cut. */
+const LONG_NAME = 24;
+
 const graphemes = new Intl.Segmenter();
+const names = new Names();
 
 /** @param {string | null} author @param {string} body @param {Date} time @param {string} me */
 export function messageRow(author, body, time, me) {
-  const name = author ?? words.nobody;
+  if (me) names.likeOf(me); // comes first: who looks like you is the other
   const row = element(
     "article",
     { className: "message" },
-    avatar(name),
+    avatar(author ?? words.nobody),
     element(
       "header",
       {},
-      element("bdi", { className: "author", textContent: name }),
+      ...whoWrote(author ?? words.nobody),
       " ",
       element("time", { dateTime: time.toISOString(), title: exactTime(time), textContent: clockTime(time) }),
     ),
-    element("p", { className: "body", dir: "auto" }, ...prose(body)),
+    ...whatIsWritten(body),
   );
   row.classList.toggle("own", author === me);
   return row;
+}
+
+/** @param {string} name */
+function whoWrote(name) {
+  const author = element("bdi", {
+    className: "author",
+    textContent: isBlank(name) ? "A name that nobody can see" : name,
+  });
+  if (name.length > LONG_NAME) author.title = name;
+  const like = names.likeOf(name);
+  const doubt = like
+    ? `Not the “${like}” that was here before: the names only look alike`
+    : isMixed(name)
+    ? "This name mixes letters of several alphabets"
+    : "";
+  return doubt
+    ? [author, element("span", { className: "doubt", title: doubt, ariaLabel: doubt, role: "img" })]
+    : [author];
+}
+
+/** @param {string} text */
+function whatIsWritten(text) {
+  const body = element("div", { className: "body" }, prose(text));
+  if (isBlank(text)) body.dataset.nothing = "Nothing that one can see";
+  body.classList.toggle("large", isLoneEmoji(text));
+  if (!isLong(text)) return [body];
+  body.classList.add("folded");
+  const more = element("button", { type: "button", className: "more", textContent: "Show more" });
+  more.ariaExpanded = "false";
+  more.addEventListener("click", () => {
+    const folded = body.classList.toggle("folded");
+    more.textContent = folded ? "Show more" : "Show less";
+    more.ariaExpanded = `${!folded}`;
+    // It grows below, and what one reads stays; the timeline has to see that this is not the end any more.
+    more.closest("#scroller")?.dispatchEvent(new Event("scroll"));
+  });
+  return [body, more];
 }
 
 /**
@@ -61,7 +103,7 @@ export function outboxRow(item, retry, remove) {
 export function avatar(name) {
   let hash = 0;
   for (const character of name) hash = (hash * 37 + /** @type {number} */ (character.codePointAt(0))) >>> 0;
-  const [first] = graphemes.segment(name.trim() || "?");
+  const [first] = graphemes.segment(isBlank(name) ? "?" : name.trim());
   const circle = element("span", {
     className: `avatar hue-${hash % HUES}`,
     textContent: /** @type {Intl.SegmentData} */ (first).segment.toLocaleUpperCase(),

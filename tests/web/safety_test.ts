@@ -34,6 +34,11 @@ webTest("Nothing that is written becomes anything but text", async () => {
   assertEquals(await reader.page.$$eval("#scroller :is(a, b, img, script, iframe)", (all) => all.length), 0);
 });
 
+/** @param path Where on example.com. */
+function example(path: string): string {
+  return `https://example.com/${path}`;
+}
+
 webTest("Web addresses become links, and nothing else does", async () => {
   const cases: [body: string, ...links: string[]][] = [
     ["See https://example.org/a?b=c#d.", "https://example.org/a?b=c#d"],
@@ -45,6 +50,20 @@ webTest("Web addresses become links, and nothing else does", async () => {
     ["javascript:alert(1) data:text/html,x file:///etc/passwd ftp://example.org mailto:a@example.org"],
     ["https:// http:///// xhttps://example.org www.example.org"],
     ["javascript://https://example.org/%0aalert(1)", "https://example.org/%0aalert(1)"],
+    ["“https://example.com/a” «https://example.com/b» 「https://example.com/c」", ...["a", "b", "c"].map(example)],
+    [
+      "（https://example.com/a） 谢https://example.com/b。谢谢 https://example.com/c，然后",
+      ...["a", "b", "c"].map(example),
+    ],
+    ["https://example.com/a، https://example.com/b؟ https://example.com/c।", ...["a", "b", "c"].map(example)],
+    [
+      "https://example.com/a\u200Bb https://example.com/b\u2060 https://example.com/c\u202Ed",
+      ...["a", "b", "c"].map(example),
+    ],
+    [
+      "(https://example.com/A_(b_(c)), https://example.com/[d]) [https://example.com/e]",
+      ...["A_(b_(c))", "[d]", "e"].map(example),
+    ],
   ];
   for (const [body] of cases) await post(site, "links", { body });
   await using reader = await visit(site, { room: "links", name: "Ada" });
@@ -58,6 +77,37 @@ webTest("Web addresses become links, and nothing else does", async () => {
     cases.map(([, ...hrefs]) => hrefs.map((href) => ({ href, rel: "noopener noreferrer", target: "_blank" }))),
   );
 });
+
+webTest(
+  "A link never seems to lead elsewhere: nothing turns it around, and where its text names another host, it says which",
+  async () => {
+    const cases: [body: string, host: string | undefined][] = [
+      ["\u202Ehttps://evil.example/moc.knab-ym//:sptth", undefined],
+      ["https://my-bank.com@evil.example/x", "evil.example"],
+      ["https://my-bank.com%2Eevil.example/", "my-bank.com.evil.example"],
+      ["https://аррӏе.com/", "xn--80ak6aa92e.com"],
+      ["http://0x7f.1/", "127.0.0.1"],
+      ["https://EXAMPLE.org:443/x https://my-bank.com\\@evil.example/", undefined],
+      ["https://bücher.example/", undefined],
+    ];
+    for (const [body] of cases) await post(site, "elsewhere", { body });
+    await using reader = await visit(site, { room: "elsewhere", name: "Ada" });
+    await reader.sees(...cases.map(([body]) => body));
+    const links = await reader.page.$$eval(".body", (all) =>
+      all.map((body) => {
+        const link = body.querySelector("a")!;
+        return {
+          host: link.dataset.host,
+          shown: getComputedStyle(link, "::after").content,
+          isolated: getComputedStyle(link),
+        };
+      }).map(({ host, shown, isolated }) => [host, shown, isolated.unicodeBidi, isolated.direction]));
+    assertEquals(
+      links,
+      cases.map(([, host]) => [host, host ? `" → ${host}"` : "none", "isolate", "ltr"]),
+    );
+  },
+);
 
 webTest("The page weighs little, and comes from its own server only", async () => {
   const context = await site.browser.newContext();

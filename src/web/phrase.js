@@ -1,0 +1,159 @@
+// @ts-check
+// A line that somebody wrote, as a part of the page: addresses become links, `code`, *emphasis* and **strength** are shown as
+// that. Every character stays where it was written, the marks too (page.css makes those too small to see), so that whoever
+// copies a line has it as it was. What is not closed stays as it is. However hostile a line is, this takes time in
+// proportion to its length, and never nests deeper than there are kinds of marks.
+import { element } from "./element.js";
+import { looksLatin } from "./names.js";
+
+/**
+ * What may mean something. An address ends where there is something that nobody sees, or punctuation of other scripts and of
+ * typography: those are the sentence's.
+ */
+const TOKEN =
+  /`+|\*+|_+|\bhttps?:\/\/[^\s<>"`\u2800\p{C}\p{DI}\p{Pi}\p{Pf}[[\p{Po}\p{Ps}\p{Pe}]--[\p{ASCII}\u00B7]]]+/giv;
+
+/** An address also ends before the punctuation that ends the sentence around it. */
+const ENDS_SENTENCE = /[.,;:!?'*_~\u2013\u2014)\]\}]/;
+const OPENED_BY = new Map([[")", "("], ["]", "["], ["}", "{"]]);
+
+/** What is emphasized stands between spaces or punctuation, or in a script that has none: so 2*3*4 and snake_case are left alone. */
+const UNSPACED = String.raw`\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}\p{scx=Thai}`;
+const BEFORE = new RegExp(String.raw`^$|[\s\p{Ps}\p{Pi}\p{Pd}"':*_>${UNSPACED}]`, "v");
+const AFTER = new RegExp(String.raw`^$|[\s\p{Pe}\p{Pf}\p{Pd}"'.,;:!?…*_${UNSPACED}[\p{Po}--\p{ASCII}]]`, "v");
+const FIRST = /[^\s.,;:!?\)\]\}\/\\]/v;
+const LAST = /[^\s\(\[\{\/\\]/v;
+
+/** There is nothing to emphasize in a face: *-*. */
+const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/v;
+
+/** @type {Map<string, ("em" | "strong")[]>} */
+const EMPHASIS = new Map([["*", ["em"]], ["_", ["em"]], ["**", ["strong"]], ["***", ["strong", "em"]]]);
+
+/**
+ * A piece of the line with a meaning of its own.
+ * @typedef {{ start: number, end: number, kind: "link" | "code" | "open" | "close", run: string }} Piece
+ */
+
+/** @param {string} text One line. @returns {Node} */
+export function phrase(text) {
+  /** @type {Node} */
+  const whole = document.createDocumentFragment();
+  /** @type {Node[]} */
+  const into = [whole];
+  const inner = () => /** @type {Node} */ (into.at(-1));
+  let end = 0;
+  /** @param {number} to */
+  const plain = (to) => {
+    if (to > end) inner().appendChild(document.createTextNode(text.slice(end, to)));
+    end = to;
+  };
+  for (const { start, end: after, kind, run } of piecesOf(text)) {
+    plain(start);
+    end = after;
+    const written = text.slice(start, after);
+    if (kind === "link") inner().appendChild(link(written));
+    else if (kind === "code") inner().appendChild(code(written, run.length));
+    else if (kind === "open") {
+      for (const tag of EMPHASIS.get(run) ?? []) into.push(inner().appendChild(element(tag, {})));
+      inner().appendChild(mark(written));
+    } else {
+      inner().appendChild(mark(written));
+      into.length -= EMPHASIS.get(run)?.length ?? 0;
+    }
+  }
+  plain(text.length);
+  return whole;
+}
+
+/** Characters that say how the others are meant: there to be copied, not to be seen. @param {string} text */
+export function mark(text) {
+  const mark = element("span", { className: "mark", textContent: text });
+  mark.ariaHidden = "true";
+  return mark;
+}
+
+/** @param {string} text @returns {Piece[]} In their order, none over another; what is opened is closed. */
+function piecesOf(text) {
+  /** @type {Piece[]} */
+  const pieces = [];
+  /** Where emphasis may have begun: the newest of each kind, oldest first. @type {Piece[]} */
+  let open = [];
+  const ticks = ticksOf(text);
+  TOKEN.lastIndex = 0;
+  for (let match; (match = TOKEN.exec(text));) {
+    const [run] = match;
+    const start = match.index;
+    if (run.startsWith("`")) {
+      const end = ticks(start, run.length);
+      if (end === undefined) continue;
+      pieces.push({ start, end, kind: "code", run });
+      TOKEN.lastIndex = end;
+    } else if (/^[*_]/.test(run)) {
+      const end = start + run.length;
+      const opener = open.find((piece) => piece.run === run);
+      const [before, next] = [text[start - 1] ?? "", text[end] ?? ""];
+      if (opener && LAST.test(before) && AFTER.test(next) && SAYS_SOMETHING.test(text.slice(opener.end, start))) {
+        pieces.push(opener, { start, end, kind: "close", run });
+        open = open.slice(0, open.indexOf(opener));
+      } else if (EMPHASIS.has(run) && BEFORE.test(before) && FIRST.test(next)) {
+        open = [...open.filter((piece) => piece !== opener), { start, end, kind: "open", run }];
+      }
+    } else {
+      const end = start + endOfAddress(run);
+      if (URL.canParse(text.slice(start, end))) pieces.push({ start, end, kind: "link", run });
+      TOKEN.lastIndex = end;
+    }
+  }
+  return pieces.sort((a, b) => a.start - b.start);
+}
+
+/** Finds where as many backticks follow as opened it. @param {string} text @returns {(start: number, length: number) => number | undefined} */
+function ticksOf(text) {
+  /** Where runs of a length end, last first. @type {Map<number, number[]>} */
+  const ends = new Map();
+  for (const { 0: run, index } of [...text.matchAll(/`+/g)].reverse()) {
+    const list = ends.get(run.length) ?? [];
+    list.push(index + run.length);
+    ends.set(run.length, list);
+  }
+  return (start, length) => {
+    const list = ends.get(length) ?? [];
+    while (list.length > 0 && /** @type {number} */ (list.at(-1)) <= start + length) list.pop();
+    return list.at(-1);
+  };
+}
+
+/** How much of what looks like an address is one: not the sentence's punctuation, but every parenthesis that it has opened. @param {string} text */
+function endOfAddress(text) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  let end = text.length;
+  for (; end > 0; end--) {
+    const last = /** @type {string} */ (text[end - 1]);
+    if (!ENDS_SENTENCE.test(last)) break;
+    const opened = OPENED_BY.get(last);
+    const closed = counts.get(last) ?? 0;
+    if (opened && (counts.get(opened) ?? 0) >= closed) break;
+    counts.set(last, closed - 1);
+  }
+  return end;
+}
+
+/** A link of which nobody can mistake where it leads. @param {string} address */
+function link(address) {
+  const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer", textContent: address });
+  link.dir = "ltr"; // by itself, whatever is around it, and from its beginning
+  const { host } = new URL(address);
+  const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").toLowerCase().replace(/:(?:80|443)?$/, "");
+  const honest = named === host || /\P{ASCII}/v.test(named) && !/[@%]/.test(named) && !looksLatin(named);
+  if (!honest) link.dataset.host = host;
+  return link;
+}
+
+/** @param {string} text @param {number} ticks */
+function code(text, ticks) {
+  const inside = text.slice(ticks, -ticks);
+  return element("code", {}, mark(text.slice(0, ticks)), inside, mark(text.slice(-ticks)));
+}

@@ -1,0 +1,133 @@
+// How a message looks, whatever stands in it: it keeps to its place, and who wrote it can be seen.
+/// <reference lib="dom" />
+import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { testSite, visit, webTest } from "../support/browser.ts";
+import { post } from "../support/client.ts";
+
+const site = await testSite();
+
+webTest("The time of a message that goes on under a name is beside its words, not over them", async () => {
+  for (const body of ["One", "Two"]) await post(site, "beside", { body, author: "Noor" });
+  await using reader = await visit(site, { room: "beside", name: "Ada" });
+  await reader.sees("One", "Two");
+  await reader.page.hover(".continued .body");
+  const { time, words } = await reader.page.evaluate(() => {
+    const time = document.querySelector(".continued time")!.getBoundingClientRect();
+    const range = document.createRange();
+    range.selectNodeContents(document.querySelector(".continued .body")!);
+    return { time: time.right, words: range.getBoundingClientRect().left };
+  });
+  assertLessOrEqual(time, words);
+});
+
+webTest(
+  "A long message shows its beginning; the rest unfolds below, and what one reads stays where it is",
+  async () => {
+    await post(site, "long", { body: "Before" });
+    await post(site, "long", { body: Array.from({ length: 300 }, (_, i) => `Line ${i}`).join("\n") });
+    await post(site, "long", { body: `a${"\n".repeat(9_990)}b` });
+    await post(site, "long", { body: "After" });
+    await using reader = await visit(site, { room: "long", name: "Ada" });
+    const { page } = reader;
+    await page.waitForSelector(".body >> text=After");
+    const heights = () => page.$$eval(".body", (all) => all.map((body) => body.getBoundingClientRect().height));
+    const [line, first] = await heights();
+    assertLess(first!, line! * 21);
+    const top = () => page.$eval(".more", (more) => more.parentElement!.getBoundingClientRect().top);
+    await page.locator(".more").first().scrollIntoViewIfNeeded();
+    const before = await top();
+    assertEquals(await page.textContent(".more"), "Show more");
+    await page.click(".more");
+    await reader.until(
+      (height) => document.querySelectorAll(".body")[1]!.getBoundingClientRect().height > height,
+      first! * 10,
+    );
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    assertEquals(await top(), before);
+    await page.locator(".more").nth(1).click();
+    assertLess((await heights())[2]!, line! * 6); // empty lines in a row are few, even then
+  },
+);
+
+webTest("What reaches out of a message by marks upon marks is clipped", async () => {
+  await post(site, "marks", { body: `Z${"\u0310\u0323".repeat(60)}`, author: `Z${"\u0310\u0323".repeat(20)}` });
+  await using reader = await visit(site, { room: "marks", name: "Ada" });
+  await reader.page.waitForSelector(".body");
+  const clipped = await reader.page.$$eval(".body, .author", (all) => all.map((one) => getComputedStyle(one).overflow));
+  assertEquals(clipped, ["hidden", "clip"]);
+});
+
+webTest("Names that look alike are told apart, and who looks like you is the other", async () => {
+  const names = ["Noor", "Ada", "noor", "Noor ", "N\u200Boor", "Nооr", "Aԁа", "Bоb", "Боб", "李", "\u200B\u2060"];
+  for (const author of names) await post(site, "alike", { body: author, author });
+  await using reader = await visit(site, { room: "alike", name: "Ada" });
+  await reader.page.waitForSelector(".message >> nth=10");
+  const rows = await reader.page.$$eval(".message", (all) =>
+    all.map((row) => [
+      row.querySelector(".author")!.textContent,
+      row.querySelector(".doubt")?.getAttribute("title") ?? "",
+    ]));
+  const like = (name: string) => `Not the “${name}” that was here before: the names only look alike`;
+  assertEquals(rows.map(([, doubt]) => doubt), [
+    "",
+    "",
+    like("Noor"),
+    like("Noor"),
+    like("Noor"),
+    like("Noor"),
+    like("Ada"),
+    "This name mixes letters of several alphabets",
+    "",
+    "",
+    "",
+  ]);
+  assertEquals(rows[10]![0], "A name that nobody can see");
+  assertEquals(await reader.page.locator(".avatar").nth(11).textContent(), "?");
+});
+
+webTest(
+  "Words that nobody can see are said to be that, a lone emoji is large, and a long name can be read whole",
+  async () => {
+    const author = "A name that is rather long for a name, but not for the server";
+    const bodies = ["\u2800\u200B", "🙂", "👩‍👩‍👧‍👦 🇩🇪👍🏽", "🙂🙂🙂🙂", "1", "Ha 🙂"];
+    for (const body of bodies) await post(site, "seen", { body, author });
+    await using reader = await visit(site, { room: "seen", name: "Ada" });
+    await reader.sees(...bodies);
+    const shown = await reader.page.$$eval(
+      ".body",
+      (all) => all.map((body) => [getComputedStyle(body, "::before").content, body.classList.contains("large")]),
+    );
+    assertEquals(shown, [
+      ['"Nothing that one can see"', false],
+      ...[true, true, false, false, false].map((large) => ["none", large]),
+    ]);
+    assertEquals(await reader.page.getAttribute(".author", "title"), author);
+    assert(
+      await reader.page.$eval(".large", (one) => parseFloat(getComputedStyle(one).fontSize) > 30),
+    );
+  },
+);
+
+webTest("Each paragraph is written from the side that it is read from", async () => {
+  const body = "שלום לכולם\nHello all\n> שלום\n- שלום";
+  await post(site, "sides", { body });
+  await using reader = await visit(site, { room: "sides", name: "Ada" });
+  await reader.sees(body);
+  const sides = await reader.page.evaluate(() => {
+    const body = document.querySelector(".body")!;
+    const middle = body.getBoundingClientRect().left + body.getBoundingClientRect().width / 2;
+    const walk = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
+    const sides: string[] = [];
+    for (let node; (node = walk.nextNode());) {
+      if (node.parentElement!.matches(".mark")) continue;
+      const range = document.createRange();
+      for (const { index, 0: line } of node.textContent!.matchAll(/.+/g)) {
+        range.setStart(node, index);
+        range.setEnd(node, index + line.length);
+        sides.push(range.getBoundingClientRect().left > middle ? "right" : "left");
+      }
+    }
+    return sides;
+  });
+  assertEquals(sides, ["right", "left", "right", "right"]);
+});
