@@ -214,6 +214,23 @@ Deno.test({
       /^No statement is ended that takes too long.*: alter role postgres set statement_timeout = '5s'$/m,
     );
 
+    const past = (database: string, port: number) =>
+      doctor(url, {
+        DATABASE_POOLED: "true",
+        DATABASE_DIRECT_URL: `postgres://postgres@127.0.0.1:${port}/${database}`,
+      });
+    const direct = await past("linger", own.port);
+    assertEquals(direct.code, 0, direct.said);
+    const fine = direct.all("ok").join("\n");
+    assertMatch(fine, /^DATABASE_DIRECT_URL leads to the same database, at 127\.0\.0\.1:/m);
+    assertMatch(fine, /^A notification comes back after /m);
+    const other = await past("postgres", own.port);
+    assertEquals(other.code, 1);
+    assertMatch(other.all("fault").join(), /^DATABASE_DIRECT_URL leads to another database, at /);
+    const nowhere = await past("linger", freePort());
+    assertEquals(nowhere.code, 1);
+    assertMatch(nowhere.all("fault").join(), /^DATABASE_DIRECT_URL leads to .*, which can't be used: .*refuses connections/);
+
     await own.run("alter role postgres set default_transaction_isolation = 'repeatable read'");
     await using fresh = await startPgBouncer(own.port);
     const strict = await doctor(urlOf("linger", fresh.port), { DATABASE_POOLED: "true" });

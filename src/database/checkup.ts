@@ -7,7 +7,8 @@ import type { Address } from "./address.ts";
 import { durability, type Keeping, waitsInVain } from "./durability.ts";
 import { type Examination, examine } from "./examine.ts";
 import { fault, type Finding, ok, warning } from "./finding.ts";
-import type { Database } from "./open.ts";
+import { isSame } from "./migrate.ts";
+import type { Database, Place } from "./open.ts";
 import type { Sql } from "./pool.ts";
 import { identifier } from "./unusable.ts";
 
@@ -49,7 +50,7 @@ interface Facts extends Keeping {
 export async function* checkUp(
   sql: Sql,
   { database, address, config, known, needed }: {
-    database: Pick<Database, "openPool" | "place">;
+    database: Pick<Database, "openPool" | "place" | "direct">;
     address: Address;
     config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS">;
     known: number;
@@ -80,6 +81,8 @@ export async function* checkUp(
     );
   }
   yield tls(address, facts, pooled);
+  const past = database.direct && await wayPast(sql, openPool, database.direct);
+  if (past) yield past;
   yield* wayAndClock(await timed(sql));
   yield* durability(facts);
   yield ok(
@@ -87,7 +90,7 @@ export async function* checkUp(
   );
   yield connections(facts, needed, pooled);
   // Last, since it commits: whoever waits in vain goes on with nothing else.
-  if (!waitsInVain(facts)) yield await hearing(sql, openPool, config);
+  if (!waitsInVain(facts) && past?.level !== "fault") yield await hearing(sql, database, config);
 }
 
 async function factsOf(sql: Sql): Promise<Facts> {
@@ -169,6 +172,21 @@ function tls({ hosts, tls: { mode } }: Address, facts: Facts, pooled: boolean): 
   );
 }
 
+/** Where the way past the pooler leads. */
+async function wayPast(sql: Sql, openPool: Database["openPool"], { at }: Place): Promise<Finding> {
+  const past = openPool("doctor goes past", { direct: true });
+  try {
+    return await isSame(past.sql, sql)
+      ? ok(`DATABASE_DIRECT_URL leads to the same database, at ${at}`)
+      : fault(`DATABASE_DIRECT_URL leads to another database, at ${at}`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : error;
+    return fault(`DATABASE_DIRECT_URL leads to ${at}, which can't be used: ${why}`);
+  } finally {
+    await past.destroy();
+  }
+}
+
 /** How long a select takes there and back, and what the clocks then said, in milliseconds. */
 interface Timed {
   readonly ms: number;
@@ -205,14 +223,14 @@ function* wayAndClock(all: readonly Timed[]): Iterable<Finding> {
 /** Whether a notification comes back: a pooler takes LISTEN, and nothing ever arrives. */
 async function hearing(
   sql: Sql,
-  openPool: Database["openPool"],
+  { openPool, direct }: Pick<Database, "openPool" | "direct">,
   { DATABASE_POOLED: pooled, FALLBACK_WITHOUT_LISTEN_MS: fallback }: Pick<
     Config,
     "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS"
   >,
 ): Promise<Finding> {
   const channel = `linger_doctor_${crypto.randomUUID().replaceAll("-", "")}`;
-  const listening = openPool("doctor listens");
+  const listening = openPool("doctor listens", { direct: true });
   const heard = Promise.withResolvers<void>();
   let at: number | undefined;
   await within(
@@ -229,8 +247,8 @@ async function hearing(
   if (at !== undefined) return ok(`A notification comes back after ${(at - sent).toFixed(1)} ms (LISTEN)`);
   return warning(
     `Notifications don't come back (LISTEN): news from other servers takes up to ${fallback} ms. ${
-      pooled ? "Through a pooler that is so" : "A pooler seems to stand between"
-    }: a direct connection or session pooling has it at once`,
+      pooled && !direct ? "Through a pooler that is so" : "A pooler seems to stand between"
+    }: a direct connection (DATABASE_DIRECT_URL) or session pooling has it at once`,
   );
 }
 

@@ -199,8 +199,9 @@ async function withConnection<T>(
 /**
  * Whether two connections lead to one database: a lock that is taken over one can be seen over the other, also where that one leads
  * through a pooler.
+ * @internal
  */
-async function isSame(direct: Sql, pooled: Sql): Promise<boolean> {
+export async function isSame(direct: Sql, pooled: Sql): Promise<boolean> {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2)).map((number) => number >>> 1);
   return await direct.begin(async (sql) => {
     await sql`select pg_advisory_xact_lock(${high!}::int, ${low!}::int)`;
