@@ -1,12 +1,15 @@
 // What was said in a room is found by its text, whatever its script, and only as it is now; and who searches all the time wears nobody down.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { getEventListeners } from "node:events";
 import type postgres from "postgres";
 import { makeId, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { makeEntry } from "../src/chat/page.ts";
 import { Searcher, type Sought } from "../src/chat/searcher.ts";
 import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
+import { Linger, LingerError } from "../src/client/client.ts";
 import { Problem } from "../src/problem.ts";
-import { type Answer, get, linked, type Message, post, posted, type ProblemDetails } from "./support/client.ts";
+import { type Answer, get, linked, type Message, post, posted, type ProblemDetails, until } from "./support/client.ts";
+import { middlebox } from "./support/middlebox.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
@@ -262,6 +265,80 @@ Deno.test("Where the database knows no letters but those of ASCII, these are fou
     assertEquals((await found(server, q)).length, count, q);
   }
 });
+
+// The client
+
+Deno.test("The client finds the newest first, over pages without any, and asks no more than its reader takes", async () => {
+  await using database = await postgresServer.create();
+  await using server = await startServer(database.url);
+  await fill(database.sql, "tea", 20_500, (number) => [1, 2, 20_400].includes(number) ? `Needle ${number}` : "hay");
+  await using box = middlebox(server, (_, forward) => forward());
+  const room = new Linger(box.url).room("tea");
+  const seen: string[] = [];
+  for await (const { body } of room.history({ q: "needle" })) seen.push(body);
+  assertEquals(seen, ["Needle 20400", "Needle 2", "Needle 1"]);
+  assertEquals(box.seen.length, 3);
+
+  for await (const { body } of room.history({ q: "needle", limit: 2 })) if (body === "Needle 20400") break;
+  assertEquals(box.seen.length, 4);
+  const [first] = (await room.history({ before: "now", limit: 1 })).messages;
+  const found = room.history({ q: "100%", before: first!.id });
+  assertEquals(await found.next(), { done: true, value: undefined });
+  assertEquals(new URL(box.url + box.seen[5]!.slice(4)).searchParams.get("q"), "100%");
+});
+
+Deno.test("A client's search ends with its signal's reason, by a refusal, or quietly by return(), also while it waits", async () => {
+  await using database = await postgresServer.create();
+  await using server = await startServer(database.url);
+  for (let i = 1; i <= 3; i++) await posted(server, "tea", `hello ${i}`);
+  await using box = middlebox(server, ({ url }, forward) => url.includes("never") ? new Promise(() => {}) : forward());
+  const room = new Linger(box.url).room("tea");
+  const reason = new Error("enough");
+
+  const ended = new AbortController();
+  const seen: string[] = [];
+  const searching = assertRejects(async () => {
+    for await (const { body } of room.history({ q: "hello", signal: ended.signal })) {
+      seen.push(body);
+      if (seen.length === 2) ended.abort(reason);
+    }
+  });
+  assertEquals([await searching, seen], [reason, ["hello 3", "hello 2"]]);
+  assertEquals(await assertRejects(() => room.history({ q: "hello", signal: ended.signal }).next()), reason);
+
+  const waiting = new AbortController();
+  const next = assertRejects(() => room.history({ q: "never", signal: waiting.signal }).next());
+  await until(() => box.seen.length === 2, "it waits");
+  waiting.abort(reason);
+  assertEquals(await next, reason);
+  for (const { signal } of [ended, waiting]) assertEquals(getEventListeners(signal, "abort").length, 0);
+
+  const left = room.history({ q: "never" });
+  const nothing = left.next();
+  await until(() => box.seen.length === 3, "it waits again");
+  assertEquals(await left.return!(), { done: true, value: undefined });
+  assertEquals(await nothing, { done: true, value: undefined });
+
+  const refused = await assertRejects(() => room.history({ q: "x" }).next(), LingerError);
+  assertEquals([refused.status, refused.problem?.detail], [400, "q: must be 2 to 100 characters"]);
+});
+
+Deno.test("A client takes no page of a server that does not know how to search", async () => {
+  await using database = await postgresServer.create();
+  await using server = await startServer(database.url);
+  for (const body of ["hello", "other"]) await posted(server, "tea", body);
+  let before = 2; // requests that such a server answers
+  await using box = middlebox(server, ({ url }, forward) => {
+    return before-- > 0
+      ? fetch(`${server.url}/rooms/tea/messages?before=now&limit=${new URL(url).searchParams.get("limit")}`)
+      : forward();
+  });
+  const seen: string[] = [];
+  for await (const { body } of new Linger(box.url).room("tea").history({ q: "hello", limit: 1 })) seen.push(body);
+  assertEquals([seen, box.seen.length], [["hello"], 4]); // twice in vain, and once more where the page was full
+});
+
+// The turns
 
 /** A store that looks when the test lets it, at rooms of ten thousand messages without the text. */
 function slowly(now?: () => number) {

@@ -124,6 +124,12 @@ export interface HistoryOptions {
   signal?: AbortSignal;
 }
 
+/** Which messages to search for. */
+export interface SearchOptions extends HistoryOptions {
+  /** A text of 2 to 100 characters, which the messages contain in large or small letters. */
+  q: string;
+}
+
 /** Which messages to follow. */
 export interface FollowOptions {
   /** A cursor, or `now` (default): only what comes next. */
@@ -160,6 +166,12 @@ export interface Room {
    * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
+  /**
+   * The older messages that contain a text, the newest first, back to the first of the room; asks for so many at a time as are looked
+   * through at once, and only while its reader waits for one. Retries until there is an answer.
+   * @throws {LingerError} when it is refused for good; else only the signal's reason.
+   */
+  history(options: SearchOptions): AsyncIterableIterator<Message>;
   /**
    * The messages after a cursor as they come, each once and in the room's order. Ends by `break`, `return()` or the signal;
    * never by itself. Asks only while its reader waits for a message. With `changes` these come too, in the room's order: so who keeps
@@ -304,7 +316,15 @@ class RemoteRoom implements Room {
     await untilTold(signal, () => this.#try(pathOf(id), init, ANSWER_MS, signal, read), onRetry);
   }
 
-  history({ before = "now", limit, signal }: HistoryOptions = {}): Promise<{ messages: Message[]; more: boolean }> {
+  history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
+  history(options: SearchOptions): AsyncIterableIterator<Message>;
+  history(
+    { before = "now", limit, q, signal }: HistoryOptions & Partial<SearchOptions> = {},
+  ): Promise<{ messages: Message[]; more: boolean }> | AsyncIterableIterator<Message> {
+    if (q !== undefined) {
+      const ended = new AbortController();
+      return endable(this.#search({ before, limit, q }, ended, signal), ended);
+    }
     const query = queryOf({ before, limit });
     const read = (json: unknown, headers: Headers) =>
       isList<Message>(json, "id") ? { messages: json, more: linkOf(headers).includes('rel="prev"') } : undefined;
@@ -315,18 +335,38 @@ class RemoteRoom implements Room {
   follow(options?: FollowOptions): AsyncIterableIterator<Message>;
   follow({ after = "now", changes = false, signal }: FollowOptions = {}): AsyncIterableIterator<Message | Deletion> {
     const ended = new AbortController();
-    const messages = this.#follow(after, changes, ended, signal);
-    return {
-      next: () => messages.next(),
-      // A generator would first wait for the next() that is under way, which may take a minute.
-      return: () => {
-        ended.abort();
-        return messages.return();
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
+    return endable(this.#follow(after, changes, ended, signal), ended);
+  }
+
+  async *#search(
+    { before, limit, q }: { before: string; limit: number | undefined; q: string },
+    ended: AbortController,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Message, void> {
+    signal?.throwIfAborted();
+    const end = () => ended.abort(signal!.reason);
+    signal?.addEventListener("abort", end);
+    const read = (json: unknown, headers: Headers) => {
+      const link = linkOf(headers);
+      // A server that is older does not know `q`, and gives all messages; such a page leads on to the next one, too.
+      if (!isList<Message>(json, "id") || link.includes('rel="next"')) return undefined;
+      return { messages: json, prev: /[?&]before=([\w-]+)[^>]*>; *rel="prev"/.exec(link)?.[1] };
     };
+    try {
+      for (let prev: string | undefined = before; prev !== undefined;) {
+        const query = queryOf({ before: prev, limit, q });
+        const found = await untilTold(ended.signal, () => this.#try(query, {}, ANSWER_MS, ended.signal, read));
+        prev = found.prev;
+        for (const message of found.messages.reverse()) {
+          ended.signal.throwIfAborted();
+          yield message;
+        }
+      }
+    } catch (error) {
+      if (error !== ended.signal.reason || signal?.aborted) throw error;
+    } finally {
+      signal?.removeEventListener("abort", end);
+    }
   }
 
   async *#follow(
@@ -471,6 +511,20 @@ class FollowState implements Connection {
       }
     }
   }
+}
+
+/** Ends by `return()` at once: a generator would first wait for the next() that is under way, which may take a minute. */
+function endable<T>(items: AsyncGenerator<T, void>, ended: AbortController): AsyncIterableIterator<T> {
+  return {
+    next: () => items.next(),
+    return: () => {
+      ended.abort();
+      return items.return();
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /** Tries until there is an answer, or an error that is final. */
