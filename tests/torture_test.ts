@@ -27,6 +27,7 @@ Deno.test("Two servers keep their promises through kills, a crash and a failover
   });
   assertEquals(verdict.violations, []);
   assertGreater(verdict.acked, 100);
+  assertGreater(verdict.changed, 20);
   assertEquals(verdict.faults.length, 8);
 });
 

@@ -35,6 +35,7 @@ const DRAFT = "src/chat/draft.ts";
 const HEAD = "src/chat/head.ts";
 const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
+const CHANGE_CHECKER = "tests/torture/change_checker.ts";
 const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
@@ -483,6 +484,41 @@ export const mutations: readonly Mutation[] = [
     FEED,
     "a.cursor < b.cursor ? -1 : 1)) this.#remember(change);",
     "a.cursor < b.cursor ? -1 : 1)) void change;",
+  ),
+  broken(
+    "the checker takes what has no answer for not done",
+    ["checker_test.ts"],
+    CHANGE_CHECKER,
+    'return status < 300 || problem === "outcome-unknown";',
+    "return status !== 0 && status < 300;",
+  ),
+  broken(
+    "the checker takes what was refused for done",
+    ["checker_test.ts"],
+    CHANGE_CHECKER,
+    "if (!story.canBe(body, at)) yield",
+    "if (false) yield",
+  ),
+  broken(
+    "the checker does not look whether a read is too old",
+    ["checker_test.ts"],
+    CHANGE_CHECKER,
+    "story.told.filter(({ answered }) => answered < asked)",
+    "[]",
+  ),
+  broken(
+    "the checker does not look whether a follower ends with what there is",
+    ["checker_test.ts"],
+    CHANGE_CHECKER,
+    "item && item.body === row.body && (",
+    "item && (true || ",
+  ),
+  broken(
+    "the checker does not look at what was lost for long",
+    ["checker_test.ts"],
+    CHANGE_CHECKER,
+    "at < over + SETTLED_MS",
+    "true",
   ),
   broken(
     "a page of deleted messages alone is the end",

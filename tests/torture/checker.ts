@@ -5,6 +5,13 @@
 //
 // A database that fails over to a standby that is behind loses messages; which may be lost is known by the time. They must soon be
 // shown no more, and must cost nobody a later one.
+import {
+  type ChangeRecord,
+  type FollowRecord,
+  mayBeDone,
+  type ReadRecord,
+  violationsOfChanges,
+} from "./change_checker.ts";
 import type { Loss } from "./world.ts";
 
 /** One attempt to post, as its client saw it. Times in milliseconds, all by one clock. */
@@ -33,7 +40,14 @@ export interface PollRecord {
   readonly room: string;
   /** The cursor it began at. */
   readonly from: string;
-  readonly messages: readonly { readonly id: string; readonly body: string; readonly at: number }[];
+  readonly messages: readonly {
+    readonly id: string;
+    readonly body: string;
+    readonly at: number;
+    readonly changed?: string | undefined;
+    /** When it was asked for, if the answer has to be what there is from then on. */
+    readonly asked?: number | undefined;
+  }[];
 }
 
 /** A stored message, as the database holds it at the end. */
@@ -42,6 +56,8 @@ export interface StoredMessage {
   readonly id: string;
   readonly body: string;
   readonly key: string | null;
+  /** The place of its newest change. */
+  readonly changed?: string | null;
 }
 
 /** All of a run. Pollers have read to the end. */
@@ -51,6 +67,12 @@ export interface History {
   readonly table: readonly StoredMessage[];
   /** When the database has lost something; never if not given. */
   readonly losses?: readonly Loss[];
+  /** Edits and deletions. */
+  readonly changes?: readonly ChangeRecord[];
+  /** What followers with changes were given; they have read to the end. */
+  readonly follows?: readonly FollowRecord[];
+  /** What others were given. */
+  readonly reads?: readonly ReadRecord[];
 }
 
 /** How long a server may go on showing what is lost, once it serves again, in milliseconds. */
@@ -63,10 +85,42 @@ const SHOWN_MS = 10_000;
 const UNLIFTED_MS = 10_000;
 
 /** All violations of a run, as sentences. */
-export function violations({ posts, polls, table, losses = [] }: History): string[] {
+export function violations(history: History): string[] {
+  const { posts, polls, table, losses = [], changes = [], follows = [], reads = [] } = history;
+  // A poller is given messages as they are when he comes by: so he is a reader, too.
+  const given = polls.map(({ name, room, messages }) => ({ name, room, seen: messages }));
+  return [
+    ...violationsOfPosts(changes.length > 0 ? asPosted(history, changes) : history, changes),
+    ...changes.length > 0
+      ? violationsOfChanges({ posts, changes, follows, reads: [...reads, ...given], table, losses })
+      : [],
+  ];
+}
+
+/** The same as if nothing had been changed: each message with the text that was posted. */
+function asPosted(history: History, changes: readonly ChangeRecord[]): History {
+  const posted = new Map(history.posts.map(({ room, id, body }) => [`${room} ${id}`, body]));
+  const edits = new Set(changes.map(({ room, id, body }) => `${room} ${id} ${body}`));
+  const bodyOf = (room: string, { id, body }: { id: string; body: string }) =>
+    edits.has(`${room} ${id} ${body}`) ? posted.get(`${room} ${id}`) ?? body : body;
+  return {
+    ...history,
+    table: history.table.map((row) => ({ ...row, body: bodyOf(row.room, row) })),
+    polls: history.polls.map((poll) => ({
+      ...poll,
+      messages: poll.messages.map((message) => ({ ...message, body: bodyOf(poll.room, message) })),
+    })),
+  };
+}
+
+function violationsOfPosts({ posts, polls, table, losses = [] }: History, changes: readonly ChangeRecord[]): string[] {
   const rooms = Map.groupBy(table.toSorted((a, b) => a.id < b.id ? -1 : 1), (message) => message.room);
   const attempts = Map.groupBy(posts, (post) => `${post.room} ${post.body}`);
   const stored = Map.groupBy(table, (message) => `${message.room} ${message.body}`);
+  const deletions = Map.groupBy(
+    changes.filter((change) => change.body === "" && mayBeDone(change)),
+    ({ room, id }) => `${room} ${id}`,
+  );
   return [
     ...attempts.values().flatMap((tries) =>
       storedAsTold(tries, stored.get(`${tries[0]!.room} ${tries[0]!.body}`) ?? [], losses)
@@ -78,7 +132,7 @@ export function violations({ posts, polls, table, losses = [] }: History): strin
       .filter(([, messages]) => messages.length > 1).map(([key, messages]) =>
         `Key ${key} is stored ${messages.length} times`
       ),
-    ...polls.flatMap((poll) => [...seenAsStored(poll, rooms.get(poll.room) ?? [], attempts, losses)]),
+    ...polls.flatMap((poll) => [...seenAsStored(poll, rooms.get(poll.room) ?? [], attempts, losses, deletions)]),
     ...Map.groupBy(posts.filter((post) => !isLost(post, rooms.get(post.room) ?? [])), (post) => post.room).values()
       .flatMap(inRealTime),
   ];
@@ -132,6 +186,7 @@ function* seenAsStored(
   room: readonly StoredMessage[],
   attempts: ReadonlyMap<string, readonly PostRecord[]>,
   losses: readonly Loss[],
+  deletions: ReadonlyMap<string, readonly ChangeRecord[]>,
 ): Iterable<string> {
   const attemptsOf = (body: string) => attempts.get(`${roomName} ${body}`) ?? [];
   let lost = ""; // the newest of what is lost
@@ -157,7 +212,9 @@ function* seenAsStored(
       attemptsOf(body).some(({ sent, answered }) =>
         losses.some(({ to, over }) => answered > to && sent < over + UNLIFTED_MS)
       );
-    if (!below) yield `${name} never saw ${body} (${id})`;
+    const passed = messages.find((message) => message.id > id)?.at ?? Infinity;
+    const deleted = deletions.get(`${roomName} ${id}`)?.some(({ sent }) => sent < passed); // before he came by
+    if (!below && !deleted) yield `${name} never saw ${body} (${id})`;
   }
 }
 

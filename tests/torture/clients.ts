@@ -9,13 +9,13 @@ export interface Target {
 }
 
 /** Longest time that a request may take beyond the wait it asked for, in milliseconds; longer is a hung request. */
-const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 15_000;
 
 /**
  * A connection for each request. Over a kept connection that is cut, fetch sends a request again by itself, a POST too;
  * then a server rightly stores what the client believes to have posted once.
  */
-const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+export const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
 
 /** Counts of what went on. */
 export interface Tally {
@@ -33,7 +33,7 @@ export function newTally(): Tally {
 }
 
 /** Sends a request; undefined when no answer came. */
-async function request(
+export async function request(
   url: string,
   init: RequestInit,
   wait: number,
@@ -43,7 +43,7 @@ async function request(
   tally.requests++;
   try {
     const response = await fetch(url, { ...init, signal, client });
-    const answer = await response.json();
+    const answer = response.status === 204 ? undefined : await response.json();
     if (!response.ok) tally.refused++;
     return { status: response.status, headers: response.headers, answer };
   } catch {
@@ -60,13 +60,18 @@ export async function recordPost(
   body: string,
   key?: string,
   tally = newTally(),
+  messageKey?: string,
 ): Promise<PostRecord> {
   const sent = performance.now();
   const result = await request(
     `${server.url}/rooms/${room}/messages`,
     {
       method: "POST",
-      headers: { "content-type": "application/json", ...key && { "idempotency-key": key } },
+      headers: {
+        "content-type": "application/json",
+        ...key && { "idempotency-key": key },
+        ...messageKey && { "message-key": messageKey },
+      },
       body: JSON.stringify({ body }),
     },
     0,
@@ -95,9 +100,10 @@ export async function postUntilStored(
   body: string,
   tally = newTally(),
   records: PostRecord[] = [],
+  messageKey?: string,
 ): Promise<PostRecord[]> {
   for (let i = 0;; i++) {
-    const record = await recordPost(servers[i % servers.length]!, room, body, body, tally);
+    const record = await recordPost(servers[i % servers.length]!, room, body, body, tally, messageKey);
     records.push(record);
     if (record.id !== undefined) return records;
     await pause(50);
@@ -140,18 +146,21 @@ export async function follow(
   done: (cursor: string) => boolean,
   { from = NIL, wait = 1, limit = 100, tally = newTally() }: FollowOptions = {},
 ): Promise<PollRecord> {
-  const messages: { id: string; body: string; at: number }[] = [];
+  const messages: PollRecord["messages"][number][] = [];
   let cursor = from;
   for (let i = 0; !done(cursor); i++) {
     const { url } = servers[i % servers.length]!;
     const query = `after=${cursor}&wait=${wait}&limit=${limit}`;
+    const asked = wait === 0 ? performance.now() : undefined;
     const result = await request(`${url}/rooms/${room}/messages?${query}`, {}, wait, tally);
     if (result?.status !== 200) {
       await pause(50);
       continue;
     }
     const at = performance.now();
-    for (const { id, body } of result.answer as { id: string; body: string }[]) messages.push({ id, body, at });
+    for (const { id, body, changed } of result.answer as { id: string; body: string; changed?: string }[]) {
+      messages.push({ id, body, changed, at, asked });
+    }
     tally.delivered += (result.answer as unknown[]).length;
     cursor = messages.at(-1)?.id ?? cursor;
   }
@@ -169,7 +178,7 @@ export async function followEvents(
   done: (cursor: string) => boolean,
   { from = NIL, tally = newTally() }: Pick<FollowOptions, "from" | "tally"> = {},
 ): Promise<PollRecord> {
-  const messages: { id: string; body: string; at: number }[] = [];
+  const messages: PollRecord["messages"][number][] = [];
   let cursor = from;
   for (let i = 0; !done(cursor); i++) {
     const { url } = servers[i % servers.length]!;
@@ -191,8 +200,8 @@ export async function followEvents(
           clearTimeout(patience);
           patience = restart();
           if (data !== undefined) {
-            const { id, body } = JSON.parse(data);
-            messages.push({ id, body, at: performance.now() });
+            const { id, body, changed } = JSON.parse(data);
+            messages.push({ id, body, changed, at: performance.now() });
             tally.delivered++;
           }
           cursor = id ?? cursor;

@@ -24,6 +24,7 @@ const options = readArguments(
         'faults whose names contain one of these, separated by commas; "floods" for what one client can do to others',
     },
     servers: { default: 3, help: "how many servers" },
+    changes: { default: 0.5, help: "how many of the posts are followed by an edit or a deletion, from 0 to 1" },
     crowd: { default: 0, help: "further pollers, who only check numbers" },
     "fault-ms": { default: 3_000, help: "how long a fault lasts" },
     "pace-ms": { default: 10, help: "pause of each writer between posts" },
@@ -76,8 +77,8 @@ function print(verdict: Verdict): void {
   }
   const { tally } = verdict;
   console.log(
-    `\n${tally.requests} requests: ${verdict.acked} posts acknowledged, ${tally.delivered} messages delivered to ` +
-      `${verdict.pollers} pollers and ${verdict.subscribers} subscribers, ${tally.refused} refused, ${tally.unanswered} unanswered, ${tally.hung} hung; ` +
+    `\n${tally.requests} requests: ${verdict.acked} posts and ${verdict.changed} changes acknowledged, ${tally.delivered} messages delivered to ` +
+      `${verdict.pollers} pollers, ${verdict.subscribers} subscribers and ${verdict.followers} followers with changes, ${tally.refused} refused, ${tally.unanswered} unanswered, ${tally.hung} hung; ` +
       `${verdict.stored} messages stored`,
   );
   const { crowd } = verdict;
@@ -106,6 +107,7 @@ try {
     mixedMs: options.minutes * 60_000,
     faultMs: options["fault-ms"],
     paceMs: options["pace-ms"],
+    changes: options.changes,
     crowd: options.crowd,
     only,
     say,

@@ -1,19 +1,22 @@
 // A run: writers, pollers and subscribers on all servers, while faults come and go; then everything heals, the readers read
 // to the end, and the checker and the meters give their verdict.
 import { health, until } from "../support/client.ts";
+import type { ChangeRecord, FollowRecord, ReadRecord } from "./change_checker.ts";
+import { Changer, followChanges, keyOf } from "./changers.ts";
 import { type PollRecord, type PostRecord, type StoredMessage, violations } from "./checker.ts";
 import { follow, followEvents, newTally, pause, postUntilStored, recordPost, type Tally } from "./clients.ts";
 import { type Fault, faults } from "./faults.ts";
 import { Crowd, CROWD_ROOM } from "./crowd.ts";
 import { MemoryWatch } from "./memory.ts";
 import { Random } from "./random.ts";
-import type { World } from "./world.ts";
+import type { Server, World } from "./world.ts";
 
 const ROOMS = 5;
 const KEYED_WRITERS = 8;
 const PLAIN_WRITERS = 4;
 const POLLERS = 12;
 const SUBSCRIBERS = 8;
+const FOLLOWERS_WITH_CHANGES = 10;
 
 /** One more reader comes after each fault, up to this many: each keeps all that it sees. */
 const MAX_READERS = 70;
@@ -50,6 +53,9 @@ export interface Verdict {
   readonly faults: FaultReport[];
   readonly tally: Tally;
   readonly acked: number;
+  /** Edits and deletions that were acknowledged, and followers with changes. */
+  readonly changed: number;
+  readonly followers: number;
   readonly stored: number;
   readonly pollers: number;
   readonly subscribers: number;
@@ -69,6 +75,8 @@ export interface TormentOptions {
   readonly faultMs: number;
   /** Pause of each writer between two posts, in milliseconds. */
   readonly paceMs?: number;
+  /** How many of the posts are followed by an edit or a deletion, from 0 to 1. */
+  readonly changes?: number;
   /** Pollers beside the recorded ones, who only check the numbers. */
   readonly crowd?: number;
   /** Only faults whose names contain one of these. */
@@ -87,25 +95,36 @@ export function torment(world: World, options: TormentOptions): Promise<Verdict>
 
 async function run(
   world: World,
-  { seed, mixedMs, faultMs, paceMs = 10, crowd: crowdSize = 0, only, say }: TormentOptions,
+  { seed, mixedMs, faultMs, paceMs = 10, changes: share = 0.5, crowd: crowdSize = 0, only, say }: TormentOptions,
 ): Promise<Verdict> {
   const random = new Random(seed);
   const tally = newTally();
   const posts: PostRecord[] = [];
+  const changes: ChangeRecord[] = [];
+  const reads: ReadRecord[] = [];
   const found: string[] = [];
   const reports = new Map<string, FaultReport>();
 
   // The load.
   let writing = true;
   const ends = new Map<string, string>(); // the last message of each room, once all are written
+  const lastPlaces = new Map<string, string>(); // the same of messages and changes
   const roomOf = (i: number) => `room${i % ROOMS}`;
   const hop = (
     i: number,
   ) => [...world.servers.slice(i % world.servers.length), ...world.servers.slice(0, i % world.servers.length)];
+  const changers = Array.from({ length: ROOMS }, (_, i) => {
+    return new Changer(roomOf(i), share, new Random(seed + i), tally, changes, reads);
+  });
   const writers = [
     ...Array.from({ length: KEYED_WRITERS }, async (_, i) => {
       for (let n = 0; writing; n++) {
-        await postUntilStored(hop(i + n), roomOf(i), `keyed${i}-${n}`, tally, posts);
+        const body = `keyed${i}-${n}`;
+        const tries = await postUntilStored(hop(i + n), roomOf(i), body, tally, [], keyOf(body));
+        posts.push(...tries);
+        const changer = changers[i % ROOMS]!;
+        changer.said(tries.at(-1)!.id!, body);
+        await changer.change(hop(i + n + 1));
         await pause(paceMs);
       }
     }),
@@ -145,6 +164,23 @@ async function run(
     readers.push({ subscribes, record });
   };
   for (let i = 0; i < POLLERS + SUBSCRIBERS; i++) addReader(i >= POLLERS);
+  const followers: Promise<FollowRecord>[] = [];
+  const addFollower = () => {
+    const i = followers.length;
+    const room = roomOf(i);
+    const done = (cursor: string) => lastPlaces.has(room) && cursor >= lastPlaces.get(room)!;
+    const middle = random.next() < 0.3 ? posts.findLast((post) => post.room === room && post.id)?.id : undefined;
+    const options = {
+      wait: random.whole(0, 3),
+      limit: random.pick([1, 10, 100, 1000]),
+      tally,
+      random: new Random(seed - i),
+      streams: i % 3 === 2,
+      ...middle && { from: middle },
+    };
+    followers.push(followChanges(hop(i), room, `follower${i}`, done, options));
+  };
+  if (share > 0) { for (let i = 0; i < FOLLOWERS_WITH_CHANGES; i++) addFollower(); }
 
   // The faults: each alone, then several at a time.
   const inflict = async (batch: readonly Fault[]) => {
@@ -153,7 +189,7 @@ async function run(
     say(names);
     const report = reports.get(name) ?? { name, times: 0, recovery: 0, stall: 0, lines: 0 };
     reports.set(name, report);
-    const lines = world.servers.map((server) => server.log.split("\n").length);
+    const lines = world.servers.map(linesOf);
     const start = performance.now();
     const runs = batch.map((fault) =>
       fault.run(world, random, faultMs).catch((error) => {
@@ -172,7 +208,7 @@ async function run(
     report.recovery = Math.max(report.recovery, recovery);
     if (recovery > RECOVERY_LIMIT_MS) found.push(`${name}: took ${recovery.toFixed()} ms to serve again`);
     for (const [i, server] of world.servers.entries()) {
-      const logged = server.log.split("\n").length - lines[i]!;
+      const logged = linesOf(server) - lines[i]!;
       report.lines = Math.max(report.lines, logged);
       if (logged > LOG_LIMIT) found.push(`${name}: ${server.name} logged ${logged} lines`);
     }
@@ -187,6 +223,7 @@ async function run(
       }
     }
     if (readers.length < MAX_READERS) addReader(random.next() < 0.5);
+    if (share > 0 && followers.length < MAX_READERS / 2) addFollower();
   };
   const possible = faults.filter((fault) =>
     (fault.possible?.(world) ?? true) && (!only || only.some((part) => fault.name.includes(part)))
@@ -208,19 +245,30 @@ async function run(
   say("everything is well; reading to the end");
   writing = false;
   await Promise.all(writers);
-  const table = await world.postgres.admin((sql) => sql<StoredMessage[]>`select room, id, body, key from messages`);
-  for (const { room, id } of table) if (id > (ends.get(room) ?? "")) ends.set(room, id);
+  const table = await world.postgres.admin((sql) =>
+    sql<StoredMessage[]>`select room, id, body, key, changed from messages`
+  );
+  const raise = (places: Map<string, string>, room: string, place: string) => {
+    if (place > (places.get(room) ?? "")) places.set(room, place);
+  };
+  for (const { room, id, body, changed } of table) {
+    if (body !== "") raise(ends, room, id);
+    raise(lastPlaces, room, changed ?? id);
+  }
   const reading = Promise.all(readers.map(({ record }) => record));
   const records = await inTime(reading, "the readers have come to the end");
+  const follows = await inTime(Promise.all(followers), "the followers with changes have come to the end");
   await inTime(crowd.readTo(ends.get(CROWD_ROOM) ?? ""), "the crowd has come to the end");
   found.push(...crowd.violations, ...memory.stop());
-  found.push(...violations({ posts, polls: records, table, losses: world.postgres.losses }));
+  found.push(...violations({ posts, polls: records, table, losses: world.postgres.losses, changes, follows, reads }));
   found.push(...await leftovers(world));
   if (tally.hung > 0) say(`${tally.hung} requests hung`);
   return {
     faults: [...reports.values()].sort((a, b) => a.name < b.name ? -1 : 1),
     tally,
     acked: posts.filter((post) => post.id).length,
+    changed: changes.filter(({ status }) => status === 200 || status === 204).length,
+    followers: followers.length,
     stored: table.length,
     pollers: readers.filter(({ subscribes }) => !subscribes).length,
     subscribers: readers.filter(({ subscribes }) => subscribes).length,
@@ -228,6 +276,11 @@ async function run(
     memory: memory.report(),
     violations: found,
   };
+}
+
+/** How many lines a server has logged, but for deletions, of which each is told. */
+function linesOf({ log }: Pick<Server, "log">): number {
+  return log.split("\n").filter((line) => !line.includes("A message was deleted")).length;
 }
 
 /** What a promise resolves to; fails where that takes so long that it may never come. */
