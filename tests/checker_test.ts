@@ -369,6 +369,9 @@ Deno.test("violations() takes an edit that a failover has lost as lost, but not 
   const seen = (at: number) => [follower([{ ...item(1, 1, "m1"), at: 400 }, { ...item(5, 1, "a", 5), at }])];
   assertEquals(violations({ ...lostEdit, follows: seen(650) }), []);
   assertEquals(violations({ ...lostEdit, reads: readAt(20_000, 1, "m1") }), []);
+  assertEquals(violations({ ...lostEdit, reads: readAt(20_000, 1, "a", "id5") }), [
+    "a read saw id1 as a, which is newer than what is stored",
+  ]);
   assertEquals(violations({ ...lostEdit, losses: [{ from: 600, to: 650, over: 700 }] }), [
     "The edit to a of id1 was acknowledged, and what is stored is older",
   ]);

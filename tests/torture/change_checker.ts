@@ -206,6 +206,9 @@ export function* inTime(name: string, sight: Sight, story: Story, losses: readon
     if (!story.canBe("", at)) yield `${name} was told that ${id} is deleted, and nobody had`;
   } else {
     if (!story.canBe(body, at)) yield `${name} saw ${id} as ${body}, which nobody made of it`;
+    if (story.row && versionOf(sight) > versionOf(story.row)) {
+      yield `${name} saw ${id} as ${body}, which is newer than what is stored`;
+    }
     if (since.some((change) => change.body === "")) yield `${name} saw ${id} as ${body} after it was deleted`;
     const newer = since.find(({ changed }) => changed !== undefined && changed > versionOf(sight));
     if (newer) yield `${name} saw ${id} as ${body} after it had become ${newer.body}`;
