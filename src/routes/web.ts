@@ -15,6 +15,7 @@ import element from "../web/element.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
+import messageLog from "../web/message-log.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
 import names from "../web/names.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
@@ -44,6 +45,7 @@ const SOURCES: Record<string, string> = {
   "/web/element.js": element,
   "/web/length.js": textLength,
   "/web/memory.js": memory,
+  "/web/message-log.js": messageLog,
   "/web/message-row.js": messageRow,
   "/web/names.js": names,
   "/web/outbox.js": outbox,

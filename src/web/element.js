@@ -32,3 +32,8 @@ export function writeMarkup(words) {
 export function byId(id) {
   return /** @type {T} */ (document.getElementById(id));
 }
+
+/** Writes an element's text only if it is another: a screen reader may read out whatever is written. @param {Element} node @param {string} text */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -1,23 +1,16 @@
 // @ts-check
 // The messages of a room on the screen. Stays at the newest while you are there and leaves you alone while you read
-// back; adds history above without moving what you read; and stays quick with thousands of messages, since those far
-// from the screen, in chunks of a fixed size, are not laid out.
-import { dayName, sameDay } from "./calendar.js";
-import { byId, element } from "./element.js";
-import { messageRow, outboxRow } from "./message-row.js";
+// back: nothing that comes, changes or goes moves what you read.
+import { byId } from "./element.js";
+import { goesOn, MessageLog } from "./message-log.js";
+import { outboxRow } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
 /** @import { OutboxItem } from "./outbox.js" */
 
-/** Messages in one chunk. */
-const CHUNK = 50;
-
 /** Chunks that are kept when nobody reads back: what is older is history again. */
 const KEPT_CHUNKS = 10;
-
-/** Messages of one author within so many milliseconds stand under one name. */
-const TOGETHER_MS = 5 * 60_000;
 
 /** So far from the end still counts as there, in pixels: fractions, and bouncing. */
 const NEAR_END = 48;
@@ -37,7 +30,7 @@ const AHEAD = "1200px 0px 0px 0px";
 export class Timeline {
   #scroller = byId("scroller");
   #beginning = byId("beginning");
-  #log = byId("log");
+  #log = new MessageLog();
   #waiting = byId("waiting");
   #pill = byId("pill");
   #empty = byId("empty");
@@ -46,8 +39,6 @@ export class Timeline {
   #me = "";
   /** Up to where it was read when the room was opened. */
   #read = "";
-  /** @type {Message[]} */
-  #messages = [];
   #more = false;
   #atEnd = true;
   #unseen = 0;
@@ -67,7 +58,7 @@ export class Timeline {
     });
     // A keyboard that slides in, a window that changes, a composer that grows: who was at the end stays there.
     const resized = new ResizeObserver(() => this.#atEnd && this.goToEnd());
-    for (const part of [this.#scroller, this.#log, this.#waiting]) resized.observe(part);
+    for (const part of [this.#scroller, byId("log"), this.#waiting]) resized.observe(part);
   }
 
   /** Whether the newest message is before somebody's eyes. */
@@ -79,11 +70,10 @@ export class Timeline {
   clear(me, read) {
     this.#me = me;
     this.#read = read;
-    this.#messages = [];
     this.#more = false;
     this.#unseen = 0;
     this.#older.disconnect();
-    this.#log.replaceChildren();
+    this.#log.clear(me);
     this.#waiting.replaceChildren();
     this.#empty.hidden = true;
     this.#beginning.hidden = true;
@@ -93,52 +83,47 @@ export class Timeline {
 
   /** Shows a room's newest messages. @param {Message[]} messages @param {boolean} more */
   begin(messages, more) {
-    this.#quietly(() => this.#addAtEnd(messages));
-    this.#messages.push(...messages);
+    this.#log.quietly(() => this.#add(messages));
     this.#setMore(more);
   }
 
   /** Adds older messages above, and nothing on the screen moves. @param {Message[]} messages @param {boolean} more */
   prepend(messages, more) {
-    const { scrollTop, scrollHeight } = this.#scroller;
-    this.#quietly(() => {
-      const chunk = element("div", { className: "chunk" }, ...this.#rows(messages, undefined));
-      this.#beginAfter(messages.at(-1));
-      this.#log.prepend(chunk);
+    this.#keepingPlace(() => {
+      this.#log.prepend(messages);
       this.#setMore(more);
-      settle(chunk);
     });
-    this.#messages.unshift(...messages);
-    this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
+  }
+
+  /** Shows a message as it is now. @param {string} id @param {Message} message */
+  replace(id, message) {
+    this.#keepingPlace(() => this.#log.replace(id, message), this.#log.rowOf(id));
+  }
+
+  /** Takes a message away. @param {string} id */
+  remove(id) {
+    this.#keepingPlace(() => this.#log.remove(id), this.#log.rowOf(id));
   }
 
   /** Adds what is new, and shows what waits in the outbox. @param {Message[]} messages @param {OutboxItem[]} waiting */
   append(messages, waiting) {
-    this.#addAtEnd(messages);
-    this.#messages.push(...messages);
+    this.#add(messages);
     this.#showWaiting(waiting);
-    this.#empty.hidden = this.#messages.length + waiting.length > 0;
+    this.#empty.hidden = this.#log.length + waiting.length > 0;
     this.#beginning.hidden = !this.#empty.hidden;
     if (this.#atEnd) this.goToEnd();
     else this.#unseen += messages.filter(({ author }) => author !== this.#me).length;
     this.#showPill();
-    if (messages.length > 0) {
-      for (const line of this.#log.querySelectorAll(".day")) line.textContent = dayName(dateOf(line));
-    }
+    if (messages.length > 0) this.#log.nameDays();
   }
 
   /** Lets go of the oldest messages while nobody reads them; returns the id of the oldest that is left. */
   prune() {
-    if (!this.#atEnd || this.#log.childElementCount <= KEPT_CHUNKS) return undefined;
-    while (this.#log.childElementCount > KEPT_CHUNKS) {
-      const chunk = /** @type {HTMLElement} */ (this.#log.firstElementChild);
-      this.#messages.splice(0, chunk.querySelectorAll("article").length);
-      chunk.remove();
-    }
-    this.#beginAfter(undefined);
+    if (!this.#atEnd || this.#log.chunks <= KEPT_CHUNKS) return undefined;
+    while (this.#log.chunks > KEPT_CHUNKS) this.#log.dropOldest();
     this.#setMore(true);
     this.goToEnd();
-    return /** @type {Message} */ (this.#messages[0]).id;
+    return this.#log.first?.id;
   }
 
   /** Asks for older messages when their place is near the screen, now and later. */
@@ -157,7 +142,7 @@ export class Timeline {
     this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     if (this.#atEnd) this.#unseen = 0;
     this.#showPill();
-    if (this.isSeen && this.#messages.length > 0) this.#actions.seen();
+    if (this.isSeen && this.#log.length > 0) this.#actions.seen();
   }
 
   #showPill() {
@@ -172,33 +157,18 @@ export class Timeline {
     this.#beginning.textContent = more ? words.earlier : words.beginning;
   }
 
-  /** The log's first row again, now that what is before it is another message. @param {Message | undefined} previous */
-  #beginAfter(previous) {
-    const [chunk] = this.#log.children;
-    const [first] = this.#messages;
-    if (!chunk || !first) return;
-    while (!chunk.firstElementChild?.matches("article")) chunk.firstElementChild?.remove();
-    chunk.firstElementChild.replaceWith(...this.#rows([first], previous));
-  }
-
-  /** @param {Message[]} messages */
-  #addAtEnd(messages) {
-    let previous = this.#messages.at(-1);
-    for (const message of messages) {
-      let chunk = this.#log.lastElementChild;
-      if (!chunk || chunk.querySelectorAll("article").length >= CHUNK) {
-        if (chunk) settle(/** @type {HTMLElement} */ (chunk));
-        chunk = element("div", { className: "chunk" });
-        this.#log.append(chunk);
-      }
-      chunk.append(...this.#rows([message], previous));
-      previous = message;
-    }
+  /** Adds messages at the end, and the line above the first that was not read. @param {Message[]} messages */
+  #add(messages) {
+    const [first] = messages;
+    const adjoins = first && (this.#log.last?.id ?? first.id) <= this.#read;
+    const unread = adjoins ? messages.find(({ id }) => id > this.#read) : undefined;
+    if (unread) this.#log.showLine(unread.id);
+    this.#log.append(messages);
   }
 
   /** @param {OutboxItem[]} items */
   #showWaiting(items) {
-    let previous = this.#messages.at(-1);
+    let previous = this.#log.last;
     this.#waiting.replaceChildren(...items.map((item) => {
       const row = outboxRow(item, this.#actions.retry, this.#actions.remove);
       const created_at = new Date(item.at).toISOString();
@@ -209,48 +179,21 @@ export class Timeline {
     }));
   }
 
-  /** Messages as rows, with a line where a day begins, or what was not read. @param {Message[]} messages @param {Message | undefined} previous */
-  #rows(messages, previous) {
-    /** @type {HTMLElement[]} */
-    const rows = [];
-    for (const message of messages) {
-      const time = new Date(message.created_at);
-      const row = messageRow(message.author, message.body, time, this.#me);
-      const newDay = !previous || !sameDay(new Date(previous.created_at), time);
-      if (newDay) {
-        rows.push(element("p", { className: "day", textContent: dayName(time) }));
-        /** @type {HTMLElement} */ (rows.at(-1)).dataset.time = message.created_at;
-      }
-      const newSince = previous && previous.id <= this.#read && message.id > this.#read;
-      if (newSince) rows.push(element("p", { className: "unread", textContent: words.newLine }));
-      row.classList.toggle("continued", !newDay && !newSince && goesOn(message, previous));
-      rows.push(row);
-      previous = message;
+  /**
+   * Changes the log, and what is on the screen stays where it is: the first row that begins there, but for one.
+   * @param {() => void} change @param {Element} [changed] The row that may go.
+   */
+  #keepingPlace(change, changed) {
+    if (this.#atEnd) {
+      change();
+      return this.goToEnd();
     }
-    return rows;
-  }
-
-  /** Changes the log without a screen reader's reading it out: it is no news. @param {() => void} change */
-  #quietly(change) {
-    this.#log.ariaLive = "off";
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const rows = this.#log.rowsBetween(top, bottom).filter((row) => row !== changed);
+    const kept = rows.find((row) => row.getBoundingClientRect().top >= top) ?? rows[0];
+    const before = kept?.getBoundingClientRect().top ?? 0;
     change();
-    setTimeout(() => this.#log.ariaLive = "polite", 100);
+    if (kept) this.#scroller.scrollTop += kept.getBoundingClientRect().top - before;
+    this.#look();
   }
-}
-
-/** Whether a message stands under the name of the one before it. @param {Message} message @param {Message | undefined} previous */
-function goesOn(message, previous) {
-  return previous !== undefined && previous.author === message.author &&
-    Date.parse(message.created_at) - Date.parse(previous.created_at) < TOGETHER_MS;
-}
-
-/** @param {Element} line */
-function dateOf(line) {
-  return new Date(/** @type {HTMLElement} */ (line).dataset.time ?? 0);
-}
-
-/** Spares the browser a chunk's layout while it is far from the screen; its size has to be known for that. @param {HTMLElement} chunk */
-function settle(chunk) {
-  chunk.style.containIntrinsicBlockSize = `auto ${chunk.getBoundingClientRect().height}px`;
-  chunk.classList.add("settled");
 }

@@ -1,0 +1,251 @@
+// @ts-check
+// The messages of a room as rows: in their order, without a gap, each under the line of its day or under the name that is
+// above it already, also when a neighbour has changed or gone. They are in chunks of a fixed size, so that a browser need not
+// lay out those far from the screen. A screen reader reads out what is added at the end, unless it is said to be no news; never
+// the lines between, nor what takes another's place.
+import { dayName, sameDay } from "./calendar.js";
+import { byId, element, setText } from "./element.js";
+import { messageRow } from "./message-row.js";
+import * as words from "./words.js";
+
+/** @import { Message } from "../client/client.ts" */
+
+/** Rows in one chunk. */
+const CHUNK = 50;
+
+/** Messages of one author within so many milliseconds stand under one name. */
+const TOGETHER_MS = 5 * 60_000;
+
+/**
+ * A message and what shows it.
+ * @typedef {object} Entry
+ * @property {Message} message
+ * @property {HTMLElement} row
+ * @property {HTMLElement} [day] The line of its day, where that begins with it.
+ */
+
+export class MessageLog {
+  #log = byId("log");
+  #line = element("p", { className: "unread", textContent: words.newLine, ariaLive: "off" });
+  /** The id of the message below the line; "" where there is none. */
+  #lineAt = "";
+  #me = "";
+  /** @type {Entry[]} */
+  #entries = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #silence;
+
+  /** Forgets everything. @param {string} me */
+  clear(me) {
+    this.#me = me;
+    this.#entries = [];
+    this.#lineAt = "";
+    this.#log.replaceChildren();
+  }
+
+  get length() {
+    return this.#entries.length;
+  }
+  /** How many chunks there are. */
+  get chunks() {
+    return this.#log.childElementCount;
+  }
+  get first() {
+    return this.#entries[0]?.message;
+  }
+  get last() {
+    return this.#entries.at(-1)?.message;
+  }
+
+  /** @param {Message[]} messages */
+  append(messages) {
+    for (const message of messages) {
+      let chunk = this.#log.lastElementChild;
+      if (!chunk || chunk.childElementCount >= CHUNK) {
+        if (chunk) settle(/** @type {HTMLElement} */ (chunk));
+        chunk = element("div", { className: "chunk" });
+        this.#log.append(chunk);
+      }
+      const row = this.#row(message);
+      this.#entries.push({ message, row });
+      // Put in order before anybody is told of it, since a screen reader hears it as it comes.
+      const part = element("div", {}, row);
+      this.#arrange(this.#entries.length - 1);
+      chunk.append(...part.childNodes);
+    }
+  }
+
+  /** @param {Message[]} messages */
+  prepend(messages) {
+    this.quietly(() => {
+      const entries = messages.map((message) => ({ message, row: this.#row(message) }));
+      const chunk = element("div", { className: "chunk" }, ...entries.map(({ row }) => row));
+      this.#entries.unshift(...entries);
+      this.#log.prepend(chunk);
+      for (let i = 0; i <= entries.length; i++) this.#arrange(i);
+      settle(chunk);
+    });
+  }
+
+  /** Lets go of the oldest chunk. */
+  dropOldest() {
+    const chunk = this.#log.firstElementChild;
+    if (!chunk) return;
+    for (const { message } of this.#entries.splice(0, chunk.querySelectorAll("article").length)) {
+      if (message.id === this.#lineAt) this.#lineAt = "";
+    }
+    chunk.remove();
+    this.#arrange(0);
+  }
+
+  /** Shows a message as it is now, if it is here. @param {string} id @param {Message} message */
+  replace(id, message) {
+    const index = this.#indexOf(id);
+    const entry = this.#entries[index];
+    if (!entry) return;
+    const row = this.#row(message);
+    row.ariaLive = "off";
+    this.#change(entry.row, () => {
+      entry.row.replaceWith(row);
+      Object.assign(entry, { message, row });
+      this.#arrange(index);
+      this.#arrange(index + 1);
+    });
+  }
+
+  /** Takes a message away, if it is here. @param {string} id */
+  remove(id) {
+    const index = this.#indexOf(id);
+    const entry = this.#entries[index];
+    if (!entry) return;
+    this.#change(entry.row, () => {
+      this.#entries.splice(index, 1);
+      entry.row.remove();
+      entry.day?.remove();
+      if (this.#lineAt === id) this.showLine(this.#entries[index]?.message.id ?? "");
+      this.#arrange(index);
+    });
+  }
+
+  /** The row of a message, if it is here. @param {string} id */
+  rowOf(id) {
+    return this.#entries[this.#indexOf(id)]?.row;
+  }
+
+  /** The line above the first message that was not read, if there is one. */
+  get line() {
+    return this.#lineAt ? this.#line : undefined;
+  }
+
+  /** Puts the line above a message, or nowhere. @param {string} id "" for nowhere. */
+  showLine(id) {
+    if (id === this.#lineAt) return;
+    const before = this.#indexOf(this.#lineAt);
+    this.#line.remove();
+    this.#lineAt = id;
+    this.#arrange(before);
+    this.#arrange(this.#indexOf(id));
+  }
+
+  /** The rows that are between two heights of the screen, or a part of them is. @param {number} top @param {number} bottom */
+  rowsBetween(top, bottom) {
+    const chunks = this.#log.children;
+    let low = 0;
+    for (let high = chunks.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (/** @type {Element} */ (chunks[middle]).getBoundingClientRect().bottom <= top) low = middle + 1;
+      else high = middle;
+    }
+    /** @type {HTMLElement[]} */
+    const rows = [];
+    for (; low < chunks.length; low++) {
+      for (const row of /** @type {Element} */ (chunks[low]).querySelectorAll("article")) {
+        const place = row.getBoundingClientRect();
+        if (place.top >= bottom) return rows;
+        if (place.bottom > top) rows.push(row);
+      }
+    }
+    return rows;
+  }
+
+  /** Says of each day again what it is called: today is yesterday tomorrow. */
+  nameDays() {
+    for (const { day, message } of this.#entries) {
+      if (day) setText(day, dayName(new Date(message.created_at)));
+    }
+  }
+
+  /** Changes the log without a screen reader's reading it out: it is no news. @param {() => void} change */
+  quietly(change) {
+    clearTimeout(this.#silence);
+    this.#log.ariaLive = "off";
+    change();
+    this.#silence = setTimeout(() => this.#log.ariaLive = "polite", 100);
+  }
+
+  /** Changes what is in a row's chunk; who had the focus there goes on from the messages. @param {Element} row @param {() => void} change */
+  #change(row, change) {
+    const chunk = /** @type {HTMLElement} */ (row.parentElement);
+    const focused = row.contains(document.activeElement);
+    change();
+    if (chunk.querySelector("article") === null) chunk.remove();
+    else if (chunk.classList.contains("settled")) settle(chunk);
+    if (focused) byId("scroller").focus({ preventScroll: true });
+  }
+
+  /** @param {Message} message */
+  #row(message) {
+    const row = messageRow(message.author, message.body, new Date(message.created_at), this.#me);
+    row.dataset.id = message.id;
+    return row;
+  }
+
+  /** Gives a row what it needs above it, now that what is before it may be another message. @param {number} index */
+  #arrange(index) {
+    const entry = this.#entries[index];
+    if (!entry) return;
+    const { message, row } = entry;
+    const previous = this.#entries[index - 1]?.message;
+    const time = new Date(message.created_at);
+    const isNewDay = !previous || !sameDay(new Date(previous.created_at), time);
+    const isNew = message.id === this.#lineAt;
+    if (isNew) row.before(this.#line);
+    if (!isNewDay) {
+      entry.day?.remove();
+      delete entry.day;
+    } else if (!entry.day) {
+      entry.day = element("p", { className: "day", textContent: dayName(time), ariaLive: "off" });
+      (isNew ? this.#line : row).before(entry.day);
+    }
+    row.classList.toggle("continued", !isNewDay && !isNew && goesOn(message, previous));
+  }
+
+  /** @param {string} id */
+  #indexOf(id) {
+    let low = 0;
+    for (let high = this.#entries.length - 1; low <= high;) {
+      const middle = (low + high) >> 1;
+      const found = /** @type {Entry} */ (this.#entries[middle]).message.id;
+      if (found === id) return middle;
+      if (found < id) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+}
+
+/**
+ * Whether a message stands under the name of the one before it.
+ * @param {Pick<Message, "author" | "created_at">} message @param {Pick<Message, "author" | "created_at"> | undefined} previous
+ */
+export function goesOn(message, previous) {
+  return previous !== undefined && previous.author === message.author &&
+    Date.parse(message.created_at) - Date.parse(previous.created_at) < TOGETHER_MS;
+}
+
+/** Spares the browser a chunk's layout while it is far from the screen; its size has to be known for that. @param {HTMLElement} chunk */
+function settle(chunk) {
+  chunk.classList.remove("settled");
+  chunk.style.containIntrinsicBlockSize = `auto ${chunk.getBoundingClientRect().height}px`;
+  chunk.classList.add("settled");
+}
