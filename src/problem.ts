@@ -252,6 +252,17 @@ export function gone(): Problem {
   return new Problem(410, "gone", "Gone", "This message was deleted");
 }
 
+/** 410: what came after the cursor was removed since it was too old; from `earliest` on everything is there. */
+export function trimmed(earliest: string): Problem {
+  return new Problem(
+    410,
+    "trimmed",
+    "Trimmed",
+    "Messages after this cursor were removed since they were too old: go on from earliest",
+    { earliest },
+  );
+}
+
 /** 412: the message is neither as it was known nor as it is to be. */
 export function messageChanged(): Problem {
   return new Problem(412, "changed", "Changed", "The message was changed since: look at it, and decide anew");

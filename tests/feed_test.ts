@@ -494,7 +494,7 @@ class FakeRoom implements Pick<Store, "newest" | "news"> {
       throw new Error("no database");
     }
     const place = placeOf(this.#entries.at(-1)?.id ?? NIL);
-    return { entries, full: entries.length === limit, head: { place, lost: false } };
+    return { entries, full: entries.length === limit, head: { place, lost: false, trimmed: NIL } };
   }
 }
 

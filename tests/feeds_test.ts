@@ -197,7 +197,7 @@ function setUp(all = 1_000_000, keptMs?: number) {
   const read = async (room: string) => {
     await opened;
     const entries = [...rooms.get(room) ?? []];
-    return { entries, full: false, head: { place: placeOf(entries.at(-1)?.id ?? NIL), lost: false } };
+    return { entries, full: false, head: { place: placeOf(entries.at(-1)?.id ?? NIL), lost: false, trimmed: NIL } };
   };
   const losses: Feed[] = [];
   const feeds = new Feeds(

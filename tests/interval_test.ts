@@ -2,7 +2,7 @@
 // no connection that listens. By the tests' clock, on a database that answers at once, so that every statement can be told by its moment.
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makePlace } from "../src/chat/cursor.ts";
+import { makePlace, NIL } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Wake } from "../src/chat/wake.ts";
@@ -66,7 +66,7 @@ class Database {
   };
 
   get #head() {
-    return { place: makePlace(1_000, this.#seq), lost: false };
+    return { place: makePlace(1_000, this.#seq), lost: false, trimmed: NIL };
   }
 
   readonly feeds = {

@@ -243,7 +243,7 @@ class FakeRoom {
     const entries = known ? room.slice(0, fits) : room.slice(-fits);
     const lost = known !== undefined &&
       (this.place < known.place || known.newest !== NIL && !this.messages.some(({ id }) => id === known.newest));
-    this.look.news = { entries, full: entries.length === fits, head: { place: this.place, lost } };
+    this.look.news = { entries, full: entries.length === fits, head: { place: this.place, lost, trimmed: NIL } };
   }
 
   end(fails: boolean): void {
@@ -504,7 +504,11 @@ property(
     const SIZE = makeEntry("a", makeId(1, 1, "0".repeat(10)), null, "hello").bytes;
     const all = fitting * SIZE;
     const running: AbortSignal[] = [];
-    const headOf = (room: string) => ({ place: placeOf(rooms.get(room)!.at(-1)?.id ?? NIL), lost: false });
+    const headOf = (room: string) => ({
+      place: placeOf(rooms.get(room)!.at(-1)?.id ?? NIL),
+      lost: false,
+      trimmed: NIL,
+    });
     const feeds = new Feeds(
       {
         news: (room, { newest: end }, limit) => {

@@ -339,7 +339,7 @@ Deno.test("Store.heads() gives the places of the rooms' heads, and that of the n
   const [, b, a] = await opened.append([draft("a", "1"), draft("b", "1"), draft("a", "2")]);
   const unknown = { newest: NIL, place: placeOf(NIL) };
   const heads = await opened.store.heads(new Map(["a", "b", "nowhere"].map((room) => [room, unknown])));
-  const head = (place: string) => ({ place, lost: false });
+  const head = (place: string) => ({ place, lost: false, trimmed: NIL });
   assertEquals(
     heads,
     new Map([["a", head(placeOf(a!.id))], ["b", head(placeOf(b!.id))], ["nowhere", head(placeOf(NIL))]]),
@@ -380,7 +380,7 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
       })`;
     }
     for (const id of ids) await database.sql`insert into messages (room, id, body) values ('room', ${id}, 'x')`;
-    const expected = { place: makePlace(...head ?? [0, 0]), lost };
+    const expected = { place: makePlace(...head ?? [0, 0]), lost, trimmed: trimmed ?? NIL };
     assertEquals((await store.heads(new Map([["room", known]]))).get("room"), expected, what);
     const { entries, head: found } = await store.news("room", known, 10);
     assertEquals([entries.map(({ id }) => id), found], [ids.filter((id) => id > known.newest).sort(), expected], what);
@@ -388,7 +388,11 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
   // Who knows nothing has lost nothing.
   await database.sql`truncate heads, messages`;
   const nothing = { newest: NIL, place: placeOf(NIL) };
-  assertEquals((await store.heads(new Map([["room", nothing]]))).get("room"), { place: placeOf(NIL), lost: false });
+  assertEquals((await store.heads(new Map([["room", nothing]]))).get("room"), {
+    place: placeOf(NIL),
+    lost: false,
+    trimmed: NIL,
+  });
 });
 
 Deno.test("Store.heads() and news() tell that a change is lost, also where its message has been changed again", async () => {

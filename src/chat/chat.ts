@@ -218,7 +218,8 @@ export class Chat {
 
   /**
    * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
-   * @throws {Problem} 400 for a cursor that lies in the future, 503.
+   * @throws {Problem} 400 for a cursor that lies in the future, 410 for one after which messages were removed since they were too
+   * old, 503.
    */
   async poll(
     room: string,
@@ -275,7 +276,8 @@ export class Chat {
    * The messages of `room` after a cursor, those to come too. Yields first the place where it begins, without messages;
    * then pages; and signs of life while there is nothing new. A subscriber that is slow to ask for more is read its next
    * page when it asks. Ends when the server drains or `signal` aborts; the first `next()` throws what a poll would.
-   * @throws {Problem} 400 for a cursor that lies in the future, 503; later on too, when the database can't be reached.
+   * @throws {Problem} 400 for a cursor that lies in the future, 410 as for a poll, 503; later on too, where the subscriber has
+   * come to be behind what was removed, or when the database can't be reached.
    */
   async *follow(
     room: string,
@@ -288,7 +290,13 @@ export class Chat {
       if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#reader.refresh(feed, allowance);
       let next = after === NOW ? feed.startOf(changes) : after;
       if (placeOf(next) > feed.place) await this.#reader.refuseFuture(room, next, feed.place, parameter);
+      // Before it begins: what was removed meanwhile is to be told now.
+      const first = feed.knows(next, changes) ? [] : await this.#reader.entriesAfter(room, next, changes, allowance);
       yield { entries: [], next };
+      if (first.length > 0) {
+        next = first.at(-1)!.cursor;
+        yield { entries: first, next };
+      }
 
       // A feed whose place another has taken knows nothing any more.
       const goesOn = () => !this.#draining && !signal.aborted && this.#feeds.get(room) === feed;

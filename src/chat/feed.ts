@@ -10,6 +10,9 @@
 // stands, a deleted one is left out. Beside the tail the feed keeps the changes that came while it was there, each with its message
 // as it is now, for those who follow with changes: they get messages and changes in the order of their places.
 //
+// Messages that were too old are removed, too. Whoever stands at the end need not know, so nobody is told: the feed sees it at its next
+// look and lets go of them, whereupon a cursor before them has to ask the database, which says that they are gone.
+//
 // How far it knows the room is told by its place, which is that of the room's head when it was read. It can lie behind the last
 // message: a head also moves when no message comes.
 //
@@ -259,6 +262,14 @@ export class Feed {
     return after.slice(0, fitting(after, 0, MAX_LIMIT));
   }
 
+  /** Lets go of what was removed since it was too old: all that stands at or before `mark`. */
+  trim(mark: string): void {
+    this.#drop(firstAfter(this.#tail, mark));
+    this.#dropChanges(firstAfter(this.#changes, mark));
+    // Of a feed that has not come so far nobody knows what else stood there.
+    if (this.#place < placeOf(mark)) this.#beginAfter(mark);
+  }
+
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
   forget(): void {
     this.#drop(this.#tail.length);
@@ -286,6 +297,8 @@ export class Feed {
       const changed = entries.filter((entry) => entry.changed !== null).map((entry) => entry.asChange());
       for (const change of changed.sort((a, b) => a.cursor < b.cursor ? -1 : 1)) this.#remember(change);
       this.#take(entries, head.place);
+      this.trim(head.trimmed);
+      this.#beginAfter(head.trimmed);
       return;
     }
     for (let more = true; more && !this.#closed;) {
@@ -299,6 +312,7 @@ export class Feed {
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!passed) this.#take(entries, place);
+      this.trim(head.trimmed);
       more = full || passed;
     }
   }
@@ -383,6 +397,11 @@ export class Feed {
     const dropped = this.#tail.splice(0, count);
     this.#start = dropped.at(-1)!.id;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
+  }
+
+  /** From now on it knows nothing before `mark`. */
+  #beginAfter(mark: string): void {
+    if (mark > this.#start) this.#start = mark;
   }
 
   #dropChanges(count: number): void {

@@ -26,6 +26,8 @@ export interface Head {
   readonly place: string;
   /** Whether the database has lost what was known of it. */
   readonly lost: boolean;
+  /** The newest place whose message was removed since it was too old; the nil cursor where none was. */
+  readonly trimmed: string;
 }
 
 /** Where a head is, in numbers. */
@@ -55,11 +57,15 @@ export interface HeadRow {
   readonly ms: string | null;
   /** Whether the database has lost what was known of it. */
   readonly lost: boolean;
+  /** The newest place whose message was removed since it was too old. */
+  readonly trimmed: string | null;
 }
 
+const NONE = { seq: null, ms: null, lost: false, trimmed: null };
+
 /** Reads a head row; none is the head of an empty room. */
-export function makeHead({ seq, ms, lost }: Omit<HeadRow, "room"> = { seq: null, ms: null, lost: false }): Head {
-  return { place: makePlace(Number(ms), Number(seq)), lost };
+export function makeHead({ seq, ms, lost, trimmed }: Omit<HeadRow, "room"> = NONE): Head {
+  return { place: makePlace(Number(ms), Number(seq)), lost, trimmed: trimmed ?? NIL };
 }
 
 /**
@@ -102,7 +108,7 @@ export function idOf(ms: string, seq: string, random: string): string {
  */
 export function headsOf(known: string, changes = "(values (change_of, change))"): string {
   return `
-    select room, seq, ms,
+    select room, seq, ms, trimmed,
       coalesce((ms, seq) < (known_ms, known_seq), known_ms > 0) or newest > coalesce(trimmed, '${NIL}') and
         not exists (select from messages m where m.room = k.room and m.id = newest) or
         exists (

@@ -4,7 +4,8 @@ import { type Client, DatabaseError } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
 import { append } from "./append.ts";
 import { type Change, change, type ChangedRow, unchanged } from "./change.ts";
-import { cursorAt, makeId, seqOf, timeOf } from "./cursor.ts";
+import { trimmed } from "../problem.ts";
+import { cursorAt, makeId, NIL, seqOf, timeOf } from "./cursor.ts";
 import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
 import {
@@ -204,6 +205,7 @@ export class Store {
   /**
    * The first messages of `room` after the cursor `after`: at most `limit`, and `bytes`, but at least one if there is one. With `changes`
    * these too, in the order of their places.
+   * @throws {Problem} 410 where some of them were removed since they were too old.
    */
   async readAfter(
     room: string,
@@ -216,15 +218,26 @@ export class Store {
         const rows = changes
           ? sql`(${rowsAfter(sql, room, from, most)} union all ${changesAfter(sql, room, from, most)})`
           : sql`(${rowsAfter(sql, room, from, most)})`;
-        return sql<PlacedRow[]>`
+        // In the same statement: a message that is gone in it was marked as such before.
+        const mark = from === NIL ? sql`` : sql`
+          union all select null, null, null, null, null, null, trimmed from heads where room = ${room} and trimmed > ${from}`;
+        return sql<(PlacedRow | { id: null; place: string })[]>`
           select ${sql.unsafe(COLUMNS)}, place from (
             select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before
             from ${rows} rows order by place limit ${most}
-          ) page where before <= ${bytes} order by place`;
-      }).then((rows) => cut(room, rows, most, bytes)));
+          ) page where before <= ${bytes} ${mark} order by place`;
+      }).then((rows) => {
+        const mark = rows.find(({ id }) => id === null)?.place;
+        // Between two places of one number there are changes, which nobody misses who did not ask for them.
+        if (mark && (changes || seqOf(mark) !== seqOf(from))) throw trimmed(mark);
+        return cut(room, rows.filter((row) => row.id !== null), most, bytes);
+      }));
   }
 
-  /** The same as a page. */
+  /**
+   * The same as a page.
+   * @throws {Problem} the same.
+   */
   async pageAfter(room: string, after: string, limit: number, changes = false): Promise<Page> {
     const { entries, full } = await this.readAfter(room, after, limit, { changes });
     return makePage(entries, full);
@@ -254,9 +267,9 @@ export class Store {
   async newest(room: string, limit: number): Promise<News> {
     const rows = await this.looks.read((sql) =>
       sql<NewsRow[]>`
-        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost
+        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed
         from ${lastRows(sql, room, undefined, limit)}
-        union all select null, null, null, null, null, null, seq, ms, false from heads where room = ${room}
+        union all select null, null, null, null, null, null, seq, ms, false, trimmed from heads where room = ${room}
         order by id desc`
     );
     const { entries, full, head } = this.#news(room, rows, limit);
@@ -406,13 +419,13 @@ type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
 /** The texts of what feeds ask for again and again: to put one together takes longer than to send it. */
 const NEWS = `
-  select ${COLUMNS}, place, null::bigint as seq, null::bigint as ms, false as lost from (
+  select ${COLUMNS}, place, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed from (
     (select ${COLUMNS}, id as place from messages where room = $1::text and id > $2::uuid order by id limit $3::int)
     union all
     (select ${COLUMNS}, changed as place from messages where room = $1::text and changed > $4::uuid order by changed limit $3::int)
     order by place limit $3::int
   ) news
-  union all select null, null, null, null, null, null, null, seq, ms, lost from (
+  union all select null, null, null, null, null, null, null, seq, ms, lost, trimmed from (
     ${
   headsOf(
     "(values ($1::text, $2::uuid, $5::bigint, $6::bigint, null::uuid, null::uuid))",

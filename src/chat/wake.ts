@@ -151,9 +151,10 @@ export class Wake {
     }
   }
 
-  async #compare(feed: Feed, { place, lost }: Head): Promise<void> {
+  async #compare(feed: Feed, { place, lost, trimmed }: Head): Promise<void> {
     if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
     if (lost) return this.feeds.restart(feed);
+    feed.trim(trimmed);
     if (place > feed.place) {
       if (!feed.refreshing) {
         this.#calmMs = this.intervals.listening;

@@ -9,6 +9,7 @@ import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { invalid, OWN_SITE, Problem } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
+import { leadOn } from "./answer.ts";
 import { cursor, flag, queryOf, roomOf } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
@@ -78,7 +79,7 @@ async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Res
   // What can't be served is said now, while the status is not.
   const begin = await news.next().catch((error) => {
     gone.abort();
-    throw error;
+    leadOn(error, changes ? "&changes=true" : "");
   });
   const goesOn = !begin.done && c.req.method !== "HEAD";
   if (!goesOn) {

@@ -17,7 +17,7 @@ import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
-import { json, length, tagOf } from "./answer.ts";
+import { json, leadOn, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
 import { cursor, flag, preferredWait, queryOf, roomOf, searchText, valid, wholeNumber } from "./parameters.ts";
 import { Parked } from "./parked.ts";
@@ -138,7 +138,7 @@ function list(
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`); // which others did not ask for
     else if (reading.final) return kept(deps, c.req.raw, copy, reading.page.body);
     return copy;
-  });
+  }, (error) => leadOn(error, queryOfNext(limit, changes)));
   return poll.wait > 0 ? Parked.response(answer) : answer;
 }
 
@@ -154,11 +154,16 @@ function answerOf({ page, next }: Reading, limit: number, changes: boolean): Res
   let answer = answers.get(page);
   if (!answer) {
     answer = json(page.body, 200, {
-      link: `<?after=${next}&limit=${limit}${changes ? "&changes=true" : ""}>; rel="next"`,
+      link: `<?after=${next}${queryOfNext(limit, changes)}>; rel="next"`,
     });
     answers.set(page, answer);
   }
   return answer.clone();
+}
+
+/** What a reader who goes on asks for besides his place. */
+function queryOfNext(limit: number, changes: boolean): string {
+  return `&limit=${limit}${changes ? "&changes=true" : ""}`;
 }
 
 function answerBefore(page: Page, limit: number): Response {
