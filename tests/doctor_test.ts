@@ -229,7 +229,10 @@ Deno.test({
     assertMatch(other.all("fault").join(), /^DATABASE_DIRECT_URL leads to another database, at /);
     const nowhere = await past("linger", freePort());
     assertEquals(nowhere.code, 1);
-    assertMatch(nowhere.all("fault").join(), /^DATABASE_DIRECT_URL leads to .*, which can't be used: .*refuses connections/);
+    assertMatch(
+      nowhere.all("fault").join(),
+      /^DATABASE_DIRECT_URL leads to .*, which can't be used: .*refuses connections/,
+    );
 
     await own.run("alter role postgres set default_transaction_isolation = 'repeatable read'");
     await using fresh = await startPgBouncer(own.port);

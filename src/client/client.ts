@@ -130,12 +130,22 @@ export interface SearchOptions extends HistoryOptions {
   q: string;
 }
 
+/** What a follow has passed over: messages that the server has removed since they were too old. */
+export interface Gap {
+  /** The cursor that the follow had come to. */
+  after: string;
+  /** The cursor from which it goes on: what was removed stood at or before it. */
+  earliest: string;
+}
+
 /** Which messages to follow. */
 export interface FollowOptions {
   /** A cursor, or `now` (default): only what comes next. */
   after?: string;
   /** Whether edited messages come again, as they are now, and deletions too. */
   changes?: boolean;
+  /** Is told where messages were removed that the follow would have given; without it the follow goes on all the same. */
+  onGap?: (gap: Gap) => void;
   /** Ends the follow. */
   signal?: AbortSignal;
 }
@@ -175,7 +185,8 @@ export interface Room {
   /**
    * The messages after a cursor as they come, each once and in the room's order. Ends by `break`, `return()` or the signal;
    * never by itself. Asks only while its reader waits for a message. With `changes` these come too, in the room's order: so who keeps
-   * the last cursor, `changed ?? id` of what came, ends with what there is, however long he was away.
+   * the last cursor, `changed ?? id` of what came, ends with what there is, however long he was away. Where messages that would come next
+   * are so old that the server has removed them, it goes on with what is left, and `onGap` is told.
    * @throws {LingerError} when it is refused for good.
    */
   follow(options: FollowOptions & { changes: true }): AsyncIterableIterator<Message | Deletion>;
@@ -333,9 +344,11 @@ class RemoteRoom implements Room {
 
   follow(options: FollowOptions & { changes: true }): AsyncIterableIterator<Message | Deletion>;
   follow(options?: FollowOptions): AsyncIterableIterator<Message>;
-  follow({ after = "now", changes = false, signal }: FollowOptions = {}): AsyncIterableIterator<Message | Deletion> {
+  follow({ after = "now", changes = false, onGap, signal }: FollowOptions = {}): AsyncIterableIterator<
+    Message | Deletion
+  > {
     const ended = new AbortController();
-    return endable(this.#follow(after, changes, ended, signal), ended);
+    return endable(this.#follow(after, changes, onGap, ended, signal), ended);
   }
 
   async *#search(
@@ -372,6 +385,7 @@ class RemoteRoom implements Room {
   async *#follow(
     after: string,
     changes: boolean,
+    onGap: FollowOptions["onGap"],
     ended: AbortController,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Message | Deletion, void> {
@@ -410,6 +424,13 @@ class RemoteRoom implements Room {
           if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
           sentBack = false;
         } catch (failure) {
+          const earliest = earliestOf(failure);
+          if (earliest !== undefined && earliest !== after) { // else it would ask for the same again and again
+            const gap = { after, earliest };
+            after = earliest;
+            onGap?.(gap);
+            continue;
+          }
           if (!(failure instanceof Failure)) throw failure;
           if (lingered()) failures = 0;
           live = false;
@@ -546,6 +567,12 @@ async function untilTold<T>(
 /** The number of a message in its room, out of its id: 1 for the first, 0 for the nil cursor. */
 export function messageNumber(id: string): number {
   return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
+}
+
+/** From where to go on, where the server has removed what would come next. */
+function earliestOf(error: unknown): string | undefined {
+  const isGap = error instanceof LingerError && error.status === 410;
+  return isGap && typeof error.problem?.earliest === "string" ? error.problem.earliest : undefined;
 }
 
 /** A new `Idempotency-Key`. Not `crypto.randomUUID`: browsers have that on https only. */

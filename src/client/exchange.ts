@@ -11,6 +11,8 @@ export interface ProblemDetails {
   status: number;
   /** What is wrong this time. */
   detail: string;
+  /** Of the type `urn:linger:problem:trimmed`: the cursor from which everything is there. */
+  earliest?: string;
 }
 
 /** The server, or something before it, refuses: the same request would be refused again. */
