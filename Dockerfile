@@ -42,6 +42,6 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
 # after --allow-env are the settings in src/config.ts and what the database driver looks for.
 ENTRYPOINT ["/tini", "--", "deno", "run", "--cached-only", "--frozen", "--node-modules-dir=none", \
   "--allow-net", "--allow-read=migrations,src,/run/secrets", \
-  "--allow-env=PORT,HOST,THREADS,TOKEN_*,ANONYMOUS_*,REVOKED,SIGN_IN_URL,ALLOWED_*,PROXY_HOPS,POSTS_PER_MINUTE,PLACES_PER_CLIENT,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,HISTORY_MAX_AGE,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
+  "--allow-env=PORT,HOST,THREADS,TOKEN_*,ANONYMOUS_*,REVOKED,SIGN_IN_URL,ALLOWED_*,PROXY_HOPS,RETENTION,POSTS_PER_MINUTE,PLACES_PER_CLIENT,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,HISTORY_MAX_AGE,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME", \
   "main.ts"]
 CMD ["serve"]

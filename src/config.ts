@@ -2,6 +2,7 @@
 // A value that can't be meant stops the start with a sentence.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { Ages } from "./chat/ages.ts";
 import { isPattern } from "./identity/rights.ts";
 
 /** Shortest secret, in bytes: what HS256 asks for (RFC 7518, 3.2). */
@@ -61,6 +62,15 @@ const choices = {
   PROXY_HOPS: whole(0, 10, 0)
     .describe(
       "How many proxies stand in front: a client's address is that many from the right of X-Forwarded-For. 0: the one that connects",
+    ),
+  RETENTION: z.string()
+    .refine(
+      Ages.canBe,
+      "must be days from 0 to 36500, and for rooms, or beginnings of rooms with * at the end, others, such as 365,news.*:7,archive:0",
+    )
+    .default("0")
+    .describe(
+      "Days after which messages are removed, for some rooms others: 365,news.*:7,archive:0 (the longest name counts). 0: never",
     ),
   THREADS: whole(1, 64, 1)
     .describe("How many threads serve, up to one for each core; each has connections and limits of its own"),

@@ -1,5 +1,6 @@
 // A setting that is read wrongly shows days later; so a value that can't be meant has to stop the start with a sentence.
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { Ages } from "../src/chat/ages.ts";
 import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
 
 const NUMBERS: Record<string, [min: number, max: number]> = {
@@ -64,6 +65,7 @@ Deno.test("readConfig() gives the defaults when nothing is set", () => {
     MAX_QUEUED_BYTES: 16_000_000,
     MAX_QUEUED_POSTS_PER_ROOM: 5_000,
     PROXY_HOPS: 0,
+    RETENTION: "0",
     POSTS_PER_MINUTE: 300,
     PLACES_PER_CLIENT: 200,
     MAX_BATCH_POSTS: 128,
@@ -116,6 +118,47 @@ Deno.test("readConfig() names the variable, its value and what is allowed, in on
       assertEquals(error.message, `${name}=${value} ${allowed}`);
     }
   }
+});
+
+Deno.test("readConfig() takes days for RETENTION, for all rooms and for some, and refuses what can't be meant", () => {
+  for (const value of ["0", "365", "365,news.*:7,archive:0", "news:7", "0, a:1", "36500", "*:30"]) {
+    assertEquals(read({ RETENTION: value }).RETENTION, value);
+  }
+  const bad = [
+    "-1",
+    "1.5",
+    "a year",
+    "36501",
+    "365,",
+    ",",
+    "7:news",
+    "news:",
+    "news.*",
+    ":7",
+    "a b:7",
+    "n*ws:7",
+    "365,30",
+    "*:1,2",
+  ];
+  for (const value of [...bad, "a:1,a:2"]) {
+    const error = assertThrows(() => read({ RETENTION: value }), ConfigError);
+    assertEquals(
+      error.message,
+      `RETENTION=${value} must be days from 0 to 36500, and for rooms, or beginnings of rooms with * at the end, others, ` +
+        "such as 365,news.*:7,archive:0",
+    );
+  }
+});
+
+Deno.test("RETENTION counts for a room by the longest name that fits it", () => {
+  const ages = new Ages("365,news.*:7,news.archive:0,n*:1,news.archive*:2");
+  const days = ["lobby", "news.de", "news.archive", "news.archives", "nine", "news"].map((room) => {
+    const ms = ages.of(room);
+    return ms === undefined ? undefined : ms / 86_400_000;
+  });
+  assertEquals(days, [365, 7, undefined, 2, 1, 1]);
+  assertEquals(new Ages("a:7").of("b"), undefined);
+  assertEquals(["0", "0,a:0", "0,a:1"].map((text) => new Ages(text).unlimited), [true, true, false]);
 });
 
 Deno.test("readConfig() refuses a DATABASE_URL that is not one of PostgreSQL, and says what is", () => {
@@ -215,7 +258,7 @@ Deno.test("describeSettings() says of every setting what it is, and its default"
   const names = described.map(({ name }) => name);
   assertEquals(
     new Set(names),
-    new Set([...Object.keys(NUMBERS), ...OPTIONAL, "HOST", "DATABASE_URL", "DATABASE_POOLED", "DATA_DIR"]),
+    new Set([...Object.keys(NUMBERS), ...OPTIONAL, "HOST", "DATABASE_URL", "DATABASE_POOLED", "DATA_DIR", "RETENTION"]),
   );
 });
 

@@ -14,6 +14,9 @@ export const NOW = "now";
 /** The latest time that an id can have, in milliseconds since 1970: the year 10889. */
 export const MAX_MS = 2 ** 48 - 1;
 
+/** The highest number that a message can have in its room. */
+export const MAX_SEQ = 2 ** 40 - 1;
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i;
 

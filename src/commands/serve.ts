@@ -1,5 +1,6 @@
 // `start` and `serve`: from the first moment, in which requests are answered with 503, to the last, in which all are answered.
 import { Chat } from "../chat/chat.ts";
+import { Retention } from "../chat/retention.ts";
 import { urlOf } from "../host.ts";
 import type { Config } from "../config.ts";
 import { migrateWhenThere } from "../database/migrate.ts";
@@ -39,6 +40,7 @@ export async function serve(config: Config, command: string): Promise<never> {
 
   let chat: Chat | undefined;
   let threads: Threads | undefined;
+  let retention: Promise<void> | undefined;
   const identities = await openIdentities(config, stop);
   const early = config.onDeploy ? open(config, command, stop) : undefined;
   if (early) await within(early, QUIET_START_MS);
@@ -50,6 +52,7 @@ export async function serve(config: Config, command: string): Promise<never> {
     // Before the first thread answers: whoever comes then, comes to all.
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
+    retention = new Retention(database, config).keep(stop); // here alone: it is enough for all threads
     for (const line of welcome(config, server.addr)) say(line);
     if (config.READ_CONNECTIONS) {
       log(
@@ -64,7 +67,7 @@ export async function serve(config: Config, command: string): Promise<never> {
   }
 
   say("Linger is shutting down");
-  await Promise.all([threads?.drain(config.DRAIN_MS + CLOSING_MS), drain(server, chat, config.DRAIN_MS)]);
+  await Promise.all([threads?.drain(config.DRAIN_MS + CLOSING_MS), drain(server, chat, config.DRAIN_MS), retention]);
   await database?.close();
   say("Linger has stopped");
   await logged();
