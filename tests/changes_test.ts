@@ -13,7 +13,7 @@ import {
   until,
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -371,6 +371,27 @@ Deno.test("Whoever follows with changes, on whichever server and however long aw
     const plain = await messages(server, "room", "wait=0&limit=1000");
     assertEquals(plain.map(({ id, body, changed }) => [id, body, changed]), expected);
   }
+});
+
+Deno.test("A poll that was woken by a message which is deleted before it is read goes on waiting", async () => {
+  await using database = await postgres.create();
+  // No message fits the tail: who is woken reads it out of the database.
+  await using server = await startServer(database.url, { MAX_TAIL_BYTES: "1", DATABASE_CONNECTIONS: "5" });
+  const first = await say(server, "One");
+  await messages(server, "room", "before=now");
+  let answered = false;
+  const answer = get(server, `/rooms/room/messages?after=${first.id}&wait=50`).finally(() => answered = true);
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  using reads = await pauseReads(database);
+  const { statements } = server.chat.state;
+  const second = await say(server, "Two");
+  await until(() => server.chat.state.statements > statements + 2, "it is woken, and reads");
+  assertEquals((await remove(server, second)).status, 204);
+  reads.resume();
+  await until(() => server.chat.state.waiters === 1 || answered, "it waits again");
+  assertFalse(answered);
+  const third = await say(server, "Three");
+  assertEquals((await answer).json, [third]);
 });
 
 async function say(server: TestServer, body: string): Promise<Message> {

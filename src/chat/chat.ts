@@ -257,16 +257,25 @@ export class Chat {
         cursor = begins;
       }
 
-      // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
-      const waits = signal && feed.isAtEnd(cursor, changes) && !this.#draining;
-      if (waits) {
-        this.#places.enter("poll", allowance);
-        await feed.wait(cursor, wait, signal, changes);
-        this.#places.leave("poll", allowance);
-        if (feed.isAtEnd(cursor, changes) && this.#wake.blind) throw unavailable("The database can't be reached");
+      const begun = performance.now();
+      let waited = false;
+      for (let left = wait;; left = wait - (performance.now() - begun)) {
+        // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
+        const waits = signal && left > 0 && feed.isAtEnd(cursor, changes) && !this.#draining;
+        if (waits) {
+          waited = true;
+          this.#places.enter("poll", allowance);
+          await feed.wait(cursor, left, signal, changes);
+          this.#places.leave("poll", allowance);
+          if (feed.isAtEnd(cursor, changes) && this.#wake.blind) throw unavailable("The database can't be reached");
+        }
+        const begins = feed.startOf(changes);
+        const page = feed.page(cursor, limit, changes) ?? await read(cursor);
+        if (page.last || !waits || feed.isAtEnd(cursor, changes)) {
+          return { page, next: page.last ?? cursor, final: page.full && !waited && !changes };
+        }
+        cursor = begins; // what it was woken by was taken back before it was read
       }
-      const page = feed.page(cursor, limit, changes) ?? await read(cursor);
-      return { page, next: page.last ?? cursor, final: page.full && !waits && !changes };
     } finally {
       this.#feeds.letGo(feed);
     }

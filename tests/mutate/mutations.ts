@@ -824,8 +824,8 @@ export const mutations: readonly Mutation[] = [
       { file: CHAT, from: "wait > 0 ? client.signal : undefined", to: "wait > 0" },
       {
         file: CHAT,
-        from: "feed.wait(cursor, wait, signal, changes)",
-        to: "feed.wait(cursor, wait, client.signal, changes)",
+        from: "feed.wait(cursor, left, signal, changes)",
+        to: "feed.wait(cursor, left, client.signal, changes)",
       },
     ],
   },
@@ -2300,8 +2300,8 @@ export const mutations: readonly Mutation[] = [
     "caches keep a page that is not finished",
     ["history_cache_test.ts > not full"],
     CHAT,
-    "final: page.full && !waits",
-    "final: !waits",
+    "final: page.full && !waited",
+    "final: !waited",
   ),
   broken(
     "caches keep a page that is not finished, of a room that is not in memory",
@@ -2314,7 +2314,7 @@ export const mutations: readonly Mutation[] = [
     "caches keep what somebody has waited for",
     ["history_cache_test.ts > has waited for"],
     CHAT,
-    "final: page.full && !waits",
+    "final: page.full && !waited",
     "final: page.full",
   ),
   broken(
@@ -2351,6 +2351,14 @@ export const mutations: readonly Mutation[] = [
     ORIGIN,
     'answer.headers.append("vary", "origin");',
     "",
+  ),
+
+  broken(
+    "a poll that was woken by what was taken back answers with nothing",
+    ["changes_test.ts > goes on waiting"],
+    CHAT,
+    "if (page.last || !waits || ",
+    "if (page || !waits || ",
   ),
 
   // What is searched for

@@ -98,13 +98,28 @@ export async function hold(
  * Stops the process in which the database stores what a server writes, until `resume`. Unlike a lock it keeps a statement for as long
  * as a test likes, where the server has time for it (`STATEMENT_TIMEOUT_MS`). The server must have written before.
  */
-export async function pauseWrites({ sql }: Pick<TestDatabase, "sql">): Promise<{ resume(): void } & Disposable> {
-  const writers = await sql<{ pid: number }[]>`
+export function pauseWrites(database: Pick<TestDatabase, "sql">): Promise<Paused> {
+  return pause(database, "writes");
+}
+
+/** The same with what clients of the server ask for, one of whom must have asked for something before. */
+export function pauseReads(database: Pick<TestDatabase, "sql">): Promise<Paused> {
+  return pause(database, "reads");
+}
+
+/** Processes of the database that stand still. */
+export interface Paused extends Disposable {
+  /** Lets them go on. */
+  resume(): void;
+}
+
+async function pause({ sql }: Pick<TestDatabase, "sql">, connections: string): Promise<Paused> {
+  const stopped = await sql<{ pid: number }[]>`
     select pid from pg_stat_activity
-    where datname = current_database() and query like '%insert into messages%' and pid <> pg_backend_pid()`;
-  for (const { pid } of writers) Deno.kill(pid, "SIGSTOP");
+    where datname = current_database() and application_name = ${`linger ${connections}`}`;
+  for (const { pid } of stopped) Deno.kill(pid, "SIGSTOP");
   const resume = () => {
-    for (const { pid } of writers.splice(0)) Deno.kill(pid, "SIGCONT");
+    for (const { pid } of stopped.splice(0)) Deno.kill(pid, "SIGCONT");
   };
   return { resume, [Symbol.dispose]: resume };
 }
