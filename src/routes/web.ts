@@ -7,6 +7,8 @@ import type { Hono } from "hono";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
 import address from "../web/address.js" with { type: "text" };
+import allRooms from "../web/all-rooms.js" with { type: "text" };
+import banner from "../web/banner.js" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
 import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
@@ -16,18 +18,22 @@ import icon from "../web/icon.svg" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
 import messageLog from "../web/message-log.js" with { type: "text" };
+import mentions from "../web/mentions.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
 import names from "../web/names.js" with { type: "text" };
+import notifications from "../web/notifications.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
 import style from "../web/page.css" with { type: "text" };
 import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
 import phrase from "../web/phrase.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
+import roomName from "../web/room-name.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
+import version from "../web/version.js" with { type: "text" };
 import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
@@ -38,6 +44,8 @@ const SOURCES: Record<string, string> = {
   "/web/page.css": style,
   "/web/icon.svg": icon,
   "/web/address.js": address,
+  "/web/all-rooms.js": allRooms,
+  "/web/banner.js": banner,
   "/web/calendar.js": calendar,
   "/web/composer.js": composer,
   "/web/connection-line.js": connectionLine,
@@ -46,16 +54,20 @@ const SOURCES: Record<string, string> = {
   "/web/length.js": textLength,
   "/web/memory.js": memory,
   "/web/message-log.js": messageLog,
+  "/web/mentions.js": mentions,
   "/web/message-row.js": messageRow,
   "/web/names.js": names,
+  "/web/notifications.js": notifications,
   "/web/outbox.js": outbox,
   "/web/page.js": page,
   "/web/phrase.js": phrase,
   "/web/prose.js": prose,
+  "/web/room-name.js": roomName,
   "/web/rooms.js": rooms,
   "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,
+  "/web/version.js": version,
   "/web/words.js": words,
   "/client/client.ts": client,
   "/client/exchange.ts": exchange,

@@ -32,7 +32,7 @@ export class Conversation {
 
   /**
    * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline
-   * @param {(newest: string) => void} grown
+   * @param {(newest: string, messages: Message[]) => void} grown
    * @param {(error: LingerError) => void} refused
    */
   constructor(room, outbox, timeline, grown, refused) {
@@ -107,7 +107,7 @@ export class Conversation {
     this.#recognize(fresh);
     this.#timeline.append(fresh, this.#waiting());
     this.#oldest = this.#timeline.prune() ?? this.#oldest;
-    this.#grown(this.newest);
+    this.#grown(this.newest, fresh);
   }
 
   /**

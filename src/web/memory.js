@@ -20,6 +20,11 @@ const MESSAGE_KEYS = 500;
  * @property {string} [failure] Why it is late or refused, for its writer.
  */
 
+/**
+ * What you want of a room: it is among yours; it counts for nothing; each of its messages is told; it is no more yours.
+ * @typedef {"open" | "muted" | "loud" | "left"} Choice
+ */
+
 export class Memory {
   #scope;
   /** What could not be stored: it is newer than what is. "" is what was forgotten. @type {Map<string, string>} */
@@ -79,9 +84,28 @@ export class Memory {
     if (id > this.lastRead(room)) this.#set(`read ${room}`, id);
   }
 
-  /** Whether this is somebody's first visit. */
-  get isNew() {
-    return this.#names().every((name) => !name.startsWith("read "));
+  /** What you have chosen for a room; "" where nothing is known of it. @param {string} room @returns {Choice | ""} */
+  choice(room) {
+    const choice = /** @type {Choice | ""} */ (this.#get(`room ${room}`));
+    return choice || (this.lastRead(room) ? "open" : ""); // this page used to know only what was read
+  }
+  /** @param {string} room @param {Choice} choice */
+  choose(room, choice) {
+    this.#set(`room ${room}`, choice);
+  }
+  /** The rooms that you have opened and not left. */
+  rooms() {
+    const named = this.#names().filter((name) => /^(room|read) /.test(name)).map((name) => name.slice(5));
+    return [...new Set(named)].filter((room) => this.choice(room) !== "left");
+  }
+
+  /** The id of a room's last message that was told on the desktop. @param {string} room */
+  told(room) {
+    return this.#get(`told ${room}`);
+  }
+  /** @param {string} room @param {string} id */
+  keepTold(room, id) {
+    this.#set(`told ${room}`, id);
   }
 
   /** What was still on its way when the page was closed, oldest first. @returns {Unsent[]} */

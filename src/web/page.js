@@ -4,17 +4,24 @@
 /// <reference lib="dom" />
 import { Linger } from "../client/client.ts";
 import { placeOf } from "./address.js";
+import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
 import { byId, writeMarkup } from "./element.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
-import { isRoomName, Rooms } from "./rooms.js";
+import { Notifications } from "./notifications.js";
+import { isRoomName, nameProblem, nearestName } from "./room-name.js";
+import { Rooms } from "./rooms.js";
 import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
+import { watchVersion } from "./version.js";
 import * as words from "./words.js";
+
+/** @import { Message } from "../client/client.ts" */
+/** @import { Choice } from "./memory.js" */
 
 /** The room of an address that names none. */
 const LOBBY = "lobby";
@@ -27,9 +34,11 @@ const base = new URL(".", location.href);
 const memory = new Memory(base);
 const session = new Session(memory);
 const linger = new Linger(base, { token: () => session.token });
-const sidebar = new Sidebar();
+const banner = new Banner();
+const notifications = new Notifications(memory, offerNotifications);
+const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
-const rooms = new Rooms(linger, memory, showRooms);
+const rooms = new Rooms(linger, memory, showRooms, (messages) => notifications.take(messages));
 const outbox = new Outbox(linger, memory, (room) => room === current && conversation?.change());
 const timeline = new Timeline({
   loadOlder: () => conversation?.loadOlder(),
@@ -48,6 +57,8 @@ function open() {
   conversation?.leave();
   const place = placeOf(location.hash);
   current = isRoomName(place.room) ? place.room : LOBBY;
+  tellRoom(place.room);
+  rooms.open(current);
   const room = linger.room(current);
   byId("room").textContent = current;
   byId("empty-room").textContent = current;
@@ -70,8 +81,10 @@ function send(body) {
   timeline.goToEnd();
 }
 
-/** @param {string} newest */
-function grown(newest) {
+/** @param {string} newest @param {Message[]} messages What has just come. */
+function grown(newest, messages) {
+  rooms.heard(current, messages);
+  notifications.take(messages);
   if (newest !== NIL) rooms.saw(current, newest);
   if (timeline.isSeen) markRead();
   else showRooms();
@@ -84,10 +97,45 @@ function markRead() {
 }
 
 function showRooms() {
-  const list = rooms.list(current);
+  const list = rooms.list();
   sidebar.show(list, current);
-  const unread = list.reduce((sum, room) => sum + room.unread, 0);
+  banner.tell("storage", memory.isFull && { text: words.storageFull });
+  const unread = list.reduce((sum, { unread, choice }) => choice === "muted" ? sum : sum + unread, 0);
   document.title = words.title(current, unread);
+}
+
+/** @param {string} room @param {Choice} choice */
+async function choose(room, choice) {
+  if (choice === "loud" && !await Notifications.ask()) return;
+  memory.choose(room, choice);
+  if (choice === "left" && room === current) location.hash = LOBBY;
+  else showRooms();
+}
+
+async function showAll() {
+  const { showAllRooms } = await import("./all-rooms.js");
+  showAllRooms(linger, (href) => sidebar.goTo(href));
+}
+
+/** Says of the name in the address when it can't be a room's. @param {string} name */
+function tellRoom(name) {
+  const nearest = nearestName(name);
+  banner.tell(
+    "no-room",
+    name !== "" && !isRoomName(name) && {
+      text: words.noSuchRoom(name.slice(0, 100), nameProblem(name)),
+      ...nearest && { button: words.openInstead(nearest), act: () => location.hash = nearest },
+    },
+  );
+}
+
+/** @param {Message} message */
+function offerNotifications({ author, room }) {
+  banner.tell("mention", {
+    text: words.mentionedYou(author ?? words.nobody, room),
+    button: words.notify,
+    act: () => Notifications.ask().then(() => banner.tell("mention", undefined)),
+  });
 }
 
 addEventListener("hashchange", () => {
@@ -97,4 +145,9 @@ addEventListener("hashchange", () => {
 });
 open();
 rooms.look();
+const askVersion = watchVersion(
+  base,
+  () => banner.tell("version", { text: words.newVersion, button: words.reload, act: () => location.reload() }),
+);
+addEventListener("online", askVersion);
 composer.focus();

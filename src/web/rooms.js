@@ -1,44 +1,66 @@
 // @ts-check
-// Which rooms there are, newest first, and how much of each is unread. A message's id carries its number in its room, so
+// The rooms that are yours, those you have opened, and how much of each is unread. A message's id carries its number in its room, so
 // the unread ones are counted by subtracting: no question to the server, however many they are.
 import { messageNumber } from "../client/client.ts";
+import { mentions } from "./mentions.js";
 
-/** @import { Linger } from "../client/client.ts" */
-/** @import { Memory } from "./memory.js" */
+/** @import { Linger, Message } from "../client/client.ts" */
+/** @import { Memory, Choice } from "./memory.js" */
 
-/** How often the list is asked for while somebody looks, in milliseconds. */
-const LOOK_MS = 10_000;
+/** How often the list is asked for while somebody looks, in milliseconds: about as often as a server makes a new one. */
+const LOOK_MS = 3_000;
 
-/** The same while nobody looks: only the number in the title changes. */
-const LOOK_HIDDEN_MS = 60_000;
+/** The same while nobody looks: only the number in the title changes, and notifications. */
+const LOOK_HIDDEN_MS = 15_000;
+
+/** The most that is read of a room that is not open, to see who wrote: more are only counted. */
+const GLANCE = 20;
 
 /**
  * @typedef {object} RoomEntry
  * @property {string} room
- * @property {string} newest "" when nobody has written to it.
  * @property {number} unread
+ * @property {boolean} mentioned Whether what is unread speaks of you.
+ * @property {Choice} choice
+ * @property {boolean} unsent Whether it has words of yours that are not sent.
  */
 
 export class Rooms {
   #linger;
   #memory;
   #changed;
+  #news;
+  #current = "";
   /** The newest id of each room. @type {Map<string, string>} */
   #newest = new Map();
+  /** Up to where a room that is not open has been looked at. @type {Map<string, string>} */
+  #glanced = new Map();
+  /** The newest message of a room that speaks of you. @type {Map<string, string>} */
+  #mentions = new Map();
+  /** Which of the rooms that no list names has its turn. */
+  #turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #looking = new AbortController();
-  #isFirstVisit;
 
-  /** @param {Linger} linger @param {Memory} memory @param {() => void} changed */
-  constructor(linger, memory, changed) {
+  /**
+   * @param {Linger} linger @param {Memory} memory @param {() => void} changed
+   * @param {(messages: Message[]) => void} news Is given what others have written in a room of yours that is not open.
+   */
+  constructor(linger, memory, changed, news) {
     this.#linger = linger;
     this.#memory = memory;
     this.#changed = changed;
-    this.#isFirstVisit = memory.isNew;
+    this.#news = news;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.look());
     addEventListener("storage", () => changed()); // another window of this page has read something
+  }
+
+  /** Makes a room yours by opening it. @param {string} room */
+  open(room) {
+    this.#current = room;
+    if (["", "left"].includes(this.#memory.choice(room))) this.#memory.choose(room, "open");
   }
 
   /** Asks for the list, now and then again and again. */
@@ -46,13 +68,16 @@ export class Rooms {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.look(), document.hidden ? LOOK_HIDDEN_MS : LOOK_MS);
     this.#looking.abort(); // it would go on until there is an answer
-    this.#looking = new AbortController();
-    const rooms = await this.#linger.rooms(this.#looking).catch(() => []);
-    // Who is here for the first time has missed nothing.
-    for (const { room, newest } of this.#isFirstVisit ? rooms : []) this.#memory.markRead(room, newest);
-    if (rooms.length > 0) this.#isFirstVisit = false;
-    for (const { room, newest } of rooms) this.saw(room, newest);
+    const { signal } = this.#looking = new AbortController();
+    const listed = await this.#linger.rooms({ signal }).catch(() => []);
+    for (const { room, newest } of listed) this.saw(room, newest);
     this.#changed();
+    try {
+      await this.#lookBeyond(new Set(listed.map(({ room }) => room)), signal);
+      for (const { room, unread, choice } of this.list()) {
+        if (unread > 0 && choice !== "muted" && room !== this.#current) await this.#glance(room, unread, signal);
+      }
+    } catch { /* the next look does it */ }
   }
 
   /** Takes note of a room's newest message. @param {string} room @param {string} id */
@@ -60,21 +85,63 @@ export class Rooms {
     if (id > (this.#newest.get(room) ?? "")) this.#newest.set(room, id);
   }
 
-  /** All rooms, and `current` among them though it may not exist yet. @param {string} current @returns {RoomEntry[]} */
-  list(current) {
-    const all = new Map([[current, ""], ...this.#newest]);
-    return [...all].map(([room, newest]) => ({ room, newest, unread: this.#unread(room, newest) }))
-      .sort((a, b) => a.newest < b.newest ? 1 : a.newest > b.newest ? -1 : 0);
+  /** Takes note of messages that speak of you. @param {string} room @param {Message[]} messages */
+  heard(room, messages) {
+    const said = messages.findLast(({ body, author }) => author !== this.#memory.name && this.#isMeant(body));
+    if (said) this.#mentions.set(room, said.id);
   }
 
-  /** @param {string} room @param {string} newest */
-  #unread(room, newest) {
+  /** Your rooms, by name: an order in which nothing jumps. @returns {RoomEntry[]} */
+  list() {
+    const unsent = new Set(this.#memory.unsent().map(({ room }) => room));
+    const mine = new Set([this.#current, ...unsent, ...this.#memory.rooms()]);
+    return [...mine].filter(Boolean).sort((a, b) => a.localeCompare(b)).map((room) => ({
+      room,
+      unread: this.#unread(room),
+      mentioned: (this.#mentions.get(room) ?? "") > this.#memory.lastRead(room),
+      choice: this.#memory.choice(room) || "open",
+      unsent: unsent.has(room),
+    }));
+  }
+
+  /** One of your rooms that the list is too short for. @param {Set<string>} listed @param {AbortSignal} signal */
+  async #lookBeyond(listed, signal) {
+    const beyond = this.#memory.rooms().filter((room) => room !== this.#current && !listed.has(room));
+    const room = beyond[this.#turn++ % beyond.length];
+    if (!room || listed.size === 0) return;
+    const { messages } = await this.#linger.room(room).history({ before: "now", limit: 1, signal });
+    if (messages[0]) this.saw(room, messages[0].id);
+    this.#changed();
+  }
+
+  /**
+   * Looks at what is unread: who has written there himself, on another device, has read what stands before it.
+   * @param {string} room @param {number} unread @param {AbortSignal} signal
+   */
+  async #glance(room, unread, signal) {
+    const newest = this.#newest.get(room) ?? "";
+    const until = this.#glanced.get(room) ?? "";
+    if (newest <= until) return;
+    const limit = Math.min(unread, GLANCE);
+    const { messages } = await this.#linger.room(room).history({ before: "now", limit, signal });
+    this.#glanced.set(room, messages.at(-1)?.id ?? newest);
+    const own = messages.findLastIndex(({ author }) => author !== null && author === this.#memory.name);
+    const mine = messages[own];
+    if (mine) this.#memory.markRead(room, mine.id);
+    this.heard(room, messages.slice(own + 1));
+    this.#news(messages.slice(own + 1).filter(({ id }) => id > until));
+    this.#changed();
+  }
+
+  /** @param {string} body */
+  #isMeant(body) {
+    return mentions(body, this.#memory.name);
+  }
+
+  /** Who has never read a room has missed nothing there. @param {string} room */
+  #unread(room) {
+    const newest = this.#newest.get(room);
     const read = this.#memory.lastRead(room);
-    return newest ? Math.max(0, messageNumber(newest) - (read ? messageNumber(read) : 0)) : 0;
+    return newest && read ? Math.max(0, messageNumber(newest) - messageNumber(read)) : 0;
   }
-}
-
-/** Whether a room can be called that. @param {string} name */
-export function isRoomName(name) {
-  return /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/.test(name);
 }

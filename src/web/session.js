@@ -3,7 +3,7 @@
 // anywhere; it is kept in this browser, and forgotten when you sign out. Whoever it makes of you, the page says so, and nobody's
 // link makes you somebody else without asking.
 import { byId, element } from "./element.js";
-import { isRoomName } from "./rooms.js";
+import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
 
 /** @import { LingerError } from "../client/client.ts" */

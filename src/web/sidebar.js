@@ -1,13 +1,21 @@
 // @ts-check
-// The rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
+// Your rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
 import { byId, element } from "./element.js";
-import { isRoomName } from "./rooms.js";
+import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import * as words from "./words.js";
 
 /** @import { RoomEntry } from "./rooms.js" */
+/** @import { Choice } from "./memory.js" */
 
 /** Beyond this a count says nothing more. */
 const MANY = 99;
+
+/**
+ * What the sidebar asks for.
+ * @typedef {object} SidebarActions
+ * @property {(room: string, choice: Choice) => void} choose
+ * @property {() => void} showAll
+ */
 
 export class Sidebar {
   #sidebar = byId("sidebar");
@@ -16,45 +24,72 @@ export class Sidebar {
   #main = byId("main");
   #badge = byId("menu-badge");
   #narrow = matchMedia("(max-width: 46rem)");
+  #actions;
+  #current = "";
+  /** The rooms' items stay the same: a press that began on one ends on it. @type {Map<string, Item>} */
+  #items = new Map();
 
-  constructor() {
-    const form = /** @type {HTMLFormElement} */ (byId("new-room"));
-    const input = /** @type {HTMLInputElement} */ (byId("new-room-name"));
-    input.addEventListener("input", () => {
-      input.value = input.value.replace(/\s+/g, "-");
-      const fine = input.value === "" || isRoomName(input.value);
-      input.setCustomValidity(fine ? "" : words.roomNameRule);
-    });
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      location.hash = input.value;
-      form.reset();
-      this.close();
-    });
-
+  /** @param {SidebarActions} actions */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#acceptNames();
+    byId("all-rooms").addEventListener("click", () => actions.showAll());
     this.#menu.addEventListener("click", () => this.#open());
     byId("curtain").addEventListener("click", () => this.close());
-    this.#list.addEventListener("click", () => this.close());
-    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#main.inert && this.close());
-    this.#narrow.addEventListener("change", () => this.close());
-    this.close();
+    this.#list.addEventListener("click", (event) => {
+      const link = /** @type {Element} */ (event.target).closest("a");
+      if (!link || !this.#isOpen) return;
+      event.preventDefault();
+      this.goTo(/** @type {string} */ (link.getAttribute("href")));
+    });
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#isOpen && this.close());
+    this.#narrow.addEventListener("change", () => this.#close());
+    // The drawer is a step in the browser's history, so that Back closes it, and does nothing else.
+    addEventListener("popstate", () => this.#close());
+    if (history.state?.drawer) history.replaceState(null, "");
+    this.#close();
   }
 
   /** @param {RoomEntry[]} rooms @param {string} current */
   show(rooms, current) {
-    const list = /** @type {HTMLElement} */ (this.#list.cloneNode());
-    list.append(...rooms.map(({ room, unread }) => element("li", {}, link(room, unread, room === current))));
-    // Left alone where nothing has changed, and with it the focus that may be inside.
-    if (!list.isEqualNode(this.#list)) {
-      const focused = this.#list.contains(document.activeElement) && document.activeElement?.getAttribute("href");
-      this.#list.replaceChildren(...list.children);
-      if (focused) this.#linkTo(focused)?.focus();
+    for (const room of new Set(this.#items.keys()).difference(new Set(rooms.map(({ room }) => room)))) {
+      this.#remove(room);
     }
-    const elsewhere = rooms.some(({ room, unread }) => unread > 0 && room !== current);
-    this.#badge.hidden = !elsewhere;
+    rooms.forEach((entry, place) => {
+      const item = this.#items.get(entry.room) ?? new Item(entry.room, this.#actions.choose);
+      this.#items.set(entry.room, item);
+      item.show(entry, entry.room === current);
+      if (this.#list.children[place] !== item.node) {
+        this.#list.insertBefore(item.node, this.#list.children[place] ?? null);
+      }
+    });
+    if (current !== this.#current) this.#items.get(current)?.node.scrollIntoView({ block: "nearest" });
+    this.#current = current;
+    this.#badge.hidden = !rooms.some(({ room, unread, choice }) =>
+      unread > 0 && choice !== "muted" && room !== current
+    );
+  }
+
+  /** Goes to a room, and leaves no closed drawer behind in the browser's history. @param {string} href */
+  goTo(href) {
+    if (!this.#isOpen) location.hash = href;
+    else if (location.hash === href) this.close();
+    else {
+      this.#close();
+      location.replace(href);
+    }
   }
 
   close() {
+    if (this.#isOpen && history.state?.drawer) history.back(); // which closes it
+    else this.#close();
+  }
+
+  get #isOpen() {
+    return this.#sidebar.classList.contains("open");
+  }
+
+  #close() {
     const returns = this.#narrow.matches && this.#sidebar.contains(document.activeElement);
     this.#sidebar.classList.remove("open");
     this.#sidebar.inert = this.#narrow.matches;
@@ -64,28 +99,134 @@ export class Sidebar {
   }
 
   #open() {
+    history.pushState({ drawer: true }, "");
     this.#sidebar.classList.add("open");
     this.#sidebar.inert = false;
     this.#main.inert = true;
     this.#menu.ariaExpanded = "true";
-    this.#linkTo(location.hash)?.focus();
+    this.#items.get(this.#current)?.link.focus();
     if (!this.#sidebar.contains(document.activeElement)) byId("new-room-name").focus();
   }
 
-  /** @param {string} href */
-  #linkTo(href) {
-    return [...this.#list.querySelectorAll("a")].find((link) => link.getAttribute("href") === href);
+  /** @param {string} room */
+  #remove(room) {
+    const item = /** @type {Item} */ (this.#items.get(room));
+    const hadFocus = item.node.contains(document.activeElement);
+    item.node.remove();
+    this.#items.delete(room);
+    if (hadFocus) (this.#list.querySelector("a") ?? byId("new-room-name")).focus();
+  }
+
+  #acceptNames() {
+    const form = /** @type {HTMLFormElement} */ (byId("new-room"));
+    const input = /** @type {HTMLInputElement} */ (byId("new-room-name"));
+    const hint = byId("new-room-hint");
+    /** What is meant: a blank is no part of a name, and is easily typed. */
+    const meant = () => input.value.trim().replace(/\s+/g, "-");
+    input.addEventListener("input", () => {
+      const name = meant();
+      const problem = name && nameProblem(name);
+      input.setCustomValidity(problem);
+      const nearest = problem ? nearestName(name) : name !== input.value.trim() ? name : "";
+      hint.textContent = `${problem} ${nearest && (problem ? words.insteadOf(nearest) : words.opens(nearest))}`.trim();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const name = meant();
+      if (!isRoomName(name)) return;
+      form.reset();
+      hint.textContent = "";
+      this.goTo(`#${name}`);
+    });
   }
 }
 
-/** @param {string} room @param {number} unread @param {boolean} isCurrent */
-function link(room, unread, isCurrent) {
-  const link = element("a", { href: `#${room}` }, element("span", { className: "room-name", textContent: room }));
-  if (isCurrent) link.ariaCurrent = "page";
-  if (unread > 0) {
-    const count = unread > MANY ? `${MANY}+` : `${unread}`;
-    const said = element("span", { className: "aside", textContent: words.unread });
-    link.append(element("span", { className: "count" }, count, said));
+/** One room of the list. */
+class Item {
+  #name;
+  #count = element("span", { className: "count" });
+  #marks = element("span", { className: "aside" });
+  #pencil = element("span", { className: "pencil", textContent: "✎" });
+  #more;
+  /** @type {HTMLElement | undefined} */
+  #options;
+  /** @type {Choice} */
+  #choice = "open";
+
+  /** @param {string} room @param {SidebarActions["choose"]} choose */
+  constructor(room, choose) {
+    this.#name = element("span", { className: "room-name", textContent: room, title: room });
+    this.#pencil.ariaHidden = "true";
+    this.link = element("a", { href: `#${room}` }, this.#name, this.#pencil, this.#count, this.#marks);
+    this.#more = element("button", {
+      type: "button",
+      className: "more",
+      textContent: "⋯",
+      ariaLabel: words.optionsOf(room),
+    });
+    this.#more.ariaExpanded = "false";
+    this.#more.addEventListener("click", () => this.#toggle(room, choose));
+    this.node = element("li", {}, this.link, this.#more);
+    this.node.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !this.#options) return;
+      event.stopPropagation();
+      this.#toggle(room, choose);
+      this.#more.focus();
+    });
   }
-  return link;
+
+  /** @param {RoomEntry} entry @param {boolean} isCurrent */
+  show({ unread, mentioned, choice, unsent }, isCurrent) {
+    this.#choice = choice;
+    if (isCurrent) this.link.ariaCurrent = "page";
+    else this.link.removeAttribute("aria-current");
+    const counts = unread > 0 && choice !== "muted";
+    write(this.#count, counts ? `${mentioned ? "@ " : ""}${unread > MANY ? `${MANY}+` : unread}` : "");
+    this.#count.hidden = !counts;
+    this.#pencil.hidden = !unsent;
+    const said = [
+      ...counts ? [words.unread] : [],
+      ...counts && mentioned ? [words.mentionsYou] : [],
+      ...choice === "muted" ? [words.muted] : [],
+      ...unsent ? [words.unsent] : [],
+    ];
+    write(this.#marks, said.map((mark) => ` ${mark}`).join(","));
+    this.node.classList.toggle("muted", choice === "muted");
+  }
+
+  /** @param {string} room @param {SidebarActions["choose"]} choose */
+  #toggle(room, choose) {
+    const isOpen = Boolean(this.#options);
+    this.#more.ariaExpanded = `${!isOpen}`;
+    this.#options?.remove();
+    this.#options = undefined;
+    if (isOpen) return;
+    /** @type {[string, Choice][]} */
+    const options = [
+      this.#choice === "muted" ? [words.unmute, "open"] : [words.mute, "muted"],
+      ...this.#choice === "muted" || !("Notification" in globalThis) ? [] : [
+        /** @type {[string, Choice]} */ (this.#choice === "loud" ? [words.quieter, "open"] : [words.louder, "loud"]),
+      ],
+      [words.leave, "left"],
+    ];
+    this.#options = element(
+      "div",
+      { className: "options" },
+      ...options.map(([textContent, choice]) => {
+        const onclick = () => {
+          this.#toggle(room, choose);
+          this.#more.focus();
+          choose(room, choice);
+        };
+        return element("button", { type: "button", textContent, onclick });
+      }),
+    );
+    this.node.append(this.#options);
+    this.#options.querySelector("button")?.focus();
+  }
+}
+
+/** @param {Node} node @param {string} text */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }

@@ -22,6 +22,8 @@ export const MARKUP = {
   rooms: "Rooms",
   newRoom: "Open or start a room",
   openRoom: "Open this room",
+  allRooms: "All rooms",
+  closeBanner: "Hide this message",
   rename: "Change",
   renameWhat: " your name",
   signOut: "Sign out",
@@ -49,8 +51,85 @@ export function title(room, unread) {
 
 // The rooms at the side
 
-export const unread = " unread";
-export const roomNameRule = "Use letters A to Z, digits, and . _ ~ -";
+export const unread = "unread";
+export const mentionsYou = "your name among them";
+export const muted = "muted";
+export const unsent = "with a message that is not sent";
+export const mute = "Mute";
+export const unmute = "Unmute";
+export const leave = "Leave";
+export const louder = "Notify me of everything";
+export const quieter = "Notify me less";
+
+/** @param {string} room */
+export function optionsOf(room) {
+  return `Options of ${room}`;
+}
+
+/** @param {string} character */
+export function notInRoomNames(character) {
+  return `“${character}” can’t be in the name of a room. Use letters A to Z, digits, and . _ ~ -`;
+}
+
+/** @param {number} length @param {number} most */
+export function roomNameTooLong(length, most) {
+  return length > most
+    ? `The name of a room has at most ${most} characters. This one has ${numbers.format(length)}.`
+    : "This can’t be the name of a room.";
+}
+
+/** @param {string} name */
+export function opens(name) {
+  return `This opens ${name}.`;
+}
+
+/** @param {string} name */
+export function insteadOf(name) {
+  return `For example: ${name}`;
+}
+
+// All rooms
+
+export const filterRooms = "Find a room";
+export const loadingRooms = "Loading…";
+export const roomsNotLoaded = "The list can’t be loaded now. Try again later.";
+export const close = "Close";
+
+/** @param {number} count */
+export function roomsFound(count) {
+  return counted(count, "room", "rooms");
+}
+
+// What is wrong
+
+/** @param {string} name @param {string} problem */
+export function noSuchRoom(name, problem) {
+  return `There is no room “${name}”. ${problem} You are in the lobby.`;
+}
+
+/** @param {string} room */
+export function openInstead(room) {
+  return `Open ${room}`;
+}
+
+export const storageFull =
+  "This browser keeps nothing more for this page: your name, drafts and what you have read are lost when you close it.";
+export const newVersion = "There is a new version of this page.";
+export const reload = "Reload";
+
+// Notifications
+
+/** @param {string} author @param {string} room */
+export function saysIn(author, room) {
+  return `${author} in ${room}`;
+}
+
+/** @param {string} author @param {string} room */
+export function mentionedYou(author, room) {
+  return `${author} wrote to you in ${room} while you were away. Shall your desktop tell you next time?`;
+}
+
+export const notify = "Yes, tell me";
 
 // The connection
 

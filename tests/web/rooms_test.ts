@@ -1,6 +1,6 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assertEquals } from "@std/assert";
-import { testSite, visit, webTest } from "../support/browser.ts";
+import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 
 const site = await testSite();
@@ -8,29 +8,160 @@ const site = await testSite();
 /** The count beside a room at the side. */
 const count = (room: string) => `#rooms a[href="#${room}"] .count`;
 
-webTest("Unread messages of other rooms are counted at the side and in the title, until they are read", async () => {
-  await posted(site, "kitchen", "Old");
-  await posted(site, "hall", "Old");
-  await using ada = await visit(site, { room: "hall", name: "Ada" });
-  await ada.page.waitForSelector(`#rooms a[href="#kitchen"]`);
-  assertEquals(await ada.page.locator(".count").count(), 0); // who is new has missed nothing
-  await post(site, "kitchen", { body: "One", author: "Noor" });
-  await post(site, "kitchen", { body: "Two", author: "Noor" });
-  await post(site, "attic", { body: "A new room", author: "Noor" });
-  await ada.until(() => document.title === "(3) hall · Linger", 0);
-  assertEquals(await ada.page.textContent(count("kitchen")), "2 unread");
-  assertEquals(await ada.page.textContent(count("attic")), "1 unread");
-  assertEquals(await ada.page.$$eval("#rooms .room-name", (all) => all.map(({ textContent }) => textContent)), [
-    "attic",
-    "kitchen",
-    "hall",
-  ]);
-  await ada.page.click("#rooms >> text=kitchen");
-  await ada.sees("Old", "One", "Two");
-  assertEquals(await ada.page.textContent(".unread"), "New");
-  await ada.until(() => document.title === "(1) kitchen · Linger", 0);
+/** Somebody who has opened these rooms before. */
+async function regular(rooms: string[], options: Visit = {}): Promise<Visitor> {
+  const ada = await visit(site, { name: "Ada", ...options, room: rooms[0]! });
+  for (const room of rooms.slice(1)) await goTo(ada, room);
+  if (rooms.length > 1) await goTo(ada, rooms[0]!);
+  return ada;
+}
+
+async function goTo(ada: Visitor, room: string): Promise<void> {
+  await ada.page.evaluate((room) => location.hash = room, room);
+  await ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  await ada.is("live");
+  await ada.until((room) => localStorage.getItem(`linger / read ${room}`) !== null, room);
+}
+
+const listed = ({ page }: Visitor) =>
+  page.$$eval("#rooms .room-name", (all) => all.map(({ textContent }) => textContent));
+
+webTest(
+  "My rooms are those that I opened, by name; what is unread there is counted at the side and in the title",
+  async () => {
+    await posted(site, "kitchen", "Old");
+    await posted(site, "hall", "Old");
+    await using ada = await regular(["hall", "kitchen"]);
+    await post(site, "attic", { body: "A room of others", author: "Noor" });
+    await post(site, "kitchen", { body: "One", author: "Noor" });
+    await post(site, "kitchen", { body: "Two", author: "Noor" });
+    await ada.until(() => document.title === "(2) hall · Linger", 0);
+    assertEquals(await ada.page.textContent(count("kitchen")), "2");
+    assertEquals((await ada.page.locator(`#rooms a[href="#kitchen"]`).ariaSnapshot()).includes("2 unread"), true);
+    assertEquals(await listed(ada), ["hall", "kitchen"]);
+    await ada.page.click("#rooms >> text=kitchen");
+    await ada.sees("Old", "One", "Two");
+    assertEquals(await ada.page.textContent(".unread"), "New");
+    await ada.until(() => document.title === "kitchen · Linger", 0);
+    await ada.page.reload();
+    await ada.is("live");
+    assertEquals(await listed(ada), ["hall", "kitchen"]);
+  },
+);
+
+webTest("Who comes with the memory of an older page keeps the rooms that were read", async () => {
+  const { id } = await posted(site, "cellar", "Old");
+  await posted(site, "cellar", "Newer");
+  await using ada = await visit(site, { name: "Ada", room: "porch" });
+  await ada.page.evaluate((id) => localStorage.setItem("linger / read cellar", id), id);
   await ada.page.reload();
-  await ada.until(() => document.title === "(1) kitchen · Linger", 0);
+  await ada.until(() => document.title === "(1) porch · Linger", 0);
+  assertEquals(await listed(ada), ["cellar", "porch"]);
+});
+
+webTest("All rooms are a click away, are found by a part of their names, and opened", async () => {
+  await posted(site, "far-away", "Here");
+  await using ada = await visit(site, { name: "Ada", room: "near" });
+  await ada.page.focus("#all-rooms");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.waitForSelector("#all >> text=far-away");
+  await ada.page.keyboard.type("AR-AW");
+  await ada.until(() => document.querySelectorAll("#all a").length === 1, 0);
+  await ada.page.keyboard.press("Enter");
+  await ada.sees("Here");
+  assertEquals(await listed(ada), ["far-away", "near"]);
+  await ada.page.click("#all-rooms");
+  await ada.page.keyboard.press("Escape");
+  await ada.page.waitForSelector("#all", { state: "detached" });
+});
+
+webTest("A room can be muted and left, with the keyboard too", async () => {
+  await posted(site, "loud", "Old");
+  await posted(site, "quiet", "Old");
+  await using ada = await regular(["quiet", "loud"]);
+  const { page } = ada;
+  await page.focus(`#rooms a[href="#loud"]`);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assertEquals(await page.evaluate(() => document.activeElement?.textContent), "Mute");
+  await page.keyboard.press("Enter");
+  await post(site, "loud", { body: "Noise", author: "Noor" });
+  await page.waitForSelector(".muted >> text=loud");
+  assertEquals((await page.locator(`#rooms a[href="#loud"]`).ariaSnapshot()).includes("muted"), true);
+  await page.waitForResponse(/\/rooms$/);
+  await page.waitForResponse(/\/rooms$/);
+  assertEquals(await page.title(), "quiet · Linger");
+  await page.click(`[aria-label="Options of loud"]`);
+  await page.click("text=Leave");
+  await ada.until(() => document.querySelectorAll("#rooms a").length === 1, 0);
+  await page.reload();
+  await ada.is("live");
+  assertEquals(await listed(ada), ["quiet"]);
+  await page.click(`[aria-label="Options of quiet"]`);
+  await page.click("text=Leave");
+  await ada.until(() => document.querySelector("h1")!.textContent === "lobby", 0);
+  assertEquals(await listed(ada), ["lobby"]);
+  await goTo(ada, "quiet");
+  assertEquals(await listed(ada), ["lobby", "quiet"]);
+});
+
+webTest("What I wrote on another device is not unread, nor what I answered there", async () => {
+  for (const room of ["desktop", "pocket"]) await posted(site, room, "Old");
+  await using ada = await regular(["desktop", "pocket"]);
+  await post(site, "pocket", { body: "Where are you?", author: "Noor" });
+  await post(site, "pocket", { body: "Here, on my phone", author: "Ada" });
+  await post(site, "pocket", { body: "Good", author: "Noor" });
+  await ada.until(() => document.title === "(1) desktop · Linger", 0);
+});
+
+webTest("A room of mine that the list is too short for is looked after all the same", async () => {
+  const { id } = await posted(site, "longago", "Old");
+  await posted(site, "longago", "Newer");
+  await using ada = await visit(site, { name: "Ada", room: "now" });
+  await ada.page.route(/\/rooms$/, async (route) => {
+    const rooms = await (await route.fetch()).json() as { room: string }[];
+    await route.fulfill({ json: rooms.filter(({ room }) => room !== "longago") });
+  });
+  const asked: string[] = [];
+  ada.page.on("request", (request) => request.url().includes("longago") && asked.push(new URL(request.url()).search));
+  await ada.page.evaluate((id) => localStorage.setItem("linger / read longago", id), id);
+  await ada.page.reload();
+  await ada.until(() => document.title === "(1) now · Linger", 0);
+  assertEquals(asked[0], "?before=now&limit=1");
+});
+
+webTest(
+  "A press on a room during which a message comes still leads there, and the focus stays where it is",
+  async () => {
+    await posted(site, "press", "Old");
+    await posted(site, "talk", "Old");
+    await using ada = await regular(["talk", "press"]);
+    const { page } = ada;
+    await page.focus(`#rooms a[href="#press"]`);
+    await page.hover("#rooms >> text=press");
+    await page.mouse.down();
+    await post(site, "talk", { body: "Meanwhile", author: "Noor" });
+    await post(site, "press", { body: "There too", author: "Noor" });
+    await page.waitForSelector("#log >> text=Meanwhile");
+    await page.waitForSelector(count("press") + ":not([hidden])");
+    assertEquals(await page.evaluate(() => document.activeElement?.getAttribute("href")), "#press");
+    await page.mouse.up();
+    await ada.until(() => document.querySelector("h1")!.textContent === "press", 0);
+  },
+);
+
+webTest("An address that is no room's is decoded where it can be, else told, with a way to the nearest", async () => {
+  await posted(site, "~foo", "Tilde");
+  await using ada = await visit(site, { name: "Ada", room: "%7Efoo" });
+  await ada.sees("Tilde");
+  assertEquals(await ada.page.isVisible("#banner-close"), false);
+  await ada.page.evaluate(() => location.hash = "#caf%C3%A9%20stra%C3%9Fe");
+  await ada.page.waitForSelector("#banner >> text=There is no room “café straße”. “é” can’t be in the name");
+  await ada.page.click("#banner >> text=Open cafe-strasse");
+  await ada.until(() => document.querySelector("h1")!.textContent === "cafe-strasse", 0);
+  assertEquals(await ada.page.isVisible("#banner-close"), false);
+  await ada.page.evaluate(() => location.hash = "#" + "x".repeat(70));
+  await ada.page.waitForSelector("#banner >> text=has at most 64 characters. This one has 70.");
 });
 
 webTest("A room is in the address: it can be shared, and the browser's back button leads back", async () => {
@@ -47,17 +178,29 @@ webTest("A room is in the address: it can be shared, and the browser's back butt
   await ada.until(() => document.querySelector("h1")!.textContent === "lobby", 0);
 });
 
-webTest("A name that no room can have is told before it is sent", async () => {
+webTest("A name that no room can have is told while it is typed, and nothing jumps or is cut", async () => {
   await using ada = await visit(site, { name: "Ada" });
-  await ada.page.fill("#new-room-name", "tea time");
-  assertEquals(await ada.page.inputValue("#new-room-name"), "tea-time");
-  await ada.page.fill("#new-room-name", "tête-à-tête");
-  await ada.page.press("#new-room-name", "Enter");
+  const { page } = ada;
+  const told = async (name: string) => {
+    await page.fill("#new-room-name", name);
+    return await page.textContent("#new-room-hint");
+  };
   assertEquals(
-    await ada.page.evaluate(() => (document.getElementById("new-room-name") as HTMLInputElement).validity.valid),
-    false,
+    await told("tête-à-tête"),
+    "“ê” can’t be in the name of a room. Use letters A to Z, digits, and . _ ~ - For example: tete-a-tete",
   );
-  assertEquals(await ada.page.textContent("h1"), "lobby");
+  await page.press("#new-room-name", "Enter");
+  assertEquals(await page.textContent("h1"), "lobby");
+  assertEquals((await told("x".repeat(70)))!.includes("at most 64 characters. This one has 70."), true);
+  assertEquals((await page.inputValue("#new-room-name")).length, 70);
+  assertEquals(await told("teatime"), "");
+  for (let i = 0; i < 4; i++) await page.press("#new-room-name", "ArrowLeft");
+  await page.keyboard.type(" ");
+  await page.keyboard.type("x");
+  assertEquals(await page.inputValue("#new-room-name"), "tea xtime");
+  assertEquals(await page.textContent("#new-room-hint"), "This opens tea-xtime.");
+  await page.keyboard.press("Enter");
+  await ada.until(() => document.querySelector("h1")!.textContent === "tea-xtime", 0);
 });
 
 webTest("Every room keeps its draft, through a change of rooms and a reload", async () => {

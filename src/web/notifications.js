@@ -1,0 +1,62 @@
+// @ts-check
+// Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
+// many windows it has. Browsers have that only where the page came over HTTPS, or from this machine.
+import { mentions } from "./mentions.js";
+import * as words from "./words.js";
+
+/** @import { Message } from "../client/client.ts" */
+/** @import { Memory } from "./memory.js" */
+
+/** So long another window of the page has to show a message to its reader, in milliseconds. */
+const FIRST_SEEN_MS = 1_000;
+
+export class Notifications {
+  #memory;
+  #offer;
+
+  /** @param {Memory} memory @param {(message: Message) => void} offer Is called with what could have been told, had one asked for it. */
+  constructor(memory, offer) {
+    this.#memory = memory;
+    this.#offer = offer;
+  }
+
+  /** Whether the browser can. */
+  static get isPossible() {
+    return isSecureContext && "Notification" in globalThis && Notification.permission !== "denied";
+  }
+
+  /** Asks for leave, which browsers allow in a click only; returns whether there is. */
+  static async ask() {
+    return Notifications.isPossible && await Notification.requestPermission() === "granted";
+  }
+
+  /** Takes messages that have just come. @param {Message[]} messages */
+  take(messages) {
+    if (!document.hidden || !Notifications.isPossible) return;
+    for (const message of messages) {
+      const choice = this.#memory.choice(message.room);
+      const isMeant = mentions(message.body, this.#memory.name);
+      if (message.author === this.#memory.name || choice === "muted" || !(isMeant || choice === "loud")) continue;
+      if (Notification.permission === "granted") setTimeout(() => this.#tell(message), FIRST_SEEN_MS);
+      else this.#offer(message);
+    }
+  }
+
+  /** @param {Message} message */
+  #tell({ id, room, author, body }) {
+    // Of several windows one is first; that browsers have the one where they have the other is no accident.
+    navigator.locks.request("linger notifications", () => {
+      if (id <= this.#memory.told(room) || id <= this.#memory.lastRead(room)) return;
+      this.#memory.keepTold(room, id);
+      try {
+        const title = words.saysIn(author ?? words.nobody, room);
+        const shown = new Notification(title, { body: body.slice(0, 200), tag: id, icon: "web/icon.svg" });
+        shown.onclick = () => {
+          focus();
+          location.hash = room;
+          shown.close();
+        };
+      } catch { /* a phone's browser has no such windows */ }
+    });
+  }
+}

@@ -1,0 +1,33 @@
+// @ts-check
+// Sees whether the server has another version of the page than this window has: it asks for the page's script without its text, now and
+// then. Of two servers side by side during an update the one may say this and the other that, so that only what is said twice counts.
+
+/** How often it asks, in milliseconds. */
+const EVERY_MS = 3_600_000;
+
+/** How soon the first question comes, which learns what this window has: when the page has come to rest. */
+const REST_MS = 5_000;
+
+/** @param {URL} base @param {() => void} changed */
+export function watchVersion(base, changed) {
+  /** @type {string | undefined} */
+  let mine;
+  let other = "";
+  const ask = async () => {
+    const response = await fetch(new URL("web/page.js", base), { method: "HEAD", cache: "no-store" }).catch(() =>
+      undefined
+    );
+    const etag = response?.ok ? response.headers.get("etag") : undefined;
+    if (!etag) return;
+    mine ??= etag;
+    if (etag === mine) other = "";
+    else if (etag === other) changed();
+    else {
+      other = etag;
+      setTimeout(ask, REST_MS);
+    }
+  };
+  setTimeout(ask, REST_MS);
+  setInterval(ask, EVERY_MS);
+  return ask;
+}

@@ -1,0 +1,181 @@
+// What is told when nobody looks: messages that speak of you, once, on the desktop; and what is wrong, in one line.
+import { assertEquals } from "@std/assert";
+import { mentions } from "../../src/web/mentions.js";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { post, posted } from "../support/client.ts";
+
+const site = await testSite();
+
+/** A browser that notes what it would show on the desktop, and a page that takes itself for hidden when it is told so. */
+async function desk(visitor: Visitor, permission: NotificationPermission): Promise<void> {
+  await visitor.context.addInitScript((permission) => {
+    class Notice {
+      static permission = localStorage.getItem("test permission") ?? permission;
+      static requestPermission() {
+        localStorage.setItem("test permission", "granted");
+        return Promise.resolve(Notice.permission = "granted");
+      }
+      onclick = () => {};
+      constructor(title: string, { body }: { body: string }) {
+        const shown = JSON.parse(localStorage.getItem("test shown") ?? "[]");
+        localStorage.setItem("test shown", JSON.stringify([...shown, `${title}: ${body}`]));
+        Object.assign(globalThis, { lastNotice: this });
+      }
+      close() {}
+    }
+    Object.defineProperty(globalThis, "Notification", { value: Notice });
+    Object.defineProperty(document, "hidden", { get: () => Boolean(sessionStorage.getItem("test hidden")) });
+    Object.defineProperty(document, "visibilityState", {
+      get: () => sessionStorage.getItem("test hidden") ? "hidden" : "visible",
+    });
+  }, permission);
+  await visitor.page.reload();
+  await visitor.is("live");
+}
+
+const hide = (visitor: Visitor, hidden: boolean) =>
+  visitor.page.evaluate((hidden) => {
+    if (hidden) sessionStorage.setItem("test hidden", "yes");
+    else sessionStorage.removeItem("test hidden");
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+
+const shown = ({ page }: Visitor) => page.evaluate(() => JSON.parse(localStorage.getItem("test shown") ?? "[]"));
+
+Deno.test("mentions() finds a name as a whole word, in whatever case and script", () => {
+  const found: [body: string, name: string][] = [
+    ["ada, come here", "Ada"],
+    ["Is that ADA?", "ada"],
+    ["@Ada!", "Ada"],
+    ["für Strauß und STRAUSS", "strauss"],
+    ["о чём, ИГОРЬ", "Игорь"],
+    ["C++ (guru) was it", "C++ (guru)"],
+    ["Ａｄａ", "Ada"],
+    ["Mary Ann said so", "mary ann"],
+  ];
+  for (const [body, name] of found) assertEquals([body, mentions(body, name)], [body, true]);
+  const not: [body: string, name: string][] = [
+    ["Adam and Canada", "Ada"],
+    ["ada_2 and 3ada", "Ada"],
+    ["Adá and Ad\u0061\u0301", "Ada"],
+    ["anything", ""],
+    ["Axa", "A.a"],
+  ];
+  for (const [body, name] of not) assertEquals([body, mentions(body, name)], [body, false]);
+});
+
+webTest("Who is mentioned while away is offered notifications, and never asked at the load", async () => {
+  await using ada = await visit(site, { room: "tower", name: "Ada" });
+  await desk(ada, "default");
+  await hide(ada, true);
+  await post(site, "tower", { body: "Adam?", author: "Noor" });
+  await post(site, "tower", { body: "ada: look up", author: "Noor" });
+  await ada.page.waitForSelector("#banner >> text=Noor wrote to you in tower while you were away");
+  assertEquals(await shown(ada), []);
+  await hide(ada, false);
+  await ada.page.click("#banner >> text=Yes, tell me");
+  await ada.until(() => !document.getElementById("banner")!.classList.contains("shown"), 0);
+  await hide(ada, true);
+  await post(site, "tower", { body: "And you, ADA?", author: "Noor" });
+  await ada.until(() => localStorage.getItem("test shown") !== null, 0);
+  assertEquals(await shown(ada), ["Noor in tower: And you, ADA?"]);
+});
+
+webTest("A message is told once, whatever number of windows one has, and a click leads to its room", async () => {
+  await posted(site, "roof", "Old");
+  await using ada = await visit(site, { room: "roof", name: "Ada" });
+  await desk(ada, "granted");
+  const second = await ada.context.newPage();
+  await second.goto(`${site.url}/#cellar`);
+  await second.waitForSelector("#connection[data-status=live]");
+  await second.evaluate(() => {
+    sessionStorage.setItem("test hidden", "yes");
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await hide(ada, true);
+  await post(site, "roof", { body: "Come down, Ada", author: "Noor" });
+  await second.waitForFunction(() => document.querySelector(`a[href="#roof"] .count`)?.textContent === "@ 1", 0, {
+    polling: 100,
+  });
+  await post(site, "roof", { body: "Nothing for her", author: "Noor" });
+  await post(site, "roof", { body: "And a cake for Ada", author: "Noor" });
+  await ada.until(() => JSON.parse(localStorage.getItem("test shown") ?? "[]").length === 2, 0);
+  await second.waitForFunction(() => document.querySelector(`a[href="#roof"] .count`)?.textContent === "@ 3", 0, {
+    polling: 100,
+  });
+  await second.waitForTimeout(1_500); // longer than a window waits for another to be read
+  assertEquals(await shown(ada), ["Noor in roof: Come down, Ada", "Noor in roof: And a cake for Ada"]);
+  await ada.page.evaluate(() => location.hash = "#cellar");
+  await ada.page.evaluate(() =>
+    (globalThis as unknown as { lastNotice: Notification }).lastNotice.onclick!(new Event("click"))
+  );
+  await ada.until(() => document.querySelector("h1")!.textContent === "roof", 0);
+});
+
+webTest("A room that is chosen tells each of its messages, a muted one none", async () => {
+  await using ada = await visit(site, { room: "bell", name: "Ada" });
+  await desk(ada, "default");
+  await ada.page.click(`[aria-label="Options of bell"]`);
+  await ada.page.click("text=Notify me of everything");
+  await hide(ada, true);
+  await post(site, "bell", { body: "Ding", author: "Noor" });
+  await ada.until(() => localStorage.getItem("test shown") !== null, 0);
+  assertEquals(await shown(ada), ["Noor in bell: Ding"]);
+  await hide(ada, false);
+  await ada.page.click(`[aria-label="Options of bell"]`);
+  await ada.page.click("text=Mute");
+  await hide(ada, true);
+  await post(site, "bell", { body: "Ada!", author: "Noor" });
+  await ada.page.waitForSelector("#log >> text=Ada!", { state: "attached" });
+  await ada.page.waitForTimeout(1_500);
+  assertEquals((await shown(ada)).length, 1);
+});
+
+webTest("The banner tells one thing at a time, the most important first, and each once", async () => {
+  await using ada = await visit(site, { room: "told", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    new MutationObserver(() => heard.push(document.getElementById("banner-text")!.textContent!))
+      .observe(document.getElementById("banner-text")!, { childList: true });
+  });
+  await page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await page.fill("#text", "A draft");
+  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
+  await page.evaluate(() => location.hash = "#so%20so");
+  await page.waitForSelector("#banner >> text=There is no room “so so”");
+  await page.click("#banner >> text=Open so-so");
+  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
+  await page.waitForResponse(/\/rooms$/);
+  await page.waitForResponse(/\/rooms$/);
+  await page.click("#banner-close");
+  assertEquals(await page.isVisible("#banner-close"), false);
+  const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  assertEquals(heard.map((text) => text.slice(0, 12)), ["This browser", "There is no ", "This browser", ""]);
+});
+
+webTest("A new version of the page is told, with a button that loads it", async () => {
+  await using ada = await visit(site, { room: "version", name: "Ada" });
+  const { page } = ada;
+  let etag: string | undefined;
+  await page.clock.install();
+  await page.route("**/web/page.js", async (route) => {
+    if (route.request().method() !== "HEAD") return await route.continue();
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), ...etag && { etag } } });
+  });
+  await page.reload();
+  await page.clock.runFor(6_000);
+  etag = `"another"`;
+  await page.clock.runFor(3_600_000);
+  await page.clock.runFor(6_000);
+  await page.waitForSelector("#banner >> text=There is a new version of this page.");
+  const loaded = page.waitForEvent("load");
+  await page.click("#banner >> text=Reload");
+  await loaded;
+});
