@@ -1,5 +1,9 @@
 // What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
-import { assert, assertEquals, assertFalse, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertGreater, assertRejects } from "@std/assert";
+import { Changer } from "../src/chat/changer.ts";
+import { DatabaseError } from "../src/database/client.ts";
+import { UNLIMITED } from "../src/limits.ts";
+import { Problem } from "../src/problem.ts";
 import {
   type Answer,
   get,
@@ -392,6 +396,45 @@ Deno.test("A poll that was woken by a message which is deleted before it is read
   assertFalse(answered);
   const third = await say(server, "Three");
   assertEquals((await answer).json, [third]);
+});
+
+Deno.test("A change that PostgreSQL ends for another statement's sake is tried again, and made once", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [first, second] = [await say(server, "One"), await say(server, "Two")];
+  await database.sql.unsafe(`
+    create sequence tries;
+    create function end_it() returns trigger language plpgsql as $$ begin
+      case nextval('tries')
+        when 1, 3 then raise exception 'a deadlock' using errcode = '40P01';
+        when 2, 4 then raise exception 'not serializable' using errcode = '40001';
+        else return new;
+      end case;
+    end $$;
+    create trigger end_it before update on messages for each row execute function end_it()`);
+  const edited = await edit(server, first, "Won");
+  assertEquals([edited.status, edited.json.body], [200, "Won"]);
+  assertEquals([...await database.sql`select nextval('tries')::int as tries`], [{ tries: 6 }]);
+  await database.sql`select setval('tries', 3)`; // the next is the fourth
+  assertEquals((await remove(server, second)).status, 204);
+  assertEquals((await messages(server, "room", "wait=0")).map(({ id }) => id), [first.id]);
+});
+
+Deno.test("A change that is ended again and again is refused, and nothing is changed", async () => {
+  let tries = 0;
+  let now = 0;
+  const store = {
+    change: () => {
+      tries++;
+      now += 500;
+      if (tries > 100) return Promise.resolve({ outcome: "missing" } as const); // it would never end
+      return Promise.reject(new DatabaseError("rolled-back", "40P01", undefined, {}));
+    },
+  };
+  const changer = new Changer(store, () => {}, () => now);
+  const wanted = { room: "room", id: "", body: "x", sub: null, proof: null, moderates: false, known: null, random: "" };
+  const refusal = await assertRejects(() => changer.change(wanted, UNLIMITED), Problem);
+  assertEquals([refusal.status, refusal.type, tries], [503, "not-stored", 4]);
 });
 
 async function say(server: TestServer, body: string): Promise<Message> {

@@ -7,10 +7,13 @@ import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChange
 import type { Change } from "./change.ts";
 import { Gate } from "./gate.ts";
 import type { Entry } from "./page.ts";
-import type { Commit, Store } from "./store.ts";
+import type { Commit, Store, Verdict } from "./store.ts";
 
 /** Changes that wait for their turn, of all clients: a second's work. */
 const MAX_WAITING = 500;
+
+/** How long a change is tried again where other statements come between, in milliseconds: the next in line wait for it. */
+const PATIENCE_MS = 2_000;
 
 /** Changes messages. */
 export class Changer {
@@ -21,15 +24,19 @@ export class Changer {
     refusal: () => notChanged("Too many changes wait on this server").heldBack(),
   });
 
-  /** `committed` is told of each change, before it resolves. */
-  constructor(private readonly store: Pick<Store, "change">, private readonly committed: (commit: Commit) => void) {}
+  /** `committed` is told of each change, before it resolves; `now` is a clock in milliseconds that never jumps. */
+  constructor(
+    private readonly store: Pick<Store, "change">,
+    private readonly committed: (commit: Commit) => void,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
 
   /**
    * Changes a message; resolves with it as it is then, when that is durable.
    * @throws {Problem} 403, 404, 410, 412; 503 `not-stored` or `outcome-unknown`; 400 when the database does not take it.
    */
   async change(wanted: Change, { client }: Allowance): Promise<Entry> {
-    const verdict = await this.#gate.run(client, wanted.room, () => this.store.change(wanted)).catch(refuse);
+    const verdict = await this.#gate.run(client, wanted.room, () => this.#tried(wanted)).catch(refuse);
     switch (verdict.outcome) {
       case "changed":
         this.committed(verdict.commit);
@@ -45,6 +52,17 @@ export class Changer {
         throw gone();
       case "other":
         throw messageChanged();
+    }
+  }
+
+  /** The statement, once more where PostgreSQL has ended it for another's sake: nothing of it stands then. */
+  async #tried(wanted: Change): Promise<Verdict> {
+    for (const until = this.now() + PATIENCE_MS;;) {
+      try {
+        return await this.store.change(wanted);
+      } catch (error) {
+        if (!(error instanceof DatabaseError) || !error.isConflict || this.now() >= until) throw error;
+      }
     }
   }
 }

@@ -2361,6 +2361,21 @@ export const mutations: readonly Mutation[] = [
     "if (page || !waits || ",
   ),
 
+  broken(
+    "a change that was ended for another's sake is refused",
+    ["changes_test.ts > for another statement's sake"],
+    "src/chat/changer.ts",
+    "!error.isConflict || ",
+    "error.isConflict || ",
+  ),
+  broken(
+    "a change is tried again for ever",
+    ["changes_test.ts > again and again"],
+    "src/chat/changer.ts",
+    " || this.now() >= until",
+    "",
+  ),
+
   // What is searched for
 
   broken(
