@@ -1,6 +1,8 @@
 // Behind PgBouncer in transaction mode, which is what hosters' poolers are: LISTEN and migrations go past it. Needs Debian's
 // package of that name.
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { makeId } from "../src/chat/cursor.ts";
+import { Retention } from "../src/chat/retention.ts";
 import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
@@ -81,6 +83,25 @@ test("A process with both URLs migrates past the pooler, and serves", async ({ p
   await until(async () => (await health()).listening, "it listens");
   const message = await posted(server, "room", "news");
   assertEquals(await poll, [message]);
+});
+
+test("What is too old is removed past the pooler, and without a way past it through it, where no lock stays behind", async ({ postgres, pooled, direct }) => {
+  for (const way of [{ DATABASE_DIRECT_URL: direct }, {}]) {
+    const env: Env = { DATABASE_URL: pooled, DATABASE_POOLED: "true", RETENTION: "7", ...way };
+    const config = readConfig({ get: (name) => env[name] });
+    const database = await openDatabase(config, "serve", () => {});
+    await migrateOnce(database);
+    const old = makeId(Date.now() - 30 * 86_400_000, 1, "0123456789");
+    await postgres.runIn(
+      "linger",
+      "truncate heads, messages",
+      `insert into heads (room, seq, ms) values ('room', 1, 1)`,
+      `insert into messages (room, id, body) values ('room', '${old}', 'old')`,
+    );
+    await new Retention(database, config).run(new AbortController().signal);
+    assertEquals(await postgres.runIn("linger", "select from messages"), []);
+    assertEquals(await postgres.runIn("linger", "select from pg_locks where locktype = 'advisory'"), []);
+  }
 });
 
 async function migrating(env: Env): Promise<string[] | string> {

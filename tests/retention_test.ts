@@ -238,6 +238,22 @@ Deno.test("One server trims at a time, none where the database only reads, and o
   assertEquals(await isLeft(), false);
 });
 
+Deno.test("Without the right to remove, the log says which one is missing, and nothing is marked", async () => {
+  await using database = await postgres.create();
+  await using _server = await startServer(database.url);
+  await stored(database, "room", [30]);
+  const role = `reader_${crypto.randomUUID().slice(0, 8)}`;
+  await database.sql`create role ${database.sql(role)} login`;
+  await database.sql`grant select, insert, update on heads, messages to ${database.sql(role)}`;
+  const lines = await logged(() => trimmed({ ...database, url: database.url.replace("postgres@", `${role}@`) }, "7"));
+  assertEquals(lines.map((line) => line.replace(/^\S+ /, "")), [
+    `error Messages that are too old can't be removed: grant delete on messages to ${role}`,
+  ]);
+  assertEquals(await marks(database), new Map([["room", null]]));
+  await database.sql`drop owned by ${database.sql(role)}`;
+  await database.sql`drop role ${database.sql(role)}`;
+});
+
 Deno.test("Many rooms and many messages go in batches", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

@@ -85,6 +85,14 @@ export class Retention {
   }
 
   async #trimAll(client: Client, stop: AbortSignal, removed: Map<string, number>): Promise<void> {
+    // Before the first mark, after which nothing would follow.
+    const [right] = await client.read((sql) =>
+      sql<Right[]>`select has_table_privilege('messages', 'delete') as given, quote_ident(current_user) as role`
+    );
+    if (!right!.given) {
+      log("error", `Messages that are too old can't be removed: grant delete on messages to ${right!.role}`);
+      return;
+    }
     for (let after = ""; !stop.aborted;) {
       const begun = performance.now();
       const rooms = await client.read((sql) => sql.unsafe<Oldest[]>(OLDEST, [after, ROOMS], { prepare: true }));
@@ -136,6 +144,12 @@ function tell(removed: ReadonlyMap<string, number>): void {
   const messages = rooms.reduce((sum, [, count]) => sum + count, 0);
   const named = Object.fromEntries(rooms.slice(0, MAX_LOGGED));
   log("info", "Messages that were too old were removed", { messages, rooms: rooms.length, most: named });
+}
+
+/** Whether messages may be removed, and by which role. */
+interface Right {
+  readonly given: boolean;
+  readonly role: string;
 }
 
 /** A room, its oldest message, and what time it is. */

@@ -610,6 +610,13 @@ export const mutations: readonly Mutation[] = [
     "else true or ${lock}(${LOCK}) end",
   ),
   broken(
+    "a pooler keeps a trimmer's lock",
+    ["pooled_test.ts > What is too old"],
+    RETENTION,
+    "DATABASE_POOLED && !DATABASE_DIRECT_URL ?",
+    "DATABASE_POOLED && DATABASE_DIRECT_URL === RETENTION ?",
+  ),
+  broken(
     "a trimmer looks at the first rooms only",
     ["retention_test.ts > Many rooms"],
     RETENTION,
