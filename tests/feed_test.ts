@@ -3,7 +3,7 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, NIL, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
@@ -194,6 +194,27 @@ Deno.test("Feed.refresh() called during a look that fails makes a look of its ow
   await assertRejects(() => failing, Error, "no database");
   await next;
   assertEquals(feed.end, first!.id);
+});
+
+Deno.test("Feed.refresh() forgets what was removed, also when it missed that it was changed before, and keeps its end", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  const { entries: [, second, third] } = await commit(store, 3);
+  const feed = await loaded(store);
+  // What removes messages takes them back first; here the row that would tell so is gone before anybody has read it.
+  const change = makeId(timeOf(third!.id) + 1, 3, "0123456789");
+  await database.sql`update heads set ms = ms + 1, trimmed = ${change}`;
+  await database.sql`delete from messages`;
+  await feed.refresh();
+  assertEquals(feed.page(NIL, 10), undefined);
+  assertEquals(ids(feed.page(third!.id, 10)), []);
+  assertEquals([feed.end, feed.bytes], [third!.id, 0]); // whoever waits at the end goes on waiting
+  assertFalse(feed.knows(second!.id, false));
+  assert(feed.knows(third!.id, false) && !feed.knows(third!.id, true) && feed.knows(change, true));
+  const { entries: [fourth] } = await commit(store, 1);
+  await feed.refresh();
+  assertEquals(ids(feed.page(third!.id, 10)), [fourth!.id]);
 });
 
 Deno.test("Feed.wake() that fails is nobody's error", async () => {

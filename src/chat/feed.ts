@@ -266,6 +266,8 @@ export class Feed {
   trim(mark: string): void {
     this.#drop(firstAfter(this.#tail, mark));
     this.#dropChanges(firstAfter(this.#changes, mark));
+    // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
+    if (placeOf(mark) > this.#changesStart) this.#changesStart = placeOf(mark);
     // Of a feed that has not come so far nobody knows what else stood there.
     if (this.#place < placeOf(mark)) this.#beginAfter(mark);
   }

@@ -945,6 +945,13 @@ export const mutations: readonly Mutation[] = [
     "this.release();",
   ),
   broken(
+    "a tail believes that it has all changes, though some were removed with their messages",
+    ["feed_test.ts > was removed"],
+    FEED,
+    "if (placeOf(mark) > this.#changesStart) this.#changesStart = placeOf(mark);",
+    "",
+  ),
+  broken(
     "whatever is notified is believed",
     ["wake_test.ts > Whatever somebody notifies"],
     WAKE,
