@@ -6,9 +6,12 @@ import { ConfigError, describeSettings, isSecret, isSetting } from "./config.ts"
 import { VERSION } from "./version.ts";
 
 /** What `main.ts` can do; deno.json has a task for each. */
-export type Command = "start" | "serve" | "migrate" | "doctor" | "token";
+export type Command = "start" | "serve" | "migrate" | "doctor" | "token" | "forget";
 
-const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "doctor", "token"];
+const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "doctor", "token", "forget"];
+
+/** Those that have arguments of their own. */
+const WITH_ARGUMENTS: readonly string[] = ["token", "forget"];
 
 /** Columns of a terminal that is not wide. */
 const COLUMNS = 80;
@@ -19,7 +22,7 @@ const COLUMNS = 80;
  * @throws {ConfigError} for whatever else is there.
  */
 export function readArguments(args: string[]): { command: Command; args: string[] } | { text: string } {
-  if (args[0] === "token") return { command: "token", args: args.slice(1) }; // which has arguments of its own
+  if (WITH_ARGUMENTS.includes(args[0]!)) return { command: args[0] as Command, args: args.slice(1) };
   const options = { help: { type: "boolean", short: "h" }, version: { type: "boolean", short: "V" } } as const;
   const { tokens, positionals: [name = "start", further], values } = parseArgs({
     args,

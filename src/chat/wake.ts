@@ -12,13 +12,18 @@ import type { Head, HeadNumbers } from "./head.ts";
 import type { Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */
-const CHANNEL = "linger";
+export const CHANNEL = "linger";
 
 /** Pause after notifications have gone out, in milliseconds: under load they gather, on a quiet server none waits. */
 const NOTIFY_PAUSE_MS = 5;
 
 /** Time after which a look that has no answer yet counts as failed, in milliseconds. */
 const LOOK_DEADLINE_MS = 1_000;
+
+/** What is told on it: where the head of a room is. The version before reads the number and the room. */
+export function payloadOf(room: string, { ms, seq }: HeadNumbers): string {
+  return `${seq} ${room} ${ms}`;
+}
 
 /** Intervals of the fallback, in milliseconds. */
 export interface WakeIntervals {
@@ -70,8 +75,8 @@ export class Wake {
   }
 
   /** Tells the other servers where the head of `room` is. Returns at once; a room is told of once per flight. */
-  notify(room: string, { ms, seq }: HeadNumbers): void {
-    this.#changed.set(room, `${seq} ${room} ${ms}`); // the version before reads the number and the room
+  notify(room: string, head: HeadNumbers): void {
+    this.#changed.set(room, payloadOf(room, head));
     this.#notifying ??= this.#notifyAll();
   }
 

@@ -49,6 +49,25 @@ export async function lockDirectory(home: string): Promise<Deno.FsFile> {
   throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
 }
 
+/**
+ * The socket of the PostgreSQL that a Linger runs in the directory at this moment; undefined where none does.
+ * @throws with a sentence where there is no database.
+ */
+export async function runningIn(home: string): Promise<string | undefined> {
+  if (await ownerOf(join(home, "cluster")) === undefined) {
+    throw new Error(`DATABASE_URL is not set, and ${home} has no database`);
+  }
+  using lock = await Deno.open(join(home, LOCK), { write: true }).catch(async (cause) => {
+    throw cause instanceof Deno.errors.PermissionDenied ? new Error(await whyNotAllowed(home), { cause }) : cause;
+  });
+  return await lock.tryLock(true) ? undefined : socketIn(home);
+}
+
+/** Where the PostgreSQL of a directory has its socket. */
+export function socketIn(home: string, port = "5432"): string {
+  return join(resolve(home), `.s.PGSQL.${port}`);
+}
+
 /** A sentence instead of an error of the file system that holds `home`; any other error as it is. */
 export function whyNotIn(home: string, error: unknown): unknown {
   const reason = REASONS[(error as { code?: string }).code ?? ""];

@@ -16,7 +16,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type Account, chooseAccount, command } from "./account.ts";
-import { ADVICE, lockDirectory, whyNotIn } from "./directory.ts";
+import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
 
 /** A PostgreSQL server that runs as long as this process does. */
 export interface Embedded {
@@ -79,7 +79,7 @@ const SUPERVISE = `
 export async function startEmbedded(home: string, options: EmbeddedOptions = {}): Promise<Embedded> {
   const { settings = {}, say = () => {} } = options;
   const directory = resolve(home);
-  const socket = join(directory, `.s.PGSQL.${settings.port ?? "5432"}`);
+  const socket = socketIn(home, settings.port);
   if (new TextEncoder().encode(socket).length > SOCKET_PATH_BYTES) {
     const limit = `a Unix socket's path has to stay under ${SOCKET_PATH_BYTES + 1} bytes`;
     throw new Error(`The path ${directory} is too long, ${limit}: set DATA_DIR to a shorter path`);

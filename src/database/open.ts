@@ -1,6 +1,7 @@
 // Where the database is: the one that DATABASE_URL names, or a PostgreSQL of our own in DATA_DIR.
 import { type Config, ConfigError } from "../config.ts";
 import { type Address, describe, readAddress, type TlsMode } from "./address.ts";
+import { runningIn } from "./directory.ts";
 import { type OpenPool, pools } from "./pool.ts";
 import { makeRole, ROLE } from "./role.ts";
 
@@ -27,6 +28,9 @@ export interface Database {
   /** Shuts it down if it is our own; all pools must be destroyed before. */
   close(): Promise<void>;
 }
+
+/** Commands that work on the database in DATA_DIR, too: beside a server that has it, or alone. */
+const OFFLINE = ["forget"];
 
 /** Who made the cluster of our own. */
 const SUPERUSER = "postgres";
@@ -59,11 +63,24 @@ export async function openDatabase(
       close: async () => {},
     };
   }
-  if (command !== "start" || config.onDeploy) {
+  if (!OFFLINE.includes(command) && command !== "start" || config.onDeploy) {
     throw new ConfigError(
       "DATABASE_URL is not set, and must be, such as postgres://user:password@host/database, or postgres:// for what PGHOST, " +
         "PGUSER and the like say: only `deno task start` on a machine that keeps its disk brings its own database",
     );
+  }
+  if (OFFLINE.includes(command)) {
+    const socket = await runningIn(config.DATA_DIR).catch((error) => {
+      throw new ConfigError(error.message, { cause: error });
+    });
+    if (socket) {
+      return {
+        openPool: poolsOf(config, socket),
+        place: describe(addressOf(config, socket)),
+        socket,
+        close: async () => {},
+      };
+    }
   }
   const { keepEmbedded } = await import("./keeper.ts"); // not needed, nor permitted, anywhere else
   // What Linger takes, and some for people who look into it.

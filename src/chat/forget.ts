@@ -1,0 +1,113 @@
+// The statements that forget messages: many of a room at a time, and whoever follows with changes is told of each, as of a deletion by
+// its author. And those that remove a room, of which then nothing is left but its head.
+import type { PendingQuery } from "postgres";
+import type { Sql } from "../database/pool.ts";
+import { NIL } from "./cursor.ts";
+import { idOf, SETTINGS } from "./head.ts";
+
+/** Messages of one room. */
+export interface Batch {
+  /** The room's name. */
+  readonly room: string;
+  /** Their ids. */
+  readonly ids: readonly string[];
+  /**
+   * Whether it is to be forgotten, too, whose they were: the sub, the Idempotency-Key, which begins with it, and the digest of the
+   * Message-Key. Else these stay, as after a deletion: so no late retry brings the message back.
+   */
+  readonly names: boolean;
+  /** The last part of the places: ten hex digits. */
+  readonly random: string;
+}
+
+/** Where the head of the room is then. */
+export interface ForgottenRow {
+  /** The number of its newest message. */
+  readonly seq: string;
+  /** The time of its place. */
+  readonly ms: string;
+  /** How far that is ahead of the clock, in milliseconds. */
+  readonly ahead: string;
+}
+
+/**
+ * Forgets messages. Gives no row where all of them were deleted before, since then nobody is to be told anything.
+ *
+ * As for a single change, the head is locked first, and a place comes out of the locked row. Each message has a millisecond of its own:
+ * places that differ in nothing else would be one place to who reads half of them.
+ * @internal
+ */
+export function forget(sql: Sql, { room, ids, names, random }: Batch): PendingQuery<ForgottenRow[]> {
+  return sql.unsafe<ForgottenRow[]>(FORGET, [room, sql.types.texts(ids), random, names], { prepare: true });
+}
+
+const PLACE = idOf("head.ms + nth", "head.seq", "$3");
+
+const FORGET = `
+  with ${SETTINGS},
+  head as materialized (
+    select seq, clock, greatest(h.ms + 1, clock) as ms from heads h, settings where room = $1 for no key update of h
+  ),
+  meant as materialized (
+    select id::uuid, nth - 1 as nth from unnest($2::text[]) with ordinality as u (id, nth)
+  ),
+  done as (
+    update messages m set body = '', author = null, reply_to = null,
+      changed = case when m.body = '' then m.changed else ${PLACE} end,
+      sub = case when $4::boolean then null else m.sub end,
+      key = case when $4::boolean then null else m.key end,
+      proof = case when $4::boolean then null else m.proof end
+    from head, meant where m.room = $1 and m.id = meant.id and (m.body <> '' or $4::boolean)
+    returning head.ms + nth as ms, m.changed = ${PLACE} as told
+  ),
+  told as (select max(ms) as ms from done where told)
+  update heads h set prior = h.ms, ms = told.ms from head, told where h.room = $1 and told.ms is not null
+  returning h.seq, h.ms, h.ms - head.clock as ahead`;
+
+/**
+ * Marks all of a room as removed, if it has no message after the id `after`, up to which all are deleted; returns the newest place that
+ * is so, or undefined where there is another message. Without a message it is the nil cursor. Nobody posts meanwhile: the head is locked.
+ * @internal
+ */
+export function markRemoved(sql: Sql, room: string, after: string): Promise<string | undefined> {
+  return sql.begin(async (sql) => {
+    await sql.unsafe(`with ${SETTINGS} select from heads, settings where room = $1 for no key update of heads`, [room]);
+    // Only a statement that begins after the wait sees what was posted before it.
+    const [row] = await sql<{ trimmed: string | null }[]>`
+      update heads set trimmed = greatest(
+        trimmed,
+        (select id from messages where room = ${room} order by id desc limit 1),
+        (select changed from messages where room = ${room} and changed is not null order by changed desc limit 1)
+      ) where room = ${room} and not exists (select from messages where room = ${room} and id > ${after} and body <> '')
+      returning trimmed`;
+    return row && (row.trimmed ?? NIL);
+  }) as Promise<string | undefined>;
+}
+
+/**
+ * Removes messages of a room up to the place `last`, at most `limit`; returns how many there were.
+ * @internal
+ */
+export async function removeRows(sql: Sql, room: string, last: string, limit: number): Promise<number> {
+  const { count } = await sql`
+    delete from messages m using (
+      select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
+    ) old where m.room = ${room} and m.id = old.id`;
+  return count;
+}
+
+/**
+ * The room of a message, looked for in at most `limit` rooms after `after`; and the last of these rooms. Ids alone are in no index.
+ * @internal
+ */
+export async function roomOf(
+  sql: Sql,
+  id: string,
+  after: string,
+  limit: number,
+): Promise<{ room: string | null; last: string | null }> {
+  const [row] = await sql<{ room: string | null; last: string | null }[]>`
+    select max(room) as last, max(case when (select true from messages m where m.room = part.room and m.id = ${id}) then room end) as room
+    from (select room from heads where room > ${after} order by room limit ${limit}) part`;
+  return row!;
+}

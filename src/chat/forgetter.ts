@@ -1,0 +1,142 @@
+// Forgets messages for good, beside the servers that run: in small batches, so that nobody who posts waits for long, and told to
+// whoever follows with changes, so that no server goes on showing them. Each batch is done or not: who is ended half-way begins anew.
+import { type Client, DatabaseError } from "../database/client.ts";
+import { sleep } from "../sleep.ts";
+import { NIL, randomDigits } from "./cursor.ts";
+import { forget, markRemoved, removeRows, roomOf } from "./forget.ts";
+import type { Store } from "./store.ts";
+import { CHANNEL, payloadOf } from "./wake.ts";
+import { type Found, type Run, walk, type Which } from "./walk.ts";
+
+/** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
+const BATCH = 200;
+
+/** Rows of messages that one statement removes, which holds nobody up. */
+const REMOVED_AT_ONCE = 1_000;
+
+/** Rows that one statement looks at: some hundredths of a second. */
+const LOOKED_AT = 10_000;
+
+/** Pause before a statement that failed is tried again, in milliseconds, and how many times that is done. */
+const RETRY_MS = 1_000;
+const TRIES = 30;
+
+/** What there is to forget. */
+export interface Count {
+  /** Messages. */
+  readonly messages: number;
+  /** Rows of messages that were deleted before. */
+  readonly deleted: number;
+  /** Rooms that these are in. */
+  readonly rooms: number;
+}
+
+/** What has been forgotten in one statement. */
+export interface Forgotten {
+  /** The room's name. */
+  readonly room: string;
+  /** How many messages. */
+  readonly messages: number;
+  /** The ids of the first and the last of them. */
+  readonly first: string;
+  /** See `first`. */
+  readonly last: string;
+}
+
+type FoundMessage = Found & { readonly there: boolean };
+
+const COLUMNS = "author, sub, body <> '' as there";
+
+/** Forgets; each of its statements is tried for half a minute. */
+export class Forgetter {
+  readonly #run: Run = (statement) => persist(() => this.client.run(statement));
+
+  /** `store` tells the servers, over the same connection. */
+  constructor(private readonly client: Client, private readonly store: Pick<Store, "notify">) {}
+
+  /** Where a message is, or undefined. */
+  async find(id: string): Promise<Found | undefined> {
+    for (let after = "";;) {
+      const { room, last } = await this.#run((sql) => roomOf(sql, id, after, LOOKED_AT));
+      if (room) return { room, id };
+      if (!last) return undefined;
+      after = last;
+    }
+  }
+
+  /** Counts what there is to forget. */
+  async count(which: Which): Promise<Count> {
+    let [messages, deleted] = [0, 0];
+    const rooms = new Set<string>();
+    for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT)) {
+      for (const { room, there } of found) {
+        if (there) messages++;
+        else deleted++;
+        rooms.add(room);
+      }
+    }
+    return { messages, deleted, rooms: rooms.size };
+  }
+
+  /** Forgets one message, as if its author had deleted it. */
+  async forgetOne({ room, id }: Found): Promise<void> {
+    await this.#forget(room, [id], false);
+  }
+
+  /** Forgets messages, all that are there when it comes to them. Yields what it has done, again and again. */
+  async *forget(which: Which): AsyncGenerator<Forgotten, void, void> {
+    for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT)) yield* this.#all(found, which);
+  }
+
+  /**
+   * Removes a room: forgets its messages, those too that come meanwhile, and then the rows that are left. Its head stays, so that no
+   * id ever goes back. Yields as `forget` does.
+   */
+  async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
+    const which = { by: "room", name: room } as const;
+    let last = NIL;
+    let removed: string | undefined;
+    while (removed === undefined) {
+      for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT)) {
+        yield* this.#all(found, which);
+        last = found.at(-1)?.id ?? last;
+      }
+      removed = await this.#run((sql) => markRemoved(sql, room, last));
+    }
+    const place = removed;
+    while (await this.#run((sql) => removeRows(sql, room, place, REMOVED_AT_ONCE)) > 0);
+  }
+
+  async *#all(found: readonly FoundMessage[], { by }: Which): AsyncGenerator<Forgotten, void, void> {
+    // A deleted message has a sub and a key still.
+    const meant = by === "sub" ? found : found.filter(({ there }) => there);
+    for (const [room, messages] of Map.groupBy(meant, ({ room }) => room)) {
+      for (let start = 0; start < messages.length; start += BATCH) {
+        const ids = messages.slice(start, start + BATCH).map(({ id }) => id);
+        await this.#forget(room, ids, by !== "author");
+        yield { room, messages: ids.length, first: ids[0]!, last: ids.at(-1)! };
+      }
+    }
+  }
+
+  async #forget(room: string, ids: readonly string[], names: boolean): Promise<void> {
+    const [head] = await this.#run((sql) => forget(sql, { room, ids, names, random: randomDigits() }));
+    if (!head) return;
+    // Who is not told finds out at his next look.
+    await this.store.notify(CHANNEL, [payloadOf(room, { ms: Number(head.ms), seq: Number(head.seq) })]).catch(() => {});
+    await sleep(Math.max(0, Number(head.ahead))); // else what is posted next would come out of the future
+  }
+}
+
+/** Tries again what may pass the next time: a room that others hold, a database that is away. What it does twice, does no harm. */
+async function persist<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      const lasting = !(error instanceof DatabaseError) || error.isOurs || error.code.startsWith("42");
+      if (lasting || tries === TRIES) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}

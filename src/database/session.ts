@@ -1,0 +1,38 @@
+// One connection for a command that works on the messages: to the database that DATABASE_URL names or that is in DATA_DIR, whether a
+// server has that or not.
+import { type Config, ConfigError } from "../config.ts";
+import { log } from "../log.ts";
+import { Client, DatabaseError } from "./client.ts";
+import { migrateOnce } from "./migrate.ts";
+import { type Database, openDatabase } from "./open.ts";
+import { Unusable } from "./unusable.ts";
+
+/**
+ * Opens the database, brings it up to date if it has to be, and works on it.
+ * @throws {ConfigError} when there is no database, or it can't be used as it is; also when it fails, with what it said.
+ * @internal
+ */
+export async function withDatabase<T>(
+  config: Config,
+  command: string,
+  work: (database: Database, client: Client) => Promise<T>,
+): Promise<T> {
+  const database = await openDatabase(config, command, (line) => log("info", line));
+  try {
+    await migrateOnce(database);
+    const client = new Client(command, 1, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
+    return await work(database, client).finally(() => client.close());
+  } catch (error) {
+    if (error instanceof Unusable) throw new ConfigError(error.message, { cause: error });
+    if (error instanceof DatabaseError) {
+      throw new ConfigError(`${database.place.at} says: ${reasonOf(error)}`, { cause: error });
+    }
+    throw error;
+  } finally {
+    await database.close();
+  }
+}
+
+function reasonOf({ cause, message }: DatabaseError): string {
+  return cause instanceof Error ? cause.message : message;
+}
