@@ -1,4 +1,4 @@
-// Linger: `main.ts start`, `serve`, `migrate`, `doctor`, `token` and `forget`; `--help` tells what each does. What a command needs is loaded only
+// Linger: `main.ts start`, `serve`, `migrate`, `doctor`, `token`, `forget`, `export` and `import`; `--help` tells what each does. What a command needs is loaded only
 // when that is known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
@@ -30,5 +30,7 @@ async function run(command: Command, args: string[]): Promise<void> {
     return;
   }
   if (command === "forget") return await (await import("./src/commands/forget.ts")).forget(config, args);
+  if (command === "export") return await (await import("./src/commands/export.ts")).exportLines(config, args);
+  if (command === "import") return await (await import("./src/commands/import.ts")).importLines(config, args);
   await (await import("./src/commands/serve.ts")).serve(config, command);
 }

@@ -6,12 +6,12 @@ import { ConfigError, describeSettings, isSecret, isSetting } from "./config.ts"
 import { VERSION } from "./version.ts";
 
 /** What `main.ts` can do; deno.json has a task for each. */
-export type Command = "start" | "serve" | "migrate" | "doctor" | "token" | "forget";
+export type Command = "start" | "serve" | "migrate" | "doctor" | "token" | "forget" | "export" | "import";
 
-const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "doctor", "token", "forget"];
+const COMMANDS: readonly Command[] = ["start", "serve", "migrate", "doctor", "token", "forget", "export", "import"];
 
 /** Those that have arguments of their own. */
-const WITH_ARGUMENTS: readonly string[] = ["token", "forget"];
+const WITH_ARGUMENTS: readonly string[] = ["token", "forget", "export", "import"];
 
 /** Columns of a terminal that is not wide. */
 const COLUMNS = 80;

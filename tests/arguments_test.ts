@@ -59,7 +59,7 @@ Deno.test("An option, an argument or a command that is none is refused in a sent
   assertEquals(refusal("start", "serve"), "serve is one argument too many: --help tells what there is");
   assertEquals(
     refusal("sreve"),
-    "sreve is not one of start, serve, migrate, doctor, token, forget: --help tells what each does",
+    "sreve is not one of start, serve, migrate, doctor, token, forget, export, import: --help tells what each does",
   );
   assertEquals(refusal("--constructor"), "--constructor is not an option: --help tells what there is");
   assertEquals(refusal("--no-help"), "--no-help is not an option: --help tells what there is");

@@ -30,7 +30,7 @@ export interface Database {
 }
 
 /** Commands that work on the database in DATA_DIR, too: beside a server that has it, or alone. */
-const OFFLINE = ["forget"];
+const OFFLINE = ["forget", "export", "import"];
 
 /** Who made the cluster of our own. */
 const SUPERUSER = "postgres";

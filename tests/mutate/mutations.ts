@@ -947,6 +947,27 @@ export const mutations: readonly Mutation[] = [
     "this.release();",
   ),
   broken(
+    "what comes in leaves the head below its changes",
+    ["export_test.ts > the same there"],
+    "src/chat/importer.ts",
+    "Math.max(timeOf(read.id), read.changed ? timeOf(read.changed) : 0)",
+    "timeOf(read.id)",
+  ),
+  broken(
+    "what comes in may lie before what a room's readers know",
+    ["export_test.ts > A line that can't come in"],
+    "src/chat/importer.ts",
+    "if (count === 0) {",
+    "if (count < 0) {",
+  ),
+  broken(
+    "what comes in needs no order",
+    ["export_test.ts > A line that can't come in"],
+    "src/chat/importer.ts",
+    "if (read.id <= known.last || known.last && seq <= seqOf(known.last)) {",
+    "if (seq < 0) {",
+  ),
+  broken(
     "all messages that are forgotten in one statement share a place",
     ["forget_test.ts > of an author"],
     FORGET,

@@ -1,0 +1,84 @@
+// `export`: prints all that is stored of a room, or of what somebody has posted, as lines of JSON: to hand it over, or to import it elsewhere.
+import { parseArgs } from "node:util";
+import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive.ts";
+import { isRoom } from "../chat/message.ts";
+import { type Run, walk, type Which } from "../chat/walk.ts";
+import { type Config, ConfigError } from "../config.ts";
+import type { Sql } from "../database/pool.ts";
+import { withDatabase } from "../database/session.ts";
+import { say } from "../log.ts";
+
+const HELP = `deno task export --room kitchen > kitchen.jsonl
+
+  --room NAME        All messages of a room, in a form that can be imported
+  --sub SUB          All messages that were posted with tokens of this sub
+
+Each is a line of JSON on standard output, by rooms and in their order, as it is at one moment.`;
+
+/** Rows that are looked at, and perhaps held, at a time: at most 20 MB of texts. */
+const ROWS = 2_000;
+
+const encoder = new TextEncoder();
+
+/**
+ * Prints lines; they are read in small pieces, and no faster than they are taken.
+ * @throws {ConfigError} when an argument can't be meant, there is no such room, or the database fails.
+ * @internal
+ */
+export async function exportLines(config: Config, args: string[]): Promise<void> {
+  const which = read(args);
+  if (which === "help") return console.log(HELP);
+  await withDatabase(config, "export", async ({ openPool }) => {
+    const { sql, destroy } = openPool("export");
+    let count = 0;
+    try {
+      // All of it as it is at one moment. A cursor of the database would be ended by its timeout where somebody reads slowly.
+      await sql.begin("isolation level repeatable read read only", async (transaction) => {
+        await transaction`set local idle_in_transaction_session_timeout to 0`;
+        const run: Run = async (statement) => await statement(transaction as unknown as Sql);
+        if (which.by === "room") await print([headLineOf(await headOf(run, which.name))]);
+        for await (const messages of walk<StoredMessage>(run, which, COLUMNS, ROWS)) {
+          count += messages.length;
+          await print(messages.map(lineOf));
+        }
+      });
+    } finally {
+      await destroy();
+    }
+    say(`${count.toLocaleString("en")} message${count === 1 ? "" : "s"}, deleted ones too, and that is all`);
+  });
+}
+
+async function headOf(run: Run, room: string) {
+  const [head] = await run((sql) =>
+    sql<{ seq: string; ms: string; trimmed: string | null }[]>`select seq, ms, trimmed from heads where room = ${room}`
+  );
+  if (!head) throw new ConfigError(`There is no room ${room}`);
+  return { room, seq: Number(head.seq), ms: Number(head.ms), trimmed: head.trimmed };
+}
+
+async function print(lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return;
+  for (let rest = encoder.encode(`${lines.join("\n")}\n`); rest.length > 0;) {
+    rest = rest.subarray(await Deno.stdout.write(rest));
+  }
+}
+
+function read(args: string[]): Which | "help" {
+  const text = { type: "string" } as const;
+  const refuse = (sentence: string): never => {
+    throw new ConfigError(`${sentence}\n\n${HELP}`);
+  };
+  let values;
+  try {
+    ({ values } = parseArgs({ args, options: { room: text, sub: text, help: { type: "boolean", short: "h" } } }));
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : `${error}`);
+  }
+  const { help, room, sub } = values;
+  if (help) return "help";
+  if ((room === undefined) === (sub === undefined)) return refuse("What is to be exported?");
+  if (sub !== undefined) return { by: "sub", name: sub };
+  if (!isRoom(room!)) return refuse(`--room ${room} is no name of a room`);
+  return { by: "room", name: room! };
+}
