@@ -369,6 +369,8 @@ Deno.test("violations() takes an edit that a failover has lost as lost, but not 
   const seen = (at: number) => [follower([{ ...item(1, 1, "m1"), at: 400 }, { ...item(5, 1, "a", 5), at }])];
   assertEquals(violations({ ...lostEdit, follows: seen(650) }), []);
   assertEquals(violations({ ...lostEdit, reads: readAt(20_000, 1, "m1") }), []);
+  const late = refusedChange(7, 200, 404); // of a message that is lost, too
+  assertEquals(violations({ ...lostEdit, changes: [...lostEdit.changes!, late] }), []);
   assertEquals(violations({ ...lostEdit, reads: readAt(20_000, 1, "a", "id5") }), [
     "a read saw id1 as a, which is newer than what is stored",
   ]);

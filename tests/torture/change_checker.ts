@@ -172,7 +172,7 @@ function* asTold(story: Story, losses: readonly Loss[]): Iterable<string> {
 }
 
 /** What one answer says of the message is true: it was so at some time between the question and the answer. */
-function* truly(attempt: ChangeRecord, { attempts, told }: Story, losses: readonly Loss[]): Iterable<string> {
+function* truly(attempt: ChangeRecord, { attempts, row, told }: Story, losses: readonly Loss[]): Iterable<string> {
   const { id, body, known, changed, sent, answered, status } = attempt;
   if (isNearLoss(answered, losses) || isNearLoss(sent, losses)) return;
   const others = attempts.filter((other) => other.body !== body && mayBeDone(other) && other.sent < answered);
@@ -185,7 +185,7 @@ function* truly(attempt: ChangeRecord, { attempts, told }: Story, losses: readon
   if (status === 410 && !attempts.some((other) => other.body === "" && mayBeDone(other) && other.sent < answered)) {
     yield `${id} was said to be deleted, and nobody had`;
   }
-  if (status === 404) yield `${id} was said not to be there`;
+  if (status === 404 && row) yield `${id} was said not to be there`;
   if (status === 403) yield `${id} was said to be another's`;
   if (status === 200 && told.some((other) => other.body === "" && other.answered < sent)) {
     yield `${id} was edited to ${body} after it was deleted`;
