@@ -15,6 +15,7 @@ import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
+import lease from "../web/lease.js" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
 import messageLog from "../web/message-log.js" with { type: "text" };
@@ -27,6 +28,7 @@ import style from "../web/page.css" with { type: "text" };
 import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
 import phrase from "../web/phrase.js" with { type: "text" };
+import polls from "../web/polls.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
 import roomName from "../web/room-name.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
@@ -51,6 +53,7 @@ const SOURCES: Record<string, string> = {
   "/web/connection-line.js": connectionLine,
   "/web/conversation.js": conversation,
   "/web/element.js": element,
+  "/web/lease.js": lease,
   "/web/length.js": textLength,
   "/web/memory.js": memory,
   "/web/message-log.js": messageLog,
@@ -61,6 +64,7 @@ const SOURCES: Record<string, string> = {
   "/web/outbox.js": outbox,
   "/web/page.js": page,
   "/web/phrase.js": phrase,
+  "/web/polls.js": polls,
   "/web/prose.js": prose,
   "/web/room-name.js": roomName,
   "/web/rooms.js": rooms,

@@ -12,6 +12,7 @@ import { byId, writeMarkup } from "./element.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { Notifications } from "./notifications.js";
+import { Polls } from "./polls.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import { Rooms } from "./rooms.js";
 import { Session } from "./session.js";
@@ -33,7 +34,11 @@ writeMarkup(words.MARKUP);
 const base = new URL(".", location.href);
 const memory = new Memory(base);
 const session = new Session(memory);
-const linger = new Linger(base, { token: () => session.token });
+const polls = new Polls(base, () => rooms.look());
+const linger = new Linger(base, {
+  token: () => session.token,
+  fetch: (request) => polls.fetch(/** @type {Request} */ (request)),
+});
 const banner = new Banner();
 const notifications = new Notifications(memory, offerNotifications);
 const sidebar = new Sidebar({ choose, showAll });

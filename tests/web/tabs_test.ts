@@ -1,0 +1,142 @@
+// Many tabs of one person, over HTTP/1.1 and its six connections: all work, and in one room they cost what one costs.
+/// <reference lib="dom" />
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import type { Page, Request } from "playwright-core";
+import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { messages, post, posted, until } from "../support/client.ts";
+
+const site = await testSite();
+
+/** Another tab of the same person. */
+async function tab({ context }: Visitor, room: string, live = true): Promise<Visitor> {
+  const other = new Visitor(context, await context.newPage(), {});
+  await other.page.goto(`${site.url}/#${room}`, { waitUntil: "commit" });
+  if (live) await other.is("live");
+  return other;
+}
+
+/** The polls that wait at the server, of all tabs, and the most that there were at a time. */
+class WaitingPolls {
+  readonly now = new Set<Request>();
+  /** All that were ever asked. */
+  asked: string[] = [];
+  most = 0;
+
+  constructor({ context }: Visitor) {
+    context.on("request", (request) => {
+      this.asked.push(request.url());
+      if (!/[?&]wait=[1-9]/.test(request.url())) return;
+      this.now.add(request);
+      this.most = Math.max(this.most, this.now.size);
+    });
+    for (const event of ["requestfinished", "requestfailed"] as const) {
+      context.on(event as "requestfinished", (request) => void this.now.delete(request));
+    }
+  }
+
+  /** The tab whose poll waits in a room. */
+  pageIn(room: string): Page | undefined {
+    return [...this.now].find((request) => request.url().includes(`/rooms/${room}/`))?.frame().page();
+  }
+}
+
+webTest("Ten tabs in ten rooms all load, post and are told, and their polls leave connections free", async () => {
+  await using first = await visit(site, { room: "ten-0", name: "Ada" });
+  const waiting = new WaitingPolls(first);
+  const tabs = [first];
+  while (tabs.length < 10) tabs.push(await tab(first, `ten-${tabs.length}`));
+  for (const [i, one] of tabs.entries()) await one.say(`From tab ${i}`);
+  for (const one of tabs) await one.settles();
+  for (const i of tabs.keys()) {
+    assertEquals((await messages(site, `ten-${i}`, "wait=0")).map(({ body }) => body), [`From tab ${i}`]);
+    await posted(site, `ten-${i}`, "From elsewhere");
+  }
+  for (const [i, one] of tabs.entries()) await one.sees(`From tab ${i}`, "From elsewhere");
+  assertLessOrEqual(waiting.most, 5); // three, and those of windows that are too busy to see that others wait for them
+});
+
+webTest("Ten tabs in one room ask as often as one, and each sees every message once", async () => {
+  await using first = await visit(site, { room: "one", name: "Ada" });
+  const waiting = new WaitingPolls(first);
+  const tabs = [first];
+  while (tabs.length < 10) tabs.push(await tab(first, "one"));
+  const bodies = ["Before"];
+  await posted(site, "one", "Before"); // the first poll began before a test could listen
+  for (const one of tabs) await one.sees(...bodies);
+  await until(async () => await Promise.resolve(waiting.now.size === 1), "one tab polls for all");
+  waiting.asked = [];
+  for (let i = 0; i < 20; i++) {
+    await posted(site, "one", `Number ${i}`);
+    bodies.push(`Number ${i}`);
+    for (const one of tabs) await one.sees(...bodies);
+  }
+  const polls = waiting.asked.filter((url) => url.includes("/rooms/one/"));
+  assertLessOrEqual(polls.length, 21);
+  await tabs[7]!.say("Mine");
+  for (const one of tabs) {
+    await one.sees(...bodies, "Mine");
+    await one.settles();
+  }
+  assertEquals((await messages(site, "one", "wait=0")).length, 22);
+});
+
+webTest("When the tab that polls for all is closed, or crashes, the others go on", async () => {
+  await using first = await visit(site, { room: "heirs", name: "Ada" });
+  const waiting = new WaitingPolls(first);
+  let tabs = [first];
+  while (tabs.length < 4) tabs.push(await tab(first, "heirs"));
+  const bodies = ["Before"];
+  await posted(site, "heirs", "Before"); // the first poll began before a test could listen
+  for (const one of tabs) await one.sees(...bodies);
+  for (const end of ["close", "crash"]) {
+    await until(async () => await Promise.resolve(waiting.pageIn("heirs") !== undefined), "one tab polls");
+    const page = waiting.pageIn("heirs")!;
+    const crashed = new Set<Page>([page]);
+    for (const { page } of tabs) page.on("crash", (page) => crashed.add(page));
+    if (end === "close") await page.close();
+    else {
+      const session = await first.context.newCDPSession(page);
+      const crash = page.waitForEvent("crash");
+      session.send("Page.crash").catch(() => {});
+      await crash;
+    }
+    waiting.now.clear();
+    bodies.push(`After the ${end}`);
+    await posted(site, "heirs", bodies.at(-1)!);
+    tabs = tabs.filter(({ page }) => !crashed.has(page));
+    assert(tabs.length > 0);
+    for (const one of tabs) await one.sees(...bodies);
+    await tabs[0]!.say(`By one that is left after the ${end}`);
+    bodies.push(`By one that is left after the ${end}`);
+    for (const one of tabs) await one.sees(...bodies);
+    for (const one of tabs) await one.settles();
+  }
+  assertEquals((await messages(site, "heirs", "wait=0")).map(({ body }) => body), bodies);
+});
+
+webTest("A tab that comes back after it was frozen has what came meanwhile, once and in order", async () => {
+  await using first = await visit(site, { room: "frozen", name: "Ada" });
+  const second = await tab(first, "frozen");
+  const session = await first.context.newCDPSession(first.page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  for (const body of ["One", "Two", "Three"]) await posted(site, "frozen", body);
+  await second.sees("One", "Two", "Three");
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await first.sees("One", "Two", "Three");
+  await posted(site, "frozen", "Four");
+  for (const one of [first, second]) await one.sees("One", "Two", "Three", "Four");
+});
+
+webTest("Where there is no BroadcastChannel each tab is by itself, as is one whose storage is forbidden", async () => {
+  for (const without of ["delete globalThis.BroadcastChannel", "delete globalThis.localStorage"]) {
+    const context = await site.browser.newContext();
+    await context.addInitScript(without);
+    const first = new Visitor(context, await context.newPage(), {});
+    await first.page.goto(`${site.url}/#alone`);
+    await first.is("live");
+    const second = await tab(first, "alone");
+    await post(site, "alone", { body: without, author: "Noor" });
+    for (const one of [first, second]) await one.page.waitForSelector(`#log >> text=${without}`);
+    await first[Symbol.asyncDispose]();
+  }
+});
