@@ -27,6 +27,7 @@ import outbox from "../web/outbox.js" with { type: "text" };
 import style from "../web/page.css" with { type: "text" };
 import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
+import patience from "../web/patience.js" with { type: "text" };
 import phrase from "../web/phrase.js" with { type: "text" };
 import polls from "../web/polls.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
@@ -63,6 +64,7 @@ const SOURCES: Record<string, string> = {
   "/web/notifications.js": notifications,
   "/web/outbox.js": outbox,
   "/web/page.js": page,
+  "/web/patience.js": patience,
   "/web/phrase.js": phrase,
   "/web/polls.js": polls,
   "/web/prose.js": prose,

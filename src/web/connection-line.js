@@ -3,7 +3,7 @@
 import { byId } from "./element.js";
 import * as words from "./words.js";
 
-/** @import { Connection, ConnectionState } from "../client/client.ts" */
+/** @import { Connection, ConnectionState, LingerError } from "../client/client.ts" */
 
 export class ConnectionLine {
   #line = byId("connection");
@@ -20,11 +20,16 @@ export class ConnectionLine {
     this.#show(connection.state);
   }
 
-  /** @param {ConnectionState} state */
-  #show(state) {
+  /** Something says no, and is asked again. @param {LingerError} error @param {number} retryAt In milliseconds since 1970. */
+  refused(error, retryAt) {
+    this.#show({ status: "reconnecting", retryAt, problem: error.problem }, words.answerIs(error.status));
+  }
+
+  /** @param {ConnectionState} state @param {string} [why] */
+  #show(state, why) {
     clearTimeout(this.#timer);
     const limited = state.status === "reconnecting" && state.problem?.status === 429;
-    const sentence = limited ? words.askedTooOften : words.connection[state.status];
+    const sentence = why ?? (limited ? words.askedTooOften : words.connection[state.status]);
     this.#line.dataset.status = state.status;
     if (this.#said.textContent !== sentence) this.#said.textContent = sentence;
     this.#seen.textContent = sentence;
@@ -32,6 +37,6 @@ export class ConnectionLine {
     const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);
     if (seconds <= 0) return;
     this.#seen.textContent = words.inSeconds(sentence, seconds);
-    this.#timer = setTimeout(() => this.#show(state), (state.retryAt - Date.now()) % 1000 || 1000);
+    this.#timer = setTimeout(() => this.#show(state, why), (state.retryAt - Date.now()) % 1000 || 1000);
   }
 }

@@ -2,9 +2,11 @@
 // One room as this page knows it: its newest messages without a gap, read from history and then followed, and what you
 // wrote that is not among them yet. Decides when the one has become the other, so that no message is seen twice.
 
-import { LingerError, messageNumber } from "../client/client.ts";
+import { messageNumber } from "../client/client.ts";
 
-/** @import { Message, Room } from "../client/client.ts" */
+import { Patience } from "./patience.js";
+
+/** @import { LingerError, Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Timeline } from "./timeline.js" */
 
@@ -20,6 +22,7 @@ export class Conversation {
   #timeline;
   #grown;
   #left = new AbortController();
+  #patience;
   /** @type {Message[]} */
   #fresh = [];
   #scheduled = false;
@@ -33,17 +36,16 @@ export class Conversation {
   /**
    * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline
    * @param {(newest: string, messages: Message[]) => void} grown
-   * @param {(error: LingerError) => void} refused
+   * @param {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
    */
   constructor(room, outbox, timeline, grown, refused) {
     this.#room = room;
     this.#outbox = outbox;
     this.#timeline = timeline;
     this.#grown = grown;
+    this.#patience = new Patience(this.#left.signal, refused);
     this.#run().catch((error) => {
-      if (this.#left.signal.aborted) return;
-      if (!(error instanceof LingerError)) throw error;
-      refused(error);
+      if (!this.#left.signal.aborted) throw error;
     });
   }
 
@@ -67,7 +69,7 @@ export class Conversation {
     if (this.#loading || !this.#oldest) return;
     this.#loading = true;
     const before = this.#oldest;
-    const page = await this.#history(before).catch(() => undefined);
+    const page = await this.#patience.until(() => this.#history(before)).catch(() => undefined);
     this.#loading = false;
     if (!page || this.#left.signal.aborted) return;
     // Meanwhile the timeline may have let go of its oldest messages; then this page does not adjoin.
@@ -80,14 +82,15 @@ export class Conversation {
 
   async #run() {
     const { signal } = this.#left;
-    const { messages, more } = await this.#history("now");
+    const { messages, more } = await this.#patience.until(() => this.#history("now"));
     this.#oldest = messages[0]?.id ?? "";
     this.newest = messages.at(-1)?.id ?? NIL;
     this.#recognize(messages);
     this.#timeline.begin(messages, more);
     this.#show();
     this.#timeline.watchForOlder();
-    for await (const message of this.#room.follow({ after: this.newest, signal })) {
+    const follow = (/** @type {string} */ after) => this.#room.follow({ after, signal });
+    for await (const message of this.#patience.follow(this.newest, follow)) {
       this.#fresh.push(message);
       this.change();
     }

@@ -21,7 +21,7 @@ import { Timeline } from "./timeline.js";
 import { watchVersion } from "./version.js";
 import * as words from "./words.js";
 
-/** @import { Message } from "../client/client.ts" */
+/** @import { LingerError, Message } from "../client/client.ts" */
 /** @import { Choice } from "./memory.js" */
 
 /** The room of an address that names none. */
@@ -74,8 +74,9 @@ function open() {
   ].join(" \\\n  ");
   timeline.clear(memory.name, memory.lastRead(current));
   session.show();
-  conversation = new Conversation(room, outbox, timeline, grown, (error) => session.refused(error));
+  conversation = new Conversation(room, outbox, timeline, grown, refused);
   connectionLine.watch(room.connection);
+  room.connection.subscribe(({ status }) => status === "live" && session.show());
   composer.open(current);
   showRooms();
 }
@@ -84,6 +85,12 @@ function open() {
 function send(body) {
   outbox.add({ room: current, author: memory.name, body, after: conversation?.newest ?? "" });
   timeline.goToEnd();
+}
+
+/** The server does not let this window in, or something before it; it asks again. @param {LingerError} error @param {number} retryAt */
+function refused(error, retryAt) {
+  if (error.status === 401 || error.status === 403) session.refused(error);
+  else connectionLine.refused(error, retryAt);
 }
 
 /** @param {string} newest @param {Message[]} messages What has just come. */

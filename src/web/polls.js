@@ -28,10 +28,10 @@ const KEPT = 100;
 const MOST = 400;
 
 /** A list of rooms that is younger is as good as a new one, in milliseconds: somewhat less than the pause between two looks. */
-const LIST_MS = 8_000;
+const LIST_MS = 2_500;
 
 /** So long a window waits for the list that another asks for, in milliseconds. */
-const LISTING_MS = 3_000;
+const LISTING_MS = 2_000;
 
 /**
  * What came after a cursor.

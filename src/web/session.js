@@ -67,7 +67,7 @@ export class Session {
     const signIn = /** @type {{ sign_in?: string } | undefined} */ (problem)?.sign_in;
     const asks = status === 401;
     const title = !asks ? words.roomClosed : this.token ? words.invitationEnded : words.byInvitation;
-    const why = asks && !this.token ? "" : `${problem?.detail ?? ""}. `;
+    const why = asks && !this.token || !problem ? "" : `${problem.detail}. `;
     const way = !asks ? words.askOperator : signIn ? "" : words.askForLink;
     byId("gate").replaceChildren(
       element("h2", { textContent: title }),

@@ -40,6 +40,8 @@ export class Timeline {
   /** Up to where it was read when the room was opened. */
   #read = "";
   #more = false;
+  /** Whether the room has been read: before that nobody knows whether it is empty. */
+  #begun = false;
   #atEnd = true;
   #unseen = 0;
 
@@ -71,6 +73,7 @@ export class Timeline {
     this.#me = me;
     this.#read = read;
     this.#more = false;
+    this.#begun = false;
     this.#unseen = 0;
     this.#older.disconnect();
     this.#log.clear(me);
@@ -83,6 +86,7 @@ export class Timeline {
 
   /** Shows a room's newest messages. @param {Message[]} messages @param {boolean} more */
   begin(messages, more) {
+    this.#begun = true;
     this.#log.quietly(() => this.#add(messages));
     this.#setMore(more);
   }
@@ -109,8 +113,8 @@ export class Timeline {
   append(messages, waiting) {
     this.#add(messages);
     this.#showWaiting(waiting);
-    this.#empty.hidden = this.#log.length + waiting.length > 0;
-    this.#beginning.hidden = !this.#empty.hidden;
+    this.#empty.hidden = !this.#begun || this.#log.length + waiting.length > 0;
+    this.#beginning.hidden = !this.#begun || !this.#empty.hidden;
     if (this.#atEnd) this.goToEnd();
     else this.#unseen += messages.filter(({ author }) => author !== this.#me).length;
     this.#showPill();

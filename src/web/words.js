@@ -143,6 +143,11 @@ export const connection = {
 };
 export const askedTooOften = "Asked too often: again";
 
+/** @param {number} status Of HTTP: something before the server says no. */
+export function answerIs(status) {
+  return `The answer is ${status}: again`;
+}
+
 /** @param {string} what @param {number} seconds */
 export function inSeconds(what, seconds) {
   return `${what} in ${seconds} s`;

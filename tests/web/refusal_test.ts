@@ -1,0 +1,54 @@
+// Something before the server says no for a while: the page says so, asks again, and is there as soon as it may.
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import type { Route } from "playwright-core";
+import { testSite, visit, webTest } from "../support/browser.ts";
+import { posted } from "../support/client.ts";
+
+const site = await testSite();
+
+const POLLS = /\/messages\?/;
+
+const answer = (status: number) => (route: Route) =>
+  route.fulfill({ status, contentType: "text/html", body: "<h1>No" });
+
+webTest(
+  "A page that was answered 404, 403 or 401 for a while says so, and goes on by itself with what it missed",
+  async () => {
+    await using ada = await visit(site, { room: "refusals", name: "Ada", badNetwork: true });
+    const bodies: string[] = [];
+    for (const status of [404, 403, 401]) {
+      await ada.page.route(POLLS, answer(status));
+      bodies.push(`Ends the poll before ${status}`, `Missed by ${status}`);
+      await posted(site, "refusals", bodies.at(-2)!);
+      if (status === 404) await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
+      else await ada.page.waitForSelector("#gate:not([hidden])");
+      await posted(site, "refusals", bodies.at(-1)!);
+      await ada.page.unroute(POLLS);
+      await ada.is("live");
+      await ada.sees(...bodies);
+      assertEquals(await ada.page.isVisible("#gate"), false);
+    }
+  },
+);
+
+webTest("Nobody is told that a room is empty that could not be read", async () => {
+  await posted(site, "unread", "Something");
+  const context = await site.browser.newContext();
+  await context.route(POLLS, answer(404));
+  await using ada = await visit({ ...site, browser: { newContext: () => context } as unknown as typeof site.browser }, {
+    room: "unread",
+    name: "Ada",
+    badNetwork: true,
+    live: false,
+  });
+  await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
+  await ada.page.route(/\/messages$/, answer(404));
+  await ada.say("Waits");
+  await ada.sees("Waits");
+  assertEquals(await ada.page.isVisible("#empty"), false);
+  await ada.page.unroute(/\/messages$/);
+  await context.unroute(POLLS);
+  await ada.page.evaluate(() => dispatchEvent(new Event("focus")));
+  await ada.sees("Something", "Waits");
+});
