@@ -162,7 +162,7 @@ webTest("The banner tells one thing at a time, the most important first, and eac
 webTest("A new version of the page is told, with a button that loads it", async () => {
   await using ada = await visit(site, { room: "version", name: "Ada" });
   const { page } = ada;
-  let etag: string | undefined;
+  let etag = "";
   await page.clock.install();
   await page.route("**/web/page.js", async (route) => {
     if (route.request().method() !== "HEAD") return await route.continue();
