@@ -18,8 +18,8 @@ import icon from "../web/icon.svg" with { type: "text" };
 import lease from "../web/lease.js" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
-import messageLog from "../web/message-log.js" with { type: "text" };
 import mentions from "../web/mentions.js" with { type: "text" };
+import messageLog from "../web/message-log.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
 import names from "../web/names.js" with { type: "text" };
 import notifications from "../web/notifications.js" with { type: "text" };
@@ -37,6 +37,7 @@ import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import version from "../web/version.js" with { type: "text" };
+import waiting from "../web/waiting.js" with { type: "text" };
 import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
@@ -57,8 +58,8 @@ const SOURCES: Record<string, string> = {
   "/web/lease.js": lease,
   "/web/length.js": textLength,
   "/web/memory.js": memory,
-  "/web/message-log.js": messageLog,
   "/web/mentions.js": mentions,
+  "/web/message-log.js": messageLog,
   "/web/message-row.js": messageRow,
   "/web/names.js": names,
   "/web/notifications.js": notifications,
@@ -74,6 +75,7 @@ const SOURCES: Record<string, string> = {
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,
   "/web/version.js": version,
+  "/web/waiting.js": waiting,
   "/web/words.js": words,
   "/client/client.ts": client,
   "/client/exchange.ts": exchange,

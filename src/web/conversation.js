@@ -116,19 +116,17 @@ export class Conversation {
   /**
    * Finds among new messages those that are in the outbox without its knowing: the answer to a post may come after the
    * message itself, or never. A message does not say with which key it was posted, so its words have to do until the
-   * answer says for sure.
+   * answer says for sure: for the one that is under way, since no other can have arrived, and only to show it once. It is sent as long
+   * as there is no answer, whatever others say meanwhile.
    * @param {Message[]} messages
    */
   #recognize(messages) {
-    const items = this.#outbox.of(this.#room.name);
-    for (const { id, author, body } of messages) {
-      const item = items.find((item) =>
-        !item.id && !this.#seenAs.has(item.key) && item.after < id && item.author === author && item.body === body
-      );
-      if (!item) continue;
-      this.#seenAs.set(item.key, id);
-      if (item.state === "late") this.#outbox.retry(item); // to learn whether that was it
-    }
+    const item = this.#outbox.of(this.#room.name).find(({ id, state }) => !id && state !== "refused");
+    if (item?.state !== "sending" || this.#seenAs.has(item.key)) return;
+    const seen = messages.find(({ id, author, body }) =>
+      item.after < id && item.author === author && item.body === body
+    );
+    if (seen) this.#seenAs.set(item.key, seen.id);
   }
 
   /** What is in the outbox and not among the messages. */

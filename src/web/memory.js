@@ -18,6 +18,7 @@ const MESSAGE_KEYS = 500;
  * @property {number} at When you wrote it, in milliseconds since 1970.
  * @property {"sending" | "late" | "refused"} state
  * @property {string} [failure] Why it is late or refused, for its writer.
+ * @property {string} [id] What it has become, which is all that is missing to forget it.
  */
 
 /**
@@ -108,10 +109,11 @@ export class Memory {
     this.#set(`told ${room}`, id);
   }
 
-  /** What was still on its way when the page was closed, oldest first. @returns {Unsent[]} */
+  /** What no server has confirmed yet, oldest first. @returns {Unsent[]} */
   unsent() {
     return this.#names().filter((name) => name.startsWith("unsent "))
       .map((name) => JSON.parse(this.#get(name)))
+      .filter(({ id }) => !id)
       .sort((a, b) => a.at - b.at);
   }
   /** @param {Unsent} item */
@@ -121,6 +123,18 @@ export class Memory {
   /** @param {Unsent} item */
   forgetUnsent(item) {
     this.#set(`unsent ${item.key}`, "");
+  }
+
+  /**
+   * Calls `changed` when another window sets or forgets what has this name, or a longer one: with the rest of its name, what it is and what it was.
+   * @param {string} name @param {(rest: string, value: string, before: string) => void} changed
+   */
+  watch(name, changed) {
+    const key = this.#scope + name;
+    addEventListener("storage", (event) => {
+      if (!event.key?.startsWith(key)) return;
+      changed(event.key.slice(key.length), event.newValue ?? "", event.oldValue ?? "");
+    });
   }
 
   /** With what a message of one's own can be changed; undefined where it is not known. @param {string} id */

@@ -75,27 +75,36 @@ function whatIsWritten(text) {
 }
 
 /**
+ * What can be done with a message that is not confirmed.
+ * @typedef {object} OutboxActions
+ * @property {(item: OutboxItem) => void} retry
+ * @property {(item: OutboxItem) => void} edit
+ * @property {(item: OutboxItem) => void} remove
+ */
+
+/**
  * A message that is not confirmed: dimmed, and with a way out when it failed.
  * @param {OutboxItem} item
- * @param {(item: OutboxItem) => void} retry
- * @param {(item: OutboxItem) => void} remove
+ * @param {boolean} heldBack Whether one before it is late.
+ * @param {OutboxActions} actions
  */
-export function outboxRow(item, retry, remove) {
+export function outboxRow(item, heldBack, { retry, edit, remove }) {
   const row = messageRow(item.author, item.body, new Date(item.at), item.author);
   if (item.id) return row;
   row.classList.add(item.state === "sending" ? "sending" : "failed");
   if (item.state === "sending") {
-    row.append(element("p", { className: "fate", textContent: words.sending }));
+    row.append(element("p", { className: "fate", textContent: heldBack ? words.heldBack : words.sending }));
     return row;
   }
-  row.append(element(
-    "p",
-    { className: "fate", role: "alert" },
-    element("span", { textContent: words.notSent(item.failure ?? "") }),
-    element("button", { type: "button", textContent: words.retry, onclick: () => retry(item) }),
-    " ",
-    element("button", { type: "button", textContent: words.forget, onclick: () => remove(item) }),
-  ));
+  const refused = item.state === "refused";
+  const said = (refused ? words.notSent : words.notSentYet)(item.failure ?? "");
+  /** @param {string} name @param {(item: OutboxItem) => void} action */
+  const button = (name, action) =>
+    element("button", { type: "button", textContent: name, onclick: () => action(item) });
+  const buttons = [button(words.retry, retry), " ", button(words.forget, remove)];
+  // What is late may have arrived: to send its words once more, changed, could be to say them twice.
+  if (refused) buttons.splice(2, 0, button(words.change, edit), " ");
+  row.append(element("p", { className: "fate", role: "alert" }, element("span", { textContent: said }), ...buttons));
   return row;
 }
 

@@ -1,37 +1,56 @@
 // @ts-check
-// Sends what you write, room by room in the order you wrote it, and keeps it until the server has it: through a reload,
-// an outage, a lost answer. Every message has one idempotency key for all its attempts, so none is stored twice.
-
+// Sends what you write, room by room in the order you wrote it, and keeps it until the server has it: through a reload, an
+// outage, a lost answer. What can't be sent yet holds back what is behind it, and goes out by itself when the server is back.
+// Every message has one idempotency key for all its attempts, so none is stored twice: not by two windows of this page either. These
+// have one outbox, in the storage, and one of them sends.
 import { LingerError } from "../client/client.ts";
+import { RENEW_MS } from "./lease.js";
+import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
 /** @import { Linger } from "../client/client.ts" */
+/** @import { Lease } from "./lease.js" */
 /** @import { Memory, Unsent } from "./memory.js" */
 
-/** How long a message is tried before its writer is asked what to do, in milliseconds. */
-const GIVE_UP_MS = 30_000;
+/** How long a message is on its way before its writer is told why, in milliseconds. */
+const LATE_MS = 30_000;
 
-/**
- * A message in the outbox; with the id that the server gave it, once it has.
- * @typedef {Unsent & { id?: string }} OutboxItem
- */
+/** A message in the outbox; with the id that the server gave it, once it has. @typedef {Unsent} OutboxItem */
+
+/** The attempts at one message. */
+class Attempts {
+  ended = new AbortController();
+  /** When the next begins, in milliseconds since 1970. */
+  retryAt = 0;
+
+  /** @param {OutboxItem} item */
+  constructor(item) {
+    this.item = item;
+  }
+}
 
 export class Outbox {
   #linger;
   #memory;
+  #lease;
   #changed;
   /** @type {OutboxItem[]} */
-  #items = [];
-  /** @type {Set<string>} */
-  #busy = new Set();
+  #items;
+  /** What is being sent, by room. @type {Map<string, Attempts>} */
+  #sending = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
-  /** @param {Linger} linger @param {Memory} memory @param {(room: string) => void} changed */
-  constructor(linger, memory, changed) {
+  /** @param {Linger} linger @param {Memory} memory @param {Lease} lease Who has it sends. @param {(room: string) => void} changed */
+  constructor(linger, memory, lease, changed) {
     this.#linger = linger;
     this.#memory = memory;
+    this.#lease = lease;
     this.#changed = changed;
     this.#items = memory.unsent();
-    for (const { room } of this.#items) this.#send(room);
+    memory.watch("unsent ", (key, value) => this.#hear(key, value ? JSON.parse(value) : undefined));
+    // Not before the page is put together.
+    queueMicrotask(() => this.#work());
   }
 
   /** What is in a room's outbox, in the order it was written. @param {string} room */
@@ -41,24 +60,47 @@ export class Outbox {
 
   /** @param {{ room: string, author: string, body: string, after: string }} message */
   add(message) {
-    /** @type {Unsent} */
-    const item = { ...message, key: newKey(), messageKey: newKey(), at: Date.now(), state: "sending" };
+    // Later than all before it, whatever the clock says: that is their order.
+    const at = Math.max(Date.now(), ...this.of(message.room).map(({ at }) => at + 1));
+    /** @type {OutboxItem} */
+    const item = { ...message, key: newKey(), messageKey: newKey(), at, state: "sending" };
     this.#items.push(item);
     this.#keep(item);
-    this.#send(item.room);
+    this.#work();
   }
 
-  /** Tries again, with the same key. @param {OutboxItem} item */
+  /** Tries again at once. @param {OutboxItem} item */
   retry(item) {
     item.state = "sending";
+    delete item.failure;
     this.#keep(item);
-    this.#send(item.room);
+    this.#sending.get(item.room)?.ended.abort();
+    this.#work();
+  }
+
+  /** Tries again at once whatever waits for a server to come back: it is back. */
+  goOn() {
+    for (const { retryAt, ended } of this.#sending.values()) if (retryAt > Date.now()) ended.abort();
+    this.#work();
+  }
+
+  /** Gives back the words of a message that was refused, to be sent as another. @param {OutboxItem} item */
+  take(item) {
+    this.remove(item);
+    return item.body;
   }
 
   /** Forgets an item: it has arrived, or its writer doesn't want it any more. @param {OutboxItem} item */
   remove(item) {
-    this.#items = this.#items.filter((other) => other !== item);
     this.#memory.forgetUnsent(item);
+    this.#drop(item);
+  }
+
+  /** @param {OutboxItem} item */
+  #drop(item) {
+    this.#items = this.#items.filter((other) => other !== item);
+    const attempts = this.#sending.get(item.room);
+    if (attempts?.item === item) attempts.ended.abort();
     this.#changed(item.room);
   }
 
@@ -68,42 +110,117 @@ export class Outbox {
     this.#changed(item.room);
   }
 
-  /** @param {string} room */
-  async #send(room) {
-    if (this.#busy.has(room)) return;
-    this.#busy.add(room);
-    for (;;) {
-      const item = this.of(room).find(({ id, state }) => !id && state === "sending");
-      if (!item) break;
-      await this.#post(item);
+  /** Another window has kept an item, or forgotten it. @param {string} key @param {OutboxItem | undefined} told */
+  #hear(key, told) {
+    const item = this.#items.find((item) => item.key === key);
+    if (!told) return item && !item.id && this.#drop(item); // else it is there until its message is
+    if (!item) this.#items = [...this.#items, told].sort((a, b) => a.at - b.at);
+    else if (!item.id) {
+      const again = item.state !== "sending" && told.state === "sending";
+      delete item.failure;
+      Object.assign(item, told);
+      const attempts = this.#sending.get(item.room);
+      if (attempts?.item === item && (again || item.id)) attempts.ended.abort();
     }
-    this.#busy.delete(room);
+    this.#changed(told.room);
+    this.#work();
   }
 
-  /** @param {OutboxItem} item */
-  async #post(item) {
+  /** Sends what there is to send, if this window is the one that does. */
+  #work() {
+    clearTimeout(this.#timer);
+    const rooms = new Set(this.#items.filter(isToSend).map(({ room }) => room));
+    if (rooms.size === 0) return this.#lease.release();
+    this.#timer = setTimeout(() => this.#work(), RENEW_MS);
+    if (this.#lease.take()) { for (const room of rooms) this.#send(room); }
+    else for (const { ended } of this.#sending.values()) ended.abort();
+  }
+
+  /** Sends the first that there is of a room. @param {string} room */
+  async #send(room) {
+    const item = this.of(room).find(isToSend);
+    if (!item || this.#sending.has(room)) return;
+    const attempts = new Attempts(item);
+    this.#sending.set(room, attempts);
+    await this.#post(attempts);
+    this.#sending.delete(room);
+    this.#work();
+  }
+
+  /** @param {Attempts} attempts */
+  async #post(attempts) {
+    const { item, ended: { signal } } = attempts;
     const { room, body, author, key, messageKey } = item;
-    let told;
+    let why = words.unreachable;
+    const timer = setTimeout(() => this.#fail(item, "late", why), LATE_MS);
+    /** @type {import("../client/client.ts").PostOptions} */
+    const options = {
+      author,
+      key,
+      messageKey,
+      signal,
+      onRetry: ({ retryAt, problem }) => {
+        const limited = problem?.status === 429;
+        if (limited) why = problem.detail;
+        attempts.retryAt = limited ? 0 : retryAt; // who is asked to wait waits
+      },
+    };
+    const patience = new Patience(signal, (error, retryAt) => {
+      attempts.retryAt = retryAt;
+      this.#fail(item, "late", reasonOf(error));
+    });
     try {
-      const signal = AbortSignal.timeout(GIVE_UP_MS);
-      const { id } = await this.#linger.room(room).post(body, {
-        author,
-        key,
-        messageKey,
-        signal,
-        onRetry: ({ problem }) => told = problem?.status === 429 ? problem.detail : undefined,
-      });
-      item.id = id;
-      if (messageKey) this.#memory.keepMessageKey(id, messageKey);
-      this.#memory.forgetUnsent(item);
-      this.#changed(room);
+      const done = await patience.until(() =>
+        this.#linger.room(room).post(body, options).catch((error) => {
+          if (isVerdict(error)) return /** @type {LingerError} */ (error);
+          throw error;
+        })
+      );
+      if (!(done instanceof LingerError)) this.#arrived(item, done.id);
+      else if (done.status === 410) this.remove(item); // it had arrived, and was deleted since
+      else this.#fail(item, "refused", reasonOf(done));
     } catch (error) {
-      const refused = error instanceof LingerError;
-      item.state = refused ? "refused" : "late";
-      item.failure = refused ? error.problem?.detail ?? error.message : told ?? words.unreachable;
-      if (this.#items.includes(item)) this.#keep(item);
+      if (!signal.aborted) throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
+
+  /** @param {OutboxItem} item @param {string} id */
+  #arrived(item, id) {
+    item.id = id;
+    if (item.messageKey) this.#memory.keepMessageKey(id, item.messageKey);
+    this.#memory.keepUnsent(item); // so that the other windows know what it is
+    this.#memory.forgetUnsent(item);
+    this.#changed(item.room);
+  }
+
+  /** @param {OutboxItem} item @param {"late" | "refused"} state @param {string} failure */
+  #fail(item, state, failure) {
+    if (item.state === state && item.failure === failure) return;
+    item.state = state;
+    item.failure = failure;
+    if (this.#items.includes(item)) this.#keep(item);
+  }
+}
+
+/** Whether it is for the outbox to send, not for its writer. @param {OutboxItem} item */
+function isToSend({ id, state }) {
+  return !id && state !== "refused";
+}
+
+/**
+ * Whether the server says of this message that it does not take it. Anything else is said by something before the server, or of
+ * who asks: it may pass, and what is behind the message would meet the same. @param {unknown} error
+ */
+function isVerdict(error) {
+  return error instanceof LingerError && error.status !== 401 &&
+    error.problem?.type.startsWith("urn:linger:problem:") === true;
+}
+
+/** @param {LingerError} error */
+function reasonOf({ status, problem }) {
+  return problem?.detail ?? words.answerWas(status);
 }
 
 /** A random key; `crypto.randomUUID` would be shorter, and is missing on pages that came over plain HTTP. */

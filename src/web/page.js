@@ -9,6 +9,7 @@ import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
 import { byId, writeMarkup } from "./element.js";
+import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { Notifications } from "./notifications.js";
@@ -44,14 +45,25 @@ const notifications = new Notifications(memory, offerNotifications);
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, showRooms, (messages) => notifications.take(messages));
-const outbox = new Outbox(linger, memory, (room) => room === current && conversation?.change());
+const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
+  if (room === current) conversation?.change();
+  showRooms();
+});
 const timeline = new Timeline({
   loadOlder: () => conversation?.loadOlder(),
   seen: () => markRead(),
   retry: (item) => outbox.retry(item),
+  edit: (item) => {
+    text.value = [outbox.take(item), text.value].filter(Boolean).join("\n\n");
+    text.dispatchEvent(new Event("input"));
+    composer.focus();
+  },
   remove: (item) => outbox.remove(item),
 });
 const composer = new Composer(memory, { send, renamed: () => open() });
+
+/** What is being written. */
+const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
 
 let current = "";
 /** @type {Conversation | undefined} */
@@ -76,7 +88,11 @@ function open() {
   session.show();
   conversation = new Conversation(room, outbox, timeline, grown, refused);
   connectionLine.watch(room.connection);
-  room.connection.subscribe(({ status }) => status === "live" && session.show());
+  room.connection.subscribe(({ status }) => {
+    if (status !== "live") return;
+    session.show();
+    outbox.goOn();
+  });
   composer.open(current);
   showRooms();
 }

@@ -3,7 +3,7 @@
 // back: nothing that comes, changes or goes moves what you read.
 import { byId } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
-import { outboxRow } from "./message-row.js";
+import { Waiting } from "./waiting.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
@@ -24,6 +24,7 @@ const AHEAD = "1200px 0px 0px 0px";
  * @property {() => void} loadOlder
  * @property {() => void} seen Somebody has the newest message before their eyes.
  * @property {(item: OutboxItem) => void} retry
+ * @property {(item: OutboxItem) => void} edit
  * @property {(item: OutboxItem) => void} remove
  */
 
@@ -31,7 +32,7 @@ export class Timeline {
   #scroller = byId("scroller");
   #beginning = byId("beginning");
   #log = new MessageLog();
-  #waiting = byId("waiting");
+  #waiting;
   #pill = byId("pill");
   #empty = byId("empty");
   #actions;
@@ -48,6 +49,7 @@ export class Timeline {
   /** @param {TimelineActions} actions */
   constructor(actions) {
     this.#actions = actions;
+    this.#waiting = new Waiting(byId("waiting"), actions);
     this.#older = new IntersectionObserver((entries) => {
       // The last tells how it is: a busy page is told of several changes at once.
       if (entries.at(-1)?.isIntersecting && this.#more) actions.loadOlder();
@@ -60,7 +62,7 @@ export class Timeline {
     });
     // A keyboard that slides in, a window that changes, a composer that grows: who was at the end stays there.
     const resized = new ResizeObserver(() => this.#atEnd && this.goToEnd());
-    for (const part of [this.#scroller, byId("log"), this.#waiting]) resized.observe(part);
+    for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
   }
 
   /** Whether the newest message is before somebody's eyes. */
@@ -77,7 +79,7 @@ export class Timeline {
     this.#unseen = 0;
     this.#older.disconnect();
     this.#log.clear(me);
-    this.#waiting.replaceChildren();
+    this.#waiting.clear();
     this.#empty.hidden = true;
     this.#beginning.hidden = true;
     this.#atEnd = true;
@@ -172,15 +174,8 @@ export class Timeline {
 
   /** @param {OutboxItem[]} items */
   #showWaiting(items) {
-    let previous = this.#log.last;
-    this.#waiting.replaceChildren(...items.map((item) => {
-      const row = outboxRow(item, this.#actions.retry, this.#actions.remove);
-      const created_at = new Date(item.at).toISOString();
-      const message = { id: "", room: item.room, author: item.author, body: item.body, created_at };
-      row.classList.toggle("continued", goesOn(message, previous));
-      previous = message;
-      return row;
-    }));
+    const last = this.#log.last;
+    this.#waiting.show(items, (item, previous) => goesOn(asMessage(item), previous ? asMessage(previous) : last));
   }
 
   /**
@@ -200,4 +195,9 @@ export class Timeline {
     if (kept) this.#scroller.scrollTop += kept.getBoundingClientRect().top - before;
     this.#look();
   }
+}
+
+/** @param {OutboxItem} item @returns {Message} */
+function asMessage({ room, author, body, at }) {
+  return { id: "", room, author, body, created_at: new Date(at).toISOString() };
 }

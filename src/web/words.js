@@ -202,13 +202,25 @@ export const nobody = "Anonymous";
 // A message that is not confirmed
 
 export const sending = "Sending…";
+export const heldBack = "Waits for the one above";
 export const retry = "Retry";
+export const change = "Edit";
 export const forget = "Delete";
 export const unreachable = "The server could not be reached.";
 
 /** @param {string} why A sentence. */
 export function notSent(why) {
   return `Not sent. ${why} `;
+}
+
+/** @param {string} why A sentence. */
+export function notSentYet(why) {
+  return `Not sent yet, and tried again. ${why} `;
+}
+
+/** @param {number} status Of HTTP. */
+export function answerWas(status) {
+  return `The answer was ${status}.`;
 }
 
 // Who is let in

@@ -1,0 +1,155 @@
+// What one writes goes out in order, by itself and once, whatever happens on the way; and what is refused can be said otherwise.
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import type { Route } from "playwright-core";
+import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { messages, post, posted } from "../support/client.ts";
+import { Proxy } from "../torture/proxy.ts";
+
+const site = await testSite();
+
+/** A post, without the polls of the same path. */
+const POSTS = /\/messages$/;
+
+/** As a router answers that knows of no server for the moment. */
+const noServer = (route: Route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
+
+/** As the server answers a message that it will not have. */
+const refuse = (route: Route) => {
+  const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not like this" };
+  return route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) });
+};
+
+async function stored(room: string): Promise<string[]> {
+  return (await messages(site, room, "wait=0")).map(({ body }) => body);
+}
+
+webTest(
+  "What is late holds back what is behind it, and all goes out in order and by itself, also after a reload",
+  async () => {
+    await using ada = await visit(site, { room: "order", name: "Ada", badNetwork: true });
+    await ada.page.route(POSTS, noServer);
+    for (const body of ["One", "Two", "Three"]) await ada.say(body);
+    await ada.page.waitForSelector(".failed >> text=Not sent yet");
+    assertEquals(await ada.page.locator(".failed").count(), 1);
+    await ada.page.reload();
+    await ada.sees("One", "Two", "Three");
+    await ada.page.waitForSelector(".failed >> text=Not sent yet");
+    await ada.page.unroute(POSTS);
+    await ada.settles();
+    assertEquals(await stored("order"), ["One", "Two", "Three"]);
+    await ada.sees("One", "Two", "Three");
+  },
+);
+
+webTest("After an outage of more than half a minute all goes out in the order it was written", async () => {
+  await using proxy = new Proxy(() => Number(new URL(site.url).port));
+  const there = { browser: site.browser, url: `http://127.0.0.1:${proxy.port}` };
+  await using ada = await visit(there, { room: "outage", name: "Ada", badNetwork: true });
+  proxy.weather = "refuse";
+  for (const body of ["One", "Two", "Three"]) await ada.say(body);
+  await ada.page.waitForSelector(".failed >> text=Not sent yet", { timeout: 60_000 });
+  await ada.page.waitForSelector("text=Waits for the one above");
+  proxy.weather = "pass";
+  await ada.settles();
+  assertEquals(await stored("outage"), ["One", "Two", "Three"]);
+});
+
+webTest("A refused message gives its words back to be said otherwise, and holds back nothing", async () => {
+  await using ada = await visit(site, { room: "edit", name: "Ada", badNetwork: true });
+  await ada.page.route(POSTS, refuse);
+  await ada.say("Not so");
+  await ada.page.waitForSelector(".failed");
+  await ada.page.unroute(POSTS);
+  await ada.say("Behind it");
+  await ada.page.waitForSelector("#log >> text=Behind it");
+  await ada.page.fill("#text", "And more");
+  await ada.page.click(".failed >> text=Edit");
+  assertEquals(await ada.page.inputValue("#text"), "Not so\n\nAnd more");
+  await ada.settles();
+  await ada.say("But so");
+  await ada.settles();
+  assertEquals(await stored("edit"), ["Behind it", "But so"]);
+});
+
+webTest(
+  "A message that is late is neither taken for another's with the same words nor sent because of it",
+  async () => {
+    await using ada = await visit(site, { room: "same", name: "Ada", badNetwork: true });
+    let tries = 0;
+    await ada.page.route(POSTS, (route) => {
+      tries++;
+      return noServer(route);
+    });
+    await ada.say("ok");
+    await ada.page.waitForSelector(".failed");
+    const before = tries;
+    await post(site, "same", { body: "ok", author: "Ada" });
+    await ada.sees("ok", "ok");
+    assertEquals([await ada.page.locator(".failed").count(), tries - before <= 1], [1, true]);
+    await ada.page.click("text=Delete");
+    await ada.sees("ok");
+    await ada.page.unroute(POSTS);
+    assertEquals(await stored("same"), ["ok"]);
+  },
+);
+
+webTest("A failure stays the same element while messages come, with the focus in it", async () => {
+  await using ada = await visit(site, { room: "still", name: "Ada", badNetwork: true });
+  await ada.page.route(POSTS, refuse);
+  await ada.say("Refused");
+  await ada.page.waitForSelector(".failed");
+  await ada.page.focus(".failed >> text=Retry");
+  await ada.page.evaluate(() => {
+    const seen = Object.assign(globalThis, { alerts: 0 });
+    new MutationObserver((changes) => seen.alerts += changes.flatMap(({ addedNodes }) => [...addedNodes]).length)
+      .observe(document.getElementById("waiting")!, { subtree: true, childList: true });
+  });
+  for (let i = 0; i < 5; i++) {
+    await posted(site, "still", `Number ${i}`);
+    await ada.page.waitForSelector(`#log >> text=Number ${i}`);
+  }
+  assertEquals(await ada.page.evaluate(() => document.activeElement?.textContent), "Retry");
+  assertEquals(await ada.page.evaluate(() => (globalThis as unknown as { alerts: number }).alerts), 0);
+});
+
+webTest(
+  "Two tabs have one outbox: what is late in both is sent once and in order, and goes on when one is closed",
+  async () => {
+    await using ada = await visit(site, { room: "two", name: "Ada", badNetwork: true });
+    const { context } = ada;
+    await context.route(POSTS, noServer);
+    const other = new Visitor(context, await context.newPage(), { badNetwork: true });
+    await other.page.goto(`${site.url}/#two`);
+    await other.is("live");
+    await ada.say("One");
+    await ada.page.waitForSelector(".failed");
+    await other.sees("One");
+    await other.say("Two");
+    await ada.sees("One", "Two");
+    await ada.say("Three");
+    await other.sees("One", "Two", "Three");
+    const senders = new Set<unknown>();
+    const keys: (string | undefined)[] = [];
+    context.on("request", (request) => {
+      if (request.method() !== "POST") return;
+      senders.add(request.frame().page());
+      keys.push(request.headers()["idempotency-key"]);
+    });
+    await context.unroute(POSTS);
+    for (const one of [ada, other]) {
+      await one.settles();
+      await one.sees("One", "Two", "Three");
+    }
+    assertEquals(await stored("two"), ["One", "Two", "Three"]);
+    assertEquals([senders.size, keys.length, new Set(keys).size], [1, 3, 3]);
+
+    await context.route(POSTS, noServer);
+    await ada.say("Four");
+    await other.sees("One", "Two", "Three", "Four");
+    await ada.page.close();
+    await context.unroute(POSTS);
+    await other.settles();
+    assertEquals(await stored("two"), ["One", "Two", "Three", "Four"]);
+  },
+);
