@@ -49,6 +49,26 @@ Deno.test("The page's markup has no words of its own but for browsers without sc
   assertEquals([...new Set(named)].toSorted(), Object.keys(MARKUP).toSorted());
 });
 
+Deno.test("The page can be installed: its manifest is allowed, and names icons that are there, one of them maskable", async () => {
+  const page = await ask("/");
+  assertStringIncludes(page.headers.get("content-security-policy") ?? "", "manifest-src 'self'");
+  const [, path] = (await page.text()).match(/rel="manifest" href="(.*?)"/)!;
+  const response = await ask(`/${path}`);
+  assertEquals(response.headers.get("content-type"), "application/manifest+json");
+  const { icons, start_url } = await response.json() as {
+    icons: { src: string; purpose: string }[];
+    start_url: string;
+  };
+  const base = `http://localhost/${path}`;
+  assertEquals(new URL(start_url, base).pathname, "/"); // under whatever path a proxy puts before it
+  for (const { src } of icons) {
+    const icon = await ask(new URL(src, base).pathname);
+    assertEquals([icon.status, icon.headers.get("content-type")], [200, "image/svg+xml"]);
+    await icon.body?.cancel();
+  }
+  assertEquals(icons.map(({ purpose }) => purpose), ["any", "maskable"]);
+});
+
 Deno.test("The client is there as JavaScript too, in files that import each other by the names they have there", async () => {
   for (const name of ["client", "exchange"]) {
     const [plain, module] = [await ask(`/client/${name}.ts`), await ask(`/client/${name}.mjs`)];

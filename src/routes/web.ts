@@ -17,6 +17,8 @@ import element from "../web/element.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import lease from "../web/lease.js" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
+import manifest from "../web/manifest.webmanifest" with { type: "text" };
+import maskable from "../web/maskable.svg" with { type: "text" };
 import memory from "../web/memory.js" with { type: "text" };
 import mentions from "../web/mentions.js" with { type: "text" };
 import messageLog from "../web/message-log.js" with { type: "text" };
@@ -57,6 +59,8 @@ const SOURCES: Record<string, string> = {
   "/web/element.js": element,
   "/web/lease.js": lease,
   "/web/length.js": textLength,
+  "/web/manifest.webmanifest": manifest,
+  "/web/maskable.svg": maskable,
   "/web/memory.js": memory,
   "/web/mentions.js": mentions,
   "/web/message-log.js": messageLog,
@@ -88,6 +92,7 @@ const TYPES: Record<string, string> = {
   "": "text/html; charset=utf-8",
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
+  ".webmanifest": "application/manifest+json",
   ".js": "text/javascript; charset=utf-8",
   ".mjs": "text/javascript; charset=utf-8",
   ".ts": "text/javascript; charset=utf-8",
@@ -103,6 +108,7 @@ const POLICY = [
   "style-src 'self'",
   "connect-src 'self'",
   "img-src 'self'",
+  "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
@@ -149,7 +155,7 @@ function made(source: string, ending: string): { text: string; etag: string } {
 }
 
 function forBrowsers(source: string, ending: string): string {
-  if (ending === ".svg") return source;
+  if (ending === ".svg" || ending === ".webmanifest") return source;
   if (ending === ".ts") return lean(stripTypeScriptTypes(source));
   if (ending === ".mjs") return lean(stripTypeScriptTypes(source).replaceAll(/from "(.*)\.ts"/g, 'from "$1.mjs"'));
   return lean(source);

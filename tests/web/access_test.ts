@@ -52,6 +52,12 @@ for (const [look, options] of Object.entries(LOOKS)) {
       await page.click("#menu");
       await page.waitForSelector("#sidebar.open");
       assertEquals(await violations(ada), [], "the drawer");
+      await page.click(`[aria-label="Options of garden"]`);
+      assertEquals(await violations(ada), [], "a room's options");
+      await page.click("#all-rooms");
+      await page.waitForSelector("#all a");
+      assertEquals(await violations(ada), [], "all rooms");
+      await page.keyboard.press("Escape");
       await page.keyboard.press("Escape");
     }
     await page.route(/\/messages$/, (route) => route.fulfill({ status: 400, body: "{}" }));
@@ -74,6 +80,69 @@ for (const [look, options] of Object.entries(LOOKS)) {
     assertEquals(await violations(empty), [], "an empty room, and a name to give");
   });
 }
+
+webTest(
+  "With colours that somebody has chosen, the focus, the room one is in, counts and lines are still seen",
+  async () => {
+    await using ada = await visit(site, { room: "garden", name: "Ada", forcedColors: "active" });
+    const seen = (selector: string, pseudo: string | null = null) =>
+      ada.page.$eval(selector, (node, pseudo) => {
+        const { outlineStyle, borderTopStyle } = getComputedStyle(node, pseudo);
+        return outlineStyle !== "none" || borderTopStyle !== "none";
+      }, pseudo);
+    await ada.page.focus("#text");
+    assertEquals(await seen("#composer .field"), true);
+    const plain = await ada.page.$eval("#composer .field", (node) => getComputedStyle(node).outlineStyle);
+    await ada.page.focus("#rename");
+    assertEquals(
+      plain !== await ada.page.$eval("#composer .field", (node) => getComputedStyle(node).outlineStyle),
+      true,
+    );
+    assertEquals(await seen("#rooms a[aria-current]"), true);
+    assertEquals(await seen("#connection", "::before"), true);
+    assertEquals(await seen(".count"), true);
+    assertEquals(await seen(".day", "::before"), true);
+    assertEquals(await violations(ada), []);
+  },
+);
+
+webTest("At 400 % there is still room for messages, and nothing is to be scrolled sideways", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 320, height: 256 } });
+  assertEquals(await ada.page.evaluate(() => document.documentElement.scrollWidth), 320);
+  await ada.page.fill("#text", "line\n".repeat(6));
+  assertGreaterOrEqual(await ada.page.$eval("#scroller", ({ clientHeight }) => clientHeight), 96);
+  assertEquals(await violations(ada), []);
+});
+
+webTest("Back closes the drawer, and then leads back; a room that is chosen in it leaves no step behind", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
+  const { page } = ada;
+  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  await page.evaluate(() => location.hash = "#shed");
+  await h1("shed");
+  await page.tap("#menu");
+  await page.waitForSelector("#sidebar.open");
+  await page.goBack();
+  await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+  assertEquals(await page.textContent("h1"), "shed");
+  await page.tap("#menu");
+  await page.tap(`#rooms a[href="#garden"]`);
+  await h1("garden");
+  await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+  await page.goBack();
+  await h1("shed");
+  await page.goBack();
+  await h1("garden");
+});
+
+webTest("From right to left nothing hangs over the edge", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
+  await ada.page.evaluate(() => document.documentElement.dir = "rtl");
+  assertEquals(await ada.page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await ada.page.tap("#menu");
+  await ada.page.waitForFunction(() => document.getElementById("sidebar")!.getBoundingClientRect().right === 390);
+  assertEquals(await violations(ada), []);
+});
 
 webTest("Light and dark follow the system", async () => {
   for (const [colorScheme, isDark] of [["light", false], ["dark", true]] as const) {

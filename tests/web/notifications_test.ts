@@ -162,18 +162,27 @@ webTest("The banner tells one thing at a time, the most important first, and eac
 webTest("A new version of the page is told, with a button that loads it", async () => {
   await using ada = await visit(site, { room: "version", name: "Ada" });
   const { page } = ada;
-  let etag = "";
+  let etag = `"mine"`;
+  let answered = () => {};
   await page.clock.install();
   await page.route("**/web/page.js", async (route) => {
     if (route.request().method() !== "HEAD") return await route.continue();
-    const response = await route.fetch();
-    await route.fulfill({ response, headers: { ...response.headers(), ...etag && { etag } } });
+    await route.fulfill({ headers: { etag } });
+    answered();
   });
   await page.reload();
-  await page.clock.runFor(6_000);
+  /** Lets time go by until the page has asked. */
+  const asks = async (ms: number) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    answered = resolve;
+    await page.clock.runFor(ms);
+    await promise;
+    await page.waitForTimeout(200); // for the page to take the answer
+  };
+  await asks(6_000);
   etag = `"another"`;
-  await page.clock.runFor(3_600_000);
-  await page.clock.runFor(6_000);
+  await asks(3_600_000);
+  await asks(6_000);
   await page.waitForSelector("#banner >> text=There is a new version of this page.");
   const loaded = page.waitForEvent("load");
   await page.click("#banner >> text=Reload");
