@@ -37,6 +37,7 @@ const DRAFT = "src/chat/draft.ts";
 const HEAD = "src/chat/head.ts";
 const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
+const CHANGE = "src/chat/change.ts";
 const CHANGE_CHECKER = "tests/torture/change_checker.ts";
 const DEADLINES = "src/chat/deadlines.ts";
 const FEEDS = "src/chat/feeds.ts";
@@ -443,21 +444,21 @@ export const mutations: readonly Mutation[] = [
   broken(
     "anybody changes what was posted with a token",
     ["changes_test.ts > A message with a sub"],
-    "src/chat/change.ts",
+    CHANGE,
     "else m.sub = ${sub} end",
     "else true end",
   ),
   broken(
     "whoever has the Message-Key changes what was posted with a token",
     ["changes_test.ts > A message with a sub"],
-    "src/chat/change.ts",
+    CHANGE,
     "case when m.sub is null then m.proof = decode(${proof}, 'hex') else m.sub = ${sub} end",
     "m.proof = decode(${proof}, 'hex') or m.sub = ${sub}",
   ),
   broken(
     "a change does not look at what is known",
     ["changes_test.ts > If-Match"],
-    "src/chat/change.ts",
+    CHANGE,
     "coalesce(m.changed, m.id) = $7::uuid",
     "true",
   ),
@@ -523,6 +524,20 @@ export const mutations: readonly Mutation[] = [
     CHANGE_CHECKER,
     "at < over + SETTLED_MS",
     "true",
+  ),
+  broken(
+    "a change takes the place of the message or change before it",
+    ["races_test.ts"],
+    CHANGE,
+    "greatest(h.ms + 1, clock,",
+    "greatest(h.ms, clock,",
+  ),
+  broken(
+    "changes of one message take no turns",
+    ["races_test.ts"],
+    CHANGE,
+    " for no key update of h",
+    "",
   ),
   broken(
     "a page of deleted messages alone is the end",
