@@ -7,6 +7,7 @@ import type { Hono } from "hono";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
 import address from "../web/address.js" with { type: "text" };
+import agreement from "../web/agreement.js" with { type: "text" };
 import allRooms from "../web/all-rooms.js" with { type: "text" };
 import banner from "../web/banner.js" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
@@ -50,6 +51,7 @@ const SOURCES: Record<string, string> = {
   "/web/page.css": style,
   "/web/icon.svg": icon,
   "/web/address.js": address,
+  "/web/agreement.js": agreement,
   "/web/all-rooms.js": allRooms,
   "/web/banner.js": banner,
   "/web/calendar.js": calendar,

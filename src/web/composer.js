@@ -102,8 +102,15 @@ export class Composer {
     if (memory.name) this.#showName();
   }
 
+  /** Shows who you are, now that another window has changed it. */
+  renamed() {
+    if (this.#memory.name) this.#showName();
+  }
+
   /** @param {string} room */
   open(room) {
+    // Another window may have kept a draft of its own since.
+    if (this.#text.value && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
     this.#room = room;
     this.#text.value = this.#before = this.#memory.draft(room).slice(0, HUGE);
     this.#text.placeholder = words.messageTo(room);

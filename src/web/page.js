@@ -4,6 +4,7 @@
 /// <reference lib="dom" />
 import { Linger } from "../client/client.ts";
 import { placeOf } from "./address.js";
+import { agree } from "./agreement.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
@@ -170,6 +171,13 @@ addEventListener("hashchange", () => {
   if (session.accept()) return location.reload(); // as somebody else, perhaps
   open();
   composer.focus();
+});
+agree(memory, text, {
+  room: () => current,
+  renamed: () => {
+    composer.renamed();
+    open();
+  },
 });
 open();
 rooms.look();

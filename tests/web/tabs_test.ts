@@ -127,6 +127,81 @@ webTest("A tab that comes back after it was frozen has what came meanwhile, once
   for (const one of [first, second]) await one.sees("One", "Two", "Three", "Four");
 });
 
+webTest("Tabs of one person agree on the name, and on which message is whose", async () => {
+  await using first = await visit(site, { room: "agree", name: "Ada" });
+  const second = await tab(first, "agree");
+  await first.page.click("#rename");
+  await first.page.fill("#name", "Mallory");
+  await first.page.press("#name", "Enter");
+  await second.page.waitForSelector("#you >> text=Mallory");
+  await second.is("live");
+  await second.say("Who am I?");
+  await second.settles();
+  for (const { page } of [first, second]) await page.waitForSelector("#log .own >> text=Who am I?");
+  assertEquals((await messages(site, "agree", "wait=0")).map(({ author }) => author), ["Mallory"]);
+});
+
+webTest(
+  "What one tab sends takes no other words from another, and what was written in one can be sent in another",
+  async () => {
+    await using first = await visit(site, { room: "drafts", name: "Ada" });
+    const second = await tab(first, "drafts");
+    await second.page.fill("#text", "A long draft that goes on");
+    await first.say("ok");
+    await first.settles();
+    await second.page.evaluate(() => location.hash = "elsewhere");
+    await second.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+    await second.page.evaluate(() => location.hash = "drafts");
+    await second.until(() => document.querySelector("h1")!.textContent === "drafts", 0);
+    assertEquals(await second.page.inputValue("#text"), "A long draft that goes on");
+
+    // A field that nobody is in shows what is written elsewhere.
+    const third = await tab(first, "drafts");
+    assertEquals(await third.page.inputValue("#text"), "A long draft that goes on");
+    await third.page.focus("#scroller");
+    await second.page.fill("#text", "A long draft that has come to its end");
+    await third.until(() => (document.getElementById("text") as HTMLTextAreaElement).value.endsWith("end"), 0);
+    await second.page.press("#text", "Enter");
+    await third.until(() => (document.getElementById("text") as HTMLTextAreaElement).value === "", 0);
+    await second.settles();
+    assertEquals((await messages(site, "drafts", "wait=0")).map(({ body }) => body), [
+      "ok",
+      "A long draft that has come to its end",
+    ]);
+  },
+);
+
+webTest(
+  "A refused message that is deleted in one tab is gone in the others, and can't be sent from there",
+  async () => {
+    await using first = await visit(site, { room: "shared-outbox", name: "Ada", badNetwork: true });
+    const { context } = first;
+    const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not now" };
+    await context.route(
+      /\/messages$/,
+      (route) => route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) }),
+    );
+    await first.say("Not to be said");
+    await first.say("To be said");
+    await first.page.waitForSelector(".failed >> nth=1");
+    const second = new Visitor(context, await context.newPage(), { badNetwork: true });
+    await second.page.goto(`${site.url}/#shared-outbox`);
+    await second.sees("Not to be said", "To be said");
+    await first.page.click(".failed >> nth=0 >> text=Delete");
+    await second.sees("To be said");
+    await context.unroute(/\/messages$/);
+    await second.page.click(".failed >> text=Retry");
+    for (const one of [first, second]) {
+      await one.settles();
+      await one.sees("To be said");
+    }
+    assertEquals(
+      (await messages(site, "shared-outbox", "wait=0")).map(({ body }) => body),
+      ["To be said"],
+    );
+  },
+);
+
 webTest("Where there is no BroadcastChannel each tab is by itself, as is one whose storage is forbidden", async () => {
   for (const without of ["delete globalThis.BroadcastChannel", "delete globalThis.localStorage"]) {
     const context = await site.browser.newContext();
