@@ -208,6 +208,7 @@ Deno.test("The mark comes before the removal, which holds up no post and spares 
   isTrimmed(await get(server, `/rooms/room/messages?after=${ids[0]}&wait=0`), ids[2]!);
   await holding.end();
   await trimming;
+  await trimmed(database, "7"); // on a slow machine the first may have given up its wait
   assertEquals(await idsOf(server, "room"), [ids[1], next.id]);
 });
 
