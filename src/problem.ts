@@ -252,13 +252,13 @@ export function gone(): Problem {
   return new Problem(410, "gone", "Gone", "This message was deleted");
 }
 
-/** 410: what came after the cursor was removed since it was too old; from `earliest` on everything is there. */
+/** 410: what came after the cursor was removed, since it was too old or its room was forgotten; from `earliest` on everything is there. */
 export function trimmed(earliest: string): Problem {
   return new Problem(
     410,
     "trimmed",
     "Trimmed",
-    "Messages after this cursor were removed since they were too old: go on from earliest",
+    "Messages after this cursor were removed: go on from earliest",
     { earliest },
   );
 }
