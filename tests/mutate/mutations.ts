@@ -1234,14 +1234,14 @@ export const mutations: readonly Mutation[] = [
     "who may read may write",
     ["identity_test.ts > What a token opens"],
     MESSAGES,
-    'permit(deps, c.req.raw, "write", room)',
-    'permit(deps, c.req.raw, "read", room)',
+    'permit(deps, c, "write", room)',
+    'permit(deps, c, "read", room)',
   ),
   broken(
     "streams are for everybody",
     ["identity_test.ts > What a token opens"],
     EVENTS,
-    'await permit(deps, c.req.raw, "read", room)',
+    'await permit(deps, c, "read", room)',
     "undefined as any",
   ),
   broken(
@@ -1862,8 +1862,8 @@ export const mutations: readonly Mutation[] = [
     "a page is read whatever its bytes",
     ["store_test.ts"],
     STORE,
-    ") page where before <= ${bytes} order by place",
-    ") page order by place",
+    ") page where before <= ${bytes} ${mark} order by place",
+    ") page ${mark} order by place",
   ),
   broken(
     "JSON may be nested without end",
