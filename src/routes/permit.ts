@@ -15,6 +15,7 @@ export interface PermitSource extends LimitSource {
 /**
  * Who sends a request; undefined where everybody may do everything.
  * @throws {Problem} 401; 429 where too many tokens did not hold; 503 where it can't be known yet.
+ * @internal
  */
 export function identityOf(deps: PermitSource, c: Context): Identity | undefined | Promise<Identity> {
   return deps.identities?.identify(c.req.raw, () => allowanceOf(deps, c, undefined));
@@ -23,6 +24,7 @@ export function identityOf(deps: PermitSource, c: Context): Identity | undefined
 /**
  * Who sends a request, if he has the right in the room; undefined where everybody has.
  * @throws {Problem} as {@linkcode identityOf}; 403.
+ * @internal
  */
 export function permit(
   deps: PermitSource,
