@@ -118,6 +118,8 @@ export interface ChangeOptions {
 export interface HistoryOptions {
   /** A cursor, or `now` (default): the newest. */
   before?: string;
+  /** A cursor: instead, the first messages after it; `more` says whether there were any. */
+  after?: string;
   /** 1 to 1000 messages; 100 if not given. */
   limit?: number;
   /** Ends the tries. */
@@ -172,7 +174,7 @@ export interface Room {
    */
   delete(id: string, options?: ChangeOptions): Promise<void>;
   /**
-   * A page of older messages, ascending, and whether there are more before it; retries until there is an answer.
+   * A page of messages, ascending, and whether there are more before it; retries until there is an answer.
    * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
@@ -330,15 +332,17 @@ class RemoteRoom implements Room {
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
   history(options: SearchOptions): AsyncIterableIterator<Message>;
   history(
-    { before = "now", limit, q, signal }: HistoryOptions & Partial<SearchOptions> = {},
+    { before = "now", after, limit, q, signal }: HistoryOptions & Partial<SearchOptions> = {},
   ): Promise<{ messages: Message[]; more: boolean }> | AsyncIterableIterator<Message> {
     if (q !== undefined) {
       const ended = new AbortController();
       return endable(this.#search({ before, limit, q }, ended, signal), ended);
     }
-    const query = queryOf({ before, limit });
+    const query = after === undefined ? queryOf({ before, limit }) : queryOf({ after, limit, wait: 0 });
+    const isMore = (messages: Message[], headers: Headers) =>
+      after === undefined ? linkOf(headers).includes('rel="prev"') : messages.length > 0;
     const read = (json: unknown, headers: Headers) =>
-      isList<Message>(json, "id") ? { messages: json, more: linkOf(headers).includes('rel="prev"') } : undefined;
+      isList<Message>(json, "id") ? { messages: json, more: isMore(json, headers) } : undefined;
     return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
   }
 

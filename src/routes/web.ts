@@ -10,6 +10,9 @@ import address from "../web/address.js" with { type: "text" };
 import agreement from "../web/agreement.js" with { type: "text" };
 import allRooms from "../web/all-rooms.js" with { type: "text" };
 import banner from "../web/banner.js" with { type: "text" };
+import anchor from "../web/anchor.js" with { type: "text" };
+import announcer from "../web/announcer.js" with { type: "text" };
+import attention from "../web/attention.js" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
 import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
@@ -36,11 +39,13 @@ import polls from "../web/polls.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
 import roomName from "../web/room-name.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
+import scrollKeys from "../web/scroll-keys.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import version from "../web/version.js" with { type: "text" };
 import waiting from "../web/waiting.js" with { type: "text" };
+import unread from "../web/unread.js" with { type: "text" };
 import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
@@ -54,6 +59,9 @@ const SOURCES: Record<string, string> = {
   "/web/agreement.js": agreement,
   "/web/all-rooms.js": allRooms,
   "/web/banner.js": banner,
+  "/web/anchor.js": anchor,
+  "/web/announcer.js": announcer,
+  "/web/attention.js": attention,
   "/web/calendar.js": calendar,
   "/web/composer.js": composer,
   "/web/connection-line.js": connectionLine,
@@ -77,11 +85,13 @@ const SOURCES: Record<string, string> = {
   "/web/prose.js": prose,
   "/web/room-name.js": roomName,
   "/web/rooms.js": rooms,
+  "/web/scroll-keys.js": scrollKeys,
   "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,
   "/web/version.js": version,
   "/web/waiting.js": waiting,
+  "/web/unread.js": unread,
   "/web/words.js": words,
   "/client/client.ts": client,
   "/client/exchange.ts": exchange,

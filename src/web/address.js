@@ -15,6 +15,11 @@ export function placeOf(hash) {
   return { room, message };
 }
 
+/** Whether a message can have that id. @param {string} id */
+export function isMessageId(id) {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+}
+
 /** The fragment of a room, or of a message in it. @param {string} room @param {string} [message] Its id. */
 export function hashOf(room, message) {
   return message ? `#${room}/${message}` : `#${room}`;

@@ -30,3 +30,12 @@ export function dayName(time) {
 export function sameDay(one, other) {
   return one.toDateString() === other.toDateString();
 }
+
+/** Calls `changed` at the beginning of each day. @param {() => void} changed */
+export function onNewDay(changed) {
+  const now = new Date();
+  setTimeout(() => {
+    changed();
+    onNewDay(changed);
+  }, new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1).getTime() - now.getTime());
+}

@@ -1,12 +1,13 @@
 // @ts-check
-// One room as this page knows it: its newest messages without a gap, read from history and then followed, and what you
-// wrote that is not among them yet. Decides when the one has become the other, so that no message is seen twice.
+// One room as this page knows it: a part of its messages without a gap, where you stopped reading or at the newest; what
+// comes, which is shown when that part reaches it; and what you wrote that is not among them yet. Decides when the one has
+// become the other, so that no message is seen twice.
 
-import { messageNumber } from "../client/client.ts";
+import { LingerError, messageNumber } from "../client/client.ts";
 
 import { Patience } from "./patience.js";
 
-/** @import { LingerError, Message, Room } from "../client/client.ts" */
+/** @import { Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Timeline } from "./timeline.js" */
 
@@ -27,7 +28,11 @@ export class Conversation {
   #fresh = [];
   #scheduled = false;
   #loading = false;
+  /** The newest wish to see another part. */
+  #going = {};
   #oldest = "";
+  #read;
+  #message;
   /** Which message an outbox item has been seen as, by its key. @type {Map<string, string>} */
   #seenAs = new Map();
   /** The id of the newest message; "" until the room has been read. */
@@ -37,8 +42,11 @@ export class Conversation {
    * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline
    * @param {(newest: string, messages: Message[]) => void} grown
    * @param {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
+   * @param {{ read: string, message: string }} place What was read, and a message that one wants to see; "" for none.
    */
-  constructor(room, outbox, timeline, grown, refused) {
+  constructor(room, outbox, timeline, grown, refused, { read, message }) {
+    this.#read = read;
+    this.#message = message;
     this.#room = room;
     this.#outbox = outbox;
     this.#timeline = timeline;
@@ -65,30 +73,78 @@ export class Conversation {
   }
 
   /** Shows the page of history before the oldest message. */
-  async loadOlder() {
-    if (this.#loading || !this.#oldest) return;
-    this.#loading = true;
-    const before = this.#oldest;
-    const page = await this.#patience.until(() => this.#history(before)).catch(() => undefined);
-    this.#loading = false;
-    if (!page || this.#left.signal.aborted) return;
-    // Meanwhile the timeline may have let go of its oldest messages; then this page does not adjoin.
-    if (before === this.#oldest) {
+  loadOlder() {
+    return this.#load(async () => {
+      const before = this.#oldest;
+      if (!before) return;
+      const page = await this.#patience.until(() => this.#history(before));
+      // Meanwhile the timeline may have let go of its oldest messages, or show others; then this page does not adjoin.
+      if (before !== this.#oldest || this.#left.signal.aborted) return;
       this.#oldest = page.messages[0]?.id ?? before;
       this.#timeline.prepend(page.messages, page.more);
-    }
-    this.#timeline.watchForOlder();
+    });
+  }
+
+  /** Shows the messages after the last that is shown, where there are more. */
+  loadNewer() {
+    return this.#load(async () => {
+      const after = this.#timeline.last;
+      const { newest } = this;
+      const page = await this.#patience.until(() => this.#after(after));
+      if (after !== this.#timeline.last || this.#left.signal.aborted) return;
+      // What was the newest may be gone.
+      const reached = page.messages.at(-1)?.id ?? newest;
+      this.#timeline.extend(page.messages, reached < this.newest);
+    });
+  }
+
+  /** Shows what is after a cursor, and some before it; or for "" the newest. @param {string} place @param {string} [message] To be found there. */
+  async goTo(place, message) {
+    const going = this.#going = {};
+    const [before, after] = await this.#patience.until(() =>
+      Promise.all([
+        place ? this.#history(endOf(place), messageNumber(place)) : this.#history("now"),
+        place ? this.#after(place) : undefined,
+      ])
+    ).catch(() => []);
+    if (!before || going !== this.#going || this.#left.signal.aborted) return;
+    const messages = [...before.messages, ...after?.messages ?? []];
+    this.#oldest = messages[0]?.id ?? "";
+    this.#timeline.begin(messages, {
+      older: before.more,
+      newer: (messages.at(-1)?.id ?? "") < this.newest && (!after || after.more),
+      at: message,
+    });
+    this.#timeline.watchEdges();
+  }
+
+  /** One page at a time. @param {() => Promise<void>} load */
+  async #load(load) {
+    if (this.#loading) return;
+    this.#loading = true;
+    await load().catch(() => {}); // tried again when its place is near the screen again
+    this.#loading = false;
+    if (!this.#left.signal.aborted) this.#timeline.watchEdges();
   }
 
   async #run() {
     const { signal } = this.#left;
     const { messages, more } = await this.#patience.until(() => this.#history("now"));
-    this.#oldest = messages[0]?.id ?? "";
     this.newest = messages.at(-1)?.id ?? NIL;
     this.#recognize(messages);
-    this.#timeline.begin(messages, more);
+    if (this.#message) await this.goTo(this.#message, this.#message);
+    else if (more && this.#read && this.#read < (messages[0]?.id ?? "")) await this.goTo(this.#read);
+    else {
+      this.#oldest = messages[0]?.id ?? "";
+      this.#timeline.begin(messages, { older: more, newer: false });
+    }
     this.#show();
-    this.#timeline.watchForOlder();
+    this.#timeline.watchEdges();
+    let status = "";
+    this.#room.connection.subscribe((state) => {
+      if (state.status === "live" && (status === "reconnecting" || status === "offline")) this.#timeline.interrupt();
+      if (state.status !== "connecting") status = state.status;
+    });
     const follow = (/** @type {string} */ after) => this.#room.follow({ after, signal });
     for await (const message of this.#patience.follow(this.newest, follow)) {
       this.#fresh.push(message);
@@ -96,14 +152,27 @@ export class Conversation {
     }
   }
 
-  /** @param {string} before */
-  #history(before) {
-    const limit = before === "now" ? PAGE : toPageBoundary(messageNumber(before) - 1);
+  /** A page after a cursor; where that is so old that what came next was removed, what is left. @param {string} after */
+  async #after(after) {
+    const page = (/** @type {string} */ after) => this.#room.history({ after, limit: PAGE, signal: this.#left.signal });
+    try {
+      return await page(after);
+    } catch (error) {
+      const earliest = error instanceof LingerError && error.status === 410 && error.problem?.earliest;
+      if (!earliest || earliest === after) throw error;
+      return await page(earliest);
+    }
+  }
+
+  /** @param {string} before @param {number} [count] How many messages there are before that. */
+  #history(before, count = messageNumber(before) - 1) {
+    const limit = before === "now" ? PAGE : toPageBoundary(count);
     return this.#room.history({ before, limit, signal: this.#left.signal });
   }
 
   #show() {
-    const fresh = this.#fresh;
+    // A page that was asked for meanwhile may have some already.
+    const fresh = this.#fresh.filter(({ id }) => id > this.#timeline.last);
     this.#fresh = [];
     this.#oldest ||= fresh[0]?.id ?? "";
     this.newest = fresh.at(-1)?.id ?? this.newest;
@@ -138,6 +207,11 @@ export class Conversation {
       return false;
     });
   }
+}
+
+/** A cursor right after a message: its place, and what is the last there. @param {string} id */
+function endOf(id) {
+  return `${id.slice(0, -10)}ffffffffff`;
 }
 
 /**

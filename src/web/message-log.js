@@ -43,6 +43,11 @@ export class MessageLog {
     this.#log.replaceChildren();
   }
 
+  /** Takes all messages away, to show others. */
+  restart() {
+    this.clear(this.#me);
+  }
+
   get length() {
     return this.#entries.length;
   }
@@ -168,6 +173,22 @@ export class MessageLog {
     return rows;
   }
 
+  /** The first message after a cursor, and what is before that: undefined where nothing is. @param {string} cursor */
+  around(cursor) {
+    const index = this.#placeAfter(cursor);
+    return { before: this.#entries[index - 1]?.message, next: this.#entries[index]?.message };
+  }
+
+  /** The messages after a cursor. @param {string} cursor */
+  after(cursor) {
+    return this.#entries.slice(this.#placeAfter(cursor)).map(({ message }) => message);
+  }
+
+  /** How many messages there are after a cursor. @param {string} cursor */
+  countAfter(cursor) {
+    return this.#entries.length - this.#placeAfter(cursor);
+  }
+
   /** Says of each day again what it is called: today is yesterday tomorrow. */
   nameDays() {
     for (const { day, message } of this.#entries) {
@@ -220,17 +241,21 @@ export class MessageLog {
     row.classList.toggle("continued", !isNewDay && !isNew && goesOn(message, previous));
   }
 
+  /** How many messages are at or before a cursor. @param {string} cursor */
+  #placeAfter(cursor) {
+    let low = 0;
+    for (let high = this.#entries.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (/** @type {Entry} */ (this.#entries[middle]).message.id <= cursor) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** @param {string} id */
   #indexOf(id) {
-    let low = 0;
-    for (let high = this.#entries.length - 1; low <= high;) {
-      const middle = (low + high) >> 1;
-      const found = /** @type {Entry} */ (this.#entries[middle]).message.id;
-      if (found === id) return middle;
-      if (found < id) low = middle + 1;
-      else high = middle - 1;
-    }
-    return -1;
+    const index = this.#placeAfter(id) - 1;
+    return this.#entries[index]?.message.id === id ? index : -1;
   }
 }
 

@@ -3,7 +3,7 @@
 // All addresses are relative to the page, so it works under any path that a proxy puts before it.
 /// <reference lib="dom" />
 import { Linger } from "../client/client.ts";
-import { placeOf } from "./address.js";
+import { isMessageId, placeOf } from "./address.js";
 import { agree } from "./agreement.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
@@ -17,6 +17,7 @@ import { Notifications } from "./notifications.js";
 import { Polls } from "./polls.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import { Rooms } from "./rooms.js";
+import { listenForScrollKeys } from "./scroll-keys.js";
 import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
@@ -52,7 +53,12 @@ const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
 });
 const timeline = new Timeline({
   loadOlder: () => conversation?.loadOlder(),
-  seen: () => markRead(),
+  loadNewer: () => conversation?.loadNewer(),
+  goTo: (place) => conversation?.goTo(place),
+  read: (id) => {
+    memory.markRead(current, id);
+    showRooms();
+  },
   retry: (item) => outbox.retry(item),
   edit: (item) => {
     text.value = [outbox.take(item), text.value].filter(Boolean).join("\n\n");
@@ -86,8 +92,12 @@ function open() {
     new URL(`rooms/${current}/messages`, base),
   ].join(" \\\n  ");
   timeline.clear(memory.name, memory.lastRead(current));
+  byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, grown, refused);
+  conversation = new Conversation(room, outbox, timeline, grown, refused, {
+    read: memory.lastRead(current),
+    message: isMessageId(place.message) ? place.message : "",
+  });
   connectionLine.watch(room.connection);
   room.connection.subscribe(({ status }) => {
     if (status !== "live") return;
@@ -115,13 +125,6 @@ function grown(newest, messages) {
   rooms.heard(current, messages);
   notifications.take(messages);
   if (newest !== NIL) rooms.saw(current, newest);
-  if (timeline.isSeen) markRead();
-  else showRooms();
-}
-
-function markRead() {
-  if (!conversation?.newest) return;
-  memory.markRead(current, conversation.newest);
   showRooms();
 }
 
@@ -167,6 +170,7 @@ function offerNotifications({ author, room }) {
   });
 }
 
+listenForScrollKeys(() => timeline.goToEnd());
 addEventListener("hashchange", () => {
   if (session.accept()) return location.reload(); // as somebody else, perhaps
   open();

@@ -1,8 +1,16 @@
 // @ts-check
-// The messages of a room on the screen. Stays at the newest while you are there and leaves you alone while you read
-// back: nothing that comes, changes or goes moves what you read.
-import { byId } from "./element.js";
+// The messages of a room on the screen, as a window on all that there are. Begins where you stopped reading, stays at the
+// newest while you are there, and leaves you alone while you read back: nothing that comes, changes or goes moves what you
+// read. Sees what you read, and never takes for read what passed by while you were away.
+import { messageNumber } from "../client/client.ts";
+import { Anchor } from "./anchor.js";
+import { Announcer } from "./announcer.js";
+import { Attention } from "./attention.js";
+import { clockTime, dayName, onNewDay, sameDay } from "./calendar.js";
+import { NIL } from "./conversation.js";
+import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
+import { Unread } from "./unread.js";
 import { Waiting } from "./waiting.js";
 import * as words from "./words.js";
 
@@ -12,17 +20,28 @@ import * as words from "./words.js";
 /** Chunks that are kept when nobody reads back: what is older is history again. */
 const KEPT_CHUNKS = 10;
 
+/** So many new messages are shown below what one reads; what comes after them is loaded when one gets there. */
+const BELOW = 200;
+
+/** So many at once are read out as they are; more are told as a number. */
+const FEW = 3;
+
 /** So far from the end still counts as there, in pixels: fractions, and bouncing. */
 const NEAR_END = 48;
 
-/** How far ahead history is loaded, in pixels: before you get there. */
-const AHEAD = "1200px 0px 0px 0px";
+/** So much of what one has read already is shown above what is new, in pixels. */
+const CONTEXT = 72;
+
+/** How far ahead more is loaded, in pixels: before you get there. */
+const AHEAD = "1200px 0px 1200px 0px";
 
 /**
  * What the timeline asks for.
  * @typedef {object} TimelineActions
  * @property {() => void} loadOlder
- * @property {() => void} seen Somebody has the newest message before their eyes.
+ * @property {() => void} loadNewer
+ * @property {(place: string) => void} goTo Opens the window elsewhere: after a cursor, or "" for the newest.
+ * @property {(id: string) => void} read Everything up to this message was read.
  * @property {(item: OutboxItem) => void} retry
  * @property {(item: OutboxItem) => void} edit
  * @property {(item: OutboxItem) => void} remove
@@ -31,74 +50,129 @@ const AHEAD = "1200px 0px 0px 0px";
 export class Timeline {
   #scroller = byId("scroller");
   #beginning = byId("beginning");
+  #ending = byId("ending");
   #log = new MessageLog();
   #waiting;
   #pill = byId("pill");
+  #sincePill = byId("since");
   #empty = byId("empty");
+  #attention = new Attention(() => this.#look());
   #actions;
-  #older;
-  #me = "";
-  /** Up to where it was read when the room was opened. */
-  #read = "";
-  #more = false;
+  #edges;
+  #unread = new Unread("", () => false);
+  /** The line stands above what is unread after this cursor. */
+  #lineFrom = "";
+  /** Unread messages that one went past, and how many. @type {{ from: string, count: number } | undefined} */
+  #passed;
+  #anchor = new Anchor(this.#scroller, this.#log);
+  #announcer = new Announcer();
+  #older = false;
+  #newer = false;
   /** Whether the room has been read: before that nobody knows whether it is empty. */
   #begun = false;
   #atEnd = true;
-  #unseen = 0;
 
   /** @param {TimelineActions} actions */
   constructor(actions) {
     this.#actions = actions;
     this.#waiting = new Waiting(byId("waiting"), actions);
-    this.#older = new IntersectionObserver((entries) => {
+    this.#edges = new IntersectionObserver((entries) => {
       // The last tells how it is: a busy page is told of several changes at once.
-      if (entries.at(-1)?.isIntersecting && this.#more) actions.loadOlder();
+      const isNear = (/** @type {Element} */ edge) => entries.findLast(({ target }) => target === edge)?.isIntersecting;
+      if (this.#older && isNear(this.#beginning)) actions.loadOlder();
+      if (this.#newer && isNear(this.#ending)) actions.loadNewer();
     }, { root: this.#scroller, rootMargin: AHEAD });
     this.#scroller.addEventListener("scroll", () => this.#look(), { passive: true });
-    document.addEventListener("visibilitychange", () => this.#look());
     this.#pill.addEventListener("click", () => {
-      this.goToEnd();
+      if (this.#isBelow(this.#log.line)) this.#goTo(this.#log.line);
+      else this.goToEnd();
       this.#scroller.focus({ preventScroll: true });
     });
-    // A keyboard that slides in, a window that changes, a composer that grows: who was at the end stays there.
-    const resized = new ResizeObserver(() => this.#atEnd && this.goToEnd());
+    this.#sincePill.addEventListener("click", () => {
+      const from = this.#passed?.from ?? this.#unread.read;
+      this.#passed = undefined;
+      this.#lineFrom = from;
+      this.#log.showLine("");
+      this.#placeLine(from);
+      if (this.#log.line) this.#goTo(this.#log.line);
+      else actions.goTo(from);
+      this.#scroller.focus({ preventScroll: true });
+    });
+    // A keyboard that slides in, a window that changes, a composer that grows: one stays where one was.
+    const resized = new ResizeObserver(() => this.#atEnd ? this.#stay() : this.#anchor.restore());
     for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
+    onNewDay(() => this.#log.nameDays());
   }
 
-  /** Whether the newest message is before somebody's eyes. */
-  get isSeen() {
-    return this.#atEnd && document.visibilityState === "visible";
-  }
-
-  /** Empties the timeline for another room. @param {string} me @param {string} read */
+  /** Empties the timeline for another room. @param {string} me @param {string} read What was read there; "" for nothing yet. */
   clear(me, read) {
-    this.#me = me;
-    this.#read = read;
-    this.#more = false;
-    this.#begun = false;
-    this.#unseen = 0;
-    this.#older.disconnect();
+    this.#unread = new Unread(read, ({ author }) => author === me);
+    this.#lineFrom = read;
+    this.#passed = undefined;
+    this.#older = this.#newer = this.#begun = false;
+    this.#edges.disconnect();
     this.#log.clear(me);
     this.#waiting.clear();
     this.#empty.hidden = true;
-    this.#beginning.hidden = true;
+    this.#beginning.hidden = this.#ending.hidden = true;
     this.#atEnd = true;
-    this.#showPill();
+    this.#anchor.take([]);
+    this.#announcer.clear();
+    this.#showPills([]);
   }
 
-  /** Shows a room's newest messages. @param {Message[]} messages @param {boolean} more */
-  begin(messages, more) {
+  /** The newest message that is shown. */
+  get last() {
+    return this.#log.last?.id ?? "";
+  }
+
+  /** Whether there are newer messages than those that are shown. */
+  get isApart() {
+    return this.#newer;
+  }
+
+  /**
+   * Shows a part of a room's messages, instead of what was shown.
+   * @param {Message[]} messages
+   * @param {{ older: boolean, newer: boolean, at?: string | undefined }} window Whether there are more on both sides; and the message one
+   * wants to see, if not what one has not read, or else the newest.
+   */
+  begin(messages, { older, newer, at = "" }) {
     this.#begun = true;
-    this.#log.quietly(() => this.#add(messages));
-    this.#setMore(more);
+    this.#log.restart();
+    this.#unread.came(messages);
+    // Who is here for the first time has missed nothing.
+    if (this.#unread.read === "") {
+      this.#unread.newest ||= NIL;
+      this.#unread.read = this.#lineFrom = this.#unread.newest;
+      if (messages.length > 0) this.#actions.read(this.#unread.read);
+    }
+    this.#log.quietly(() => this.#log.append(messages));
+    this.#setOlder(older);
+    this.#setNewer(newer);
+    this.#placeLine(this.#lineFrom);
+    const row = this.#log.rowOf(at);
+    if (at) byId("notice").hidden = row !== undefined;
+    if (row) this.#find(row);
+    else this.#goTo(this.#log.line);
   }
 
-  /** Adds older messages above, and nothing on the screen moves. @param {Message[]} messages @param {boolean} more */
-  prepend(messages, more) {
+  /** Adds older messages above, and nothing on the screen moves. @param {Message[]} messages @param {boolean} older */
+  prepend(messages, older) {
     this.#keepingPlace(() => {
       this.#log.prepend(messages);
-      this.#setMore(more);
+      this.#setOlder(older);
+      this.#placeLine(this.#lineFrom);
     });
+  }
+
+  /** Adds what comes after the last one below. @param {Message[]} messages @param {boolean} newer Whether there are still more. */
+  extend(messages, newer) {
+    this.#unread.came(messages);
+    this.#log.quietly(() => this.#log.append(messages));
+    this.#setNewer(newer);
+    this.#placeLine(this.#lineFrom);
+    this.#look();
   }
 
   /** Shows a message as it is now. @param {string} id @param {Message} message */
@@ -111,71 +185,169 @@ export class Timeline {
     this.#keepingPlace(() => this.#log.remove(id), this.#log.rowOf(id));
   }
 
-  /** Adds what is new, and shows what waits in the outbox. @param {Message[]} messages @param {OutboxItem[]} waiting */
+  /** Takes what is new, and shows what waits in the outbox. @param {Message[]} messages @param {OutboxItem[]} waiting */
   append(messages, waiting) {
-    this.#add(messages);
+    const sawItCome = this.#atEnd && this.#attention.sawItCome;
+    const wasRead = this.#unread.read >= this.#unread.newest;
+    const before = this.#unread.read;
+    this.#unread.came(messages);
+    if (!sawItCome && wasRead && messages.length > 0) {
+      this.#lineFrom = before;
+      this.#log.showLine("");
+    }
+    this.#show(this.#newer ? [] : sawItCome ? messages : messages.slice(0, this.#room()), messages.length);
+    if (!sawItCome) this.#placeLine(this.#lineFrom);
     this.#showWaiting(waiting);
     this.#empty.hidden = !this.#begun || this.#log.length + waiting.length > 0;
     this.#beginning.hidden = !this.#begun || !this.#empty.hidden;
-    if (this.#atEnd) this.goToEnd();
-    else this.#unseen += messages.filter(({ author }) => author !== this.#me).length;
-    this.#showPill();
+    if (sawItCome) this.goToEnd();
+    else if (this.#atEnd) this.#stay();
+    else this.#look();
     if (messages.length > 0) this.#log.nameDays();
+  }
+
+  /** What comes next was missed, though somebody is here. */
+  interrupt() {
+    this.#attention.interrupt();
   }
 
   /** Lets go of the oldest messages while nobody reads them; returns the id of the oldest that is left. */
   prune() {
     if (!this.#atEnd || this.#log.chunks <= KEPT_CHUNKS) return undefined;
     while (this.#log.chunks > KEPT_CHUNKS) this.#log.dropOldest();
-    this.#setMore(true);
-    this.goToEnd();
+    this.#setOlder(true);
+    this.#stay();
     return this.#log.first?.id;
   }
 
-  /** Asks for older messages when their place is near the screen, now and later. */
-  watchForOlder() {
-    this.#older.disconnect();
-    this.#older.observe(this.#beginning);
+  /** Asks for more messages when their place is near the screen, now and later. */
+  watchEdges() {
+    this.#edges.disconnect();
+    this.#edges.observe(this.#beginning);
+    this.#edges.observe(this.#ending);
   }
 
   goToEnd() {
+    if (this.#newer) return this.#actions.goTo("");
+    this.#goTo(undefined);
+  }
+
+  /** Stays at the newest; but while nobody sees it come, no further than the first that was not read. */
+  #stay() {
+    const first = this.#unread.firstOf(this.#log.after(this.#unread.read));
+    this.#goTo(first && (this.#log.line ?? this.#log.rowOf(first.id)));
+  }
+
+  /** Goes to the end, but no further than that something is at the top. @param {Element | undefined} limit */
+  #goTo(limit) {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (limit) {
+      const above = this.#scroller.getBoundingClientRect().top + CONTEXT - limit.getBoundingClientRect().top;
+      if (above > 0) this.#scroller.scrollTop -= above;
+    }
     this.#look();
   }
 
+  /** Shows a message that somebody wants to see, among its neighbours. @param {HTMLElement} row */
+  #find(row) {
+    for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
+    row.classList.add("found");
+    row.tabIndex = -1;
+    row.scrollIntoView({ block: "center" });
+    row.focus({ preventScroll: true });
+    this.#look();
+  }
+
+  /** Looks what is on the screen. */
   #look() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    if (this.#atEnd) this.#unseen = 0;
-    this.#showPill();
-    if (this.isSeen && this.#log.length > 0) this.#actions.seen();
+    this.#atEnd = !this.#newer && scrollHeight - scrollTop - clientHeight < NEAR_END;
+    const rows = this.#anchor.rows();
+    this.#anchor.take(rows);
+    if (this.#attention.isHere) this.#markRead(rows);
+    this.#showPills(rows);
   }
 
-  #showPill() {
+  /** @param {HTMLElement[]} rows The rows on the screen. */
+  #markRead(rows) {
+    const { bottom } = this.#scroller.getBoundingClientRect();
+    const [first] = rows;
+    const whole = rows.findLast((row) => row.getBoundingClientRect().bottom <= bottom + 1) ?? first;
+    if (this.#passed && first && whole) {
+      const next = this.#log.around(this.#passed.from).next?.id ?? "";
+      if (next >= idOf(first) && next <= idOf(whole)) this.#passed = undefined;
+    }
+    const adjoins = !this.#isUnreadAbove(rows);
+    if (this.#atEnd) {
+      if (!adjoins && !this.#passed) this.#passed = { from: this.#unread.read, count: this.#unread.count };
+      if (this.#unread.mark(this.#unread.newest)) this.#actions.read(this.#unread.read);
+    } else if (adjoins && whole && this.#unread.mark(idOf(whole))) this.#actions.read(this.#unread.read);
+    if (adjoins && !this.#log.line) this.#lineFrom = this.#unread.read;
+  }
+
+  /** Whether the first unread message is above the screen. @param {HTMLElement[]} rows */
+  #isUnreadAbove([first]) {
+    if (this.#unread.count === 0 || !first) return false;
+    const { before, next } = this.#log.around(this.#unread.read);
+    return (!before && this.#older) || (next !== undefined && next.id < idOf(first));
+  }
+
+  /** @param {HTMLElement[]} rows The rows on the screen. */
+  #showPills(rows) {
+    const { count, read } = this.#unread;
     this.#pill.hidden = this.#atEnd;
-    this.#pill.textContent = this.#unseen === 0 ? words.newest : words.newMessages(this.#unseen);
-    this.#pill.classList.toggle("news", this.#unseen > 0);
+    setText(this.#pill, count === 0 ? words.newest : words.newMessages(count));
+    this.#pill.classList.toggle("news", count > 0);
+    const above = this.#passed ?? (this.#isUnreadAbove(rows) ? { from: read, count } : undefined);
+    this.#sincePill.hidden = !above;
+    if (above) setText(this.#sincePill, words.newSince(above.count, momentOf(above.from)));
   }
 
-  /** @param {boolean} more */
-  #setMore(more) {
-    this.#more = more;
-    this.#beginning.textContent = more ? words.earlier : words.beginning;
+  /** @param {boolean} older */
+  #setOlder(older) {
+    this.#older = older;
+    const first = this.#log.first;
+    const isFirst = !first || messageNumber(first.id) === 1;
+    setText(this.#beginning, older ? words.earlier : isFirst ? words.beginning : words.removed);
   }
 
-  /** Adds messages at the end, and the line above the first that was not read. @param {Message[]} messages */
-  #add(messages) {
-    const [first] = messages;
-    const adjoins = first && (this.#log.last?.id ?? first.id) <= this.#read;
-    const unread = adjoins ? messages.find(({ id }) => id > this.#read) : undefined;
-    if (unread) this.#log.showLine(unread.id);
-    this.#log.append(messages);
+  /** @param {boolean} newer */
+  #setNewer(newer) {
+    this.#newer = newer;
+    this.#ending.hidden = !newer;
+    setText(this.#ending, words.later);
+  }
+
+  /** Puts the line above the first unread message after a cursor, where that is shown. @param {string} cursor */
+  #placeLine(cursor) {
+    if (this.#log.line || !cursor) return;
+    if (!this.#log.around(cursor).before && this.#older) return;
+    const first = this.#unread.firstOf(this.#log.after(cursor));
+    if (first) this.#log.showLine(first.id);
+  }
+
+  /** How many more messages are shown below what one reads. */
+  #room() {
+    return Math.max(0, BELOW - this.#log.countAfter(this.#anchor.message || this.last));
+  }
+
+  /** @param {Message[]} messages @param {number} count How many there are. */
+  #show(messages, count) {
+    if (count <= FEW && messages.length === count) return this.#log.append(messages);
+    this.#log.quietly(() => this.#log.append(messages));
+    if (messages.length < count) this.#setNewer(true);
+    this.#announcer.came(count);
   }
 
   /** @param {OutboxItem[]} items */
   #showWaiting(items) {
     const last = this.#log.last;
     this.#waiting.show(items, (item, previous) => goesOn(asMessage(item), previous ? asMessage(previous) : last));
+  }
+
+  /** @param {Element | undefined} node */
+  #isBelow(node) {
+    return node !== undefined && node.getBoundingClientRect().top > this.#scroller.getBoundingClientRect().bottom;
   }
 
   /**
@@ -185,16 +357,24 @@ export class Timeline {
   #keepingPlace(change, changed) {
     if (this.#atEnd) {
       change();
-      return this.goToEnd();
+      return this.#stay();
     }
-    const { top, bottom } = this.#scroller.getBoundingClientRect();
-    const rows = this.#log.rowsBetween(top, bottom).filter((row) => row !== changed);
-    const kept = rows.find((row) => row.getBoundingClientRect().top >= top) ?? rows[0];
-    const before = kept?.getBoundingClientRect().top ?? 0;
+    this.#anchor.take(this.#anchor.rows().filter((row) => row !== changed));
     change();
-    if (kept) this.#scroller.scrollTop += kept.getBoundingClientRect().top - before;
+    this.#anchor.restore();
     this.#look();
   }
+}
+
+/** The message of a row. @param {HTMLElement} row */
+function idOf(row) {
+  return row.dataset.id ?? "";
+}
+
+/** When a message was stored, as people say it. @param {string} id */
+function momentOf(id) {
+  const time = new Date(parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
+  return sameDay(time, new Date()) ? clockTime(time) : dayName(time);
 }
 
 /** @param {OutboxItem} item @returns {Message} */

@@ -40,6 +40,7 @@ export const MARKUP = {
   send: "Send",
   newLine: "New line",
   yourName: "Your name",
+  messageGone: "The message of this link is not here, or not any more.",
 };
 
 // The title
@@ -189,11 +190,18 @@ export const yesterday = "Yesterday";
 export const newLine = "New";
 export const newest = "Newest messages";
 export const earlier = "Earlier messages…";
+export const later = "Later messages…";
 export const beginning = "This is where it began";
+export const removed = "Older messages were removed";
 
 /** @param {number} count */
 export function newMessages(count) {
   return counted(count, "new message", "new messages");
+}
+
+/** @param {number} count @param {string} when */
+export function newSince(count, when) {
+  return `${numbers.format(count)} new since ${when}`;
 }
 
 /** Who gave no name. */

@@ -1,0 +1,47 @@
+// @ts-check
+// Whether somebody is before the page: what comes to a page that nobody looks at is not read by being there.
+
+/** Who comes back sees first what came meanwhile; only what comes later comes before his eyes. In milliseconds. */
+const ARRIVAL_MS = 1_000;
+
+export class Attention {
+  /** Since when, in milliseconds since 1970; Infinity while there is nobody. Who opens the page is before it. */
+  #since = isLookedAt() ? 0 : Infinity;
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    const look = () => this.#set(isLookedAt(), changed);
+    document.addEventListener("visibilitychange", look);
+    for (const event of ["focus", "blur", "pageshow", "resume"]) addEventListener(event, look);
+    // A window beside the one in which one types has no focus, and is read all the same.
+    for (const event of ["pointermove", "wheel"]) {
+      addEventListener(event, () => this.#set(true, changed), { passive: true });
+    }
+  }
+
+  /** Whether somebody is here, as far as a page can know. */
+  get isHere() {
+    return this.#since < Infinity;
+  }
+
+  /** Whether somebody has been here for long enough to see things come. */
+  get sawItCome() {
+    return Date.now() - this.#since >= ARRIVAL_MS;
+  }
+
+  /** What comes next was missed: the network was away, or the whole machine. */
+  interrupt() {
+    if (this.isHere) this.#since = Date.now();
+  }
+
+  /** @param {boolean} here @param {() => void} changed */
+  #set(here, changed) {
+    if (here === this.isHere) return;
+    this.#since = here ? Date.now() : Infinity;
+    changed();
+  }
+}
+
+function isLookedAt() {
+  return document.visibilityState === "visible" && document.hasFocus();
+}

@@ -1,0 +1,56 @@
+// @ts-check
+// How far one has read in a room, and what came after that. Read is what was on the screen before somebody, in order from
+// where he had stopped; and all of it when he goes to the end. One's own messages are never unread, whatever they were
+// written with.
+import { messageNumber } from "../client/client.ts";
+
+/** @import { Message } from "../client/client.ts" */
+
+export class Unread {
+  #isOwn;
+  /** Own messages that came after what was read. @type {Set<string>} */
+  #own = new Set();
+  /** The newest message that was read; "" for none. */
+  read;
+  /** The newest message there is. */
+  newest;
+
+  /** @param {string} read @param {(message: Message) => boolean} isOwn */
+  constructor(read, isOwn) {
+    this.read = this.newest = read;
+    this.#isOwn = isOwn;
+  }
+
+  /** How many messages are unread. */
+  get count() {
+    if (this.newest <= this.read || this.read === "") return 0;
+    const own = [...this.#own].filter((id) => id > this.read).length;
+    return Math.max(0, messageNumber(this.newest) - messageNumber(this.read) - own);
+  }
+
+  /** Takes note of messages, in their order, that are before one's eyes or not. @param {Message[]} messages */
+  came(messages) {
+    for (const message of messages) {
+      if (message.id <= this.read) continue;
+      const own = this.#isOwn(message);
+      if (own) this.#own.add(message.id);
+      if (message.id <= this.newest) continue;
+      // What one writes elsewhere where nothing is unread leaves nothing unread.
+      if (own && this.read === this.newest && this.read !== "") this.read = message.id;
+      this.newest = message.id;
+    }
+  }
+
+  /** The first of these that can be unread. @param {Message[]} messages */
+  firstOf(messages) {
+    return messages.find((message) => !this.#isOwn(message));
+  }
+
+  /** Everything up to a message was read. @param {string} id */
+  mark(id) {
+    if (id <= this.read) return false;
+    this.read = id;
+    for (const own of this.#own) if (own <= id) this.#own.delete(own);
+    return true;
+  }
+}

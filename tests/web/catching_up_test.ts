@@ -1,0 +1,243 @@
+// Catching up: a room opens where one stopped reading, and read is what was on the screen.
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { messages, post, posted } from "../support/client.ts";
+import { type Line, writeHistory } from "../support/history.ts";
+
+const site = await testSite();
+
+function lines(count: number): Line[] {
+  return Array.from({ length: count }, (_, i) => [
+    (count - i) / 10,
+    ["Noor", "Noor", "Ines"][i % 3]!,
+    `Message ${i + 1}${" and more of it".repeat(i * i % 37)}`,
+  ]);
+}
+
+/** Opens a room that was read up to one of its messages; returns its messages. */
+async function opened(ada: Visitor, room: string, count: number, read: number): Promise<string[]> {
+  await writeHistory(site.database.sql, room, lines(count));
+  const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
+  await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[read - 1]!]);
+  await ada.page.evaluate((room) => location.hash = room, room);
+  await ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  await ada.until(() => document.querySelectorAll("#log .body").length > 0, 0);
+  await ada.is("live");
+  return ids;
+}
+
+/** Where the line is, in pixels from the top of the messages; undefined if there is none. */
+function lineTop({ page }: Visitor): Promise<number | undefined> {
+  return page.evaluate(() => {
+    const top = document.getElementById("scroller")!.getBoundingClientRect().top;
+    const line = document.querySelector("#log .unread");
+    return line ? line.getBoundingClientRect().top - top : undefined;
+  });
+}
+
+function nextOfLine({ page }: Visitor): Promise<string | undefined> {
+  return page.evaluate(() =>
+    document.querySelector("#log .unread")?.nextElementSibling?.querySelector(".body")?.textContent?.match(/\d+/)?.[0]
+  );
+}
+
+function read({ page }: Visitor, room: string): Promise<string> {
+  return page.evaluate((key) => localStorage[key], `linger / read ${room}`);
+}
+
+async function bottom(ada: Visitor): Promise<void> {
+  await ada.until(() => {
+    const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller")!;
+    return document.getElementById("ending")!.hidden && scrollHeight - scrollTop - clientHeight < 2;
+  }, 0);
+}
+
+for (const missed of [3, 40, 300, 9_000]) {
+  webTest(`With ${missed} unread messages a room opens at the line`, async () => {
+    await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+    const room = `missed-${missed}`;
+    const ids = await opened(ada, room, missed + 200, 200);
+    assertEquals(await nextOfLine(ada), "201");
+    const top = await lineTop(ada);
+    assert(top! >= 0 && top! < 640, `${top}`);
+    if (missed > 10) assertLess(top!, 200);
+    assertLess(await ada.page.locator("#log .body").count(), 400);
+    const mark = await read(ada, room);
+    if (missed >= 300) assert(mark < ids[260]!, "all is read at once");
+    if (missed < 10) await bottom(ada);
+    if (missed > 10) {
+      await ada.until(() => /^\d[\d,]* new messages$/.test(document.getElementById("pill")!.textContent!), 0);
+      await ada.page.click("#pill");
+    }
+    await bottom(ada);
+    assert((await ada.bodies()).at(-1)!.startsWith(`Message ${missed + 200}`));
+    if (missed < 300) return;
+    await ada.page.waitForSelector("#since");
+    assert(/^[\d,]+ new since \S/.test(await ada.page.innerText("#since")), await ada.page.innerText("#since"));
+    await ada.page.click("#since");
+    await ada.page.waitForSelector("#log .unread");
+    const back = await lineTop(ada);
+    assert(back! >= 0 && back! < 640, `${back}`);
+  });
+}
+
+webTest("Scrolling down from the line loads what comes next, without a gap, up to the newest", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  await opened(ada, "down", 400, 100);
+  await posted(site, "down", "Message 401");
+  // As fast as frames come, which is how fast one can see.
+  await ada.page.evaluate(async () => {
+    const scroller = document.getElementById("scroller")!;
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const isEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2;
+    while (!(document.getElementById("ending")!.hidden && isEnd())) {
+      scroller.scrollBy(0, 400);
+      await frame();
+      await frame();
+    }
+  });
+  const numbers = (await ada.bodies()).map((body) => Number(body.match(/\d+/)![0]));
+  assertEquals(numbers, numbers.map((_, i) => numbers[0]! + i));
+  assertEquals(numbers.at(-1), 401);
+  assertEquals(await ada.page.isVisible("#since"), false); // all was on the screen
+  await posted(site, "down", "Message 402");
+  await ada.page.waitForSelector("text=Message 402");
+  await ada.until(() => document.title === "down · Linger", 0);
+});
+
+webTest("The line is never above one's own words, nor above what comes before one's eyes", async () => {
+  await using ada = await visit(site, { room: "mine", name: "Ada" });
+  await ada.say("One");
+  await ada.settles();
+  await ada.page.reload();
+  await ada.is("live");
+  await ada.say("Two");
+  await ada.settles();
+  await new Promise((resolve) => setTimeout(resolve, 1_100)); // long enough to see things come
+  await post(site, "mine", { body: "Three", author: "Noor" });
+  await ada.sees("One", "Two", "Three");
+  assertEquals(await ada.page.locator("#log .unread").count(), 0);
+});
+
+webTest("What comes while nobody looks is below the line, and not read", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  await opened(ada, "away", 60, 60);
+  const look = (state: string) =>
+    ada.page.evaluate((state) => {
+      Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+      Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+  await bottom(ada);
+  await look("hidden");
+  await post(site, "away", { body: "Mine, from my phone", author: "Ada" });
+  for (let i = 0; i < 300; i++) await post(site, "away", { body: `Missed ${i}`, author: "Noor" });
+  const mark = await read(ada, "away");
+  await look("visible");
+  await ada.until(() => document.getElementById("news")!.textContent!.endsWith(" new messages"), 0);
+  const top = await lineTop(ada);
+  assert(top! >= 0 && top! < 640, `${top}`);
+  assertEquals(
+    await ada.page.evaluate(() => document.querySelector("#log .unread + article .body")!.textContent),
+    "Missed 0",
+  );
+  assert(await read(ada, "away") >= mark);
+  const all = await messages(site, "away", "wait=0&limit=1000");
+  assert(await read(ada, "away") < all[200]!.id);
+  assert(await ada.page.isVisible("#pill"));
+});
+
+webTest("A link to a message shows it among its neighbours, and says so if it is gone", async () => {
+  await writeHistory(site.database.sql, "linked", lines(500));
+  const all = await messages(site, "linked", "wait=0&limit=500");
+  await using ada = await visit(site, { room: `linked/${all[249]!.id}`, name: "Ada" });
+  await ada.page.waitForSelector(".message.found");
+  assert((await ada.page.innerText(".message.found .body")).startsWith("Message 250"));
+  const box = await ada.page.locator(".message.found").boundingBox();
+  assert(box!.y > 50 && box!.y < 600);
+  assert((await ada.bodies()).some((body) => body.startsWith("Message 249")));
+  assert((await ada.bodies()).some((body) => body.startsWith("Message 251")));
+  assertEquals(await ada.page.isVisible("#notice"), false);
+  for (const id of [`${all[99]!.id.slice(0, -3)}fff`, "no-id"]) {
+    await ada.page.evaluate((hash) => location.hash = hash, `linked/${id}`);
+    await ada.page.waitForSelector("#notice:not([hidden])");
+  }
+  await ada.page.evaluate((hash) => location.hash = hash, `linked/${all[10]!.id}`);
+  await ada.page.waitForSelector("#notice", { state: "hidden" });
+});
+
+webTest("What one reads stays at the top of the screen when the width changes", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  await opened(ada, "narrow", 200, 100);
+  const { page } = ada;
+  await page.evaluate(() => document.getElementById("scroller")!.scrollBy(0, 30));
+  const first = () =>
+    page.evaluate(() => {
+      const { top } = document.getElementById("scroller")!.getBoundingClientRect();
+      const row = [...document.querySelectorAll("#log article")].find((row) => row.getBoundingClientRect().top >= top)!;
+      return { id: (row as HTMLElement).dataset.id, top: Math.round(row.getBoundingClientRect().top - top) };
+    });
+  const before = await first();
+  for (const width of [600, 400, 1000]) {
+    await page.setViewportSize({ width, height: 700 });
+    await ada.until((width) => innerWidth === width, width);
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    const after = await first();
+    assertEquals(after.id, before.id);
+    assertLess(Math.abs(after.top - before.top), 3);
+  }
+});
+
+webTest("A screen reader hears of many messages in one sentence, and of no day again", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  await opened(ada, "heard", 60, 60);
+  const { page } = ada;
+  await bottom(ada);
+  await page.waitForFunction(() => document.getElementById("log")!.ariaLive === "polite");
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    new MutationObserver((changes) => {
+      for (const { target, addedNodes } of changes) {
+        for (const node of addedNodes) {
+          const from = node instanceof Element ? node : target as Element;
+          const live = from.closest("[aria-live], [role=status]");
+          const quiet = live?.ariaLive === "off" || !document.getElementById("scroller")!.contains(live!);
+          if (!quiet) heard.push(node.textContent ?? "");
+        }
+      }
+    }).observe(document.getElementById("scroller")!, { subtree: true, childList: true, characterData: true });
+    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  // What is posted at once comes at once, after what woke the poll.
+  await Promise.all(
+    Array.from({ length: 200 }, (_, i) => post(site, "heard", { body: `Missed ${i}`, author: "Noor" })),
+  );
+  await page.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { value: "visible", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await ada.until(() => document.getElementById("news")!.textContent!.endsWith(" new messages"), 0);
+  const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  assertLess(heard.length, 10, heard.join(" | "));
+  assertEquals(heard.filter((text) => text.endsWith(" new messages")).length, 1);
+  assertEquals(heard.filter((text) => /Today/.test(text)), []);
+});
+
+webTest("In the empty field the keys of pages scroll the messages, and End leads to the newest", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  await opened(ada, "keys", 400, 400);
+  const { page } = ada;
+  await bottom(ada);
+  await page.focus("#text");
+  await page.keyboard.press("PageUp");
+  await page.waitForSelector("#pill");
+  await page.keyboard.press("End");
+  await bottom(ada);
+  await page.keyboard.press("PageUp");
+  await page.waitForSelector("#pill");
+  await page.fill("#text", "words");
+  await page.keyboard.press("End");
+  assert(await page.isVisible("#pill"));
+});
