@@ -50,6 +50,7 @@ import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
 import { etagOf, isKnown } from "./etag.ts";
+import { besideJoined, joined } from "./joined.ts";
 
 const SOURCES: Record<string, string> = {
   "/": markup,
@@ -99,6 +100,9 @@ const SOURCES: Record<string, string> = {
   "/client/exchange.mjs": exchange,
 };
 
+/** The module that the page begins with. */
+const ENTRY = "/web/page.js";
+
 /** By the path's ending; the page has none. */
 const TYPES: Record<string, string> = {
   "": "text/html; charset=utf-8",
@@ -137,11 +141,11 @@ const FOR_ALL_SITES = { "access-control-allow-origin": "*", "cross-origin-resour
  * @internal
  */
 export function webRoutes(app: Hono): void {
-  for (const [path, source] of Object.entries(SOURCES)) {
+  for (const path of Object.keys(SOURCES)) {
     const ending = extname(path);
     let file: { text: string; etag: string } | undefined;
     app.get(path, (c) => {
-      file ??= made(source, ending); // not before anybody asks: nothing waits for it at the start
+      file ??= made(path); // not before anybody asks: nothing waits for it at the start
       const { text, etag } = file;
       const hasIt = isKnown(c.req.raw.headers.get("if-none-match"), etag);
       return new Response(hasIt ? null : text, {
@@ -161,16 +165,29 @@ export function webRoutes(app: Hono): void {
   }
 }
 
-function made(source: string, ending: string): { text: string; etag: string } {
-  const text = forBrowsers(source, ending);
+function made(path: string): { text: string; etag: string } {
+  const source = path === ENTRY
+    ? joined(path, SOURCES)
+    : path.startsWith("/web/") && path.endsWith(".js")
+    ? besideJoined(path, ENTRY, SOURCES)
+    : SOURCES[path]!;
+  const text = forBrowsers(source, extname(path));
   return { text, etag: etagOf(text) };
 }
 
 function forBrowsers(source: string, ending: string): string {
   if (ending === ".svg" || ending === ".webmanifest") return source;
-  if (ending === ".ts") return lean(stripTypeScriptTypes(source));
-  if (ending === ".mjs") return lean(stripTypeScriptTypes(source).replaceAll(/from "(.*)\.ts"/g, 'from "$1.mjs"'));
-  return lean(source);
+  if (ending === ".ts") return untyped(source);
+  if (ending === ".mjs") return untyped(source).replaceAll(/from "(.*)\.ts"/g, 'from "$1.mjs"');
+  if (ending === ".css") return lean(source).replace(/(?<=[{};,])\n/g, "").replace(/ (?={)|(?<=[:,]) /g, "");
+  // Types among the code, comments behind it and in empty blocks.
+  return lean(source).replace(/\/\*\* @[^*]*\*\/ |(?<={) \/\* [^*]*\*\/ (?=})/g, "")
+    .replace(/(?<=[;{}]) \/\/ [^"'`\n]*$/gm, "");
+}
+
+/** Where types stood, blanks are left. */
+function untyped(source: string): string {
+  return lean(stripTypeScriptTypes(source)).replace(/ {2,}/g, " ");
 }
 
 /** A source without its comments that stand alone and its indentation: those are for its readers, and half of its size. */

@@ -13,7 +13,6 @@ import { byId, writeMarkup } from "./element.js";
 import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
-import { Notifications } from "./notifications.js";
 import { Polls } from "./polls.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import { Rooms } from "./rooms.js";
@@ -21,7 +20,6 @@ import { listenForScrollKeys } from "./scroll-keys.js";
 import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
-import { watchVersion } from "./version.js";
 import * as words from "./words.js";
 
 /** @import { LingerError, Message } from "../client/client.ts" */
@@ -29,6 +27,9 @@ import * as words from "./words.js";
 
 /** The room of an address that names none. */
 const LOBBY = "lobby";
+
+/** When the page has come to rest, and what is not needed at once can come, in milliseconds. */
+const REST_MS = 5_000;
 
 document.documentElement.lang = words.LANGUAGE;
 document.documentElement.dir = words.DIRECTION;
@@ -43,10 +44,9 @@ const linger = new Linger(base, {
   fetch: (request) => polls.fetch(/** @type {Request} */ (request)),
 });
 const banner = new Banner();
-const notifications = new Notifications(memory, offerNotifications);
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
-const rooms = new Rooms(linger, memory, showRooms, (messages) => notifications.take(messages));
+const rooms = new Rooms(linger, memory, showRooms, notify);
 const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
   showRooms();
@@ -123,7 +123,7 @@ function refused(error, retryAt) {
 /** @param {string} newest @param {Message[]} messages What has just come. */
 function grown(newest, messages) {
   rooms.heard(current, messages);
-  notifications.take(messages);
+  notify(messages);
   if (newest !== NIL) rooms.saw(current, newest);
   showRooms();
 }
@@ -138,7 +138,7 @@ function showRooms() {
 
 /** @param {string} room @param {Choice} choice */
 async function choose(room, choice) {
-  if (choice === "loud" && !await Notifications.ask()) return;
+  if (choice === "loud" && !await askToNotify()) return;
   memory.choose(room, choice);
   if (choice === "left" && room === current) location.hash = LOBBY;
   else showRooms();
@@ -161,12 +161,24 @@ function tellRoom(name) {
   );
 }
 
+/** Tells on the desktop what nobody looks at. @param {Message[]} messages */
+async function notify(messages) {
+  if (!document.hidden || messages.length === 0) return;
+  const { Notifications } = await import("./notifications.js");
+  new Notifications(memory, offerNotifications).take(messages);
+}
+
+async function askToNotify() {
+  const { Notifications } = await import("./notifications.js");
+  return Notifications.ask();
+}
+
 /** @param {Message} message */
 function offerNotifications({ author, room }) {
   banner.tell("mention", {
     text: words.mentionedYou(author ?? words.nobody, room),
     button: words.notify,
-    act: () => Notifications.ask().then(() => banner.tell("mention", undefined)),
+    act: () => askToNotify().then(() => banner.tell("mention", undefined)),
   });
 }
 
@@ -185,9 +197,9 @@ agree(memory, text, {
 });
 open();
 rooms.look();
-const askVersion = watchVersion(
-  base,
-  () => banner.tell("version", { text: words.newVersion, button: words.reload, act: () => location.reload() }),
-);
-addEventListener("online", askVersion);
+setTimeout(async () => {
+  const { watchVersion } = await import("./version.js");
+  const changed = { text: words.newVersion, button: words.reload, act: () => location.reload() };
+  addEventListener("online", watchVersion(base, () => banner.tell("version", changed)));
+}, REST_MS);
 composer.focus();

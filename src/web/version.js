@@ -5,8 +5,8 @@
 /** How often it asks, in milliseconds. */
 const EVERY_MS = 3_600_000;
 
-/** How soon the first question comes, which learns what this window has: when the page has come to rest. */
-const REST_MS = 5_000;
+/** How soon it asks again where the answer was another, in milliseconds. */
+const AGAIN_MS = 5_000;
 
 /** @param {URL} base @param {() => void} changed */
 export function watchVersion(base, changed) {
@@ -24,10 +24,10 @@ export function watchVersion(base, changed) {
     else if (etag === other) changed();
     else {
       other = etag;
-      setTimeout(ask, REST_MS);
+      setTimeout(ask, AGAIN_MS);
     }
   };
-  setTimeout(ask, REST_MS);
+  ask(); // what this window has, soon after it was loaded
   setInterval(ask, EVERY_MS);
   return ask;
 }
