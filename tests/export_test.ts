@@ -134,8 +134,12 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
     assertEquals((await database.sql`select from messages`).length, 1, `${why}`);
     assertEquals((await database.sql`select from heads`).length, 1, `${why}`);
   }
-  const renamed = await importText(database, many.join("\n"), "--room", "renamed");
+  // Without the line of a head it is made out of the messages and their changes: what comes next must lie above all of them.
+  const changed = line(1_501, { id: makeId(1_501), changed: makeId(1_501).replace("-1000-", "-2000-") });
+  const renamed = await importText(database, [...many, changed].join("\n"), "--room", "renamed");
   assertEquals(renamed.code, 0, renamed.log);
+  const [head] = await database.sql`select seq::int, ms::int from heads where room = 'renamed'`;
+  assertEquals(head, { seq: 1_501, ms: 0x2000 });
   assertEquals((await messages(server, "renamed", "wait=0&limit=1000")).length, 1_000);
 });
 

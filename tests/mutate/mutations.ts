@@ -963,7 +963,7 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "what comes in leaves the head below its changes",
-    ["export_test.ts > the same there"],
+    ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
     "Math.max(timeOf(read.id), read.changed ? timeOf(read.changed) : 0)",
     "timeOf(read.id)",
