@@ -7,7 +7,8 @@ import type { Commit } from "../src/chat/store.ts";
 const ROOMY = { messages: 1_000, bytes: 1_000_000 };
 const HOUR_MS = 3_600_000;
 const text = "x".repeat(100);
-const nothing = () => Promise.resolve({ entries: [], full: false, head: { place: placeOf(NIL), lost: false } });
+const nothing = () =>
+  Promise.resolve({ entries: [], full: false, head: { place: placeOf(NIL), lost: false, trimmed: NIL } });
 
 /** The feed of a room with so many messages, and the messages to come. */
 async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }> {
