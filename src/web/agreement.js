@@ -8,9 +8,9 @@
 /**
  * @param {Memory} memory
  * @param {HTMLTextAreaElement} text Where one writes.
- * @param {{ room: () => string, renamed: () => void }} page
+ * @param {{ room: () => string, renamed: () => void, isSame: () => boolean }} page
  */
-export function agree(memory, text, { room, renamed }) {
+export function agree(memory, text, { room, renamed, isSame }) {
   memory.watch("name", renamed);
 
   /** @param {string} words */
@@ -19,12 +19,12 @@ export function agree(memory, text, { room, renamed }) {
     text.dispatchEvent(new Event("input"));
   };
   memory.watch("draft ", (draftOf, draft, before) => {
-    if (draftOf !== room()) return;
+    if (draftOf !== room() || !isSame()) return;
     const isIn = text === document.activeElement && document.hasFocus();
     // What is shown here was written there, and goes on there, or was sent.
     const mirrored = !isIn && (text.value === "" || text.value === before);
     if (mirrored) write(draft);
     else if (draft === "" && text.value !== "") memory.keepDraft(room(), text.value); // other words were sent
   });
-  addEventListener("pagehide", () => text.value && memory.keepDraft(room(), text.value));
+  addEventListener("pagehide", () => text.value && isSame() && memory.keepDraft(room(), text.value));
 }

@@ -62,9 +62,10 @@ export class Memory {
     this.#set("token", token);
   }
 
-  /** Forgets everything. */
-  forget() {
-    for (const name of this.#names()) this.#set(name, "");
+  /** Forgets everything, but for who you are from now on: other windows are told that first. @param {string} [token] */
+  forget(token = "") {
+    this.token = token;
+    for (const name of this.#names()) if (name !== "token") this.#set(name, "");
   }
 
   /** @param {string} room */

@@ -190,6 +190,7 @@ addEventListener("hashchange", () => {
 });
 agree(memory, text, {
   room: () => current,
+  isSame: () => memory.token === (session.token ?? ""), // else one's words would be the next one's
   renamed: () => {
     composer.renamed();
     open();

@@ -42,8 +42,7 @@ export class Session {
     const { name: before, token: tokenBefore } = this.#memory;
     if (token === tokenBefore) return false;
     if ((tokenBefore || before) && !confirm(words.linkForAnother(name, before))) return false;
-    this.#memory.forget(); // what one has written is not for the next to send
-    this.#memory.token = token;
+    this.#memory.forget(token); // what one has written is not for the next to send
     if (name) this.#memory.name = name;
     const room = rooms.find(isRoomName);
     if (room) history.replaceState(null, "", `#${room}`);
