@@ -25,7 +25,9 @@ const { fuzz, minutes, only } = readArguments(
 
 const torture = (...more: string[]) => ["torture", `--minutes=${minutes}`, ...more];
 const all: [name: string, task: string[], env?: Record<string, string>, lack?: string | undefined][] = [
-  ["fuzz", ["test", "tests/fuzz_test.ts", "tests/model_test.ts"], { FUZZ_RUNS: `${fuzz}` }],
+  ["fuzz", ["test", "tests/fuzz_test.ts", "tests/model_test.ts", "tests/changes_model_test.ts"], {
+    FUZZ_RUNS: `${fuzz}`,
+  }],
   ["torture", torture()],
   ["torture with a crowd", torture("--servers=2", "--crowd=500")],
   ["torture with PgBouncer", torture("--pgbouncer")],

@@ -170,7 +170,7 @@ export class Feed {
     return this.#newest;
   }
 
-  /** The newest changes known, ascending; those too that were there when it was first read. */
+  /** The newest changes known, ascending; those too with which messages came. */
   get newestChanges(): readonly KnownChange[] {
     return this.#newestChanges;
   }
@@ -296,8 +296,6 @@ export class Feed {
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
-      const changed = entries.filter((entry) => entry.changed !== null).map((entry) => entry.asChange());
-      for (const change of changed.sort((a, b) => a.cursor < b.cursor ? -1 : 1)) this.#remember(change);
       this.#take(entries, head.place);
       this.trim(head.trimmed);
       this.#beginAfter(head.trimmed);
@@ -326,7 +324,11 @@ export class Feed {
     const messages = entries.filter(({ id, isChange }) => !isChange && id > this.#newest);
     this.#newest = messages.at(-1)?.id ?? this.#newest;
     this.#grow(messages.filter(({ deleted }) => !deleted));
-    for (const entry of entries) if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
+    this.#remember(messages);
+    for (const entry of entries) {
+      if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
+      if (this.#closed) return; // it was found to be wrong
+    }
     this.#bound();
     if (place > this.#place) this.#place = place;
     if (this.#version === before) return; // most refreshes bring nothing, and there can be ten thousand waiters to look at
@@ -368,7 +370,7 @@ export class Feed {
   /** Takes in a change, and with it the message as it is now. */
   #change(change: Entry): void {
     this.#newestChange = change.cursor;
-    this.#remember(change);
+    this.#remember([change]);
     const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on
     if (before >= 0) this.#resizeChanges(-this.#changes.splice(before, 1)[0]!.bytes);
     this.#changes.push(change);
@@ -378,15 +380,23 @@ export class Feed {
 
     const at = firstAfter(this.#tail, change.id) - 1;
     const held = this.#tail[at];
-    if (held?.id !== change.id) return;
+    if (held?.id !== change.id) {
+      // What the tail should have and has not was deleted. If it is there again, the database has lost the deletion.
+      if (!change.deleted && change.id > this.#start && change.id <= this.#newest) this.lost();
+      return;
+    }
     this.#tail.splice(at, 1, ...change.deleted ? [] : [change.asMessage()]);
     this.#resize((change.deleted ? 0 : change.bytes) - held.bytes);
   }
 
-  /** Keeps in mind that there was this change; not what it says. */
-  #remember({ id, cursor }: KnownChange): void {
-    const others = this.#newestChanges.filter((change) => change.id !== id);
-    this.#newestChanges = [...others, { id, cursor }].slice(-CHANGES_LOOKED_AT);
+  /** Keeps in mind which of these were changed: also messages whose change comes only with the next page. */
+  #remember(entries: readonly Entry[]): void {
+    const changed = entries.filter((entry) => entry.changed !== null);
+    if (changed.length === 0) return;
+    const ids = new Set(changed.map(({ id }) => id));
+    const others = this.#newestChanges.filter(({ id }) => !ids.has(id));
+    this.#newestChanges = [...others, ...changed.map(({ id, changed }) => ({ id, cursor: changed! }))]
+      .sort((a, b) => a.cursor < b.cursor ? -1 : 1).slice(-CHANGES_LOOKED_AT);
   }
 
   #has({ id, cursor, isChange }: Entry): boolean {

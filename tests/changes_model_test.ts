@@ -1,0 +1,347 @@
+// A feed beside a model that is too simple to be wrong, with all that befalls a room: posts, edits, deletions, here and elsewhere; looks
+// that come late, fail and bring little; lifts; and a database that loses what came last. In an order that is left to chance.
+//
+// A failure prints its seed; FUZZ_SEED runs it again, FUZZ_RUNS=50 tries 50 times as much.
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import fc from "fast-check";
+import { cursorAt, makeId, makePlace, NIL, placeOf, timeOf } from "../src/chat/cursor.ts";
+import { Feed } from "../src/chat/feed.ts";
+import type { Known } from "../src/chat/head.ts";
+import { type Entry, makeEntry } from "../src/chat/page.ts";
+import type { Commit, News } from "../src/chat/store.ts";
+import { DatabaseError } from "../src/database/client.ts";
+
+const HOUR_MS = 3_600_000;
+
+type Step =
+  | { readonly do: "post" | "change"; readonly here: boolean; readonly which: number; readonly count: number }
+  /** The own commit comes to the feed. */
+  | { readonly do: "append" | "look" | "wake" | "answer" | "fail" | "forget" | "move" }
+  /** The database loses its last `states`, and its clock may be `behind` from then on. */
+  | { readonly do: "lose"; readonly states: number; readonly behind: boolean }
+  | { readonly do: "read"; readonly most: number }
+  | { readonly do: "follow" | "wait"; readonly which: number };
+
+const step = fc.oneof<fc.MaybeWeightedArbitrary<Step>[]>(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom("post", "change", "change"),
+      here: fc.boolean(),
+      which: fc.nat(12),
+      count: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  { weight: 4, arbitrary: fc.constantFrom({ do: "append" }, { do: "append" }, { do: "look" }, { do: "wake" }) },
+  { weight: 4, arbitrary: fc.constantFrom(1, 2, 1_000, 1_000).map((most) => ({ do: "read", most })) },
+  { weight: 4, arbitrary: fc.constantFrom({ do: "answer" }, { do: "answer" }, { do: "answer" }, { do: "fail" }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("follow", "follow", "wait"), which: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.constantFrom({ do: "forget" }, { do: "move" }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("lose"), states: fc.integer({ min: 1, max: 5 }), behind: fc.boolean() }),
+  },
+);
+
+/** A message as the database has it; a changed one is another object. */
+interface Row {
+  readonly id: string;
+  readonly body: string;
+  readonly changed: string | null;
+}
+
+/** A room: its rows and its head, how it came to them, and a look that is held. */
+class Room {
+  rows: readonly Row[] = [];
+  #head = { ms: 0, seq: 0 };
+  readonly #states: { rows: readonly Row[]; head: { ms: number; seq: number } }[] = [];
+  #clock = 1_000;
+  #serial = 0;
+  #highest = 0;
+  /** The newest time that this server has seen. */
+  seen = 0;
+  look: { known: Known | undefined; limit: number; news?: News; answer: PromiseWithResolvers<News> } | undefined;
+
+  get place(): string {
+    return makePlace(this.#head.ms, this.#head.seq);
+  }
+
+  /** As the statement does it; `floor` is what the server has seen. */
+  post(count: number, floor: number): Pick<Commit, "entries" | "prior"> {
+    if (this.#serial % 3 === 0) this.#clock++;
+    const behind = this.#clock < floor;
+    const prior = this.#move(Math.max(this.#head.ms, this.#clock, behind ? floor + 1 : 0), count);
+    const rows = Array.from({ length: count }, (_, i) => {
+      return { id: makeId(this.#head.ms, prior.seq + i + 1, this.#random()), body: this.#text(), changed: null };
+    });
+    this.rows = [...this.rows, ...rows];
+    return { entries: rows.map(entryOf), prior: behind ? undefined : prior };
+  }
+
+  /** Edits or deletes the message that stands so far from the end, unless there is none any more. */
+  change(which: number, deletes: boolean, floor: number): Pick<Commit, "entries" | "prior"> | undefined {
+    const row = this.rows.at(-1 - which);
+    if (!row || row.body === "") return undefined;
+    const behind = this.#clock < floor;
+    const prior = this.#move(Math.max(this.#head.ms + 1, this.#clock, behind ? floor + 1 : 0), 0);
+    const changed = makeId(this.#head.ms, this.#head.seq, this.#random());
+    const now = { id: row.id, body: deletes ? "" : this.#text(), changed };
+    this.rows = this.rows.map((other) => other === row ? now : other);
+    return { entries: [entryOf(now).asChange()], prior: behind ? undefined : prior };
+  }
+
+  lift(ms: number): void {
+    if (this.#head.ms < ms) this.#move(ms, 0);
+    this.#states.length = 0; // a lift that is lost, and no message, nobody sees
+  }
+
+  lose(states: number, behind: boolean): boolean {
+    const state = this.#states.splice(-states)[0];
+    if (state) ({ rows: this.rows, head: this.#head } = state);
+    // What takes a database away takes longer than what was lost lay ahead of the clock.
+    this.#clock = behind ? -1_000_000 : Math.max(this.#clock, this.#highest) + 1;
+    return state !== undefined;
+  }
+
+  /** What comes after two cursors: that of messages, and that of changes. */
+  after(newest: string, change: string): Entry[] {
+    const entries = this.rows.map(entryOf);
+    return [
+      ...entries.filter(({ id }) => id > newest),
+      ...entries.filter(({ changed }) => changed !== null && changed > change).map((entry) => entry.asChange()),
+    ].sort((a, b) => a.cursor < b.cursor ? -1 : 1);
+  }
+
+  isLost({ newest, newestChanges = [], place }: Known): boolean {
+    const rowOf = (of: string) => this.rows.find(({ id }) => id === of);
+    return this.place < place || newest !== NIL && !rowOf(newest) || newestChanges.some(({ id, cursor }) => {
+      const changed = rowOf(id)?.changed ?? NIL;
+      return changed !== cursor && changed <= cursorAt(place);
+    });
+  }
+
+  news = (_: string, { newest, newestChanges, place }: Known, limit: number) =>
+    this.#begin({ newest, newestChanges: newestChanges!, place }, limit);
+  newest = (_: string, limit: number) => this.#begin(undefined, limit);
+
+  read(most: number): void {
+    if (!this.look || this.look.news) return;
+    const { known, limit } = this.look;
+    const fits = Math.min(limit, known ? most : Math.max(2, most)); // a page has room for two, at the least
+    const entries = known
+      ? this.after(known.newest, cursorAt(known.place)).slice(0, fits)
+      : this.rows.slice(-fits).map(entryOf);
+    const head = { place: this.place, lost: known !== undefined && this.isLost(known) };
+    this.look.news = { entries, full: entries.length === fits, head };
+  }
+
+  end(fails: boolean): void {
+    const { look } = this;
+    if (!look?.news) return;
+    this.look = undefined;
+    if (fails) return look.answer.reject(new DatabaseError("unknown", "08006", undefined, {}));
+    this.seen = Math.max(this.seen, timeOf(look.news.head.place));
+    look.answer.resolve(look.news);
+  }
+
+  #begin(known: Known | undefined, limit: number): Promise<News> {
+    assert(!this.look, "two looks at one time");
+    const answer = Promise.withResolvers<News>();
+    this.look = { known, limit, answer };
+    return answer.promise;
+  }
+
+  #move(ms: number, count: number) {
+    const head = this.#head;
+    this.#states.push({ rows: this.rows, head });
+    this.#head = { ms, seq: head.seq + count };
+    this.#highest = Math.max(this.#highest, ms);
+    return head;
+  }
+
+  #random(): string {
+    return (++this.#serial).toString(16).padStart(10, "8");
+  }
+
+  #text(): string {
+    return `text ${this.#serial}`;
+  }
+}
+
+function entryOf({ id, body, changed }: Row): Entry {
+  return makeEntry("room", id, null, body, { changed });
+}
+
+/** Somebody who goes on from where he is. */
+class Follower {
+  cursor = NIL;
+  readonly held = new Map<string, Entry>();
+
+  constructor(readonly changes: boolean) {}
+
+  /** As an event stream is given what comes next. */
+  read(feed: Feed, room: Room): boolean {
+    if (!feed.loaded || placeOf(this.cursor) > feed.place) return false;
+    const begins = feed.startOf(this.changes);
+    const known = feed.entriesAfter(this.cursor, this.changes);
+    const there = (entry: Entry) => entry.isChange ? this.changes : !entry.deleted;
+    const entries = known ?? room.after(this.cursor, this.cursor).filter(there);
+    for (const entry of entries) {
+      assert(there(entry), "he has not asked for that");
+      assertGreater(entry.cursor, this.cursor);
+      const before = this.held.get(entry.id);
+      if (before) {
+        assert(
+          (!before.deleted || entry.deleted) && (before.changed ?? "") <= (entry.changed ?? ""),
+          "what was taken back comes again",
+        );
+      }
+      this.held.set(entry.id, entry);
+      this.cursor = entry.cursor;
+    }
+    if (!known && entries.length === 0) this.cursor = begins;
+    return entries.length > 0;
+  }
+}
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 40; turn++) await Promise.resolve();
+}
+
+Deno.test("A feed has what the database has, and followers with changes end with that, whatever is changed or lost when", async () => {
+  const seed = Deno.env.get("FUZZ_SEED");
+  const input = fc.record({
+    steps: fc.array(step, { minLength: 1, maxLength: 60, size: "max" }),
+    messages: fc.constantFrom(2, 5, 1_000),
+    known: fc.nat(4),
+  });
+  await fc.assert(
+    fc.asyncProperty(input, async ({ steps, messages, known }) => {
+      const room = new Room();
+      const broken: unknown[] = [];
+      let held = 0;
+      let losses = 0;
+      let unheard: Pick<Commit, "entries" | "prior"> | undefined;
+      let followers: Follower[] = [];
+      let waiters: { cursor: string; changes: boolean; settled: boolean }[] = [];
+      const begin = () => followers = [true, true, true, false].map((changes) => new Follower(changes));
+      const makeFeed = (): Feed => {
+        const made: Feed = new Feed(
+          "room",
+          room,
+          { messages, bytes: 1e6 },
+          (bytes) => held += bytes,
+          () => restart(made),
+        );
+        return made;
+      };
+      const restart = (lost: Feed) => {
+        assert(losses > 0, "nothing was lost");
+        if (lost !== feed) return;
+        lost.close();
+        waiters = [];
+        room.lift(Math.max(room.seen, timeOf(lost.place)) + 1);
+        feed = makeFeed();
+        begin();
+        feed.wake();
+      };
+      let feed = makeFeed();
+      begin();
+
+      /** As the fallback does it: by the head, the newest message, and the newest change alone. */
+      const look = () => {
+        if (!feed.loaded) return feed.wake();
+        const { newest, newestChanges, place } = feed;
+        if (room.isLost({ newest, newestChanges: newestChanges.slice(-1), place })) restart(feed);
+        else if (room.place > place) {
+          feed.refresh().catch((error) => error instanceof DatabaseError || broken.push(error));
+        }
+      };
+      const append = () => {
+        const commit = unheard;
+        unheard = undefined;
+        if (!commit) return;
+        room.seen = Math.max(room.seen, timeOf(commit.entries.at(-1)!.cursor));
+        feed.append(commit);
+      };
+      const check = async () => {
+        await settled();
+        assertEquals(broken, []);
+        assertEquals(held, feed.bytes);
+        for (const { cursor, changes, settled } of waiters) {
+          assertEquals(settled, !feed.isAtEnd(cursor, changes), `a waiter at ${cursor}`);
+        }
+        waiters = waiters.filter(({ settled }) => !settled); // what woke them can be deleted again
+      };
+      const finish = async () => {
+        while (room.look) {
+          room.read(1_000);
+          room.end(false);
+          await check();
+        }
+      };
+
+      if (known > 0) room.post(known, 0);
+      feed.wake();
+      await finish();
+      for (const step of steps) {
+        if (step.do === "post" || step.do === "change") {
+          if (step.here && unheard) continue; // a server has one statement under way
+          const floor = step.here ? room.seen : 0;
+          const done = step.do === "post"
+            ? room.post(step.count, floor)
+            : room.change(step.which, step.count === 3, floor);
+          if (step.here) unheard = done;
+        } else if (step.do === "append") append();
+        else if (step.do === "look") look();
+        else if (step.do === "wake") feed.wake();
+        else if (step.do === "read") room.read(step.most);
+        else if (step.do === "answer" || step.do === "fail") room.end(step.do === "fail");
+        else if (step.do === "forget") feed.forget();
+        else if (step.do === "move") room.lift(room.seen + 2);
+        else if (step.do === "lose") {
+          if (losses === 0 && room.lose(step.states, step.behind)) {
+            losses++;
+            begin();
+          }
+        } else if (step.do === "follow") followers[step.which]!.read(feed, room);
+        else if (step.do === "wait" && feed.loaded) {
+          const { cursor, changes } = followers[step.which]!;
+          const waiter = { cursor, changes, settled: false };
+          if (!feed.isAtEnd(cursor, changes)) continue; // he would be answered at once
+          waiters.push(waiter);
+          feed.wait(cursor, HOUR_MS, new AbortController().signal, changes).then(() => waiter.settled = true);
+        }
+        await check();
+      }
+      await finish();
+      append();
+      await check();
+      await finish();
+      for (let looks = 0; looks < 3; looks++) { // the first may find a loss, the second the lift after it
+        look();
+        await check();
+        await finish();
+      }
+      assertEquals(feed.place, room.place);
+      const start = feed.startOf(false);
+      for (const follower of followers) {
+        while (follower.read(feed, room));
+        assert(feed.isAtEnd(follower.cursor, follower.changes), "he has read to the end");
+      }
+      const there = room.rows.filter(({ body }) => body !== "").map(entryOf);
+      const oldest = [NIL, ...room.rows.map(({ id }) => id)].find((cursor) => feed.knows(cursor, false)) ?? start;
+      assertEquals(
+        feed.entriesAfter(oldest)!.map(({ json }) => json),
+        there.filter(({ id }) => id > oldest).map(({ json }) => json),
+      );
+      for (const { changes, held } of followers) {
+        const live = [...held.values()].filter(({ deleted }) => !deleted).sort((a, b) => a.id < b.id ? -1 : 1);
+        if (changes) assertEquals(live.map(({ json }) => json), there.map(({ json }) => json));
+        else for (const { id } of there) assert(held.has(id), `${id} was never given`);
+      }
+      feed.close();
+    }),
+    { numRuns: 600 * Number(Deno.env.get("FUZZ_RUNS") ?? 1), ...seed && { seed: Number(seed) } },
+  );
+});
