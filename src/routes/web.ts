@@ -6,6 +6,11 @@ import { extname } from "node:path";
 import type { Hono } from "hono";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
+import actions from "../web/actions.js" with { type: "text" };
+import editor from "../web/editor.js" with { type: "text" };
+import quotes from "../web/quotes.js" with { type: "text" };
+import reply from "../web/reply.js" with { type: "text" };
+import status from "../web/status.js" with { type: "text" };
 import address from "../web/address.js" with { type: "text" };
 import agreement from "../web/agreement.js" with { type: "text" };
 import allRooms from "../web/all-rooms.js" with { type: "text" };
@@ -19,6 +24,7 @@ import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
+import later from "../web/later.js" with { type: "text" };
 import lease from "../web/lease.js" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import manifest from "../web/manifest.webmanifest" with { type: "text" };
@@ -56,6 +62,11 @@ const SOURCES: Record<string, string> = {
   "/": markup,
   "/web/page.css": style,
   "/web/icon.svg": icon,
+  "/web/actions.js": actions,
+  "/web/editor.js": editor,
+  "/web/quotes.js": quotes,
+  "/web/reply.js": reply,
+  "/web/status.js": status,
   "/web/address.js": address,
   "/web/agreement.js": agreement,
   "/web/all-rooms.js": allRooms,
@@ -68,6 +79,7 @@ const SOURCES: Record<string, string> = {
   "/web/connection-line.js": connectionLine,
   "/web/conversation.js": conversation,
   "/web/element.js": element,
+  "/web/later.js": later,
   "/web/lease.js": lease,
   "/web/length.js": textLength,
   "/web/manifest.webmanifest": manifest,

@@ -6,6 +6,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-d
 const weekday = new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" });
 const dayOfYear = new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" });
 const exact = new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium" });
+const short = new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
 
 /** "14:03" @param {Date} time */
 export function clockTime(time) {
@@ -15,6 +16,11 @@ export function clockTime(time) {
 /** "Saturday, November 22, 2026 at 2:03:07 PM" @param {Date} time */
 export function exactTime(time) {
   return exact.format(time);
+}
+
+/** "Nov 22, 2026, 2:03:07 PM" @param {Date} time */
+export function shortTime(time) {
+  return short.format(time);
 }
 
 /** "Today", "Yesterday", "Friday, November 20", "March 3, 2021" @param {Date} time */

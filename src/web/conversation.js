@@ -4,12 +4,20 @@
 // become the other, so that no message is seen twice.
 
 import { LingerError, messageNumber } from "../client/client.ts";
-
+import { isOutdated, rowOf } from "./message-row.js";
 import { Patience } from "./patience.js";
 
-/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Deletion, Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Timeline } from "./timeline.js" */
+
+/**
+ * What a conversation tells.
+ * @typedef {object} Told
+ * @property {(newest: string, messages: Message[]) => void} grown There is something new.
+ * @property {(edited: number, deleted: number) => void} changed So many messages on the page are not what they were.
+ * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
+ */
 
 /** Messages in one page of history: some screens. */
 const PAGE = 50;
@@ -21,13 +29,17 @@ export class Conversation {
   #room;
   #outbox;
   #timeline;
-  #grown;
+  #told;
   #left = new AbortController();
   #patience;
-  /** @type {Message[]} */
+  /** @type {(Message | Deletion)[]} */
   #fresh = [];
   #scheduled = false;
   #loading = false;
+  /** Pages that are on their way, and what became meanwhile of messages that may be on them. */
+  #underWay = 0;
+  /** @type {Map<string, Message | Deletion>} */
+  #meanwhile = new Map();
   /** The newest wish to see another part. */
   #going = {};
   #oldest = "";
@@ -39,19 +51,17 @@ export class Conversation {
   newest = "";
 
   /**
-   * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline
-   * @param {(newest: string, messages: Message[]) => void} grown
-   * @param {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
+   * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline @param {Told} told
    * @param {{ read: string, message: string }} place What was read, and a message that one wants to see; "" for none.
    */
-  constructor(room, outbox, timeline, grown, refused, { read, message }) {
+  constructor(room, outbox, timeline, told, { read, message }) {
     this.#read = read;
     this.#message = message;
     this.#room = room;
     this.#outbox = outbox;
     this.#timeline = timeline;
-    this.#grown = grown;
-    this.#patience = new Patience(this.#left.signal, refused);
+    this.#told = told;
+    this.#patience = new Patience(this.#left.signal, told.refused);
     this.#run().catch((error) => {
       if (!this.#left.signal.aborted) throw error;
     });
@@ -77,7 +87,7 @@ export class Conversation {
     return this.#load(async () => {
       const before = this.#oldest;
       if (!before) return;
-      const page = await this.#patience.until(() => this.#history(before));
+      const page = await this.#page(() => this.#history(before));
       // Meanwhile the timeline may have let go of its oldest messages, or show others; then this page does not adjoin.
       if (before !== this.#oldest || this.#left.signal.aborted) return;
       this.#oldest = page.messages[0]?.id ?? before;
@@ -90,7 +100,7 @@ export class Conversation {
     return this.#load(async () => {
       const after = this.#timeline.last;
       const { newest } = this;
-      const page = await this.#patience.until(() => this.#after(after));
+      const page = await this.#page(() => this.#after(after));
       if (after !== this.#timeline.last || this.#left.signal.aborted) return;
       // What was the newest may be gone.
       const reached = page.messages.at(-1)?.id ?? newest;
@@ -101,12 +111,10 @@ export class Conversation {
   /** Shows what is after a cursor, and some before it; or for "" the newest. @param {string} place @param {string} [message] To be found there. */
   async goTo(place, message) {
     const going = this.#going = {};
-    const [before, after] = await this.#patience.until(() =>
-      Promise.all([
-        place ? this.#history(endOf(place), messageNumber(place)) : this.#history("now"),
-        place ? this.#after(place) : undefined,
-      ])
-    ).catch(() => []);
+    const [before, after] = await Promise.all([
+      this.#page(() => place ? this.#history(endOf(place), messageNumber(place)) : this.#history("now")),
+      place ? this.#page(() => this.#after(place)) : undefined,
+    ]).catch(() => []);
     if (!before || going !== this.#going || this.#left.signal.aborted) return;
     const messages = [...before.messages, ...after?.messages ?? []];
     this.#oldest = messages[0]?.id ?? "";
@@ -127,6 +135,24 @@ export class Conversation {
     if (!this.#left.signal.aborted) this.#timeline.watchEdges();
   }
 
+  /** A page as it has become while it was on its way. @param {() => Promise<{ messages: Message[], more: boolean }>} ask */
+  async #page(ask) {
+    if (this.#underWay++ === 0) this.#meanwhile.clear();
+    try {
+      const { messages, more } = await this.#patience.until(ask);
+      return { messages: messages.flatMap((message) => this.#asItIs(message)), more };
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  /** None, if it was deleted. @param {Message} message @returns {Message[]} */
+  #asItIs(message) {
+    const news = this.#meanwhile.get(message.id);
+    if (!news || (news.changed ?? news.id) <= (message.changed ?? message.id)) return [message];
+    return "deleted" in news ? [] : [news];
+  }
+
   async #run() {
     const { signal } = this.#left;
     const { messages, more } = await this.#patience.until(() => this.#history("now"));
@@ -145,9 +171,11 @@ export class Conversation {
       if (state.status === "live" && (status === "reconnecting" || status === "offline")) this.#timeline.interrupt();
       if (state.status !== "connecting") status = state.status;
     });
-    const follow = (/** @type {string} */ after) => this.#room.follow({ after, signal });
-    for await (const message of this.#patience.follow(this.newest, follow)) {
-      this.#fresh.push(message);
+    // What was read is as it was at the newest of its places, and what changed before that is in it.
+    const newest = messages.reduce((last, { id, changed = id }) => changed > last ? changed : last, this.newest);
+    const follow = (/** @type {string} */ after) => this.#room.follow({ after, changes: true, signal });
+    for await (const news of this.#patience.follow(newest, follow)) {
+      this.#fresh.push(news);
       this.change();
     }
   }
@@ -171,15 +199,41 @@ export class Conversation {
   }
 
   #show() {
-    // A page that was asked for meanwhile may have some already.
-    const fresh = this.#fresh.filter(({ id }) => id > this.#timeline.last);
-    this.#fresh = [];
+    const fresh = this.#takeFresh();
     this.#oldest ||= fresh[0]?.id ?? "";
-    this.newest = fresh.at(-1)?.id ?? this.newest;
     this.#recognize(fresh);
     this.#timeline.append(fresh, this.#waiting());
     this.#oldest = this.#timeline.prune() ?? this.#oldest;
-    this.#grown(this.newest, fresh);
+    this.#told.grown(this.newest, fresh);
+  }
+
+  /** What came, but for changes: those are shown, and told. @returns {Message[]} */
+  #takeFresh() {
+    /** The new messages, as they are after the last of their changes. @type {Map<string, Message>} */
+    const fresh = new Map();
+    let edited = 0;
+    let deleted = 0;
+    // A page that was asked for meanwhile may have some already.
+    const before = this.newest > this.#timeline.last ? this.newest : this.#timeline.last;
+    for (const news of this.#fresh) {
+      const { id } = news;
+      const isNew = id > before;
+      if (id > this.newest) this.newest = id; // also of one that is gone: what was sent has arrived
+      if (this.#underWay > 0) this.#meanwhile.set(id, news);
+      if ("deleted" in news) {
+        fresh.delete(id);
+        if (rowOf(id)) deleted++;
+        this.#timeline.remove(id);
+      } else if (isNew) {
+        fresh.set(id, news);
+      } else if (isOutdated(news)) {
+        edited++;
+        this.#timeline.replace(id, news);
+      }
+    }
+    this.#fresh = [];
+    if (edited + deleted > 0) this.#told.changed(edited, deleted);
+    return [...fresh.values()];
   }
 
   /**

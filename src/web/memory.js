@@ -14,6 +14,7 @@ const MESSAGE_KEYS = 500;
  * @property {string} room
  * @property {string} author
  * @property {string} body
+ * @property {string} [replyTo] The id of the message that it answers.
  * @property {string} after The newest message you could see when you wrote it.
  * @property {number} at When you wrote it, in milliseconds since 1970.
  * @property {"sending" | "late" | "refused"} state

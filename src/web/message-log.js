@@ -216,7 +216,7 @@ export class MessageLog {
 
   /** @param {Message} message */
   #row(message) {
-    const row = messageRow(message.author, message.body, new Date(message.created_at), this.#me);
+    const row = messageRow(message, this.#me);
     row.dataset.id = message.id;
     return row;
   }

@@ -1,12 +1,20 @@
 // @ts-check
 // One message as it is seen: who, when, what.
+import { hashOf } from "./address.js";
 import { clockTime, exactTime } from "./calendar.js";
 import { element } from "./element.js";
-import { isBlank, isMixed, Names } from "./names.js";
+import { isVisible } from "./length.js";
+import { isMixed, Names } from "./names.js";
 import { isLoneEmoji, isLong, prose } from "./prose.js";
 import * as words from "./words.js";
 
+/** @import { Message } from "../client/client.ts" */
 /** @import { OutboxItem } from "./outbox.js" */
+
+/**
+ * What there is to see of a message.
+ * @typedef {Pick<Message, "id" | "room" | "author" | "body" | "created_at" | "reply_to" | "changed" | "sub">} Seen
+ */
 
 /** How many colours page.css has for people. */
 const HUES = 8;
@@ -17,12 +25,26 @@ const LONG_NAME = 24;
 const graphemes = new Intl.Segmenter();
 const names = new Names();
 
-/** @param {string | null} author @param {string} body @param {Date} time @param {string} me */
-export function messageRow(author, body, time, me) {
+/** What the rows show. @type {WeakMap<Element, Seen>} */
+const shown = new WeakMap();
+
+/** Is told of each line that leads to the message which a row answers. @type {(line: HTMLAnchorElement, message: Seen) => void} */
+let quoted = () => {};
+
+/** @param {typeof quoted} listener */
+export function onQuote(listener) {
+  quoted = listener;
+}
+
+/** @param {Seen} message @param {string} me */
+export function messageRow(message, me) {
+  const { id, author, body, changed } = message;
+  const time = new Date(message.created_at);
   if (me) names.likeOf(me); // comes first: who looks like you is the other
   const row = element(
     "article",
-    { className: "message" },
+    { className: "message", id: idOf(id), tabIndex: -1 },
+    ...answered(message),
     avatar(author ?? words.nobody),
     element(
       "header",
@@ -31,47 +53,93 @@ export function messageRow(author, body, time, me) {
       " ",
       element("time", { dateTime: time.toISOString(), title: exactTime(time), textContent: clockTime(time) }),
     ),
-    ...whatIsWritten(body),
+    ...whatIsWritten(body, changed),
   );
   row.classList.toggle("own", author === me);
+  shown.set(row, message);
   return row;
+}
+
+/** The message that a row shows. @param {Element} row */
+export function messageOf(row) {
+  return shown.get(row);
+}
+
+/** The row of a message, if it is on the page. @param {string} id */
+export function rowOf(id) {
+  return document.getElementById(idOf(id));
+}
+
+/** Whether the page shows a message as it was before. @param {Seen} message As it is now. */
+export function isOutdated({ id, changed = "" }) {
+  const row = rowOf(id);
+  return row !== null && (messageOf(row)?.changed ?? "") < changed;
+}
+
+/** @param {string} id "" for a message that has none yet. */
+function idOf(id) {
+  return id && `message-${id}`;
+}
+
+/** The line that leads to what it answers. @param {Seen} message */
+function answered(message) {
+  const { room, reply_to } = message;
+  if (!reply_to) return [];
+  const line = element("a", {
+    className: "quoted",
+    href: hashOf(room, reply_to),
+    textContent: words.searching,
+    ariaLive: "off",
+  });
+  quoted(line, message);
+  return [line];
 }
 
 /** @param {string} name */
 function whoWrote(name) {
   const author = element("bdi", {
     className: "author",
-    textContent: isBlank(name) ? "A name that nobody can see" : name,
+    textContent: isVisible(name) ? name : words.blankName,
   });
   if (name.length > LONG_NAME) author.title = name;
   const like = names.likeOf(name);
-  const doubt = like
-    ? `Not the “${like}” that was here before: the names only look alike`
-    : isMixed(name)
-    ? "This name mixes letters of several alphabets"
-    : "";
+  const doubt = like ? words.notTheName(like) : isMixed(name) ? words.mixedName : "";
   return doubt
     ? [author, element("span", { className: "doubt", title: doubt, ariaLabel: doubt, role: "img" })]
     : [author];
 }
 
-/** @param {string} text */
-function whatIsWritten(text) {
+/** @param {string} text @param {string | undefined} changed The place of its newest change. */
+function whatIsWritten(text, changed) {
   const body = element("div", { className: "body" }, prose(text));
-  if (isBlank(text)) body.dataset.nothing = "Nothing that one can see";
+  if (changed) body.append(editedMark(changed));
+  if (!isVisible(text)) body.dataset.nothing = words.blankBody;
   body.classList.toggle("large", isLoneEmoji(text));
   if (!isLong(text)) return [body];
   body.classList.add("folded");
-  const more = element("button", { type: "button", className: "more", textContent: "Show more" });
+  const more = element("button", { type: "button", className: "unfold", textContent: words.showMore, ariaLive: "off" });
   more.ariaExpanded = "false";
   more.addEventListener("click", () => {
     const folded = body.classList.toggle("folded");
-    more.textContent = folded ? "Show more" : "Show less";
+    more.textContent = folded ? words.showMore : words.showLess;
     more.ariaExpanded = `${!folded}`;
     // It grows below, and what one reads stays; the timeline has to see that this is not the end any more.
     more.closest("#scroller")?.dispatchEvent(new Event("scroll"));
   });
   return [body, more];
+}
+
+/** Says that a message was edited; what is to be copied of it is its text alone. @param {string} changed */
+function editedMark(changed) {
+  const said = words.editedAt(exactTime(timeOf(changed)));
+  const mark = element("span", { className: "edited", title: said, ariaLabel: said, role: "img" });
+  mark.dataset.word = words.edited;
+  return mark;
+}
+
+/** When something got its place: ids begin with their time. @param {string} place */
+function timeOf(place) {
+  return new Date(parseInt(place.slice(0, 8) + place.slice(9, 13), 16));
 }
 
 /**
@@ -89,7 +157,7 @@ function whatIsWritten(text) {
  * @param {OutboxActions} actions
  */
 export function outboxRow(item, heldBack, { retry, edit, remove }) {
-  const row = messageRow(item.author, item.body, new Date(item.at), item.author);
+  const row = messageRow(messageIn(item), item.author);
   if (item.id) return row;
   row.classList.add(item.state === "sending" ? "sending" : "failed");
   if (item.state === "sending") {
@@ -108,11 +176,16 @@ export function outboxRow(item, heldBack, { retry, edit, remove }) {
   return row;
 }
 
+/** An item of the outbox as the message that it will be. @param {OutboxItem} item @returns {Seen} */
+function messageIn({ room, author, body, at, replyTo }) {
+  return { id: "", room, author, body, created_at: new Date(at).toISOString(), ...replyTo && { reply_to: replyTo } };
+}
+
 /** A circle with somebody's initial, in a colour that is always the same. @param {string} name */
 export function avatar(name) {
   let hash = 0;
   for (const character of name) hash = (hash * 37 + /** @type {number} */ (character.codePointAt(0))) >>> 0;
-  const [first] = graphemes.segment(isBlank(name) ? "?" : name.trim());
+  const [first] = graphemes.segment(isVisible(name) ? name.trim() : "?");
   const circle = element("span", {
     className: `avatar hue-${hash % HUES}`,
     textContent: /** @type {Intl.SegmentData} */ (first).segment.toLocaleUpperCase(),

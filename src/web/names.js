@@ -1,7 +1,6 @@
 // @ts-check
-// Tells names apart that look alike, and sees what nobody can see. Anybody can call themselves anything here: "Ada" with a
-// Cyrillic A, "Ada" with a space behind it, a name of invisible characters. The page can't say who is who, but it says
-// where two names that look the same are two.
+// Tells names apart that look alike. Anybody can call themselves anything here: "Ada" with a Cyrillic A, "Ada" with a space
+// behind it. The page can't say who is who, but it says where two names that look the same are two.
 
 /** What leaves no ink: spaces, controls, and what Unicode has to be ignored, the empty Braille cell besides. */
 const INVISIBLE = /[\s\u2800\p{C}\p{DI}\p{Z}]/gv;
@@ -38,11 +37,6 @@ const LOOKS_LIKE = new Map(
 
 /** The scripts whose letters are mistaken for one another. */
 const SCRIPTS = [/\p{scx=Latin}/v, /\p{scx=Cyrillic}/v, /\p{scx=Greek}/v, /\p{scx=Armenian}/v, /\p{scx=Cherokee}/v];
-
-/** Whether there is nothing to see in it. @param {string} text */
-export function isBlank(text) {
-  return text.replace(INVISIBLE, "") === "";
-}
 
 /** What two names have in common that look alike. @param {string} name */
 export function looksOf(name) {

@@ -58,7 +58,7 @@ export class Outbox {
     return this.#items.filter((item) => item.room === room);
   }
 
-  /** @param {{ room: string, author: string, body: string, after: string }} message */
+  /** @param {{ room: string, author: string, body: string, after: string, replyTo?: string }} message */
   add(message) {
     // Later than all before it, whatever the clock says: that is their order.
     const at = Math.max(Date.now(), ...this.of(message.room).map(({ at }) => at + 1));
@@ -150,7 +150,7 @@ export class Outbox {
   /** @param {Attempts} attempts */
   async #post(attempts) {
     const { item, ended: { signal } } = attempts;
-    const { room, body, author, key, messageKey } = item;
+    const { room, body, author, key, messageKey, replyTo } = item;
     let why = words.unreachable;
     const timer = setTimeout(() => this.#fail(item, "late", why), LATE_MS);
     /** @type {import("../client/client.ts").PostOptions} */
@@ -158,6 +158,7 @@ export class Outbox {
       author,
       key,
       messageKey,
+      replyTo,
       signal,
       onRetry: ({ retryAt, problem }) => {
         const limited = problem?.status === 429;

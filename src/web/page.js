@@ -10,9 +10,11 @@ import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
 import { byId, writeMarkup } from "./element.js";
+import { later } from "./later.js";
 import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
+import { isOutdated, onQuote } from "./message-row.js";
 import { Polls } from "./polls.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import { Rooms } from "./rooms.js";
@@ -27,6 +29,9 @@ import * as words from "./words.js";
 
 /** The room of an address that names none. */
 const LOBBY = "lobby";
+
+/** By these one notices that somebody is there; not by a focus, which the page itself gives. */
+const BEGINNINGS = ["pointerover", "pointerdown", "keydown"];
 
 /** When the page has come to rest, and what is not needed at once can come, in milliseconds. */
 const REST_MS = 5_000;
@@ -75,10 +80,16 @@ const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
 let current = "";
 /** @type {Conversation | undefined} */
 let conversation;
+/** What can be done with messages: there as soon as somebody moves. @type {import("./actions.js").Actions | undefined} */
+let actions;
+/** @type {import("./reply.js").Reply | undefined} */
+let reply;
 
 /** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
 function open() {
   conversation?.leave();
+  actions?.clear();
+  reply?.end();
   const place = placeOf(location.hash);
   current = isRoomName(place.room) ? place.room : LOBBY;
   tellRoom(place.room);
@@ -94,7 +105,7 @@ function open() {
   timeline.clear(memory.name, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, grown, refused, {
+  conversation = new Conversation(room, outbox, timeline, { grown, changed, refused }, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });
@@ -110,7 +121,9 @@ function open() {
 
 /** @param {string} body */
 function send(body) {
-  outbox.add({ room: current, author: memory.name, body, after: conversation?.newest ?? "" });
+  const replyTo = reply?.end();
+  const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
+  outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
 }
 
@@ -126,6 +139,26 @@ function grown(newest, messages) {
   notify(messages);
   if (newest !== NIL) rooms.saw(current, newest);
   showRooms();
+}
+
+/** Tells what others have done with messages that are on the page. @param {number} edited @param {number} deleted How many. */
+async function changed(edited, deleted) {
+  const { say } = await later(() => import("./status.js"));
+  say(words.changesSeen(edited, deleted));
+}
+
+/** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
+async function begin(event) {
+  for (const type of BEGINNINGS) removeEventListener(type, begin);
+  const [{ Actions }, { Reply }] = await later(() => Promise.all([import("./actions.js"), import("./reply.js")]));
+  reply = new Reply();
+  actions = new Actions(session, memory, {
+    room: () => linger.room(current),
+    reply: (message) => reply?.begin(message),
+    replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
+    remove: (id) => timeline.remove(id),
+  });
+  actions.handle(event);
 }
 
 function showRooms() {
@@ -145,7 +178,7 @@ async function choose(room, choice) {
 }
 
 async function showAll() {
-  const { showAllRooms } = await import("./all-rooms.js");
+  const { showAllRooms } = await later(() => import("./all-rooms.js"));
   showAllRooms(linger, (href) => sidebar.goTo(href));
 }
 
@@ -164,12 +197,12 @@ function tellRoom(name) {
 /** Tells on the desktop what nobody looks at. @param {Message[]} messages */
 async function notify(messages) {
   if (!document.hidden || messages.length === 0) return;
-  const { Notifications } = await import("./notifications.js");
+  const { Notifications } = await later(() => import("./notifications.js"));
   new Notifications(memory, offerNotifications).take(messages);
 }
 
 async function askToNotify() {
-  const { Notifications } = await import("./notifications.js");
+  const { Notifications } = await later(() => import("./notifications.js"));
   return Notifications.ask();
 }
 
@@ -183,6 +216,11 @@ function offerNotifications({ author, room }) {
 }
 
 listenForScrollKeys(() => timeline.goToEnd());
+onQuote(async (line, { room, reply_to = "" }) => {
+  const { quote } = await later(() => import("./quotes.js"));
+  await quote(line, reply_to, linger.room(room));
+});
+for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {
   if (session.accept()) return location.reload(); // as somebody else, perhaps
   open();
@@ -199,7 +237,7 @@ agree(memory, text, {
 open();
 rooms.look();
 setTimeout(async () => {
-  const { watchVersion } = await import("./version.js");
+  const { watchVersion } = await later(() => import("./version.js"));
   const changed = { text: words.newVersion, button: words.reload, act: () => location.reload() };
   addEventListener("online", watchVersion(base, () => banner.tell("version", changed)));
 }, REST_MS);

@@ -54,6 +54,18 @@ export class Session {
     return this.#token || undefined;
   }
 
+  /** Who you are for the server; "" without a token. */
+  get sub() {
+    return claimsOf(this.#token).sub;
+  }
+
+  /** Whether the token says that you may delete what others wrote in a room. @param {string} room */
+  moderates(room) {
+    return claimsOf(this.#token).moderate.some((name) =>
+      name.endsWith("*") ? room.startsWith(name.slice(0, -1)) : room === name
+    );
+  }
+
   /** Says who you are, as the token has it; a name in it is not yours to change. */
   show() {
     byId("sign-out").hidden = !this.token;
@@ -89,10 +101,24 @@ function claimsOf(token) {
   try {
     const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
-    const { name, read, write } = JSON.parse(new TextDecoder().decode(bytes));
-    const rooms = [read, write].flat().filter((room) => typeof room === "string");
-    return { name: typeof name === "string" ? name : "", rooms };
+    const { name, sub, read, write, moderate } = JSON.parse(new TextDecoder().decode(bytes));
+    return {
+      name: textOf(name),
+      sub: textOf(sub),
+      rooms: [...namesOf(read), ...namesOf(write)],
+      moderate: namesOf(moderate),
+    };
   } catch {
-    return { name: "", rooms: [] };
+    return { name: "", sub: "", rooms: [], moderate: [] };
   }
+}
+
+/** @param {unknown} claim */
+function textOf(claim) {
+  return typeof claim === "string" ? claim : "";
+}
+
+/** @param {unknown} claim @returns {string[]} */
+function namesOf(claim) {
+  return [claim].flat().filter((name) => typeof name === "string");
 }

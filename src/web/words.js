@@ -207,6 +207,66 @@ export function newSince(count, when) {
 /** Who gave no name. */
 export const nobody = "Anonymous";
 
+// A message
+
+/** A name of invisible characters. */
+export const blankName = "A name that nobody can see";
+/** A message of invisible characters. */
+export const blankBody = "Nothing that one can see";
+export const mixedName = "This name mixes letters of several alphabets";
+export const showMore = "Show more";
+export const showLess = "Show less";
+export const edited = "edited";
+
+/** @param {string} name */
+export function notTheName(name) {
+  return `Not the “${name}” that was here before: the names only look alike`;
+}
+
+/** @param {string} time */
+export function editedAt(time) {
+  return `Edited ${time}`;
+}
+
+// What can be done with a message
+
+export const reply = "Reply";
+export const copyLink = "Copy link";
+export const edit = "Edit";
+export const deletes = "Delete";
+export const linkCopied = "The link is copied";
+export const deleted = "The message is deleted";
+export const askDelete = "Delete this message, for everybody and for good?";
+export const askDeleteOther = "Delete this message of somebody else, for everybody and for good?";
+export const editing = "Edit your message";
+export const save = "Save";
+export const saving = "Saving…";
+export const cancel = "Cancel";
+export const deletedMeanwhile = "This message was deleted meanwhile.";
+export const replyTo = "Reply to ";
+export const noReply = "Reply to nobody";
+export const searching = "…";
+export const originalGone = "A message that is gone";
+
+/** @param {string} name @param {string} time */
+export function actionsOf(name, time) {
+  return `Message of ${name}, ${time}`;
+}
+
+/** @param {string} body */
+export function changedMeanwhile(body) {
+  return `It was changed meanwhile, and is now: “${body}”. Save again to put your words in its place.`;
+}
+
+/** What others have done with messages. @param {number} edited @param {number} deleted */
+export function changesSeen(edited, deleted) {
+  const parts = [
+    ...edited > 0 ? [`${counted(edited, "message was", "messages were")} edited`] : [],
+    ...deleted > 0 ? [`${counted(deleted, "message was", "messages were")} deleted`] : [],
+  ];
+  return parts.join(", ");
+}
+
 // A message that is not confirmed
 
 export const sending = "Sending…";

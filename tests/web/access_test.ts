@@ -11,7 +11,7 @@ const LINES: Line[] = [[3000, "Noor", "Long ago"], [60, "Ada", "Hello"], [59, "A
   5,
   "יעל",
   "שלום https://example.org",
-]];
+], [4, "Аda", "*a* `b` https://a@example.org\n> c\n- d\n```\ne\n```"]];
 await writeHistory(site.database.sql, "garden", LINES);
 
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
@@ -48,6 +48,13 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true, ...options });
     const { page } = ada;
     assertEquals(await violations(ada), [], "a conversation");
+    await page.focus(".own.message");
+    await page.keyboard.press("Shift");
+    await page.waitForSelector("#actions");
+    await page.keyboard.press("r");
+    await page.waitForSelector("#replying");
+    await page.focus(".own.message");
+    assertEquals(await violations(ada), [], "a message, what can be done with it, and a reply begun");
     if (options.isMobile) {
       await page.click("#menu");
       await page.waitForSelector("#sidebar.open");

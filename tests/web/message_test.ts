@@ -33,18 +33,18 @@ webTest(
     const heights = () => page.$$eval(".body", (all) => all.map((body) => body.getBoundingClientRect().height));
     const [line, first] = await heights();
     assertLess(first!, line! * 21);
-    const top = () => page.$eval(".more", (more) => more.parentElement!.getBoundingClientRect().top);
-    await page.locator(".more").first().scrollIntoViewIfNeeded();
+    const top = () => page.$eval(".unfold", (more) => more.parentElement!.getBoundingClientRect().top);
+    await page.locator(".unfold").first().scrollIntoViewIfNeeded();
     const before = await top();
-    assertEquals(await page.textContent(".more"), "Show more");
-    await page.click(".more");
+    assertEquals(await page.textContent(".unfold"), "Show more");
+    await page.click(".unfold");
     await reader.until(
       (height) => document.querySelectorAll(".body")[1]!.getBoundingClientRect().height > height,
       first! * 10,
     );
     await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
     assertEquals(await top(), before);
-    await page.locator(".more").nth(1).click();
+    await page.locator(".unfold").nth(1).click();
     assertLess((await heights())[2]!, line! * 6); // empty lines in a row are few, even then
   },
 );

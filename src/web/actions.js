@@ -1,0 +1,305 @@
+// @ts-check
+// What can be done with a message that stands there: at its corner while one points at it, has the focus on it, or has
+// tapped on it. With a keyboard the arrows lead from message to message, Enter to what can be done, and a key does each.
+import { messageAddress } from "./address.js";
+import { clockTime, exactTime, shortTime } from "./calendar.js";
+import { LingerError } from "../client/client.ts";
+import { byId, element } from "./element.js";
+import { Editor } from "./editor.js";
+import { messageOf, rowOf } from "./message-row.js";
+import { say } from "./status.js";
+import * as words from "./words.js";
+
+/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Memory } from "./memory.js" */
+/** @import { Seen } from "./message-row.js" */
+/** @import { Session } from "./session.js" */
+
+/** How far the bar reaches above its message, in pixels. */
+const ABOVE = 14;
+
+/**
+ * What the page does of it.
+ * @typedef {object} Doings
+ * @property {() => Room} room The room that one sees.
+ * @property {(message: Seen) => void} reply
+ * @property {(message: Message) => void} replace Shows a message as it is now.
+ * @property {(id: string) => void} remove Takes a message away.
+ */
+
+/**
+ * @typedef {object} Action
+ * @property {string} label
+ * @property {string} key What does the same from the keyboard.
+ * @property {string} icon
+ * @property {(message: Seen) => boolean} may
+ * @property {(message: Seen) => void} act
+ */
+
+export class Actions {
+  #scroller = byId("scroller");
+  #log = byId("log");
+  #text = /** @type {HTMLTextAreaElement} */ (byId("text"));
+  #bar = element("div", { id: "actions", role: "toolbar", hidden: true });
+  /** Whose bar it is. @type {HTMLElement | undefined} */
+  #row;
+  /** Where the focus was last. @type {HTMLElement | undefined} */
+  #last;
+  #session;
+  #memory;
+  #doings;
+  #editor;
+  /** @type {Action[]} */
+  #actions;
+
+  /** @param {Session} session @param {Memory} memory @param {Doings} doings */
+  constructor(session, memory, doings) {
+    this.#session = session;
+    this.#memory = memory;
+    this.#doings = doings;
+    this.#editor = new Editor((message) => doings.replace(message));
+    const always = () => true;
+    this.#actions = [
+      { label: words.reply, key: "r", icon: "M8 4 3.5 8 8 12M3.5 8H11q5 0 5 6", may: always, act: doings.reply },
+      {
+        label: words.copyLink,
+        key: "c",
+        icon: "M8.5 11.5l4-4M9.5 6l2-2a3.2 3.2 0 0 1 4.5 4.5l-2 2M10.5 14l-2 2A3.2 3.2 0 0 1 4 11.5l2-2",
+        may: always,
+        act: (message) => this.#copyLink(message),
+      },
+      {
+        label: words.edit,
+        key: "e",
+        icon: "M4 16l.8-3.2L13 4.5a1.6 1.6 0 0 1 2.5 2.5L7.2 15.2Z",
+        may: (message) => this.#isOwn(message),
+        act: (message) => this.#edit(message),
+      },
+      {
+        label: words.deletes,
+        key: "Delete",
+        icon: "M4 5.5h12M8 5.5V4h4v1.5M5.5 5.5 6.2 16h7.6l.7-10.5",
+        may: (message) => this.#isOwn(message) || session.moderates(message.room),
+        act: (message) => this.#delete(message),
+      },
+    ];
+    this.#scroller.append(this.#bar);
+
+    this.#scroller.addEventListener("pointerover", (event) => {
+      if (event.pointerType === "touch" || this.#bar.contains(document.activeElement)) return;
+      const row = rowAt(event);
+      if (row) this.#show(row);
+      else if (!this.#bar.contains(/** @type {Node} */ (event.target))) this.#hide();
+    });
+    this.#scroller.addEventListener("pointerleave", () => !this.#hasFocus() && this.#hide());
+    this.#scroller.addEventListener("focusin", (event) => {
+      const row = rowAt(event);
+      if (!row) return;
+      this.#last = row;
+      this.#show(row);
+    });
+    this.#scroller.addEventListener("focusout", ({ relatedTarget }) => {
+      if (!this.#scroller.contains(/** @type {Node | null} */ (relatedTarget))) this.#hide();
+    });
+    // A tap is no pointing: it shows the bar, and the next hides it. By its end it has brought the focus, and so the bar, already.
+    let shown = false;
+    this.#log.addEventListener("pointerdown", (event) => shown = this.#row !== undefined && this.#row === rowAt(event));
+    this.#log.addEventListener("click", (event) => {
+      const row = rowAt(event);
+      const touched = matchMedia("(hover: none)").matches &&
+        !(/** @type {Element} */ (event.target).closest("a, button"));
+      if (!row || !touched || !getSelection()?.isCollapsed) return;
+      if (shown) this.#hide();
+      else this.#show(row);
+    });
+    this.#scroller.addEventListener("keydown", (event) => this.#press(event));
+    this.#bar.addEventListener("click", (event) => {
+      const button = /** @type {Element} */ (event.target).closest("button");
+      const action = this.#actions.find(({ label }) => label === button?.ariaLabel);
+      if (action) this.#do(action);
+    });
+    addEventListener("keydown", (event) => this.handle(event));
+    // What is added or taken away above moves the row.
+    new ResizeObserver(() => this.#place()).observe(this.#log);
+  }
+
+  /** Keys that are for the messages, though the focus is not there; and what somebody did before this was there. @param {Event} event */
+  handle(event) {
+    const focused = document.activeElement?.closest("#log article");
+    if (this.#bar.hidden && focused instanceof HTMLElement) this.#show(focused);
+    if (!(event instanceof KeyboardEvent)) return;
+    if (event.key === "Tab") this.#rove();
+    const plain = !event.isComposing && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
+    const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll("article"));
+    const own = [...rows].reverse().map(messageOf).find((message) => message && this.#isOwn(message));
+    if (!own) return;
+    event.preventDefault();
+    this.#edit(own);
+  }
+
+  /** Another room is seen. */
+  clear() {
+    this.#hide();
+    this.#last = undefined;
+    this.#editor.close();
+  }
+
+  /** @param {Seen} message */
+  #isOwn({ id, sub }) {
+    return sub !== undefined ? sub === this.#session.sub : this.#memory.messageKey(id) !== undefined;
+  }
+
+  #hasFocus() {
+    return this.#bar.contains(document.activeElement) || this.#row?.contains(document.activeElement) === true;
+  }
+
+  /** @param {HTMLElement} row */
+  #show(row) {
+    const message = messageOf(row);
+    if (!message || this.#row === row && !this.#bar.hidden) return;
+    this.#hide();
+    this.#row = row;
+    row.classList.add("active");
+    const time = new Date(message.created_at);
+    this.#bar.ariaLabel = words.actionsOf(message.author ?? words.nobody, clockTime(time));
+    this.#bar.replaceChildren(
+      element("time", { dateTime: message.created_at, title: exactTime(time), textContent: shortTime(time) }),
+      ...this.#actions.filter(({ may }) => may(message)).map(button),
+    );
+    this.#bar.hidden = false;
+    this.#place();
+  }
+
+  #hide() {
+    this.#row?.classList.remove("active");
+    this.#row = undefined;
+    this.#bar.hidden = true;
+  }
+
+  #place() {
+    if (!this.#row) return;
+    if (!this.#row.isConnected) return this.#hide();
+    const row = this.#row.getBoundingClientRect();
+    const { top, left } = this.#scroller.getBoundingClientRect();
+    const { clientWidth, scrollTop } = this.#scroller;
+    const fromRight = getComputedStyle(this.#scroller).direction === "rtl"
+      ? row.left - left
+      : left + clientWidth - row.right;
+    this.#bar.style.insetBlockStart = `${Math.max(row.top - top + scrollTop - ABOVE, 0)}px`;
+    this.#bar.style.insetInlineEnd = `${Math.max(fromRight, 0) + 8}px`;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #press(event) {
+    const { key, ctrlKey, altKey, metaKey, target } = event;
+    if (ctrlKey || altKey || metaKey || !(target instanceof HTMLElement)) return;
+    const inBar = this.#bar.contains(target);
+    if (!inBar && !target.matches("#log article")) return;
+    const step = { ArrowUp: -1, ArrowDown: 1 }[key];
+    const aside = inBar ? { ArrowLeft: -1, ArrowRight: 1 }[key] : undefined;
+    const action = this.#actions.find((action) => action.key === key);
+    const message = this.#row && messageOf(this.#row);
+    if (step) this.#go(step);
+    else if (aside) {
+      const buttons = [...this.#bar.querySelectorAll("button")];
+      const mirrored = getComputedStyle(this.#bar).direction === "rtl" ? -1 : 1;
+      buttons.at((buttons.indexOf(/** @type {HTMLButtonElement} */ (target)) + aside * mirrored) % buttons.length)
+        ?.focus();
+    } else if (key === "Escape") inBar ? this.#row?.focus() : this.#text.focus();
+    else if (key === "Enter" && !inBar) this.#bar.querySelector("button")?.focus();
+    else if (action && message && action.may(message)) this.#do(action);
+    else return;
+    event.preventDefault();
+  }
+
+  /** To the next message, or the one before. @param {number} step */
+  #go(step) {
+    const rows = /** @type {HTMLElement[]} */ ([...this.#log.querySelectorAll("article")]);
+    rows[rows.indexOf(/** @type {HTMLElement} */ (this.#row)) + step]?.focus();
+  }
+
+  /** The one message to which Tab leads: where one was, if that is in sight, or the last that is. */
+  #rove() {
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const inSight = (/** @type {Element} */ row) => {
+      const place = row.getBoundingClientRect();
+      return place.bottom > top && place.top < bottom;
+    };
+    for (const row of this.#log.querySelectorAll("article[tabindex='0']")) {
+      /** @type {HTMLElement} */ (row).tabIndex = -1;
+    }
+    const was = this.#last?.isConnected && inSight(this.#last) ? this.#last : undefined;
+    const row = was ?? [...this.#log.querySelectorAll("article")].reverse().find(inSight);
+    if (row) /** @type {HTMLElement} */ (row).tabIndex = 0;
+  }
+
+  /** @param {Action} action */
+  #do(action) {
+    const message = this.#row && messageOf(this.#row);
+    if (message) action.act(message);
+  }
+
+  /** @param {Seen} message */
+  async #copyLink({ room, id }) {
+    await copy(messageAddress(room, id));
+    say(words.linkCopied);
+    this.#bar.querySelector("button[data-key=c]")?.classList.add("done");
+  }
+
+  /** @param {Seen} message */
+  #edit(message) {
+    this.#hide();
+    rowOf(message.id)?.scrollIntoView({ block: "nearest" });
+    this.#editor.open(message, this.#doings.room(), this.#memory.messageKey(message.id));
+  }
+
+  /** @param {Seen} message */
+  async #delete(message) {
+    const { id } = message;
+    if (!confirm(this.#isOwn(message) ? words.askDelete : words.askDeleteOther)) return;
+    const next = this.#row?.nextElementSibling;
+    try {
+      await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id) });
+    } catch (error) {
+      if (!(error instanceof LingerError)) throw error;
+      return say(error.problem?.detail ?? error.message);
+    }
+    this.#hide();
+    this.#doings.remove(id);
+    if (next instanceof HTMLElement && next.matches("article")) next.focus({ preventScroll: true });
+    say(words.deleted);
+  }
+}
+
+/** @param {Event} event @returns {HTMLElement | null} */
+function rowAt({ target }) {
+  return target instanceof Element ? target.closest("#log article") : null;
+}
+
+/** @param {Action} action */
+function button({ label, key, icon }) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 20 20");
+  svg.ariaHidden = "true";
+  const path = document.createElementNS(svg.namespaceURI, "path");
+  path.setAttribute("d", icon);
+  svg.append(path);
+  const button = element("button", { type: "button", ariaLabel: label, title: label }, svg);
+  button.dataset.key = key;
+  button.setAttribute("aria-keyshortcuts", key);
+  return button;
+}
+
+/** Also where the clipboard is only for pages that came over https. @param {string} text */
+async function copy(text) {
+  if (navigator.clipboard) return await navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  Object.assign(field, { value: text, className: "aside" });
+  const before = document.activeElement;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+  if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+}

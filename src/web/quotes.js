@@ -1,0 +1,70 @@
+// @ts-check
+// The line above a message that says what it answers, and leads there: the original may be on the page, far back in the
+// room, or gone.
+import { element } from "./element.js";
+import { messageOf, rowOf } from "./message-row.js";
+import * as words from "./words.js";
+
+/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Seen } from "./message-row.js" */
+
+/** So much of the original is seen, in characters. */
+const SEEN = 200;
+
+/** What was fetched to be quoted, by id; undefined where it is gone. @type {Map<string, Promise<Seen | undefined>>} */
+const fetched = new Map();
+
+/** Fills the line above a message. @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room */
+export async function quote(line, id, room) {
+  // By then the page that it came with is there.
+  await new Promise((resolve) => setTimeout(resolve));
+  const row = rowOf(id);
+  const original = row ? messageOf(row) : await remembered(id, room);
+  line.replaceChildren(...original ? summary(original) : [words.originalGone]);
+  if (!original) line.removeAttribute("href");
+  line.addEventListener("click", (event) => {
+    const row = rowOf(id);
+    if (!row) return; // the address leads there
+    event.preventDefault();
+    showRow(row);
+  });
+}
+
+/** Who wrote a message, and the beginning of it, in one line. @param {Seen} message */
+export function summary({ author, body }) {
+  const text = body.slice(0, SEEN).replace(/\s+/g, " ");
+  return [
+    element("bdi", { className: "name", textContent: author ?? words.nobody }),
+    " ",
+    element("bdi", { textContent: text }),
+  ];
+}
+
+/** Brings a row before one's eyes, and says which it is. @param {HTMLElement} row */
+export function showRow(row) {
+  row.scrollIntoView({ block: "center" });
+  row.focus({ preventScroll: true });
+  row.classList.remove("found");
+  void row.offsetWidth; // so that it begins anew
+  row.classList.add("found");
+}
+
+/** A message as it is now on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Message | undefined>} */
+export async function find(id, room) {
+  const { messages: [message] } = await room.history({ before: after(id), limit: 1 });
+  return message?.id === id ? message : undefined;
+}
+
+/** @param {string} id @param {Room} room */
+function remembered(id, room) {
+  const known = fetched.get(id) ?? find(id, room);
+  fetched.set(id, known);
+  known.catch(() => fetched.delete(id));
+  return known;
+}
+
+/** The place right behind a message. @param {string} id */
+function after(id) {
+  const next = (BigInt(`0x${id.replaceAll("-", "")}`) + 1n).toString(16).padStart(32, "0");
+  return next.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

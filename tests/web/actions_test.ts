@@ -1,0 +1,329 @@
+// What was said can be taken back, changed and answered: with a mouse, a keyboard, a finger; and everybody sees it.
+/// <reference lib="dom" />
+import { assert, assertEquals } from "@std/assert";
+import type { Page } from "playwright-core";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { type Message, messages, post, posted, until } from "../support/client.ts";
+import { spawnServer } from "../support/server.ts";
+import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
+
+const site = await testSite();
+
+/** Says yes to what the page asks; what it asked. */
+function agree(page: Page): string[] {
+  const asked: string[] = [];
+  page.on("dialog", async (dialog) => {
+    asked.push(dialog.message());
+    await dialog.accept();
+  });
+  return asked;
+}
+
+/** Points at a message, and presses a button of it. */
+async function act({ page }: Visitor, body: string, button: string): Promise<void> {
+  await page.hover(`#log .body >> text="${body}"`);
+  await page.click(`#actions [aria-label="${button}"]`);
+}
+
+/** All that is told a screen reader beside the conversation. */
+async function listen({ page }: Visitor): Promise<void> {
+  await page.evaluate(() => {
+    const said: string[] = [];
+    Object.assign(globalThis, { said });
+    new MutationObserver((records) => {
+      for (const { target } of records) {
+        const line = target.parentElement?.closest("[role=status]") ?? (target as Element).closest("[role=status]");
+        if (line?.textContent && !line.closest("#connection")) said.push(line.textContent);
+      }
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+}
+const said = ({ page }: Visitor) => page.evaluate(() => (globalThis as unknown as { said: string[] }).said);
+
+webTest(
+  "With the arrow up in the empty composer one edits one's last message, and everybody sees it so, once",
+  async () => {
+    await using ada = await visit(site, { room: "edit", name: "Ada" });
+    await using noor = await visit(site, { room: "edit", name: "Noor" });
+    await ada.say("One");
+    await ada.say("Tow");
+    await ada.settles();
+    await noor.say("Mine");
+    await noor.sees("One", "Tow", "Mine");
+    await ada.sees("One", "Tow", "Mine");
+    await listen(ada);
+    await listen(noor);
+    await ada.page.press("#text", "ArrowUp");
+    assertEquals(await ada.page.inputValue("#edited-text"), "Tow");
+    await ada.page.fill("#edited-text", "Two");
+    await ada.page.press("#edited-text", "Enter");
+    await ada.sees("One", "Two", "Mine");
+    await noor.sees("One", "Two", "Mine");
+    for (const { page } of [ada, noor]) {
+      assertEquals(await page.locator(".edited").count(), 1);
+      assert((await page.getAttribute(".edited", "title"))!.startsWith("Edited "));
+    }
+    assertEquals(await ada.page.evaluate(() => document.activeElement!.id), "text");
+    await noor.until(() => (globalThis as unknown as { said: string[] }).said.length > 0, 0);
+    assertEquals(await said(noor), ["1 message was edited"]);
+    assertEquals((await messages(site, "edit", "wait=0")).map(({ body }) => body), ["One", "Two", "Mine"]);
+    await using late = await visit(site, { room: "edit", name: "Late" });
+    await late.sees("One", "Two", "Mine");
+    assertEquals(await late.page.locator(".edited").count(), 1);
+  },
+);
+
+webTest("Escape leaves what one edits as it was, and the draft too", async () => {
+  await using ada = await visit(site, { room: "escape", name: "Ada" });
+  await ada.say("Stays");
+  await ada.settles();
+  await ada.page.fill("#text", "A draft");
+  await ada.page.press("#text", "ArrowUp"); // is for the draft's lines
+  assertEquals(await ada.page.isVisible("#editor"), false);
+  await act(ada, "Stays", "Edit");
+  await ada.page.fill("#edited-text", "Goes");
+  await ada.page.press("#edited-text", "Escape");
+  assertEquals([await ada.page.isVisible("#editor"), await ada.page.inputValue("#text")], [false, "A draft"]);
+  await ada.sees("Stays");
+});
+
+webTest("What was changed meanwhile is shown before it is put aside", async () => {
+  await using ada = await visit(site, { room: "meanwhile", name: "Ada", badNetwork: true });
+  await ada.say("First");
+  await ada.settles();
+  await ada.page.press("#text", "ArrowUp");
+  const [message] = await messages(site, "meanwhile", "wait=0");
+  const key = await ada.page.evaluate(
+    (id) => Object.entries(localStorage).find(([name]) => name.endsWith(` key ${id}`))![1],
+    message!.id,
+  );
+  const answer = await fetch(`${site.url}/rooms/meanwhile/messages/${message!.id}`, {
+    method: "PATCH",
+    headers: { "content-type": "application/json", "message-key": key },
+    body: JSON.stringify({ body: "Second" }),
+  });
+  assertEquals(answer.status, 200);
+  await answer.body?.cancel();
+  await ada.sees("Second");
+  await ada.page.fill("#edited-text", "Third");
+  await ada.page.press("#edited-text", "Enter");
+  await ada.page.waitForSelector("#editor .note >> text=is now: “Second”");
+  await ada.page.press("#edited-text", "Enter");
+  await ada.sees("Third");
+  assertEquals((await messages(site, "meanwhile", "wait=0")).map(({ body }) => body), ["Third"]);
+});
+
+webTest("One's own message is deleted when one says so, for everybody; another's has no such button", async () => {
+  await using ada = await visit(site, { room: "delete", name: "Ada" });
+  await using noor = await visit(site, { room: "delete", name: "Noor" });
+  await ada.say("Regretted");
+  await ada.settles();
+  await noor.say("Stays");
+  await ada.sees("Regretted", "Stays");
+  await ada.page.hover("#log .body >> text=Stays");
+  assertEquals(
+    await ada.page.$$eval("#actions button", (all) => all.map(({ ariaLabel }) => ariaLabel)),
+    ["Reply", "Copy link"],
+  );
+  const asked = agree(ada.page);
+  await act(ada, "Regretted", "Delete");
+  await ada.sees("Stays");
+  await noor.sees("Stays");
+  assertEquals(asked.length, 1);
+  assertEquals((await messages(site, "delete", "wait=0")).map(({ body }) => body), ["Stays"]);
+  await ada.page.waitForSelector("[role=status] >> text=The message is deleted");
+});
+
+webTest("A page of history that is on its way brings nothing back that was edited or deleted meanwhile", async () => {
+  const key = "a key that nobody can guess";
+  const early: Message[] = [];
+  for (const body of ["Old", "Gone", "Kept"]) {
+    early.push(await (await post(site, "way", { body }, { "message-key": key })).json());
+  }
+  for (let i = 0; i < 60; i++) await posted(site, "way", `Filler ${i}`);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const context = await site.browser.newContext({ viewport: { width: 1000, height: 700 } });
+  await using _context = { [Symbol.asyncDispose]: () => context.close() };
+  const page = await context.newPage();
+  await page.route(/before=[0-9a-f]/, async (route) => {
+    const response = await route.fetch();
+    ask();
+    await released;
+    await route.fulfill({ response });
+  });
+  await page.goto(`${site.url}/#way`);
+  await page.waitForSelector("#connection[data-status=live]");
+  await page.evaluate(() => document.getElementById("scroller")!.scrollTop = 0);
+  await asked;
+  for (
+    const [method, { id }, body] of [["PATCH", early[0]!, { body: "New" }], ["DELETE", early[1]!, undefined]] as const
+  ) {
+    const answer = await fetch(`${site.url}/rooms/way/messages/${id}`, {
+      method,
+      headers: { "content-type": "application/json", "message-key": key },
+      ...body && { body: JSON.stringify(body) },
+    });
+    assert(answer.ok);
+    await answer.body?.cancel();
+  }
+  await posted(site, "way", "The changes are heard");
+  await page.waitForSelector("#log .body >> text=The changes are heard", { state: "attached" });
+  release();
+  await page.waitForSelector("#log .body >> text=Kept", { state: "attached" });
+  const bodies = await page.$$eval("#log .body", (all) => all.map(({ textContent }) => textContent));
+  assertEquals(bodies.slice(0, 2), ["New", "Kept"]);
+});
+
+webTest(
+  "A reply has a line above it that leads to what it answers, wherever that is, and says when it is gone",
+  async () => {
+    const original = await posted(site, "reply", "The question");
+    for (let i = 0; i < 60; i++) await posted(site, "reply", `Filler ${i}`);
+    await using ada = await visit(site, { room: "reply", name: "Ada" });
+    await ada.page.evaluate(() => document.getElementById("scroller")!.scrollTop = 0);
+    await ada.page.waitForSelector("#log .body >> text=The question");
+    await act(ada, "The question", "Reply");
+    assertEquals(await ada.page.textContent("#replying .what"), "Reply to Anonymous The question");
+    await ada.page.keyboard.press("Escape");
+    assertEquals(await ada.page.isVisible("#replying"), false);
+    await act(ada, "The question", "Reply");
+    await ada.say("The answer");
+    await ada.settles();
+    assertEquals(await ada.page.isVisible("#replying"), false);
+    const [answer] = await messages(site, "reply", "wait=0").then((all) => all.filter(({ reply_to }) => reply_to));
+    assertEquals([answer!.body, answer!.reply_to], ["The answer", original.id]);
+    await ada.page.click(".quoted >> text=The question");
+    await ada.until(() => {
+      const { top, bottom } = document.activeElement!.getBoundingClientRect();
+      return document.activeElement!.textContent!.includes("The question") && top > 0 && bottom < innerHeight;
+    }, 0);
+
+    // Not loaded: it is fetched, to be seen; and its address leads there.
+    await using late = await visit(site, { room: "reply", name: "Late" });
+    await late.page.waitForSelector(".quoted >> text=The question");
+    assertEquals(await late.page.getAttribute(".quoted", "href"), `#reply/${original.id}`);
+
+    await post(site, "reply", { body: "To nothing", reply_to: answer!.id.replace(/.$/, (c) => c === "0" ? "1" : "0") });
+    await late.page.waitForSelector(".quoted >> text=A message that is gone");
+  },
+);
+
+webTest(
+  "By keyboard: Tab leads to the messages, arrows between them, Enter to what can be done, a key does it",
+  async () => {
+    await using ada = await visit(site, { room: "keys", name: "Ada" });
+    for (const body of ["One", "Two", "Three"]) await ada.say(body);
+    await ada.settles();
+    await ada.sees("One", "Two", "Three");
+    const { page } = ada;
+    const focused = () =>
+      page.evaluate(() =>
+        document.activeElement!.ariaLabel ?? document.activeElement!.querySelector(".body")?.textContent
+      );
+    await page.focus("#scroller");
+    await page.keyboard.press("Tab");
+    assertEquals(await focused(), "Three");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowDown");
+    assertEquals(await focused(), "Two");
+    await page.keyboard.press("Enter");
+    assertEquals(await focused(), "Reply");
+    await page.keyboard.press("ArrowRight");
+    assertEquals(await focused(), "Copy link");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    assertEquals(await focused(), "Delete");
+    await page.keyboard.press("Escape");
+    assertEquals(await focused(), "Two");
+    const asked = agree(page);
+    await page.keyboard.press("Delete");
+    await ada.sees("One", "Three");
+    assertEquals(asked.length, 1);
+    await ada.until(() => document.activeElement!.textContent!.includes("Three"), 0);
+    await page.keyboard.press("e");
+    assertEquals(await page.inputValue("#edited-text"), "Three");
+    await page.keyboard.press("Escape");
+    await page.focus("#scroller");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("r");
+    await page.waitForSelector("#replying >> text=Three");
+  },
+);
+
+webTest("A message's link is copied, and its exact time seen", async () => {
+  await using ada = await visit(site, {
+    room: "link",
+    name: "Ada",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  await ada.say("Here");
+  await ada.settles();
+  await act(ada, "Here", "Copy link");
+  await ada.page.waitForSelector("[role=status] >> text=The link is copied");
+  const [message] = await messages(site, "link", "wait=0");
+  assertEquals(await ada.page.evaluate(() => navigator.clipboard.readText()), `${site.url}/#link/${message!.id}`);
+  assertEquals(
+    await ada.page.textContent("#actions time"),
+    await ada.page.evaluate(
+      (at) => new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at)),
+      message!.created_at,
+    ),
+  );
+});
+
+webTest("A tap on a message shows what can be done with it, and another hides it", async () => {
+  await using ada = await visit(site, {
+    room: "tap",
+    name: "Ada",
+    hasTouch: true,
+    isMobile: true,
+    viewport: { width: 390, height: 800 },
+  });
+  await ada.say("Here");
+  await ada.settles();
+  await ada.page.tap("#log .body");
+  await ada.page.waitForSelector("#actions [aria-label=Delete]");
+  await ada.page.tap("#log .body");
+  await ada.page.waitForSelector("#actions", { state: "hidden" });
+});
+
+webTest(
+  "With a token one changes what its subject wrote, and who moderates a room deletes anything there",
+  async () => {
+    await using server = await spawnServer(site.database.url, { TOKEN_SECRET: SECRET });
+    const there = { browser: site.browser, url: server.url };
+    const ada = await tokenOf({ sub: "a", name: "Ada", read: ["*"], write: ["*"] });
+    const eve = await tokenOf({ sub: "e", name: "Eve", read: ["*"], write: ["*"], moderate: ["club.*"] });
+    for (const room of ["club.tea", "other"]) {
+      for (const [token, body] of [[ada, "Ada's"], [eve, "Eve's"]] as const) {
+        const answer = await post(server, room, { body }, bearer(token));
+        assertEquals(answer.status, 201);
+        await answer.body?.cancel();
+      }
+    }
+    const context = await site.browser.newContext();
+    const page = await context.newPage();
+    const asked = agree(page);
+    await page.goto(`${there.url}/#token=${eve}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    const buttons = async (room: string, body: string) => {
+      await page.goto(`${there.url}/#${room}`);
+      await page.hover(`#log .body >> text=${body}`);
+      await page.waitForSelector("#actions");
+      return await page.$$eval("#actions button", (all) => all.map(({ ariaLabel }) => ariaLabel).slice(2));
+    };
+    assertEquals(await buttons("other", "Eve's"), ["Edit", "Delete"]);
+    assertEquals(await buttons("other", "Ada's"), []);
+    assertEquals(await buttons("club.tea", "Ada's"), ["Delete"]);
+    await page.click("#actions [aria-label=Delete]");
+    await page.waitForSelector("#log .body >> text=Ada's", { state: "detached" });
+    assertEquals(asked, ["Delete this message of somebody else, for everybody and for good?"]);
+    await until(async () => {
+      const answer = await fetch(`${server.url}/rooms/club.tea/messages?wait=0`, { headers: bearer(eve) });
+      return (await answer.json()).length === 1;
+    }, "it is gone");
+    await context.close();
+  },
+);
