@@ -24,6 +24,7 @@ const ABOVE = 14;
  * @property {() => Room} room The room that one sees.
  * @property {(message: Seen) => void} reply
  * @property {(message: Message) => void} replace Shows a message as it is now.
+ * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
  * @property {(id: string) => void} remove Takes a message away.
  */
 
@@ -125,8 +126,9 @@ export class Actions {
 
   /** Keys that are for the messages, though the focus is not there; and what somebody did before this was there. @param {Event} event */
   handle(event) {
-    const focused = document.activeElement?.closest("#log article");
-    if (this.#bar.hidden && focused instanceof HTMLElement) this.#show(focused);
+    const pointed = event instanceof PointerEvent && event.pointerType !== "touch" ? rowAt(event) : null;
+    const row = pointed ?? document.activeElement?.closest("#log article");
+    if (this.#bar.hidden && row instanceof HTMLElement) this.#show(row);
     if (!(event instanceof KeyboardEvent)) return;
     if (event.key === "Tab") this.#rove();
     const plain = !event.isComposing && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
@@ -259,6 +261,7 @@ export class Actions {
     const { id } = message;
     if (!confirm(this.#isOwn(message) ? words.askDelete : words.askDeleteOther)) return;
     const next = this.#row?.nextElementSibling;
+    this.#doings.deletes(id);
     try {
       await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id) });
     } catch (error) {

@@ -40,6 +40,8 @@ export class Conversation {
   #underWay = 0;
   /** @type {Map<string, Message | Deletion>} */
   #meanwhile = new Map();
+  /** What is deleted from here. @type {Set<string>} */
+  #deleting = new Set();
   /** The newest wish to see another part. */
   #going = {};
   #oldest = "";
@@ -65,6 +67,11 @@ export class Conversation {
     this.#run().catch((error) => {
       if (!this.#left.signal.aborted) throw error;
     });
+  }
+
+  /** A message is about to be deleted from here: that need not be told. @param {string} id */
+  deletes(id) {
+    this.#deleting.add(id);
   }
 
   /** Stops following. */
@@ -222,7 +229,7 @@ export class Conversation {
       if (this.#underWay > 0) this.#meanwhile.set(id, news);
       if ("deleted" in news) {
         fresh.delete(id);
-        if (rowOf(id)) deleted++;
+        if (rowOf(id) && !this.#deleting.has(id)) deleted++;
         this.#timeline.remove(id);
       } else if (isNew) {
         fresh.set(id, news);

@@ -156,6 +156,7 @@ async function begin(event) {
     room: () => linger.room(current),
     reply: (message) => reply?.begin(message),
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
+    deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),
   });
   actions.handle(event);
