@@ -1,5 +1,5 @@
 // The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createApp } from "../src/app.ts";
 import { MARKUP } from "../src/web/words.js";
 import { LIMITS, LOCAL } from "./support/server.ts";
@@ -87,6 +87,29 @@ Deno.test("A browser asks each time whether a file is still the same, and is giv
     assertEquals([again.status, await again.text()], [304, ""]);
     const other = await ask(path, { headers: { "if-none-match": '"other"' } });
     assertEquals([other.status, await other.text()], [200, text]);
+  }
+});
+
+Deno.test("A file comes in a third of the bytes to whoever takes gzip, under a tag of its own", async () => {
+  const plain = await ask("/web/page.js");
+  const text = await plain.text();
+  for (const takes of ["gzip", "br, gzip;q=0.5", "deflate, gzip, br, zstd"]) {
+    const zipped = await ask("/web/page.js", { headers: { "accept-encoding": takes } });
+    assertEquals(zipped.headers.get("content-encoding"), "gzip", takes);
+    assertEquals(zipped.headers.get("vary"), "accept-encoding");
+    const bytes = await zipped.bytes();
+    assertEquals(zipped.headers.get("content-length"), `${bytes.length}`);
+    assert(bytes.length < text.length / 2);
+    const unzipped = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    assertEquals(await new Response(unzipped).text(), text);
+    const etag = zipped.headers.get("etag")!;
+    assert(etag !== plain.headers.get("etag"));
+    const known = await ask("/web/page.js", { headers: { "accept-encoding": takes, "if-none-match": etag } });
+    assertEquals([known.status, known.headers.get("content-encoding")], [304, null]);
+  }
+  for (const takes of ["identity", "br", "gzip;q=0", "*;q=0"]) {
+    const answer = await ask("/web/page.js", { headers: { "accept-encoding": takes } });
+    assertEquals([answer.headers.get("content-encoding"), await answer.text()], [null, text], takes);
   }
 });
 
