@@ -131,7 +131,7 @@ class Room {
     const entries = known
       ? this.after(known.newest, cursorAt(known.place)).slice(0, fits)
       : this.rows.slice(-fits).map(entryOf);
-    const head = { place: this.place, lost: known !== undefined && this.isLost(known) };
+    const head = { place: this.place, lost: known !== undefined && this.isLost(known), trimmed: NIL };
     this.look.news = { entries, full: entries.length === fits, head };
   }
 

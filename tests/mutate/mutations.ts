@@ -2745,7 +2745,7 @@ export const mutations: readonly Mutation[] = [
     "a page of history that is on its way brings back what was changed meanwhile",
     ["web/actions_test.ts > on its way"],
     "src/web/conversation.js",
-    "this.#meanwhile.get(message.id) ?? message",
-    "message",
+    "    const news = this.#meanwhile.get(message.id);",
+    "    const news = undefined;",
   ),
 ];
