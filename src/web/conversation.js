@@ -166,8 +166,10 @@ export class Conversation {
     this.newest = messages.at(-1)?.id ?? NIL;
     this.#recognize(messages);
     if (this.#message) await this.goTo(this.#message, this.#message);
-    else if (more && this.#read && this.#read < (messages[0]?.id ?? "")) await this.goTo(this.#read);
-    else {
+    else if (more && this.#read && this.#read < (messages[0]?.id ?? "")) {
+      this.#timeline.reaches(this.newest);
+      await this.goTo(this.#read);
+    } else {
       this.#oldest = messages[0]?.id ?? "";
       this.#timeline.begin(messages, { older: more, newer: false });
     }

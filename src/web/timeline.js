@@ -131,6 +131,11 @@ export class Timeline {
     return this.#newer;
   }
 
+  /** There are messages up to this one, which may be far from those that are shown. @param {string} newest */
+  reaches(newest) {
+    this.#unread.reaches(newest);
+  }
+
   /**
    * Shows a part of a room's messages, instead of what was shown.
    * @param {Message[]} messages

@@ -41,6 +41,11 @@ export class Unread {
     }
   }
 
+  /** There are messages up to this one, though they have not been loaded. @param {string} id */
+  reaches(id) {
+    if (id > this.newest) this.newest = id;
+  }
+
   /** The first of these that can be unread. @param {Message[]} messages */
   firstOf(messages) {
     return messages.find((message) => !this.#isOwn(message));

@@ -67,6 +67,9 @@ for (const missed of [3, 40, 300, 9_000]) {
     if (missed < 10) await bottom(ada);
     if (missed > 10) {
       await ada.until(() => /^\d[\d,]* new messages$/.test(document.getElementById("pill")!.textContent!), 0);
+      // All that there are, loaded or not, but for those that were on the screen.
+      const told = parseInt((await ada.page.textContent("#pill"))!.replaceAll(",", ""));
+      assert(told <= missed && told > missed - 40, `${told} of ${missed}`);
       await ada.page.click("#pill");
     }
     await bottom(ada);
