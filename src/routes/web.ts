@@ -47,6 +47,7 @@ import prose from "../web/prose.js" with { type: "text" };
 import roomName from "../web/room-name.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
 import scrollKeys from "../web/scroll-keys.js" with { type: "text" };
+import search from "../web/search.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
@@ -100,6 +101,7 @@ const SOURCES: Record<string, string> = {
   "/web/room-name.js": roomName,
   "/web/rooms.js": rooms,
   "/web/scroll-keys.js": scrollKeys,
+  "/web/search.js": search,
   "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/timeline.js": timeline,

@@ -21,6 +21,7 @@ export async function showAllRooms(linger, goTo) {
   const title = element("h2", { textContent: words.MARKUP.allRooms ?? "" });
   const dialog = document.createElement("dialog");
   dialog.id = "all";
+  dialog.className = "finder";
   dialog.ariaLabel = title.textContent;
   dialog.append(element("header", {}, title, close), filter, told, list);
   const leaving = new AbortController();

@@ -183,6 +183,14 @@ async function showAll() {
   showAllRooms(linger, (href) => sidebar.goTo(href));
 }
 
+async function search() {
+  const { searchIn } = await later(() => import("./search.js"));
+  searchIn(linger.room(current), (href) => {
+    if (location.hash === href) open(); // once more to the same message
+    else location.hash = href;
+  });
+}
+
 /** Says of the name in the address when it can't be a room's. @param {string} name */
 function tellRoom(name) {
   const nearest = nearestName(name);
@@ -216,6 +224,7 @@ function offerNotifications({ author, room }) {
   });
 }
 
+byId("find").addEventListener("click", search);
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
   const { quote } = await later(() => import("./quotes.js"));

@@ -23,6 +23,7 @@ export const MARKUP = {
   newRoom: "Open or start a room",
   openRoom: "Open this room",
   allRooms: "All rooms",
+  find: "Search in this room",
   closeBanner: "Hide this message",
   rename: "Change",
   renameWhat: " your name",
@@ -99,6 +100,24 @@ export const close = "Close";
 /** @param {number} count */
 export function roomsFound(count) {
   return counted(count, "room", "rooms");
+}
+
+// Search in a room
+
+export const searchFor = "Search for";
+export const searchHint = "Two letters or more. Capitals don’t matter.";
+export const searchGoesOn = "Searching…";
+export const searchOn = "Search on";
+
+/** @param {string} room */
+export function searchTitle(room) {
+  return `Search in ${room}`;
+}
+
+/** @param {number} count @param {boolean} all Whether there are no more. */
+export function messagesFound(count, all) {
+  if (count === 0) return "No message has this text";
+  return all ? counted(count, "message", "messages") : `The newest ${numbers.format(count)} messages`;
 }
 
 // What is wrong

@@ -1,5 +1,5 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 
@@ -39,10 +39,13 @@ webTest(
     assertEquals(await ada.page.textContent(count("kitchen")), "2");
     assertEquals((await ada.page.locator(`#rooms a[href="#kitchen"]`).ariaSnapshot()).includes("2 unread"), true);
     assertEquals(await listed(ada), ["hall", "kitchen"]);
+    const weight = (room: string) => ada.page.$eval(`#rooms a[href="#${room}"]`, (a) => getComputedStyle(a).fontWeight);
+    const heavy = await weight("kitchen");
     await ada.page.click("#rooms >> text=kitchen");
     await ada.sees("Old", "One", "Two");
     assertEquals(await ada.page.textContent(".unread"), "New");
     await ada.until(() => document.title === "kitchen · Linger", 0);
+    assert(await weight("hall") < heavy); // where nothing is unread
     await ada.page.reload();
     await ada.is("live");
     assertEquals(await listed(ada), ["hall", "kitchen"]);

@@ -1,0 +1,136 @@
+// @ts-check
+// Searches in a room: the messages that contain a text, the newest first, each a link that shows it among its neighbours. The server
+// looks, so that also what is not loaded is found. It is loaded when somebody asks for it.
+import { LingerError } from "../client/client.ts";
+import { hashOf } from "./address.js";
+import { clockTime, dayName } from "./calendar.js";
+import { element } from "./element.js";
+import * as words from "./words.js";
+
+/** @import { Message, Room } from "../client/client.ts" */
+
+/** It waits so long after the last key, in milliseconds: each search is dearer for the server than a page of messages. */
+const PAUSE_MS = 300;
+
+/** The server takes texts of so many characters. */
+const LEAST = 2;
+const MOST = 100;
+
+/** So many messages are shown at a time. */
+const SHOWN = 30;
+
+/** So much of a message is shown before what was found, and in all, in characters. */
+const BEFORE = 60;
+const EXCERPT = 240;
+
+/** @param {Room} room @param {(href: string) => void} goTo */
+export function searchIn(room, goTo) {
+  const field = document.createElement("input");
+  Object.assign(field, {
+    type: "search",
+    placeholder: words.searchFor,
+    ariaLabel: words.searchFor,
+    maxLength: MOST,
+    autocomplete: "off",
+    spellcheck: false,
+    autofocus: true,
+  });
+  const told = element("p", { role: "status", textContent: words.searchHint });
+  const list = element("ul", { role: "list" });
+  const more = element("button", { type: "button", className: "quietly", textContent: words.searchOn, hidden: true });
+  const close = element("button", { type: "button", className: "quietly", textContent: words.close });
+  const title = element("h2", { textContent: words.searchTitle(room.name) });
+  const dialog = document.createElement("dialog");
+  Object.assign(dialog, { id: "search", className: "finder", ariaLabel: title.textContent });
+  dialog.append(element("header", {}, title, close), field, told, list, more);
+  let searching = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+
+  /** Shows the next of what is found. @param {AsyncIterator<Message>} found @param {string} text @param {AbortSignal} signal */
+  const show = async (found, text, signal) => {
+    told.textContent = words.searchGoesOn;
+    more.hidden = true;
+    let ended = false;
+    try {
+      for (let count = 0; count < SHOWN && !ended; count++) {
+        const { value, done } = await found.next();
+        if (signal.aborted) return;
+        ended = done === true;
+        if (value) list.append(result(value, text));
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof LingerError)) throw error;
+      told.textContent = error.problem?.detail ?? error.message;
+      return;
+    }
+    told.textContent = words.messagesFound(list.childElementCount, ended);
+    more.hidden = ended;
+    more.onclick = () => show(found, text, signal);
+  };
+  const start = () => {
+    searching.abort();
+    clearTimeout(timer);
+    list.replaceChildren();
+    more.hidden = true;
+    const text = field.value.trim();
+    told.textContent = words.searchHint;
+    if ([...text].length < LEAST) return;
+    told.textContent = words.searchGoesOn;
+    searching = new AbortController();
+    const { signal } = searching;
+    timer = setTimeout(() => show(room.history({ q: text, limit: SHOWN, signal }), text, signal), PAUSE_MS);
+  };
+
+  field.addEventListener("input", start);
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown") return;
+    event.preventDefault();
+    list.querySelector("a")?.focus();
+  });
+  list.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a")];
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const at = links.indexOf(/** @type {HTMLAnchorElement} */ (event.target));
+    if (!step || at < 0) return;
+    event.preventDefault();
+    (links[at + step] ?? (step < 0 ? field : links[at]))?.focus();
+  });
+  list.addEventListener("click", (event) => {
+    const link = /** @type {Element} */ (event.target).closest("a");
+    if (!link) return;
+    event.preventDefault();
+    dialog.close();
+    goTo(/** @type {string} */ (link.getAttribute("href")));
+  });
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
+  dialog.addEventListener("close", () => {
+    searching.abort();
+    clearTimeout(timer);
+    dialog.remove();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** @param {Message} message @param {string} text */
+function result({ room, id, author, body, created_at }, text) {
+  const time = new Date(created_at);
+  const at = body.toLowerCase().indexOf(text.toLowerCase());
+  const from = at > BEFORE ? at - BEFORE : 0;
+  const excerpt = `${from > 0 ? "…" : ""}${body.slice(from, from + EXCERPT).replace(/\s+/g, " ")}`;
+  return element(
+    "li",
+    {},
+    element(
+      "a",
+      { href: hashOf(room, id) },
+      element("bdi", { className: "author", textContent: author ?? words.nobody }),
+      " ",
+      element("time", { dateTime: created_at, textContent: `${dayName(time)}, ${clockTime(time)}` }),
+      element("span", { className: "excerpt", dir: "auto", textContent: excerpt }),
+    ),
+  );
+}

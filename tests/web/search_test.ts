@@ -1,0 +1,74 @@
+// What was said long ago is found by a word of it, and shown among what was said around it.
+/// <reference lib="dom" />
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { testSite, visit, webTest } from "../support/browser.ts";
+import { posted } from "../support/client.ts";
+import { type Line, writeHistory } from "../support/history.ts";
+
+const site = await testSite();
+
+const LINES: Line[] = Array.from({ length: 400 }, (_, i) => [
+  (400 - i) * 7,
+  ["Ada", "Noor"][i % 2]!,
+  i === 20
+    ? `${"It was a long evening. ".repeat(10)}The Teapot was found in the shed, and nobody said how.`
+    : i % 10 === 0
+    ? `Message ${i} of the kettle`
+    : `Message ${i}`,
+]);
+
+webTest("A word from long ago is found, and its message is shown among its neighbours", async () => {
+  await writeHistory(site.database.sql, "garden", LINES);
+  await using ada = await visit(site, { room: "garden", name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  assertEquals(await page.evaluate(() => document.activeElement!.ariaLabel), "Search for");
+  await page.keyboard.type("t");
+  assertEquals(await page.textContent("#search [role=status]"), "Two letters or more. Capitals don’t matter.");
+  await page.keyboard.type("eapot");
+  await page.waitForSelector("#search [role=status] >> text=1 message");
+  const [found] = await page.$$eval("#search li", (all) => all.map(({ textContent }) => textContent ?? ""));
+  assertStringIncludes(found!, "The Teapot was found");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#search", { state: "detached" });
+  await ada.until(() => {
+    const row = document.querySelector("#log .found")?.getBoundingClientRect();
+    const screen = document.getElementById("scroller")!.getBoundingClientRect();
+    return row && row.top >= screen.top && row.bottom <= screen.bottom;
+  }, 0);
+  const bodies = await ada.bodies();
+  const at = bodies.findIndex((body) => body.includes("Teapot"));
+  assertEquals([bodies[at - 1], bodies[at + 1]], ["Message 19", "Message 21"]);
+});
+
+webTest("What is found comes in parts, the newest first, and a new word begins anew", async () => {
+  await writeHistory(site.database.sql, "kitchen", LINES);
+  await using ada = await visit(site, { room: "kitchen", name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  await page.fill("#search input", "KETTLE");
+  await page.waitForSelector("#search [role=status] >> text=The newest 30 messages");
+  const shown = () => page.$$eval("#search .excerpt", (all) => all.map(({ textContent }) => textContent));
+  const kettles = LINES.map(([, , body]) => body).filter((body) => body.includes("kettle")).reverse();
+  assertEquals(await shown(), kettles.slice(0, 30));
+  await page.click("#search >> text=Search on");
+  await page.waitForSelector(`#search [role=status] >> text="${kettles.length} messages"`);
+  assertEquals(await shown(), kettles);
+  await page.fill("#search input", "nothing of the kind");
+  await page.waitForSelector("#search [role=status] >> text=No message has this text");
+  assertEquals(await shown(), []);
+  await page.keyboard.press("Escape"); // which empties the field
+  await page.keyboard.press("Escape");
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "find");
+});
+
+webTest("What others wrote is text here too", async () => {
+  await posted(site, "attic", `<img src=x onerror="globalThis.caught = 1"> & teapot`);
+  await using ada = await visit(site, { room: "attic", name: "Ada" });
+  await ada.page.click("#find");
+  await ada.page.fill("#search input", "teapot");
+  await ada.page.waitForSelector("#search li");
+  assertStringIncludes((await ada.page.textContent("#search .excerpt"))!, "<img src=x");
+  assert(await ada.page.evaluate(() => !("caught" in globalThis)));
+});
