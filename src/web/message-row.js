@@ -4,6 +4,7 @@ import { hashOf } from "./address.js";
 import { clockTime, exactTime } from "./calendar.js";
 import { element } from "./element.js";
 import { isVisible } from "./length.js";
+import { mentions } from "./mentions.js";
 import { isMixed, Names } from "./names.js";
 import { isLoneEmoji, isLong, prose } from "./prose.js";
 import * as words from "./words.js";
@@ -56,6 +57,7 @@ export function messageRow(message, me) {
     ...whatIsWritten(body, changed),
   );
   row.classList.toggle("own", author === me);
+  row.classList.toggle("mentions-me", author !== me && mentions(body, me));
   shown.set(row, message);
   return row;
 }

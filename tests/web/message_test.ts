@@ -131,3 +131,18 @@ webTest("Each paragraph is written from the side that it is read from", async ()
   });
   assertEquals(sides, ["right", "left", "right", "right"]);
 });
+
+webTest("A message in which one's name stands is marked, for nobody else", async () => {
+  await using ada = await visit(site, { room: "marked", name: "Ada" });
+  await using noor = await visit(site, { room: "marked", name: "Noor" });
+  await noor.say("Is ADA there?");
+  await noor.say("Adamant, she is");
+  await noor.settles();
+  await ada.say("Ada is here");
+  await ada.settles();
+  const marked = ({ page }: typeof ada) =>
+    page.$$eval(".mentions-me .body", (all) => all.map((one) => one.textContent));
+  await ada.sees("Is ADA there?", "Adamant, she is", "Ada is here");
+  await noor.sees("Is ADA there?", "Adamant, she is", "Ada is here");
+  assertEquals([await marked(ada), await marked(noor)], [["Is ADA there?"], []]);
+});
