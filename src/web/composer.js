@@ -131,12 +131,6 @@ export class Composer {
       event.preventDefault();
       if (!event.repeat) this.#form.requestSubmit();
     }
-    const pages = event.key === "PageUp" ? -1 : event.key === "PageDown" ? 1 : 0;
-    if (pages && !this.#text.value) {
-      event.preventDefault();
-      const scroller = byId("scroller");
-      scroller.scrollBy({ top: pages * scroller.clientHeight * .9 });
-    }
   }
 
   #submit() {

@@ -236,6 +236,9 @@ webTest("In the empty field the keys of pages scroll the messages, and End leads
   await page.focus("#text");
   await page.keyboard.press("PageUp");
   await page.waitForSelector("#pill");
+  const left = () =>
+    page.$eval("#scroller", (it) => (it.scrollHeight - it.scrollTop - it.clientHeight) / it.clientHeight);
+  assertLess(await left(), 1, "screens, and some of what was seen is still there");
   await page.keyboard.press("End");
   await bottom(ada);
   await page.keyboard.press("PageUp");

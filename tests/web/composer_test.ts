@@ -141,16 +141,6 @@ webTest("A file that is dropped does not take the page's place, and it is told w
   assertEquals(await ada.page.textContent("#room-left"), "");
 });
 
-webTest("PageUp in the empty composer moves the messages", async () => {
-  await using ada = await visit(site, { room: "scroll", name: "Ada" });
-  await ada.say("line\n".repeat(100) + "end");
-  await ada.settles();
-  const top = () => ada.page.$eval("#scroller", ({ scrollTop }) => scrollTop);
-  const before = await top();
-  await ada.page.press("#text", "PageUp");
-  await ada.until((before) => document.getElementById("scroller")!.scrollTop < before - 100, before);
-});
-
 webTest("The question for a name does not look like the line to write in", async () => {
   await using noor = await visit(site, { room: "garden" });
   assertEquals(await noor.page.getAttribute("#name", "placeholder"), "Your name");
