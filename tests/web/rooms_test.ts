@@ -1,7 +1,7 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals } from "@std/assert";
 import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
-import { messages, post, posted } from "../support/client.ts";
+import { get, messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -64,6 +64,10 @@ webTest("Who comes with the memory of an older page keeps the rooms that were re
 
 webTest("All rooms are a click away, are found by a part of their names, and opened", async () => {
   await posted(site, "far-away", "Here");
+  // The server looks which rooms there are only now and then.
+  const isListed = async () =>
+    (await get<{ room: string }[]>(site, "/rooms")).json.some(({ room }) => room === "far-away");
+  await until(isListed, "the room is listed");
   await using ada = await visit(site, { name: "Ada", room: "near" });
   await ada.page.focus("#all-rooms");
   await ada.page.keyboard.press("Enter");
