@@ -24,6 +24,7 @@ import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
+import finder from "../web/finder.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import later from "../web/later.js" with { type: "text" };
 import lease from "../web/lease.js" with { type: "text" };
@@ -81,6 +82,7 @@ const SOURCES: Record<string, string> = {
   "/web/connection-line.js": connectionLine,
   "/web/conversation.js": conversation,
   "/web/element.js": element,
+  "/web/finder.js": finder,
   "/web/later.js": later,
   "/web/lease.js": lease,
   "/web/length.js": textLength,

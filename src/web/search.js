@@ -5,6 +5,7 @@ import { LingerError } from "../client/client.ts";
 import { hashOf } from "./address.js";
 import { clockTime, dayName } from "./calendar.js";
 import { element } from "./element.js";
+import { openFinder } from "./finder.js";
 import * as words from "./words.js";
 
 /** @import { Message, Room } from "../client/client.ts" */
@@ -25,24 +26,11 @@ const EXCERPT = 240;
 
 /** @param {Room} room @param {(href: string) => void} goTo */
 export function searchIn(room, goTo) {
-  const field = document.createElement("input");
-  Object.assign(field, {
-    type: "search",
-    placeholder: words.searchFor,
-    ariaLabel: words.searchFor,
-    maxLength: MOST,
-    autocomplete: "off",
-    spellcheck: false,
-    autofocus: true,
-  });
-  const told = element("p", { role: "status", textContent: words.searchHint });
-  const list = element("ul", { role: "list" });
+  const { dialog, field, told, list, left } = openFinder("search", words.searchTitle(room.name), words.searchFor, goTo);
+  field.maxLength = MOST;
+  told.textContent = words.searchHint;
   const more = element("button", { type: "button", className: "quietly", textContent: words.searchOn, hidden: true });
-  const close = element("button", { type: "button", className: "quietly", textContent: words.close });
-  const title = element("h2", { textContent: words.searchTitle(room.name) });
-  const dialog = document.createElement("dialog");
-  Object.assign(dialog, { id: "search", className: "finder", ariaLabel: title.textContent });
-  dialog.append(element("header", {}, title, close), field, told, list, more);
+  dialog.append(more);
   let searching = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -97,22 +85,10 @@ export function searchIn(room, goTo) {
     event.preventDefault();
     (links[at + step] ?? (step < 0 ? field : links[at]))?.focus();
   });
-  list.addEventListener("click", (event) => {
-    const link = /** @type {Element} */ (event.target).closest("a");
-    if (!link) return;
-    event.preventDefault();
-    dialog.close();
-    goTo(/** @type {string} */ (link.getAttribute("href")));
-  });
-  close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
-  dialog.addEventListener("close", () => {
+  left.addEventListener("abort", () => {
     searching.abort();
     clearTimeout(timer);
-    dialog.remove();
   });
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 /** @param {Message} message @param {string} text */

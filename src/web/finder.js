@@ -1,0 +1,45 @@
+// @ts-check
+// A window over the page in which one finds something by a text, and from which a click leads there.
+import { element } from "./element.js";
+import * as words from "./words.js";
+
+/**
+ * Opens one.
+ * @param {string} id @param {string} heading @param {string} label What the field is for.
+ * @param {(href: string) => void} goTo Leads to what was found.
+ */
+export function openFinder(id, heading, label, goTo) {
+  const field = document.createElement("input");
+  Object.assign(field, {
+    type: "search",
+    placeholder: label,
+    ariaLabel: label,
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: false,
+    autofocus: true,
+  });
+  const told = element("p", { role: "status" });
+  const list = element("ul", { role: "list" });
+  const close = element("button", { type: "button", className: "quietly", textContent: words.close });
+  const dialog = document.createElement("dialog");
+  Object.assign(dialog, { id, className: "finder", ariaLabel: heading });
+  dialog.append(element("header", {}, element("h2", { textContent: heading }), close), field, told, list);
+  const left = new AbortController();
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
+  dialog.addEventListener("close", () => {
+    left.abort();
+    dialog.remove();
+  });
+  list.addEventListener("click", (event) => {
+    const link = /** @type {Element} */ (event.target).closest("a");
+    if (!link) return;
+    event.preventDefault();
+    dialog.close();
+    goTo(/** @type {string} */ (link.getAttribute("href")));
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  return { dialog, field, told, list, left: left.signal };
+}
