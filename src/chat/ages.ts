@@ -1,6 +1,6 @@
 // How old messages may get, room by room, as the setting RETENTION says it: days for all rooms, and for some of them others, such as
 // `365,news.*:7,archive:0`. Of those that fit a room, the longest name counts; 0 is for ever.
-import { isPattern } from "../identity/rights.ts";
+import { isPattern, RoomList } from "../identity/rights.ts";
 
 /** Longest age, in days: a hundred years. */
 const MAX_DAYS = 36_500;
@@ -9,8 +9,8 @@ const DAY_MS = 86_400_000;
 
 /** Ages of messages. */
 export class Ages {
-  /** By name, or beginning of names with `*` at its end; the longest first. */
-  readonly #days: readonly (readonly [pattern: string, days: number])[];
+  /** The longest name, or beginning of names, first. */
+  readonly #days: readonly (readonly [rooms: RoomList, days: number])[];
 
   /**
    * Reads the setting.
@@ -26,7 +26,8 @@ export class Ages {
     }
     // A name is longer than the beginning that is the same but for its `*`.
     const lengthOf = (pattern: string) => pattern.endsWith("*") ? pattern.length - 1.5 : pattern.length;
-    this.#days = [...days].sort(([a], [b]) => lengthOf(b) - lengthOf(a));
+    this.#days = [...days].sort(([a], [b]) => lengthOf(b) - lengthOf(a))
+      .map(([pattern, days]) => [new RoomList([pattern]), days]);
   }
 
   /** Whether the text can be meant. */
@@ -45,9 +46,7 @@ export class Ages {
 
   /** How old messages of a room may get, in milliseconds; undefined: any age. */
   of(room: string): number | undefined {
-    const fitting = this.#days.find(([pattern]) =>
-      pattern.endsWith("*") ? room.startsWith(pattern.slice(0, -1)) : room === pattern
-    );
+    const fitting = this.#days.find(([rooms]) => rooms.has(room));
     return fitting && fitting[1] > 0 ? fitting[1] * DAY_MS : undefined;
   }
 }

@@ -2,7 +2,7 @@
 // shown to a client. A room begins with a line that says where its head is, so that ids go on above it elsewhere.
 import { z } from "zod";
 import { placeOf, seqOf, timeOf } from "./cursor.ts";
-import { MAX_AUTHOR_BYTES, MAX_BODY_BYTES, Room, text } from "./message.ts";
+import { MAX_AUTHOR_BYTES, MAX_BODY_BYTES, Room, textOf } from "./message.ts";
 
 /** All that is stored of a message. */
 export interface StoredMessage {
@@ -54,13 +54,7 @@ export function headLineOf({ room, ...head }: StoredHead): string {
   return JSON.stringify({ room, head });
 }
 
-const utf8 = new TextEncoder();
-
 const Id = z.guid().toLowerCase();
-
-function bounded(bytes: number) {
-  return text.refine((value) => utf8.encode(value).length <= bytes, `must be at most ${bytes} bytes of UTF-8`);
-}
 
 /** Longest stored key: a sub, a line feed, an Idempotency-Key. */
 const MAX_KEY_BYTES = 400;
@@ -68,13 +62,13 @@ const MAX_KEY_BYTES = 400;
 const Message = z.strictObject({
   id: Id,
   room: Room,
-  author: bounded(MAX_AUTHOR_BYTES).nullish().transform((value) => value ?? null),
-  body: bounded(MAX_BODY_BYTES).min(1).optional(),
+  author: textOf(MAX_AUTHOR_BYTES).nullish().transform((value) => value ?? null),
+  body: textOf(MAX_BODY_BYTES).min(1).optional(),
   created_at: z.string().optional(),
   deleted: z.literal(true).optional(),
-  key: bounded(MAX_KEY_BYTES).optional(),
+  key: textOf(MAX_KEY_BYTES).optional(),
   changed: Id.optional(),
-  sub: bounded(MAX_AUTHOR_BYTES).optional(),
+  sub: textOf(MAX_AUTHOR_BYTES).optional(),
   proof: z.hex().length(64).optional(),
   reply_to: Id.optional(),
 }).superRefine(({ id, body, deleted, changed }, context) => {

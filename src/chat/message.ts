@@ -44,6 +44,14 @@ export const text = z.string()
   .refine((value) => value.isWellFormed(), "must not contain a lone surrogate (half of a UTF-16 pair)")
   .refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
+/**
+ * A {@linkcode text} of at most so many bytes.
+ * @internal
+ */
+export function textOf(maxBytes: number): typeof text {
+  return text.refine((value) => utf8.encode(value).length <= maxBytes, `must be at most ${maxBytes} bytes of UTF-8`);
+}
+
 const UNRESERVED = /^[A-Za-z0-9._~-]{1,64}$/;
 
 function isDots(name: string): boolean {
@@ -75,12 +83,7 @@ export const NewBody = z.object({ body: text.min(1, "must not be empty") });
  */
 export const NewMessage = z.object({
   ...NewBody.shape,
-  author: text
-    .refine(
-      (value) => utf8.encode(value).length <= MAX_AUTHOR_BYTES,
-      `must be at most ${MAX_AUTHOR_BYTES} bytes of UTF-8`,
-    )
-    .nullish().transform((value) => value || null),
+  author: textOf(MAX_AUTHOR_BYTES).nullish().transform((value) => value || null),
   reply_to: z.string()
     .transform((text, context) => {
       const id = parseCursor(text);
