@@ -6,6 +6,7 @@ import { Client, DatabaseError } from "../src/database/client.ts";
 import type { OpenPool, Pool, Sql } from "../src/database/pool.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
+import { logged } from "./support/log.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
@@ -254,10 +255,7 @@ Deno.test("Client.close() fails the statement under way and every later one, and
 
 Deno.test("Client logs once that the database is away, and once that it is back", async () => {
   await using database = await postgres.create();
-  const { error } = console;
-  const lines: string[] = [];
-  console.error = (line: string) => lines.push(line.split(" ").slice(1).join(" "));
-  try {
+  const lines = (await logged(async () => {
     await using opened = await open(database.url);
     await using lock = await holdLock(database);
     for (let i = 0; i < 2; i++) {
@@ -268,9 +266,7 @@ Deno.test("Client logs once that the database is away, and once that it is back"
     await lock.end();
     for (let i = 0; i < 2; i++) await opened.client.run((sql) => sql`select 1`);
     await failure(opened.client.run((sql) => sql`select 1 / 0`));
-  } finally {
-    console.error = error;
-  }
+  })).map((line) => line.split(" ").slice(1).join(" "));
   assertEquals(lines.length, 2, lines.join("\n"));
   assert(lines[0]!.startsWith("error The database fails (test)"));
   assert(lines[1]!.startsWith("info The database answers again (test)"));

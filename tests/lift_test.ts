@@ -11,6 +11,7 @@ import { Client, type DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { draft } from "./support/draft.ts";
+import { logged } from "./support/log.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
@@ -36,19 +37,6 @@ async function open({ url }: TestDatabase) {
     store: lifts!,
     [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
   };
-}
-
-/** The lines that are logged while it runs. */
-async function logged(run: () => Promise<unknown>): Promise<string[]> {
-  const lines: string[] = [];
-  const { error } = console;
-  console.error = (line: string) => lines.push(line);
-  try {
-    await run();
-  } finally {
-    console.error = error;
-  }
-  return lines;
 }
 
 Deno.test("Two servers that lift at once, beside posts and to different heights, leave ids that grow and numbers without a hole", async () => {

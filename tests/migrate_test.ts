@@ -1,6 +1,7 @@
 // Servers start whenever they like, many at once, old ones beside new ones; the database must come out right each time.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { until } from "./support/client.ts";
+import { logged } from "./support/log.ts";
 import { hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
@@ -81,14 +82,7 @@ Deno.test("migrate() only warns of a database that is newer than this program", 
   await using database = await postgres.create();
   const names = await migrated(database);
   await database.sql`insert into migrations (number, name) values (${names.length + 1}, 'from the future')`;
-  const lines: string[] = [];
-  const { error } = console;
-  console.error = (line: string) => lines.push(line);
-  try {
-    assertEquals(await migrated(database), []);
-  } finally {
-    console.error = error;
-  }
+  const lines = await logged(async () => assertEquals(await migrated(database), []));
   assertEquals(lines.length, 1);
   assertStringIncludes(lines[0]!, `warn The database has migration ${names.length + 1}`);
 });

@@ -19,6 +19,7 @@ import {
   until,
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
+import { logged } from "./support/log.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Env, exitCode, spawnServer, spawnVersionBefore, startServer } from "./support/server.ts";
 
@@ -418,17 +419,4 @@ function pick({ json }: Answer<Message[]>): string[] {
 async function read(response: Promise<Response>): Promise<{ status: number; json: Message }> {
   const answer = await response;
   return { status: answer.status, json: await answer.json() };
-}
-
-/** The lines that are logged while it runs. */
-async function logged(run: () => Promise<unknown>): Promise<string[]> {
-  const lines: string[] = [];
-  const { error } = console;
-  console.error = (line: string) => lines.push(line);
-  try {
-    await run();
-  } finally {
-    console.error = error;
-  }
-  return lines;
 }
