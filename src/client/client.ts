@@ -573,8 +573,8 @@ export function messageNumber(id: string): number {
   return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
 }
 
-/** From where to go on, where the server has removed what would come next. */
-function earliestOf(error: unknown): string | undefined {
+/** From where to go on, where the server says by an error that it has removed what would come next. */
+export function earliestOf(error: unknown): string | undefined {
   const isGap = error instanceof LingerError && error.status === 410;
   return isGap && typeof error.problem?.earliest === "string" ? error.problem.earliest : undefined;
 }

@@ -3,11 +3,11 @@
 // comes, which is shown when that part reaches it; and what you wrote that is not among them yet. Decides when the one has
 // become the other, so that no message is seen twice.
 
-import { LingerError, messageNumber } from "../client/client.ts";
+import { earliestOf, messageNumber } from "../client/client.ts";
 import { isOutdated, rowOf } from "./message-row.js";
 import { Patience } from "./patience.js";
 
-/** @import { Deletion, Message, Room } from "../client/client.ts" */
+/** @import { Deletion, LingerError, Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Timeline } from "./timeline.js" */
 
@@ -195,7 +195,7 @@ export class Conversation {
     try {
       return await page(after);
     } catch (error) {
-      const earliest = error instanceof LingerError && error.status === 410 && error.problem?.earliest;
+      const earliest = earliestOf(error);
       if (!earliest || earliest === after) throw error;
       return await page(earliest);
     }

@@ -1,7 +1,7 @@
 // @ts-check
 // One message as it is seen: who, when, what.
 import { hashOf } from "./address.js";
-import { clockTime, exactTime } from "./calendar.js";
+import { clockTime, exactTime, timeOf } from "./calendar.js";
 import { element } from "./element.js";
 import { isVisible } from "./length.js";
 import { mentions } from "./mentions.js";
@@ -137,11 +137,6 @@ function editedMark(changed) {
   const mark = element("span", { className: "edited", title: said, ariaLabel: said, role: "img" });
   mark.dataset.word = words.edited;
   return mark;
-}
-
-/** When something got its place: ids begin with their time. @param {string} place */
-function timeOf(place) {
-  return new Date(parseInt(place.slice(0, 8) + place.slice(9, 13), 16));
 }
 
 /**

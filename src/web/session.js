@@ -14,6 +14,8 @@ const LINK = "#token=";
 export class Session {
   #memory;
   #token;
+  /** What it says. */
+  #claims;
 
   /** @param {Memory} memory */
   constructor(memory) {
@@ -21,6 +23,7 @@ export class Session {
     this.accept();
     // For as long as this page is there: another window can become somebody else, and this one has to say so then.
     this.#token = memory.token;
+    this.#claims = claimsOf(this.#token);
     const changed = () => {
       if (memory.token === this.#token) return;
       removeEventListener("storage", changed); // one change comes as many events, and one reload does
@@ -56,12 +59,12 @@ export class Session {
 
   /** Who you are for the server; "" without a token. */
   get sub() {
-    return claimsOf(this.#token).sub;
+    return this.#claims.sub;
   }
 
   /** Whether the token says that you may delete what others wrote in a room. @param {string} room */
   moderates(room) {
-    return claimsOf(this.#token).moderate.some((name) =>
+    return this.#claims.moderate.some((name) =>
       name.endsWith("*") ? room.startsWith(name.slice(0, -1)) : room === name
     );
   }
@@ -69,7 +72,7 @@ export class Session {
   /** Says who you are, as the token has it; a name in it is not yours to change. */
   show() {
     byId("sign-out").hidden = !this.token;
-    byId("rename").hidden = claimsOf(this.#token).name !== "";
+    byId("rename").hidden = this.#claims.name !== "";
     this.#close(false);
   }
 

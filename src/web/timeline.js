@@ -6,7 +6,7 @@ import { messageNumber } from "../client/client.ts";
 import { Anchor } from "./anchor.js";
 import { Announcer } from "./announcer.js";
 import { Attention } from "./attention.js";
-import { clockTime, dayName, onNewDay, sameDay } from "./calendar.js";
+import { clockTime, dayName, onNewDay, sameDay, timeOf } from "./calendar.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
@@ -378,7 +378,7 @@ function idOf(row) {
 
 /** When a message was stored, as people say it. @param {string} id */
 function momentOf(id) {
-  const time = new Date(parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
+  const time = timeOf(id);
   return sameDay(time, new Date()) ? clockTime(time) : dayName(time);
 }
 
