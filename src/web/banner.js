@@ -1,10 +1,10 @@
 // @ts-check
 // Says what is wrong, in one line under the room's name, with a button that does something about it. One thing at a time, the most
 // important first; and a screen reader hears each once.
-import { byId } from "./element.js";
+import { byId, setText } from "./element.js";
 
 /** What can be told, the most important first. */
-const KINDS = /** @type {const} */ (["signed-out", "no-room", "storage", "gap", "waits", "version", "mention"]);
+const KINDS = /** @type {const} */ (["no-room", "storage", "version", "mention"]);
 
 /** @typedef {typeof KINDS[number]} Kind */
 
@@ -50,10 +50,9 @@ export class Banner {
   }
 
   #show() {
-    const [kind, notice] = this.#first() ?? [];
+    const notice = this.#first()?.[1];
     this.#banner.classList.toggle("shown", Boolean(notice));
-    this.#banner.dataset.kind = kind ?? "";
-    if (this.#text.textContent !== (notice?.text ?? "")) this.#text.textContent = notice?.text ?? "";
+    setText(this.#text, notice?.text ?? "");
     this.#button.textContent = notice?.button ?? "";
     this.#button.hidden = !notice?.button;
   }

@@ -2,7 +2,7 @@
 // Where you write, after you have said once what you are called. Keeps a draft for each room, and says before sending
 // what the server would refuse.
 import { avatar } from "./message-row.js";
-import { byId, element } from "./element.js";
+import { byId, element, setText } from "./element.js";
 import { charactersLeft, isVisible } from "./length.js";
 import * as words from "./words.js";
 
@@ -200,6 +200,6 @@ export class Composer {
   /** @param {string} sentence @param {boolean} isWrong */
   #tell(sentence, isWrong) {
     this.#left.classList.toggle("over", isWrong);
-    if (this.#left.textContent !== sentence) this.#left.textContent = sentence;
+    setText(this.#left, sentence);
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // Says how the page stands with the server: a countdown for the eyes, and for screen readers a sentence when it changes.
-import { byId } from "./element.js";
+import { byId, setText } from "./element.js";
 import * as words from "./words.js";
 
 /** @import { Connection, ConnectionState, LingerError } from "../client/client.ts" */
@@ -31,7 +31,7 @@ export class ConnectionLine {
     const limited = state.status === "reconnecting" && state.problem?.status === 429;
     const sentence = why ?? (limited ? words.askedTooOften : words.connection[state.status]);
     this.#line.dataset.status = state.status;
-    if (this.#said.textContent !== sentence) this.#said.textContent = sentence;
+    setText(this.#said, sentence);
     this.#seen.textContent = sentence;
     if (state.status !== "reconnecting") return;
     const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);

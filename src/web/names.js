@@ -39,7 +39,7 @@ const LOOKS_LIKE = new Map(
 const SCRIPTS = [/\p{scx=Latin}/v, /\p{scx=Cyrillic}/v, /\p{scx=Greek}/v, /\p{scx=Armenian}/v, /\p{scx=Cherokee}/v];
 
 /** What two names have in common that look alike. @param {string} name */
-export function looksOf(name) {
+function looksOf(name) {
   const plain = name.normalize("NFKC").replace(INVISIBLE, "").toLowerCase().normalize("NFKC");
   return Array.from(plain, (letter) => LOOKS_LIKE.get(letter) ?? letter).join("");
 }

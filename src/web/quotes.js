@@ -41,7 +41,7 @@ export function summary({ author, body }) {
 }
 
 /** Brings a row before one's eyes, and says which it is. @param {HTMLElement} row */
-export function showRow(row) {
+function showRow(row) {
   row.scrollIntoView({ block: "center" });
   row.focus({ preventScroll: true });
   row.classList.remove("found");

@@ -1,6 +1,6 @@
 // @ts-check
 // Your rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
-import { byId, element } from "./element.js";
+import { byId, element, setText } from "./element.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import * as words from "./words.js";
 
@@ -181,7 +181,7 @@ class Item {
     if (isCurrent) this.link.ariaCurrent = "page";
     else this.link.removeAttribute("aria-current");
     const counts = unread > 0 && choice !== "muted";
-    write(this.#count, counts ? `${mentioned ? "@ " : ""}${unread > MANY ? `${MANY}+` : unread}` : "");
+    setText(this.#count, counts ? `${mentioned ? "@ " : ""}${unread > MANY ? `${MANY}+` : unread}` : "");
     this.#count.hidden = !counts;
     this.#pencil.hidden = !unsent;
     const said = [
@@ -190,7 +190,7 @@ class Item {
       ...choice === "muted" ? [words.muted] : [],
       ...unsent ? [words.unsent] : [],
     ];
-    write(this.#marks, said.map((mark) => ` ${mark}`).join(","));
+    setText(this.#marks, said.map((mark) => ` ${mark}`).join(","));
     this.node.classList.toggle("muted", choice === "muted");
   }
 
@@ -224,9 +224,4 @@ class Item {
     this.node.append(this.#options);
     this.#options.querySelector("button")?.focus();
   }
-}
-
-/** @param {Node} node @param {string} text */
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
 }
