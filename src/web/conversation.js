@@ -16,6 +16,7 @@ import { Patience } from "./patience.js";
  * @typedef {object} Told
  * @property {(newest: string, messages: Message[]) => void} grown There is something new.
  * @property {(edited: number, deleted: number) => void} changed So many messages on the page are not what they were.
+ * @property {(news: Message | Deletion) => void} became A message, on the page or not, is not what it was.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
  */
 
@@ -229,6 +230,7 @@ export class Conversation {
       const isNew = id > before;
       if (id > this.newest) this.newest = id; // also of one that is gone: what was sent has arrived
       if (this.#underWay > 0) this.#meanwhile.set(id, news);
+      if ("deleted" in news || news.changed) this.#told.became(news);
       if ("deleted" in news) {
         fresh.delete(id);
         if (rowOf(id) && !this.#deleting.has(id)) deleted++;
@@ -273,7 +275,7 @@ export class Conversation {
 }
 
 /** A cursor right after a message: its place, and what is the last there. @param {string} id */
-function endOf(id) {
+export function endOf(id) {
   return `${id.slice(0, -10)}ffffffffff`;
 }
 

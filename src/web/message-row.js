@@ -93,6 +93,7 @@ function answered(message) {
     textContent: words.searching,
     ariaLive: "off",
   });
+  line.dataset.of = reply_to;
   quoted(line, message);
   return [line];
 }

@@ -24,7 +24,7 @@ import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
 import * as words from "./words.js";
 
-/** @import { LingerError, Message } from "../client/client.ts" */
+/** @import { Deletion, LingerError, Message } from "../client/client.ts" */
 /** @import { Choice } from "./memory.js" */
 
 /** The room of an address that names none. */
@@ -105,7 +105,7 @@ function open() {
   timeline.clear(memory.name, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, { grown, changed, refused }, {
+  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, refused }, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });
@@ -145,6 +145,12 @@ function grown(newest, messages) {
 async function changed(edited, deleted) {
   const { say } = await later(() => import("./status.js"));
   say(words.changesSeen(edited, deleted));
+}
+
+/** Has the lines that quote a message say what it says now. @param {Message | Deletion} news */
+async function became(news) {
+  const { requote } = await later(() => import("./quotes.js"));
+  requote(news);
 }
 
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */

@@ -1,11 +1,12 @@
 // @ts-check
 // The line above a message that says what it answers, and leads there: the original may be on the page, far back in the
 // room, or gone.
+import { endOf } from "./conversation.js";
 import { element } from "./element.js";
 import { messageOf, rowOf } from "./message-row.js";
 import * as words from "./words.js";
 
-/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Deletion, Message, Room } from "../client/client.ts" */
 /** @import { Seen } from "./message-row.js" */
 
 /** So much of the original is seen, in characters. */
@@ -19,15 +20,29 @@ export async function quote(line, id, room) {
   // By then the page that it came with is there.
   await new Promise((resolve) => setTimeout(resolve));
   const row = rowOf(id);
-  const original = row ? messageOf(row) : await remembered(id, room);
-  line.replaceChildren(...original ? summary(original) : [words.originalGone]);
-  if (!original) line.removeAttribute("href");
+  if (!row) await remembered(id, room);
+  fill(line, row ? messageOf(row) : await remembered(id, room)); // it may have been changed since it was asked for
   line.addEventListener("click", (event) => {
     const row = rowOf(id);
     if (!row) return; // the address leads there
     event.preventDefault();
     showRow(row);
   });
+}
+
+/** A message was changed: what is quoted of it is what it says now, nothing if it was deleted. @param {Message | Deletion} news */
+export function requote(news) {
+  const now = "deleted" in news ? undefined : news;
+  if (fetched.has(news.id)) fetched.set(news.id, Promise.resolve(now));
+  for (const line of document.querySelectorAll(`.quoted[data-of="${news.id}"]`)) {
+    fill(/** @type {HTMLAnchorElement} */ (line), now);
+  }
+}
+
+/** @param {HTMLAnchorElement} line @param {Seen | undefined} original */
+function fill(line, original) {
+  line.replaceChildren(...original ? summary(original) : [words.originalGone]);
+  if (!original) line.removeAttribute("href");
 }
 
 /** Who wrote a message, and the beginning of it, in one line. @param {Seen} message */
@@ -51,7 +66,7 @@ function showRow(row) {
 
 /** A message as it is now on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Message | undefined>} */
 export async function find(id, room) {
-  const { messages: [message] } = await room.history({ before: after(id), limit: 1 });
+  const { messages: [message] } = await room.history({ before: endOf(id), limit: 1 });
   return message?.id === id ? message : undefined;
 }
 
@@ -61,10 +76,4 @@ function remembered(id, room) {
   fetched.set(id, known);
   known.catch(() => fetched.delete(id));
   return known;
-}
-
-/** The place right behind a message. @param {string} id */
-function after(id) {
-  const next = (BigInt(`0x${id.replaceAll("-", "")}`) + 1n).toString(16).padStart(32, "0");
-  return next.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

@@ -290,6 +290,41 @@ webTest("A tap on a message shows what can be done with it, and another hides it
 });
 
 webTest(
+  "The line above a reply says what its original says now, and none of its words when that is deleted",
+  async () => {
+    const room = "requote";
+    const key = "a key that nobody can guess";
+    const at = (id: string) => `${site.url}/rooms/${room}/messages/${id}`;
+    const headers = { "message-key": key, "content-type": "application/json" };
+    const originals: Message[] = [];
+    for (const body of ["Far away", "Near"]) {
+      originals.push(await (await post(site, room, { body }, { "message-key": key })).json());
+      for (let i = 0; body === "Far away" && i < 120; i++) await posted(site, room, `Filler ${i}`);
+    }
+    for (const { id } of originals) await post(site, room, { body: "An answer", reply_to: id });
+    await using ada = await visit(site, { room, name: "Ada" });
+    const lines = (...texts: string[]) =>
+      ada.until((texts) => {
+        const said = [...document.querySelectorAll(".quoted")].map(({ textContent }) => textContent);
+        return JSON.stringify(said) === JSON.stringify(texts);
+      }, texts);
+    await lines("Anonymous Far away", "Anonymous Near");
+    for (const { id } of originals) {
+      await (await fetch(at(id), { method: "PATCH", headers, body: JSON.stringify({ body: "Changed" }) })).body
+        ?.cancel();
+    }
+    await lines("Anonymous Changed", "Anonymous Changed");
+    for (const { id } of originals) await fetch(at(id), { method: "DELETE", headers });
+    await ada.until(() => [...document.querySelectorAll(".quoted")].every((line) => !line.hasAttribute("href")), 0);
+    assertEquals(await ada.page.locator(".quoted >> text=Changed").count(), 0);
+    // Also a reply that is shown anew knows it.
+    await post(site, room, { body: "Late", reply_to: originals[0]!.id });
+    await ada.until(() => document.querySelectorAll(".quoted").length === 3, 0);
+    assertEquals(await ada.page.locator(".quoted[href]").count(), 0);
+  },
+);
+
+webTest(
   "With a token one changes what its subject wrote, and who moderates a room deletes anything there",
   async () => {
     await using server = await spawnServer(site.database.url, { TOKEN_SECRET: SECRET });
