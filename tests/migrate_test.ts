@@ -1,5 +1,8 @@
 // Servers start whenever they like, many at once, old ones beside new ones; the database must come out right each time.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { readConfig } from "../src/config.ts";
+import { migrateOnce } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { logged } from "./support/log.ts";
 import { hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
@@ -65,6 +68,30 @@ Deno.test("migrate() makes an index of a large table without keeping anybody fro
   assert((await migrating).flat().includes(names[2]!));
   assertEquals((await applied(database)).length, 3);
   assert(await isThere());
+});
+
+Deno.test("A migration that makes an index of a large table may take longer than any statement of a server", async () => {
+  await using database = await postgres.create();
+  const names = await migrated(database);
+  const { sql } = database;
+  await sql`
+    insert into messages (room, id, body) select 'large', gen_random_uuid(), string_agg(md5(random()::text), '')
+    from generate_series(1, 8000) i, generate_series(1, 300) j group by i`;
+  await sql`delete from migrations where number = 3`;
+  await sql`drop index messages_changed`;
+  await using writing = await hold(
+    database,
+    (sql) => sql`insert into messages (room, id, body) values ('a', gen_random_uuid(), '')`,
+  );
+  const env: Record<string, string> = { DATABASE_URL: database.url, STATEMENT_TIMEOUT_MS: "200" };
+  const migrating = migrateOnce(await openDatabase(readConfig({ get: (name) => env[name] }), "serve", () => {}));
+  const lasts = async () =>
+    (await sql`
+      select from pg_stat_activity where query like '%index concurrently%' and wait_event_type = 'Lock'
+        and clock_timestamp() - query_start > interval '1 s'`).length > 0;
+  await Promise.race([until(lasts, "it has lasted longer"), migrating]);
+  await writing.end();
+  assertEquals(await migrating, [names[2]]);
 });
 
 Deno.test("migrate() leaves nothing behind when a migration fails, and works when the cause is gone", async () => {

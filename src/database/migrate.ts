@@ -7,7 +7,7 @@ import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { examine } from "./examine.ts";
 import type { Database, Place } from "./open.ts";
-import type { Sql } from "./pool.ts";
+import { LIMITS, type Sql } from "./pool.ts";
 import { Reminder } from "./reminder.ts";
 import { Unusable } from "./unusable.ts";
 
@@ -21,9 +21,6 @@ const RETRY_MS = { time: 500, person: 2_000 };
 
 /** The key of the advisory lock that migrators take in turn: "linger" in ASCII. */
 const LOCK = "119212478817650";
-
-/** Limits that a role or a database can have for a default, and that are not meant for this. */
-const UNLIMITED = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
 
 /**
  * How long a migration waits for a table, in milliseconds; then it is undone, and tried again later. Who comes to use the table
@@ -67,7 +64,7 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
   // Not the default of the role: each statement has to see what another migrator did while this one waited.
   return await sql.begin("isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
-    await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${UNLIMITED.join()}, ','))`;
+    await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${LIMITS.join()}, ','))`;
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
     const [lock] = await sql<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${LOCK}) as free`;
     if (!lock!.free) {
@@ -172,7 +169,7 @@ async function withConnection<T>(
   signal: AbortSignal | undefined,
   work: (sql: Sql, looked: () => void) => Promise<T>,
 ): Promise<T> {
-  const { sql, destroy } = openPool("migrate", { direct: place === direct });
+  const { sql, destroy } = openPool("migrate", { direct: place === direct, patient: true });
   let late = false;
   const deadline = setTimeout(() => {
     late = true;

@@ -61,6 +61,8 @@ export interface PoolOptions {
   readonly connections?: number;
   /** Whether they must not lead through a pooler in transaction mode: LISTEN, and migrations. */
   readonly direct?: boolean;
+  /** Whether its statements may take as long as they like, as far as no pooler stands between: migrations. */
+  readonly patient?: boolean;
   /** Is called for every statement that is sent. */
   readonly onStatement?: () => void;
   /** Is called whenever a connection has ended. */
@@ -75,6 +77,16 @@ export interface PoolOptions {
  */
 const UNREPLICATED = "SyncRepWaitForLSN";
 
+/** Limits that a server, a role or a database can have for statements. PostgreSQL 17 and later have the last one. */
+export const LIMITS = [
+  "statement_timeout",
+  "lock_timeout",
+  "idle_in_transaction_session_timeout",
+  "transaction_timeout",
+];
+
+const NO_LIMITS = `select set_config(name, '0', false) from pg_settings where name in ('${LIMITS.join("', '")}')`;
+
 /**
  * Makes pools of the database at `address`.
  * @internal
@@ -85,7 +97,12 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
   let refusal: { error: Error; until: number } | undefined; // of a person's making
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
-  return (name, { connections = 1, onStatement = () => {}, onClose = () => {}, onUnreplicated = () => {} } = {}) => {
+  return (
+    name,
+    { connections = 1, patient = false, onStatement = () => {}, onClose = () => {}, onUnreplicated = () => {} } = {},
+  ) => {
+    // What is set through a pooler stays with a connection that others get.
+    const setup = patient && !session.pooled ? `${session.setup}; ${NO_LIMITS}` : session.setup;
     const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
@@ -112,7 +129,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       if (refusal && performance.now() < refusal.until) return failing(refusal.error);
       try {
         const startup = { application_name: `linger ${name}`, ...session.startup };
-        const made = await connect(address, turn, { ...session, startup }, keep, destroyed.signal);
+        const made = await connect(address, turn, { ...session, startup, setup }, keep, destroyed.signal);
         failures = 0;
         return introduced(made.socket, made.greeting);
       } catch (error) {

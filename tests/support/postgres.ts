@@ -159,7 +159,7 @@ export function freePort(): number {
 export async function migrated(database: TestDatabase): Promise<string[]> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
   const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
+  const { sql, destroy } = openPool("migrate", { patient: true });
   return await migrate(sql).finally(destroy);
 }
 
