@@ -7,7 +7,7 @@ import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { examine } from "./examine.ts";
 import type { Database, Place } from "./open.ts";
-import { LIMITS, type Sql } from "./pool.ts";
+import { type Sql, TIMEOUTS } from "./pool.ts";
 import { Reminder } from "./reminder.ts";
 import { Unusable } from "./unusable.ts";
 
@@ -64,7 +64,7 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
   // Not the default of the role: each statement has to see what another migrator did while this one waited.
   return await sql.begin("isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
-    await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${LIMITS.join()}, ','))`;
+    await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${TIMEOUTS.join()}, ','))`;
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
     const [lock] = await sql<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${LOCK}) as free`;
     if (!lock!.free) {

@@ -77,15 +77,15 @@ export interface PoolOptions {
  */
 const UNREPLICATED = "SyncRepWaitForLSN";
 
-/** Limits that a server, a role or a database can have for statements. PostgreSQL 17 and later have the last one. */
-export const LIMITS = [
+/** Timeouts that a server, a role or a database can have for a default. The last one has come with PostgreSQL 17. */
+export const TIMEOUTS = [
   "statement_timeout",
   "lock_timeout",
   "idle_in_transaction_session_timeout",
   "transaction_timeout",
 ];
 
-const NO_LIMITS = `select set_config(name, '0', false) from pg_settings where name in ('${LIMITS.join("', '")}')`;
+const NO_TIMEOUTS = `select set_config(name, '0', false) from pg_settings where name in ('${TIMEOUTS.join("', '")}')`;
 
 /**
  * Makes pools of the database at `address`.
@@ -102,7 +102,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
     { connections = 1, patient = false, onStatement = () => {}, onClose = () => {}, onUnreplicated = () => {} } = {},
   ) => {
     // What is set through a pooler stays with a connection that others get.
-    const setup = patient && !session.pooled ? `${session.setup}; ${NO_LIMITS}` : session.setup;
+    const setup = patient && !session.pooled ? `${session.setup}; ${NO_TIMEOUTS}` : session.setup;
     const sockets = new Map<Socket, Promise<void>>(); // each with what resolves when it has closed
     const destroyed = new AbortController();
     let lastClosed = -Infinity;
