@@ -50,14 +50,22 @@ export async function migrate(sql: Sql): Promise<string[]> {
       const applied = await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS);
       return [...applied, ...await applyBeside(sql, files)];
     } catch (error) {
-      // A deadlock: two servers that make an index wait for each other.
-      if (!["55P03", "40P01"].includes((error as { code?: string }).code ?? "")) throw error;
+      if (!comesBetween(error as { code?: string; routine?: string })) throw error;
       if (reminder.isDue("table")) {
         log("warn", "The migration waits for another transaction, which holds one of Linger's tables, to end");
       }
       await sleep(TABLE_PAUSE_MS);
     }
   }
+}
+
+/**
+ * Whether somebody else was at the same: holds a table, or makes the same index. Of two who do that and wait for each other one is ended;
+ * and who makes one lets go of the table a moment before it counts (DefineIndex in src/backend/commands/indexcmds.c), so that another
+ * takes it for broken and removes what is just being changed.
+ */
+function comesBetween({ code, routine }: { code?: string; routine?: string }): boolean {
+  return code === "55P03" || code === "40P01" || code === "XX000" && routine === "simple_heap_delete";
 }
 
 async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number): Promise<string[]> {
@@ -110,14 +118,21 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
   for (const [i, name] of missing.entries()) {
     const statement = await Deno.readTextFile(new URL(name, DIRECTORY));
     const [, index = "", table = ""] = statement.match(INDEX)!;
-    await sql.begin(async (sql) => {
-      await sql`select set_config('lock_timeout', '0', true)`;
-      await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
-      await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
-      const [broken] = await sql`select from pg_index where indexrelid = to_regclass(${index}) and not indisvalid`;
-      if (broken) await sql.unsafe(`drop index ${index}`);
-    });
-    await sql.unsafe(statement);
+    const isMade = async (sql: Sql) => {
+      const [made] = await sql<{ valid: boolean }[]>`
+        select indisvalid as valid from pg_index where indexrelid = to_regclass(${index})`;
+      return made?.valid;
+    };
+    // It does nothing where there is one of that name, which another may be making, and may give up.
+    while (!await isMade(sql)) {
+      await sql.begin(async (sql) => {
+        await sql`select set_config('lock_timeout', '0', true)`;
+        await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
+        await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
+        if (await isMade(sql as unknown as Sql) === false) await sql.unsafe(`drop index ${index}`);
+      });
+      await sql.unsafe(statement);
+    }
     await sql`insert into migrations (number, name) values (${last!.number + i + 1}, ${name}) on conflict do nothing`;
   }
   return missing;
