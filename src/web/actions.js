@@ -201,24 +201,30 @@ export class Actions {
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
     const aside = inBar ? { ArrowLeft: -1, ArrowRight: 1 }[key] : undefined;
     const action = this.#actions.find((action) => action.key === key);
-    const message = this.#row && messageOf(this.#row);
-    if (step) this.#go(step);
+    // The mouse may rest on another row.
+    const row = inBar ? this.#row : target;
+    const message = row && messageOf(row);
+    if (step) this.#go(row, step);
     else if (aside) {
       const buttons = [...this.#bar.querySelectorAll("button")];
       const mirrored = getComputedStyle(this.#bar).direction === "rtl" ? -1 : 1;
       buttons.at((buttons.indexOf(/** @type {HTMLButtonElement} */ (target)) + aside * mirrored) % buttons.length)
         ?.focus();
     } else if (key === "Escape") inBar ? this.#row?.focus() : this.#text.focus();
-    else if (key === "Enter" && !inBar) this.#bar.querySelector("button")?.focus();
-    else if (action && message && action.may(message)) this.#do(action);
-    else return;
+    else if (key === "Enter" && !inBar) {
+      this.#show(target);
+      this.#bar.querySelector("button")?.focus();
+    } else if (action && message && action.may(message)) {
+      if (!inBar) this.#show(target);
+      this.#do(action);
+    } else return;
     event.preventDefault();
   }
 
-  /** To the next message, or the one before. @param {number} step */
-  #go(step) {
+  /** To the next message, or the one before. @param {HTMLElement | undefined} row @param {number} step */
+  #go(row, step) {
     const rows = /** @type {HTMLElement[]} */ ([...this.#log.querySelectorAll("article")]);
-    rows[rows.indexOf(/** @type {HTMLElement} */ (this.#row)) + step]?.focus();
+    rows[rows.indexOf(/** @type {HTMLElement} */ (row)) + step]?.focus();
   }
 
   /** The one message to which Tab leads: where one was, if that is in sight, or the last that is. */

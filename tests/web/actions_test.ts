@@ -362,3 +362,24 @@ webTest(
     await context.close();
   },
 );
+
+webTest("A key does what it does with the message that has the focus, wherever the mouse rests", async () => {
+  await using ada = await visit(site, { room: "focus", name: "Ada" });
+  for (const body of ["One", "Two", "Three", "Four"]) await ada.say(body);
+  await ada.settles();
+  const { page } = ada;
+  const rest = async () => {
+    await page.mouse.move(0, 0);
+    await page.hover("#log .body >> text=Two");
+    await page.waitForSelector("#actions");
+  };
+  await rest();
+  await page.locator("#log article", { hasText: "Four" }).focus();
+  await rest();
+  await page.keyboard.press("ArrowUp");
+  assertEquals(await page.evaluate(() => document.activeElement!.querySelector(".body")!.textContent), "Three");
+  await rest();
+  agree(page);
+  await page.keyboard.press("Delete");
+  await ada.sees("One", "Two", "Four");
+});

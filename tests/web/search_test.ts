@@ -22,6 +22,7 @@ webTest("A word from long ago is found, and its message is shown among its neigh
   await using ada = await visit(site, { room: "garden", name: "Ada" });
   const { page } = ada;
   await page.click("#find");
+  await page.waitForSelector("#search"); // which comes when it is asked for
   assertEquals(await page.evaluate(() => document.activeElement!.ariaLabel), "Search for");
   await page.keyboard.type("t");
   assertEquals(await page.textContent("#search [role=status]"), "Two letters or more. Capitals don’t matter.");
