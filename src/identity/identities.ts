@@ -2,13 +2,16 @@
 // `Authorization` says who asks (RFC 6750), and it is verified once: from then on its text is known.
 import type { Config } from "../config.ts";
 import { Problem, unauthorized } from "../problem.ts";
-import { Identity } from "./identity.ts";
+import { Identity, NOT_YET } from "./identity.ts";
 import { RoomList } from "./rights.ts";
 import type { RemoteKeys } from "./keys.ts";
 import type { TokenRules } from "./token.ts";
 
 /** Tokens that are known by their text, twice as many at most: with the longest of them 80 MB. Only those that hold are known. */
 const MAX_KNOWN = 5_000;
+
+/** Tokens that don't hold and are known by their text, twice as many at most: 16 MB of the longest. */
+const MAX_BAD = 1_000;
 
 /** Longest header with a token, in characters: with three full lists of rooms a token has 27,000, and proxies take 8,000. */
 const MAX_HEADER = 8_192;
@@ -72,6 +75,9 @@ export class Identities {
   /** By what stands in the header: of this time, and of the time before. */
   #known = new Map<string, Identity>();
   #knownBefore = new Map<string, Identity>();
+  /** Why some don't hold, and never will with these keys: a page goes on asking with the one that it has. */
+  #bad = new Map<string, Problem>();
+  #badBefore = new Map<string, Problem>();
   /** Of the keys by which they were verified. */
   #version = 0;
   readonly #nobody: Identity;
@@ -107,20 +113,35 @@ export class Identities {
     const header = headers.get("authorization");
     if (header === null) return this.#nobody;
     const known = this.#known.get(header) ?? this.#knownBefore.get(header);
-    if (!known) return this.#verifyFor(sender(), header);
+    if (!known) return this.#verifyFor(sender, header);
     if (known.until <= Date.now()) throw unauthorized("The token has expired");
     if (this.keys && this.#version !== this.keys.version) return this.#verify(header); // its key may have been withdrawn
     return known;
   }
 
-  async #verifyFor(sender: Verifying, header: string): Promise<Identity> {
-    sender.verify();
+  async #verifyFor(sender: () => Verifying, header: string): Promise<Identity> {
+    const bad = this.#bad.get(header) ?? this.#badBefore.get(header);
+    if (bad && this.#version === (this.keys?.version ?? 0)) throw bad;
+    const verifying = sender();
+    verifying.verify();
     try {
       return await this.#verify(header);
     } catch (error) {
-      if (error instanceof Problem && error.status === 401) sender.tokenWasBad();
+      if (error instanceof Problem && error.status === 401) {
+        verifying.tokenWasBad();
+        if (error.detail !== NOT_YET) this.#keepBad(header, error);
+      }
       throw error;
     }
+  }
+
+  #keepBad(header: string, problem: Problem): void {
+    if (header.length > MAX_HEADER) return;
+    if (this.#bad.size >= MAX_BAD) {
+      this.#badBefore = this.#bad;
+      this.#bad = new Map();
+    }
+    this.#bad.set(header, problem);
   }
 
   async #verify(header: string): Promise<Identity> {
@@ -134,6 +155,8 @@ export class Identities {
       this.#version = version;
       this.#known = new Map();
       this.#knownBefore = new Map();
+      this.#bad = new Map();
+      this.#badBefore = new Map();
     }
     if (this.#known.size >= MAX_KNOWN) {
       this.#knownBefore = this.#known;

@@ -2,6 +2,9 @@
 import { forbidden } from "../problem.ts";
 import type { Right, RoomList } from "./rights.ts";
 
+/** Why a token does not hold that will. */
+export const NOT_YET = "The token is not valid yet";
+
 /** What an identity is made of. */
 export interface IdentityParts {
   /** The token's subject; null without a token. */

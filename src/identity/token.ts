@@ -6,7 +6,7 @@ import { jwtVerify } from "jose/jwt/verify";
 import { z } from "zod";
 import { MAX_AUTHOR_BYTES, text } from "../chat/message.ts";
 import { unauthorized } from "../problem.ts";
-import { Identity } from "./identity.ts";
+import { Identity, NOT_YET } from "./identity.ts";
 import { isPattern, MAX_PATTERNS, RoomList } from "./rights.ts";
 
 /** How far clocks may be apart, in seconds. */
@@ -124,6 +124,6 @@ function identityOf(payload: JWTPayload): Identity {
 function sentenceOn(claim: string): string {
   if (claim === "iss") return "The token is not of the issuer that this server trusts";
   if (claim === "aud") return "The token is for another audience";
-  if (claim === "nbf") return "The token is not valid yet";
+  if (claim === "nbf") return NOT_YET;
   return `The token has no claim ${claim}, or one of another form`;
 }
