@@ -17,6 +17,7 @@ import { Patience } from "./patience.js";
  * @property {(newest: string, messages: Message[]) => void} grown There is something new.
  * @property {(edited: number, deleted: number) => void} changed So many messages on the page are not what they were.
  * @property {(news: Message | Deletion) => void} became A message, on the page or not, is not what it was.
+ * @property {() => void} gap The server has removed messages that were to come next, and so perhaps some that are shown.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
  */
 
@@ -107,11 +108,12 @@ export class Conversation {
   loadNewer() {
     return this.#load(async () => {
       const after = this.#timeline.last;
+      if (!after) return await this.goTo(""); // all that was shown is gone
       const { newest } = this;
       const page = await this.#page(() => this.#after(after));
       if (after !== this.#timeline.last || this.#left.signal.aborted) return;
-      // What was the newest may be gone.
-      const reached = page.messages.at(-1)?.id ?? newest;
+      // What was the newest may be gone, and so may all of this page by now.
+      const reached = page.last ?? newest;
       this.#timeline.extend(page.messages, reached < this.newest);
     });
   }
@@ -124,7 +126,8 @@ export class Conversation {
       place ? this.#page(() => this.#after(place)) : undefined,
     ]).catch(() => []);
     if (!before || going !== this.#going || this.#left.signal.aborted) return;
-    const messages = [...before.messages, ...after?.messages ?? []];
+    // The one may have been changed while the other was on its way.
+    const messages = [...before.messages, ...after?.messages ?? []].flatMap((message) => this.#asItIs(message));
     this.#oldest = messages[0]?.id ?? "";
     this.#timeline.begin(messages, {
       older: before.more,
@@ -143,12 +146,12 @@ export class Conversation {
     if (!this.#left.signal.aborted) this.#timeline.watchEdges();
   }
 
-  /** A page as it has become while it was on its way. @param {() => Promise<{ messages: Message[], more: boolean }>} ask */
+  /** A page as it has become while it was on its way; and the id of its last message, which may be gone. @param {() => Promise<{ messages: Message[], more: boolean }>} ask */
   async #page(ask) {
     if (this.#underWay++ === 0) this.#meanwhile.clear();
     try {
       const { messages, more } = await this.#patience.until(ask);
-      return { messages: messages.flatMap((message) => this.#asItIs(message)), more };
+      return { messages: messages.flatMap((message) => this.#asItIs(message)), more, last: messages.at(-1)?.id };
     } finally {
       this.#underWay--;
     }
@@ -166,13 +169,14 @@ export class Conversation {
     const { messages, more } = await this.#patience.until(() => this.#history("now"));
     this.newest = messages.at(-1)?.id ?? NIL;
     this.#recognize(messages);
-    if (this.#message) await this.goTo(this.#message, this.#message);
-    else if (more && this.#read && this.#read < (messages[0]?.id ?? "")) {
+    const isLinked = this.#message !== "" && this.#message <= this.newest; // else it is not there yet
+    const isBehind = more && this.#read !== "" && this.#read < (messages[0]?.id ?? "");
+    if (isLinked || isBehind) {
       this.#timeline.reaches(this.newest);
-      await this.goTo(this.#read);
+      await (isLinked ? this.goTo(this.#message, this.#message) : this.goTo(this.#read));
     } else {
       this.#oldest = messages[0]?.id ?? "";
-      this.#timeline.begin(messages, { older: more, newer: false });
+      this.#timeline.begin(messages, { older: more, newer: false, at: this.#message });
     }
     this.#show();
     this.#timeline.watchEdges();
@@ -183,7 +187,8 @@ export class Conversation {
     });
     // What was read is as it was at the newest of its places, and what changed before that is in it.
     const newest = messages.reduce((last, { id, changed = id }) => changed > last ? changed : last, this.newest);
-    const follow = (/** @type {string} */ after) => this.#room.follow({ after, changes: true, signal });
+    const onGap = () => this.#told.gap();
+    const follow = (/** @type {string} */ after) => this.#room.follow({ after, changes: true, onGap, signal });
     for await (const news of this.#patience.follow(newest, follow)) {
       this.#fresh.push(news);
       this.change();
@@ -213,6 +218,7 @@ export class Conversation {
     this.#oldest ||= fresh[0]?.id ?? "";
     this.#recognize(fresh);
     this.#timeline.append(fresh, this.#waiting());
+    this.#timeline.reaches(this.newest); // which may have been deleted before it came
     this.#oldest = this.#timeline.prune() ?? this.#oldest;
     this.#told.grown(this.newest, fresh);
   }

@@ -105,7 +105,7 @@ function open() {
   timeline.clear(memory.name, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, refused }, {
+  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap: open, refused }, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });

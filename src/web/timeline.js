@@ -133,7 +133,16 @@ export class Timeline {
 
   /** There are messages up to this one, which may be far from those that are shown. @param {string} newest */
   reaches(newest) {
+    if (newest <= this.#unread.newest) return;
     this.#unread.reaches(newest);
+    if (this.#begun) this.#look();
+  }
+
+  /** Takes note of messages; what one has written elsewhere can be read by that. @param {Message[]} messages */
+  #came(messages) {
+    const { read } = this.#unread;
+    this.#unread.came(messages);
+    if (this.#unread.read !== read) this.#actions.read(this.#unread.read);
   }
 
   /**
@@ -145,7 +154,7 @@ export class Timeline {
   begin(messages, { older, newer, at = "" }) {
     this.#begun = true;
     this.#log.restart();
-    this.#unread.came(messages);
+    this.#came(messages);
     // Who is here for the first time has missed nothing.
     if (this.#unread.read === "") {
       this.#unread.newest ||= NIL;
@@ -173,7 +182,7 @@ export class Timeline {
 
   /** Adds what comes after the last one below. @param {Message[]} messages @param {boolean} newer Whether there are still more. */
   extend(messages, newer) {
-    this.#unread.came(messages);
+    this.#came(messages);
     this.#log.quietly(() => this.#log.append(messages));
     this.#setNewer(newer);
     this.#placeLine(this.#lineFrom);
@@ -195,7 +204,7 @@ export class Timeline {
     const sawItCome = this.#atEnd && this.#attention.sawItCome;
     const wasRead = this.#unread.read >= this.#unread.newest;
     const before = this.#unread.read;
-    this.#unread.came(messages);
+    this.#came(messages);
     if (!sawItCome && wasRead && messages.length > 0) {
       this.#lineFrom = before;
       this.#log.showLine("");
