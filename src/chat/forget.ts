@@ -37,7 +37,10 @@ export interface ForgottenRow {
  * places that differ in nothing else would be one place to who reads half of them.
  * @internal
  */
-export function forget(sql: Sql, { room, ids, names, random }: Batch): PendingQuery<ForgottenRow[]> {
+export function forget(
+  sql: Pick<Sql, "unsafe" | "types">,
+  { room, ids, names, random }: Batch,
+): PendingQuery<ForgottenRow[]> {
   return sql.unsafe<ForgottenRow[]>(FORGET, [room, sql.types.texts(ids), random, names], { prepare: true });
 }
 
@@ -64,24 +67,39 @@ const FORGET = `
   update heads h set prior = h.ms, ms = told.ms from head, told where h.room = $1 and told.ms is not null
   returning h.seq, h.ms, h.ms - head.clock as ahead`;
 
+/** How a room is marked as removed. */
+export interface Removed extends ForgottenRow {
+  /** The newest place that is removed; without one the nil cursor. */
+  readonly trimmed: string;
+  /** The ids of the messages that were forgotten with it. */
+  readonly ids: readonly string[];
+}
+
 /**
- * Marks all of a room as removed, if it has no message after the id `after`, up to which all are deleted; returns the newest place that
- * is so, or undefined where there is another message. Without a message it is the nil cursor. Nobody posts meanwhile: the head is locked.
+ * Forgets what a room has after the id `after`, up to which all is forgotten, and marks all of the room as removed; undefined where that
+ * is more than `most` messages. Nobody posts meanwhile: the head is locked. So it comes to an end in a room where somebody always posts.
  * @internal
  */
-export function markRemoved(sql: Sql, room: string, after: string): Promise<string | undefined> {
+export function markRemoved(
+  sql: Sql,
+  { room, after, most, random }: { room: string; after: string; most: number; random: string },
+): Promise<Removed | undefined> {
   return sql.begin(async (sql) => {
     await sql.unsafe(`with ${SETTINGS} select from heads, settings where room = $1 for no key update of heads`, [room]);
     // Only a statement that begins after the wait sees what was posted before it.
-    const [row] = await sql<{ trimmed: string | null }[]>`
+    const rest = await sql<{ id: string }[]>`
+      select id from messages where room = ${room} and id > ${after} and body <> '' order by id limit ${most + 1}`;
+    if (rest.length > most) return undefined;
+    const ids = rest.map(({ id }) => id);
+    const [forgotten] = ids.length ? await forget(sql, { room, ids, names: true, random }) : [];
+    const [row] = await sql<{ trimmed: string | null; seq: string; ms: string }[]>`
       update heads set trimmed = greatest(
         trimmed,
         (select id from messages where room = ${room} order by id desc limit 1),
         (select changed from messages where room = ${room} and changed is not null order by changed desc limit 1)
-      ) where room = ${room} and not exists (select from messages where room = ${room} and id > ${after} and body <> '')
-      returning trimmed`;
-    return row && (row.trimmed ?? NIL);
-  }) as Promise<string | undefined>;
+      ) where room = ${room} returning trimmed, seq, ms`;
+    return row && { ...row, trimmed: row.trimmed ?? NIL, ahead: forgotten?.ahead ?? "0", ids };
+  }) as Promise<Removed | undefined>;
 }
 
 /**

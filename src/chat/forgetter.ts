@@ -3,13 +3,22 @@
 import { type Client, DatabaseError } from "../database/client.ts";
 import { sleep } from "../sleep.ts";
 import { NIL, randomDigits } from "./cursor.ts";
-import { forget, markRemoved, removeRows, roomOf } from "./forget.ts";
+import { forget, type ForgottenRow, markRemoved, type Removed, removeRows, roomOf } from "./forget.ts";
 import type { Store } from "./store.ts";
 import { CHANNEL, payloadOf } from "./wake.ts";
 import { type Found, type Run, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;
+
+/**
+ * How far a room's head may be ahead of the clock, in milliseconds: what is posted next comes out of the future by as much. As far as the
+ * clocks of two servers may be apart.
+ */
+const AHEAD_MS = 1_000;
+
+/** Messages that are forgotten at last while nobody posts. Where there are always more it becomes four times as many with each round. */
+const AT_LAST = 1_000;
 
 /** Rows of messages that one statement removes, which holds nobody up. */
 const REMOVED_AT_ONCE = 1_000;
@@ -95,16 +104,20 @@ export class Forgetter {
   async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
     const which = { by: "room", name: room } as const;
     let last = NIL;
-    let removed: string | undefined;
-    while (removed === undefined) {
+    let removed: Removed | undefined;
+    for (let most = AT_LAST; !removed; most *= 4) {
       for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT)) {
         yield* this.#all(found, which);
         last = found.at(-1)?.id ?? last;
       }
-      removed = await this.#run((sql) => markRemoved(sql, room, last));
+      removed = await this.#run((sql) => markRemoved(sql, { room, after: last, most, random: randomDigits() }));
     }
-    const place = removed;
-    while (await this.#run((sql) => removeRows(sql, room, place, REMOVED_AT_ONCE)) > 0);
+    const { ids, trimmed } = removed;
+    if (ids.length) {
+      await this.#tell(room, removed);
+      yield { room, messages: ids.length, first: ids[0]!, last: ids.at(-1)! };
+    }
+    while (await this.#run((sql) => removeRows(sql, room, trimmed, REMOVED_AT_ONCE)) > 0);
   }
 
   async *#all(found: readonly FoundMessage[], { by }: Which): AsyncGenerator<Forgotten, void, void> {
@@ -121,10 +134,13 @@ export class Forgetter {
 
   async #forget(room: string, ids: readonly string[], names: boolean): Promise<void> {
     const [head] = await this.#run((sql) => forget(sql, { room, ids, names, random: randomDigits() }));
-    if (!head) return;
+    if (head) await this.#tell(room, head);
+  }
+
+  async #tell(room: string, { ms, seq, ahead }: ForgottenRow): Promise<void> {
     // Who is not told finds out at his next look.
-    await this.store.notify(CHANNEL, [payloadOf(room, { ms: Number(head.ms), seq: Number(head.seq) })]).catch(() => {});
-    await sleep(Math.max(0, Number(head.ahead))); // else what is posted next would come out of the future
+    await this.store.notify(CHANNEL, [payloadOf(room, { ms: Number(ms), seq: Number(seq) })]).catch(() => {});
+    await sleep(Math.max(0, Number(ahead) - AHEAD_MS));
   }
 }
 
