@@ -124,6 +124,10 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
     [[line(1, { key: "k" }), line(2, { key: "k" })], /one of the 2 messages up to line 2: duplicate key/],
     [[line(1), line(1, { room: "used" })], /line 2: room used has been used here already/],
     [[...many, "[]"], /line 1501/],
+    [
+      [JSON.stringify({ room: "new", head: { seq: 1, ms: 1_000, trimmed: id(1, 2_000) } })],
+      /line 1: what was removed can't be newer than the head/,
+    ],
     [["x".repeat(200_001)], /line 1 is longer than 200000 characters/],
   ];
   for (const [lines, why] of cases) {

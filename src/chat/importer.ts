@@ -101,6 +101,7 @@ function next(known: Coming, read: StoredMessage | StoredHead, latest: number, n
   if (!("id" in read)) {
     const { seq, trimmed } = read;
     if (known.last) return refuse("the head of a room must stand before its messages");
+    if (trimmed && timeOf(trimmed) > ms) return refuse("what was removed can't be newer than the head of the room");
     return { seq, ms, last: "", trimmed };
   }
   const seq = seqOf(read.id);
