@@ -39,6 +39,7 @@ export function openFinder(id, heading, label, goTo) {
     dialog.close();
     goTo(/** @type {string} */ (link.getAttribute("href")));
   });
+  document.querySelector("dialog")?.close(); // which somebody has asked for several times, or in another room
   document.body.append(dialog);
   dialog.showModal();
   return { dialog, field, told, list, left: left.signal };

@@ -84,10 +84,14 @@ let conversation;
 let actions;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
+/** @type {typeof import("./quotes.js") | undefined} */
+let quotes;
 
 /** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
 function open() {
   conversation?.leave();
+  document.querySelector("dialog")?.close(); // it is of the room before
+  quotes?.clear();
   actions?.clear();
   reply?.end();
   const place = placeOf(location.hash);
@@ -147,10 +151,13 @@ async function changed(edited, deleted) {
   say(words.changesSeen(edited, deleted));
 }
 
+async function quoting() {
+  return quotes ??= await later(() => import("./quotes.js"));
+}
+
 /** Has the lines that quote a message say what it says now. @param {Message | Deletion} news */
 async function became(news) {
-  const { requote } = await later(() => import("./quotes.js"));
-  requote(news);
+  (await quoting()).requote(news);
 }
 
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
@@ -233,8 +240,7 @@ function offerNotifications({ author, room }) {
 byId("find").addEventListener("click", search);
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
-  const { quote } = await later(() => import("./quotes.js"));
-  await quote(line, reply_to, linger.room(room));
+  await (await quoting()).quote(line, reply_to, linger.room(room));
 });
 for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {

@@ -15,6 +15,11 @@ const SEEN = 200;
 /** What was fetched to be quoted, by id; undefined where it is gone. @type {Map<string, Promise<Seen | undefined>>} */
 const fetched = new Map();
 
+/** Forgets them: what becomes of them is told only while their room is open. */
+export function clear() {
+  fetched.clear();
+}
+
 /** Fills the line above a message. @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room */
 export async function quote(line, id, room) {
   // By then the page that it came with is there.

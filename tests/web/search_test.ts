@@ -64,6 +64,23 @@ webTest("What is found comes in parts, the newest first, and a new word begins a
   assertEquals(await page.evaluate(() => document.activeElement!.id), "find");
 });
 
+webTest("The window closes with its room, and is there once however often it was asked for", async () => {
+  await posted(site, "hall", "Here");
+  await using ada = await visit(site, { room: "porch", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.evaluate(() => location.hash = "hall");
+  await ada.sees("Here");
+  await page.route(/search\.js/, (route) => route.abort());
+  for (let i = 0; i < 3; i++) await page.click("#find");
+  await page.unrouteAll();
+  await page.waitForSelector("#search");
+  await page.waitForTimeout(3_000); // longer than it takes until a module is asked for again
+  assertEquals(await page.locator("dialog").count(), 1);
+  await page.goBack();
+  await page.waitForSelector("#search", { state: "detached" });
+  assertEquals(await page.textContent("h1"), "porch");
+});
+
 webTest("What others wrote is text here too", async () => {
   await posted(site, "attic", `<img src=x onerror="globalThis.caught = 1"> & teapot`);
   await using ada = await visit(site, { room: "attic", name: "Ada" });
