@@ -128,6 +128,10 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
       [JSON.stringify({ room: "new", head: { seq: 1, ms: 1_000, trimmed: id(1, 2_000) } })],
       /line 1: what was removed can't be newer than the head/,
     ],
+    [
+      [JSON.stringify({ room: "new", head: { seq: 3, ms: 1_000, trimmed: null } }), line(1), line(2)],
+      /the newest message of room new, number 3, is missing/,
+    ],
     [["x".repeat(200_001)], /line 1 is longer than 200000 characters/],
   ];
   for (const [lines, why] of cases) {

@@ -63,6 +63,7 @@ export async function importAll(
       if (batch.length === BATCH.messages || units > BATCH.units) await flush(number);
     }
     await flush(at);
+    for (const [room, coming] of rooms) demandNewest(room, coming);
     for (const [room, { seq, ms, trimmed }] of rooms) {
       await sql`update heads set seq = ${seq}, ms = ${ms}, trimmed = ${trimmed} where room = ${room}`;
     }
@@ -109,6 +110,18 @@ function next(known: Coming, read: StoredMessage | StoredHead, latest: number, n
     return refuse(`id ${read.id} does not come after ${known.last}, the one before in room ${read.room}`);
   }
   return { ...known, seq: Math.max(known.seq, seq), ms: Math.max(known.ms, ms), last: read.id };
+}
+
+/**
+ * A file that was cut off at the end of a line looks whole. But the head of a room has the number of its newest message, of which there is
+ * a line, unless it was removed.
+ */
+function demandNewest(room: string, { seq, last, trimmed }: Coming): void {
+  if (seq === 0 || [last, trimmed].some((place) => place && seqOf(place) >= seq)) return;
+  throw new LineError(
+    `the newest message of room ${room}, number ${seq}, is missing, so the file was cut off; if it was taken away by hand, take away ` +
+      "the line of the room's head, too",
+  );
 }
 
 async function store(sql: Sql, batch: readonly StoredMessage[], number: number): Promise<void> {

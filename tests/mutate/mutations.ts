@@ -969,6 +969,13 @@ export const mutations: readonly Mutation[] = [
     "this.release();",
   ),
   broken(
+    "a file that was cut off comes in",
+    ["export_test.ts > A line that can't come in"],
+    "src/chat/importer.ts",
+    "for (const [room, coming] of rooms) demandNewest(room, coming);",
+    "",
+  ),
+  broken(
     "what comes in leaves the head below its changes",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
