@@ -69,6 +69,7 @@ const timeline = new Timeline({
     text.value = [outbox.take(item), text.value].filter(Boolean).join("\n\n");
     text.dispatchEvent(new Event("input"));
     composer.focus();
+    if (item.replyTo) void answer(item.replyTo);
   },
   remove: (item) => outbox.remove(item),
 });
@@ -93,9 +94,10 @@ function open() {
   document.querySelector("dialog")?.close(); // it is of the room before
   quotes?.clear();
   actions?.clear();
-  reply?.end();
   const place = placeOf(location.hash);
+  const before = current;
   current = isRoomName(place.room) ? place.room : LOBBY;
+  if (current !== before) reply?.end(); // else one has only gone elsewhere in the room, perhaps to look something up for it
   tellRoom(place.room);
   rooms.open(current);
   const room = linger.room(current);
@@ -160,14 +162,26 @@ async function became(news) {
   (await quoting()).requote(news);
 }
 
+async function replying() {
+  const { Reply } = await later(() => import("./reply.js"));
+  return reply ??= new Reply();
+}
+
+/** Goes on with a reply that was refused, unless what it answers is gone. @param {string} id */
+async function answer(id) {
+  const room = current;
+  const [reply, { seen }] = await Promise.all([replying(), quoting()]);
+  const original = await seen(id, linger.room(room)).catch(() => undefined);
+  if (original && room === current) reply.begin(original);
+}
+
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
 async function begin(event) {
   for (const type of BEGINNINGS) removeEventListener(type, begin);
-  const [{ Actions }, { Reply }] = await later(() => Promise.all([import("./actions.js"), import("./reply.js")]));
-  reply = new Reply();
+  const [{ Actions }, reply] = await Promise.all([later(() => import("./actions.js")), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
-    reply: (message) => reply?.begin(message),
+    reply: (message) => reply.begin(message),
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),

@@ -69,6 +69,12 @@ function showRow(row) {
   row.classList.add("found");
 }
 
+/** A message as it is on the page, or else on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Seen | undefined>} */
+export async function seen(id, room) {
+  const row = rowOf(id);
+  return row ? messageOf(row) : await remembered(id, room);
+}
+
 /** A message as it is now on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Message | undefined>} */
 export async function find(id, room) {
   const { messages: [message] } = await room.history({ before: endOf(id), limit: 1 });

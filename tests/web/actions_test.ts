@@ -289,6 +289,36 @@ webTest("A tap on a message shows what can be done with it, and another hides it
   await ada.page.waitForSelector("#actions", { state: "hidden" });
 });
 
+webTest("A reply goes on while one looks around in its room, and when it was refused", async () => {
+  const original = await posted(site, "kept", "The question");
+  const other = await posted(site, "kept", "Something else");
+  await using ada = await visit(site, { room: "kept", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await act(ada, "The question", "Reply");
+  await page.evaluate((hash) => location.hash = hash, `kept/${other.id}`);
+  await page.waitForSelector("#log .found");
+  assertEquals(await page.textContent("#replying .what"), "Reply to Anonymous The question");
+  const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not that" };
+  await page.route(
+    /\/messages$/,
+    (route) => route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) }),
+  );
+  await ada.say("The answer");
+  await page.waitForSelector(".failed");
+  assertEquals(await page.isVisible("#replying"), false);
+  await page.unrouteAll();
+  await page.click(".failed >> text=Edit");
+  await page.waitForSelector("#replying >> text=The question");
+  await ada.say("The better answer");
+  await ada.settles();
+  const answer = (await messages(site, "kept", "wait=0")).at(-1)!;
+  assertEquals([answer.body, answer.reply_to], ["The better answer", original.id]);
+  // Not in another room.
+  await act(ada, "The question", "Reply");
+  await page.evaluate(() => location.hash = "elsewhere");
+  await page.waitForSelector("#replying", { state: "hidden" });
+});
+
 webTest(
   "The line above a reply says what its original says now, and none of its words when that is deleted",
   async () => {
