@@ -163,7 +163,8 @@ export function webRoutes(app: Hono): void {
     let file: Promise<File> | undefined;
     app.get(path, async (c) => {
       file ??= made(path); // not before anybody asks: nothing waits for it at the start
-      const zips = accepts(c, { header: "Accept-Encoding", supports: ["gzip"], default: "identity" }) === "gzip";
+      const zips =
+        accepts(c, { header: "Accept-Encoding", supports: ["gzip", "identity"], default: "identity" }) === "gzip";
       const { bytes, etag } = (await file)[zips ? "zipped" : "plain"];
       const hasIt = isKnown(c.req.raw.headers.get("if-none-match"), etag);
       return new Response(hasIt ? null : bytes, {
