@@ -1,5 +1,5 @@
 // One post until all who wait in its room have it.
-import { fanout, getRequest, hold, loop, type Round } from "./load.ts";
+import { fanout, type Round } from "./load.ts";
 import type { Rig } from "./rig.ts";
 import { type Server, startAll } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
@@ -61,13 +61,6 @@ export async function measureFanout(rig: Rig): Promise<Findings> {
       }
     }
   }
-  const stalls = await rig.interleave({
-    Linger: () => stall(rig, servers.Linger, "/healthz"),
-    bare: () => stall(rig, servers.bare, "/static"),
-  });
-  for (const [name, samples] of Object.entries(stalls)) {
-    rows.push([`longest wait of another request meanwhile, ${name}`, "", digits(median(samples)), "", ""]);
-  }
   return {
     title: "Fan-out",
     text:
@@ -78,19 +71,4 @@ export async function measureFanout(rig: Rig): Promise<Findings> {
     rows,
     targets,
   };
-}
-
-/** The longest time that a request on another connection takes while news goes to everyone, in milliseconds. */
-async function stall(rig: Rig, server: Server, path: string): Promise<number> {
-  await using _waiters = await hold(rig, server, rig.waiters(10_000, 200));
-  const asking = loop(rig, server.port, getRequest(path), 1, 2);
-  await rig.pause(500);
-  const { status, body } = await fetch(`http://127.0.0.1:${server.port}/rooms/room0/messages`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ body: "news" }),
-  });
-  await body?.cancel();
-  if (status !== 201) throw new Error(`The news were answered with ${status}`);
-  return (await asking).max;
 }

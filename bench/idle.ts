@@ -26,7 +26,7 @@ export async function measureIdle(rig: Rig): Promise<Findings> {
       const where = `${among.toLocaleString("en")} ${among > 1 ? "rooms" : "room"}${listens ? "" : ", without LISTEN"}`;
       console.error(`  ${waiters} waiters, ${where}`);
       await using server = await start.Linger(rig);
-      await using _waiters = await hold(rig, server, waiters, among);
+      await using _waiters = await hold(rig, server, waiters, { rooms: among });
       cases.push([
         `${waiters.toLocaleString("en")} waiters, ${where}`,
         await idling(rig, server, seconds, statementsOf),

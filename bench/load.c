@@ -3,13 +3,17 @@
 //
 //   load fanout PORT GET POST WAITERS ROUNDS SETTLE_MS   parks WAITERS polls, posts once, and tells when each had its
 //                                                        answer, counted from the first byte of the post; ROUNDS times
+//   load streams PORT GET POST STREAMS ROUNDS SETTLE_MS  the same with streams, each of which has the message when bytes of
+//                                                        its body have come
 //   load loop PORT REQUEST CONNECTIONS SECONDS           each connection asks again as soon as it has its answer
 //   load ping PORT PORT GET POST TIMES                   parks one poll at the first port, posts at the second
 //   load follow PORT HOST_PATH QUERY                     reads page after page, as Link says, to the empty one
 //   load hold PORT GET WAITERS                           parks WAITERS polls until standard input ends
 //
 // GET, POST and REQUEST are files with a whole request, in which the five characters %room stand for one of as
-// many rooms as the environment's ROOMS says (1): each request takes the next.
+// many rooms as the environment's ROOMS says (1): each request takes the next. With BACK in the environment the clients of
+// fanout come straight back, each as soon as it has its answer, to where its Link leads; with PROBE, a file with a request,
+// one more connection asks that over and over until the last has its answer.
 // Prints one line of JSON for each round or run. Times are in milliseconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -126,32 +130,110 @@ static void ask(Connection *c, const char *request, long turn) {
   else send_text(c, request, strlen(request));
 }
 
+// Waits while all wait.
+static void settle_for(int ms) {
+  struct epoll_event event;
+  for (double until = now() + ms, left; (left = until - now()) > 0;)
+    if (epoll_wait(poller, &event, 1, left + 1) > 0) fail("an answer before there was news");
+}
+
+// Comes back with the cursor that an answer gave, if it gave one.
+static void come_back(Connection *c, const char *get) {
+  char text[4096];
+  char *link = strcasestr(c->head, "\r\nlink: <?");
+  if (!link) return ask(c, get, 0);
+  link += 9;
+  sprintf(text, "%.*s%.*s&wait=55 HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)strcspn(get, "?"), get, (int)strcspn(link, ">"), link);
+  ask(c, text, 0);
+}
+
 static void fanout(int port, const char *get, const char *post, int waiters, int rounds, int settle) {
-  Connection *all = calloc(waiters + 1, sizeof *all);
+  Connection *all = calloc(waiters + 2, sizeof *all);
   struct epoll_event events[1024];
   double *times = calloc(waiters, sizeof *times);
-  for (int i = 0; i <= waiters; i++) connect_to(&all[i], port);
-  Connection *publisher = &all[waiters];
+  const char *probe = getenv("PROBE") ? read_file(getenv("PROBE")) : NULL;
+  int back = getenv("BACK") != NULL;
+  for (int i = 0; i < waiters + 2; i++) connect_to(&all[i], port);
+  Connection *publisher = &all[waiters], *prober = &all[waiters + 1];
   for (int round = 0; round < rounds; round++) {
-    for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
-    for (double until = now() + settle, left; (left = until - now()) > 0;)
-      if (epoll_wait(poller, events, 1, left + 1) > 0) fail("an answer before there was news");
-    double ran = busy(), acknowledged = 0;
+    if (!back || round == 0) {
+      for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
+      settle_for(settle);
+    }
+    double ran = busy(), acknowledged = 0, longest = 0;
     ask(publisher, post, 0);
-    for (int served = 0; served < waiters || !acknowledged;) {
+    if (probe) ask(prober, probe, 0);
+    int probing = probe != NULL;
+    for (int served = 0; served < waiters || !acknowledged || probing;) {
       int ready = epoll_wait(poller, events, 1024, 60000);
       if (ready <= 0) fail("no answer for a minute");
       for (int i = 0; i < ready; i++) {
         Connection *c = events[i].data.ptr;
         if (!receive(c)) continue;
         if (c->status / 100 != 2) fail("an answer that is not 2xx");
-        if (c == publisher) acknowledged = now() - publisher->sent;
-        else times[served++] = now() - publisher->sent;
+        double took = now() - c->sent;
+        if (c == publisher) acknowledged = took;
+        else if (c == prober) {
+          if (took > longest) longest = took;
+          if (served < waiters) ask(prober, probe, 0);
+          else probing = 0;
+        } else {
+          if (served == waiters) fail("more answers than waiters");
+          times[served++] = now() - publisher->sent;
+          if (back) come_back(c, get);
+        }
       }
     }
+    double cpu = busy() - ran;
+    if (back) settle_for(settle);
     qsort(times, waiters, sizeof *times, by_size);
+    printf("{\"first\":%.2f,\"half\":%.2f,\"last\":%.2f,\"acknowledged\":%.2f,\"longest\":%.2f,\"cpu\":%.1f,\"cycle\":%.1f}\n",
+           times[0], share(times, waiters, .5), times[waiters - 1], acknowledged, longest, cpu, busy() - ran);
+    fflush(stdout);
+  }
+}
+
+// Reads away what comes on streams.
+static void read_for(int ms) {
+  struct epoll_event events[1024];
+  for (double until = now() + ms, left; (left = until - now()) > 0;)
+    for (int ready = epoll_wait(poller, events, 1024, left + 1), i = 0; i < ready; i++)
+      if (recv(((Connection *)events[i].data.ptr)->socket, buffer, sizeof buffer, 0) <= 0) fail("a stream ended");
+}
+
+static void streams(int port, const char *get, const char *post, int count, int rounds, int settle) {
+  Connection *all = calloc(count + 1, sizeof *all);
+  struct epoll_event events[1024];
+  double *times = calloc(count, sizeof *times);
+  for (int i = 0; i <= count; i++) connect_to(&all[i], port);
+  Connection *publisher = &all[count];
+  for (int i = 0; i < count; i++) ask(&all[i], get, i);
+  for (int round = 1; round <= rounds; round++) {
+    read_for(settle);
+    double ran = busy(), acknowledged = 0;
+    ask(publisher, post, 0);
+    for (int served = 0; served < count || !acknowledged;) {
+      int ready = epoll_wait(poller, events, 1024, 60000);
+      if (ready <= 0) fail("nothing for a minute");
+      for (int i = 0; i < ready; i++) {
+        Connection *c = events[i].data.ptr;
+        if (c == publisher) {
+          if (!receive(c)) continue;
+          if (c->status / 100 != 2) fail("an answer that is not 2xx");
+          acknowledged = now() - publisher->sent;
+          continue;
+        }
+        ssize_t got = recv(c->socket, buffer, sizeof buffer, 0);
+        if (got <= 0) fail("a stream ended");
+        if (c->status == round || !memmem(buffer, got, "xxxxxxxxxx", 10)) continue; // signs of life
+        c->status = round;
+        times[served++] = now() - publisher->sent;
+      }
+    }
+    double cpu = busy() - ran;
+    qsort(times, count, sizeof *times, by_size);
     printf("{\"first\":%.2f,\"half\":%.2f,\"last\":%.2f,\"acknowledged\":%.2f,\"cpu\":%.1f}\n", times[0],
-           share(times, waiters, .5), times[waiters - 1], acknowledged, busy() - ran);
+           share(times, count, .5), times[count - 1], acknowledged, cpu);
     fflush(stdout);
   }
 }
@@ -265,6 +347,8 @@ int main(int count, char **given) {
   int port = atoi(given[2]);
   if (!strcmp(command, "fanout") && count == 8)
     fanout(port, read_file(given[3]), read_file(given[4]), atoi(given[5]), atoi(given[6]), atoi(given[7]));
+  else if (!strcmp(command, "streams") && count == 8)
+    streams(port, read_file(given[3]), read_file(given[4]), atoi(given[5]), atoi(given[6]), atoi(given[7]));
   else if (!strcmp(command, "loop") && count == 6) loop(port, read_file(given[3]), atoi(given[4]), atof(given[5]));
   else if (!strcmp(command, "ping") && count == 7)
     ping(port, atoi(given[3]), read_file(given[4]), read_file(given[5]), atoi(given[6]));

@@ -11,6 +11,14 @@ export interface Round {
   readonly cpu: number;
 }
 
+/** The same where the clients come straight back. */
+export interface Cycle extends Round {
+  /** The longest time that the probe took; 0 without one. */
+  readonly longest: number;
+  /** Milliseconds that the server's main thread ran until all waited again. */
+  readonly cycle: number;
+}
+
 /** A closed loop's throughput, and its times in milliseconds. */
 export interface Loop {
   readonly perSecond: number;
@@ -26,6 +34,8 @@ export interface Loaded {
   readonly pid: number;
   /** The request that waits for news; %room in it is a room. */
   readonly poll: string;
+  /** The request that opens a stream of news; %room in it is a room. */
+  readonly stream: string;
   /** The request that is news. */
   readonly post: string;
 }
@@ -39,6 +49,32 @@ export function settling(waiters: number): number {
 export async function fanout(rig: Rig, server: Loaded, waiters: number, rounds: number): Promise<Round[]> {
   const files = [await rig.write(server.poll), await rig.write(server.post)];
   const args = ["fanout", server.port, ...files, waiters, rounds, settling(waiters)];
+  const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}` });
+  return out.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/**
+ * The same with clients that come straight back. A `probe` is a request that one more connection asks over and over, as long as some
+ * wait for their answer.
+ */
+export async function cycle(
+  rig: Rig,
+  server: Loaded,
+  waiters: number,
+  rounds: number,
+  probe?: string,
+): Promise<Cycle[]> {
+  const files = [await rig.write(server.poll), await rig.write(server.post)];
+  const args = ["fanout", server.port, ...files, waiters, rounds, settling(waiters)];
+  const env = { PID: `${server.pid}`, BACK: "1", ...probe ? { PROBE: await rig.write(probe) } : {} };
+  const out = await rig.run(`${rig.home}/load`, args, env);
+  return out.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Opens streams, posts once, and sees when the message has come on each, again and again. */
+export async function streams(rig: Rig, server: Loaded, count: number, rounds: number): Promise<Round[]> {
+  const files = [await rig.write(server.stream), await rig.write(server.post)];
+  const args = ["streams", server.port, ...files, count, rounds, settling(count)];
   const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}` });
   return out.trim().split("\n").map((line) => JSON.parse(line));
 }
@@ -80,9 +116,14 @@ export async function follow(
 }
 
 /** Keeps polls waiting until it is disposed of. Resolves when all have been sent and had time to arrive. */
-export async function hold(rig: Rig, server: Loaded, waiters: number, rooms = 1): Promise<AsyncDisposable> {
+export async function hold(
+  rig: Rig,
+  server: Loaded,
+  waiters: number,
+  { rooms = 1, request = server.poll }: { rooms?: number; request?: string } = {},
+): Promise<AsyncDisposable> {
   const child = new Deno.Command(`${rig.home}/load`, {
-    args: ["hold", server.port, await rig.write(server.poll), waiters].map(String),
+    args: ["hold", server.port, await rig.write(request), waiters].map(String),
     env: { ROOMS: `${rooms}` },
     stdin: "piped",
     stdout: "piped",
@@ -101,9 +142,14 @@ export async function hold(rig: Rig, server: Loaded, waiters: number, rooms = 1)
   return held;
 }
 
-/** A GET as bytes on the wire. */
-export function getRequest(path: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+/** A GET as bytes on the wire; `more` are lines of headers. */
+export function getRequest(path: string, more = ""): string {
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
+}
+
+/** A GET of an event stream. */
+export function streamRequest(path: string): string {
+  return getRequest(path, "Accept: text/event-stream\r\n");
 }
 
 /** A POST of a message as bytes on the wire. */

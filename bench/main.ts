@@ -1,6 +1,7 @@
 // `deno task bench`: Linger beside its rivals, in one run, on a PostgreSQL and ports of their own.
 import { readArguments, refuse } from "../tests/support/arguments.ts";
 import { measureCatchup } from "./catchup.ts";
+import { measureCycle } from "./cycle.ts";
 import { measureDelivery } from "./delivery.ts";
 import { measureFanout } from "./fanout.ts";
 import { measureGrowth } from "./growth.ts";
@@ -14,11 +15,14 @@ import { measureProcesses } from "./processes.ts";
 import { MissingPrograms } from "./programs.ts";
 import { Rig, stopSignal } from "./rig.ts";
 import { type Findings, section, targetTable } from "./table.ts";
+import { measureStreams } from "./streams.ts";
 import { measureTail } from "./tail.ts";
 import { measureVersions } from "./versions.ts";
 
 const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   fanout: measureFanout,
+  cycle: measureCycle,
+  streams: measureStreams,
   delivery: measureDelivery,
   idle: measureIdle,
   memory: measureMemory,

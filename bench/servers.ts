@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
-import { getRequest, type Loaded, postRequest } from "./load.ts";
+import { getRequest, type Loaded, postRequest, streamRequest } from "./load.ts";
 import { BODY, type Rig } from "./rig.ts";
 
 /** A running server. */
@@ -68,6 +68,7 @@ async function deno(
     port: Number(new URL(url).port),
     pid,
     poll: getRequest(poll),
+    stream: streamRequest("/rooms/%room/events?after=now"),
     post: postRequest("/rooms/%room/messages", BODY),
     [Symbol.asyncDispose]: stop,
   };
@@ -99,6 +100,11 @@ async function startNchan(rig: Rig, workers: number): Promise<Server> {
           nchan_channel_id $1;
           nchan_subscriber_first_message newest;
         }
+        location ~ ^/rooms/(\\w+)/events$ {
+          nchan_subscriber eventsource;
+          nchan_channel_id $1;
+          nchan_subscriber_first_message newest;
+        }
         location ~ ^/publish/(\\w+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 1m; }
       }
     }`);
@@ -119,6 +125,7 @@ async function startNchan(rig: Rig, workers: number): Promise<Server> {
       port,
       pid: await workerOf(child, rig),
       poll: getRequest("/rooms/%room/messages?after=now&wait=55"),
+      stream: streamRequest("/rooms/%room/events"),
       post: postRequest("/publish/%room", BODY),
       [Symbol.asyncDispose]: stop,
     };
