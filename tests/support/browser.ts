@@ -1,7 +1,14 @@
 // A real browser for the tests of the page: the Chromium of this machine, and people who sit before it.
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+  type Route,
+} from "playwright-core";
 import { PATIENCE_MS } from "./client.ts";
 import { type TestDatabase, testPostgres } from "./postgres.ts";
 import { type ServerProcess, spawnServer } from "./server.ts";
@@ -146,4 +153,10 @@ export async function visit(
   await visitor.page.goto(`${url}/${room ? `#${room}` : ""}`);
   if (live) await visitor.is("live");
   return visitor;
+}
+
+/** Answers a request as a server that refuses what it says. */
+export function refuse(route: Route): Promise<void> {
+  const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not like this" };
+  return route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) });
 }

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
-import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, until } from "../support/client.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
@@ -298,11 +298,7 @@ webTest("A reply goes on while one looks around in its room, and when it was ref
   await page.evaluate((hash) => location.hash = hash, `kept/${other.id}`);
   await page.waitForSelector("#log .found");
   assertEquals(await page.textContent("#replying .what"), "Reply to Anonymous The question");
-  const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not that" };
-  await page.route(
-    /\/messages$/,
-    (route) => route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) }),
-  );
+  await page.route(/\/messages$/, refuse);
   await ada.say("The answer");
   await page.waitForSelector(".failed");
   assertEquals(await page.isVisible("#replying"), false);

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { Proxy } from "../torture/proxy.ts";
 
@@ -15,11 +15,6 @@ const POSTS = /\/messages$/;
 const noServer = (route: Route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
 
 /** As the server answers a message that it will not have. */
-const refuse = (route: Route) => {
-  const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not like this" };
-  return route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) });
-};
-
 async function stored(room: string): Promise<string[]> {
   return (await messages(site, room, "wait=0")).map(({ body }) => body);
 }

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Page, Request } from "playwright-core";
-import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
@@ -176,11 +176,7 @@ webTest(
   async () => {
     await using first = await visit(site, { room: "shared-outbox", name: "Ada", badNetwork: true });
     const { context } = first;
-    const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not now" };
-    await context.route(
-      /\/messages$/,
-      (route) => route.fulfill({ status: 400, contentType: "application/problem+json", body: JSON.stringify(problem) }),
-    );
+    await context.route(/\/messages$/, refuse);
     await first.say("Not to be said");
     await first.say("To be said");
     await first.page.waitForSelector(".failed >> nth=1");

@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { proofOf } from "../../src/chat/proof.ts";
 import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted } from "../support/client.ts";
+import { runCommand } from "../support/command.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 import { freePort } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -66,11 +67,8 @@ function told(page: Page, text: string): Promise<unknown> {
 }
 
 async function forget(...what: string[]): Promise<void> {
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--frozen", "--no-check", "main.ts", "forget", ...what, "--yes"],
-    env: { DATABASE_URL: site.database.url },
-  }).output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  const { code, log } = await runCommand("forget", [...what, "--yes"], { DATABASE_URL: site.database.url });
+  assertEquals(code, 0, log);
 }
 
 /** The numbers of the messages on the page. */
