@@ -63,8 +63,9 @@ export async function importAll(
       if (batch.length === BATCH.messages || units > BATCH.units) await flush(number);
     }
     await flush(at);
-    for (const [room, coming] of rooms) demandNewest(room, coming);
-    for (const [room, { seq, ms, trimmed }] of rooms) {
+    for (const [room, coming] of rooms) {
+      demandNewest(room, coming);
+      const { seq, ms, trimmed } = coming;
       await sql`update heads set seq = ${seq}, ms = ${ms}, trimmed = ${trimmed} where room = ${room}`;
     }
   });

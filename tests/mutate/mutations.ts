@@ -972,7 +972,7 @@ export const mutations: readonly Mutation[] = [
     "a file that was cut off comes in",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
-    "for (const [room, coming] of rooms) demandNewest(room, coming);",
+    "demandNewest(room, coming);",
     "",
   ),
   broken(
