@@ -18,7 +18,7 @@ export interface AppendedRow {
 }
 
 /** How far clocks that are set well are apart, in milliseconds. */
-const SKEW_MS = 1_000;
+export const SKEW_MS = 1_000;
 
 /**
  * Stores the drafts: all of them or none. `floors` are the times below which the heads of the rooms may not fall. They matter where

@@ -2,6 +2,7 @@
 // whoever follows with changes, so that no server goes on showing them. Each batch is done or not: who is ended half-way begins anew.
 import { type Client, DatabaseError } from "../database/client.ts";
 import { sleep } from "../sleep.ts";
+import { SKEW_MS } from "./append.ts";
 import { NIL, randomDigits } from "./cursor.ts";
 import { forget, type ForgottenRow, markRemoved, type Removed, removeRows, roomOf } from "./forget.ts";
 import type { Store } from "./store.ts";
@@ -10,12 +11,6 @@ import { type Found, type Run, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;
-
-/**
- * How far a room's head may be ahead of the clock, in milliseconds: what is posted next comes out of the future by as much. As far as the
- * clocks of two servers may be apart.
- */
-const AHEAD_MS = 1_000;
 
 /** Messages that are forgotten at last while nobody posts. Where there are always more it becomes four times as many with each round. */
 const AT_LAST = 1_000;
@@ -140,7 +135,8 @@ export class Forgetter {
   async #tell(room: string, { ms, seq, ahead }: ForgottenRow): Promise<void> {
     // Who is not told finds out at his next look.
     await this.store.notify(CHANNEL, [payloadOf(room, { ms: Number(ms), seq: Number(seq) })]).catch(() => {});
-    await sleep(Math.max(0, Number(ahead) - AHEAD_MS));
+    // What is posted next comes out of the future by as much as the head is ahead: not by more than clocks may be apart.
+    await sleep(Math.max(0, Number(ahead) - SKEW_MS));
   }
 }
 
