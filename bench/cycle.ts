@@ -1,11 +1,8 @@
 // One post to clients that come straight back, as real ones do: those who have their answer ask again while others still wait for theirs.
-import { type Cycle, cycle, getRequest } from "./load.ts";
+import { type Cycle, cycle, getRequest, NEWS } from "./load.ts";
 import type { Rig } from "./rig.ts";
-import { type Server, startAll } from "./servers.ts";
+import { atEach, type Server, startAll } from "./servers.ts";
 import { digits, type Findings, median, ratio, type Target } from "./table.ts";
-
-/** Rounds of news in each turn. */
-const NEWS = 3;
 
 /** Measures the fan-out to clients that come straight back. */
 export async function measureCycle(rig: Rig): Promise<Findings> {
@@ -16,7 +13,7 @@ export async function measureCycle(rig: Rig): Promise<Findings> {
   const targets: Target[] = [];
 
   for (const waiters of [rig.waiters(10_000, 200), rig.waiters(1_000, 100)]) {
-    const turn = (server: Server) => async () => {
+    const turn = async (server: Server) => {
       const rounds = await cycle(rig, server, waiters, NEWS);
       const middle = (of: (round: Cycle) => number) => median(rounds.map(of));
       return {
@@ -26,14 +23,7 @@ export async function measureCycle(rig: Rig): Promise<Findings> {
         cycle: middle(({ cycle }) => cycle) * 1_000 / waiters,
       };
     };
-    const samples = await rig.interleave({
-      Linger: turn(servers.Linger),
-      "Linger, 2 threads": turn(servers["Linger, 2 threads"]),
-      bare: turn(servers.bare),
-      "bare + Hono": turn(servers["bare + Hono"]),
-      Nchan: turn(servers.Nchan),
-      "Nchan, 2 workers": turn(servers["Nchan, 2 workers"]),
-    });
+    const samples = await rig.interleave(atEach(servers, names, turn));
     const last = (name: typeof names[number]) => samples[name].map(({ last }) => last);
     for (const name of names) {
       const middle = (of: (sample: typeof samples.Linger[number]) => number) => digits(median(samples[name].map(of)));

@@ -1,40 +1,28 @@
 // One post until all who wait in its room have it.
-import { fanout, type Round } from "./load.ts";
+import { fanout, NEWS, type Round } from "./load.ts";
 import type { Rig } from "./rig.ts";
-import { type Server, startAll } from "./servers.ts";
+import { atEach, type Server, startAll } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
-
-/** Rounds of news in each turn. */
-const NEWS = 3;
 
 const last = (rounds: readonly Pick<Round, "last">[]) => rounds.map((round) => round.last);
 
 /** Measures the fan-out. */
 export async function measureFanout(rig: Rig): Promise<Findings> {
-  await using servers = await startAll(rig, [
-    ...["Linger", "Linger, 2 threads", "bare", "bare + Hono", "Nchan", "Nchan, 2 workers"] as const,
-    "article",
-  ]);
-  const { article, ...others } = servers;
+  const names = ["Linger", "Linger, 2 threads", "bare", "bare + Hono", "Nchan", "Nchan, 2 workers"] as const;
+  await using servers = await startAll(rig, [...names, "article"]);
+  const { article } = servers;
   const rows: string[][] = [];
   const targets = [];
-  for (const server of Object.values(others)) await fanout(rig, server, rig.size(2_000, 50), 5); // warms up
+  for (const name of names) await fanout(rig, servers[name], rig.size(2_000, 50), 5); // warms up
 
   for (const waiters of [rig.waiters(10_000, 200), rig.waiters(1_000, 100)]) {
-    const turn = (server: Server) => async () => {
+    const turn = async (server: Server) => {
       const rounds = await fanout(rig, server, waiters, NEWS);
       const middle = (of: (round: Round) => number) => median(rounds.map(of));
       return { half: middle((r) => r.half), last: middle((r) => r.last), cpu: middle((r) => r.cpu) };
     };
     const samples = {
-      ...await rig.interleave({
-        Linger: turn(servers.Linger),
-        "Linger, 2 threads": turn(servers["Linger, 2 threads"]),
-        bare: turn(servers.bare),
-        "bare + Hono": turn(servers["bare + Hono"]),
-        Nchan: turn(servers.Nchan),
-        "Nchan, 2 workers": turn(servers["Nchan, 2 workers"]),
-      }),
+      ...await rig.interleave(atEach(servers, names, turn)),
       ...await rig.interleave({
         article: async () => {
           await rig.sql`truncate article_messages`;

@@ -45,12 +45,12 @@ export function settling(waiters: number): number {
   return 500 + waiters / 4;
 }
 
+/** Rounds of news in each turn. */
+export const NEWS = 3;
+
 /** Parks waiters, posts once, and sees when each has it, again and again over the same connections. */
-export async function fanout(rig: Rig, server: Loaded, waiters: number, rounds: number): Promise<Round[]> {
-  const files = [await rig.write(server.poll), await rig.write(server.post)];
-  const args = ["fanout", server.port, ...files, waiters, rounds, settling(waiters)];
-  const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}` });
-  return out.trim().split("\n").map((line) => JSON.parse(line));
+export function fanout(rig: Rig, server: Loaded, waiters: number, rounds: number): Promise<Round[]> {
+  return run(rig, "fanout", server, server.poll, waiters, rounds);
 }
 
 /**
@@ -64,18 +64,27 @@ export async function cycle(
   rounds: number,
   probe?: string,
 ): Promise<Cycle[]> {
-  const files = [await rig.write(server.poll), await rig.write(server.post)];
-  const args = ["fanout", server.port, ...files, waiters, rounds, settling(waiters)];
-  const env = { PID: `${server.pid}`, BACK: "1", ...probe ? { PROBE: await rig.write(probe) } : {} };
-  const out = await rig.run(`${rig.home}/load`, args, env);
-  return out.trim().split("\n").map((line) => JSON.parse(line));
+  const env = { BACK: "1", ...probe ? { PROBE: await rig.write(probe) } : {} };
+  return await run<Cycle>(rig, "fanout", server, server.poll, waiters, rounds, env);
 }
 
 /** Opens streams, posts once, and sees when the message has come on each, again and again. */
-export async function streams(rig: Rig, server: Loaded, count: number, rounds: number): Promise<Round[]> {
-  const files = [await rig.write(server.stream), await rig.write(server.post)];
-  const args = ["streams", server.port, ...files, count, rounds, settling(count)];
-  const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}` });
+export function streams(rig: Rig, server: Loaded, count: number, rounds: number): Promise<Round[]> {
+  return run(rig, "streams", server, server.stream, count, rounds);
+}
+
+async function run<R extends Round>(
+  rig: Rig,
+  command: "fanout" | "streams",
+  server: Loaded,
+  request: string,
+  count: number,
+  rounds: number,
+  env: Record<string, string> = {},
+): Promise<R[]> {
+  const files = [await rig.write(request), await rig.write(server.post)];
+  const args = [command, server.port, ...files, count, rounds, settling(count)];
+  const out = await rig.run(`${rig.home}/load`, args, { PID: `${server.pid}`, ...env });
   return out.trim().split("\n").map((line) => JSON.parse(line));
 }
 

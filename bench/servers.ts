@@ -46,6 +46,18 @@ export async function startAll<Name extends keyof typeof start>(
   return Object.assign(servers, { [Symbol.asyncDispose]: () => kept.disposeAsync() });
 }
 
+/** What measures each of these servers, to be done in turn. */
+export function atEach<Name extends string, T>(
+  servers: Record<Name, Server>,
+  names: readonly Name[],
+  measure: (server: Server) => Promise<T>,
+): Record<Name, () => Promise<T>> {
+  return Object.fromEntries(names.map((name) => [name, () => measure(servers[name])])) as Record<
+    Name,
+    () => Promise<T>
+  >;
+}
+
 /** Resident memory of a process, in KiB. */
 export async function residentKiB({ pid }: Loaded): Promise<number> {
   return Number((await Deno.readTextFile(`/proc/${pid}/status`)).match(/VmRSS:\s+(\d+)/)![1]);

@@ -1,11 +1,8 @@
 // One post until it has come on all event streams of its room, and what a stream takes in memory.
-import { hold, type Round, streams } from "./load.ts";
+import { hold, NEWS, type Round, streams } from "./load.ts";
 import type { Rig } from "./rig.ts";
-import { residentKiB, type Server, start, startAll } from "./servers.ts";
+import { atEach, residentKiB, type Server, start, startAll } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
-
-/** Rounds of news in each turn. */
-const NEWS = 3;
 
 /** Measures event streams. */
 export async function measureStreams(rig: Rig): Promise<Findings> {
@@ -25,7 +22,7 @@ export async function measureStreams(rig: Rig): Promise<Findings> {
 
   await using servers = await startAll(rig, names);
   for (const name of names) await streams(rig, servers[name], rig.size(2_000, 50), 5); // warms up
-  const turn = (server: Server) => async () => {
+  const turn = async (server: Server) => {
     const rounds = await streams(rig, server, count, NEWS);
     const middle = (of: (round: Round) => number) => median(rounds.map(of));
     return {
@@ -35,12 +32,7 @@ export async function measureStreams(rig: Rig): Promise<Findings> {
       cpu: middle(({ cpu }) => cpu),
     };
   };
-  const samples = await rig.interleave({
-    Linger: turn(servers.Linger),
-    "Linger, 2 threads": turn(servers["Linger, 2 threads"]),
-    bare: turn(servers.bare),
-    Nchan: turn(servers.Nchan),
-  });
+  const samples = await rig.interleave(atEach(servers, names, turn));
   const last = (name: typeof names[number]) => samples[name].map(({ last }) => last);
   return {
     title: "Event streams",
