@@ -25,8 +25,15 @@ export async function quote(line, id, room) {
   // By then the page that it came with is there.
   await new Promise((resolve) => setTimeout(resolve));
   const row = rowOf(id);
-  if (!row) await remembered(id, room);
-  fill(line, row ? messageOf(row) : await remembered(id, room)); // it may have been changed since it was asked for
+  if (row) fill(line, messageOf(row));
+  else {
+    let asked, original;
+    do {
+      asked = remembered(id, room);
+      original = await asked;
+    } while (fetched.has(id) && fetched.get(id) !== asked); // it was changed meanwhile, and that is what the line must say
+    fill(line, original);
+  }
   line.addEventListener("click", (event) => {
     const row = rowOf(id);
     if (!row) return; // the address leads there
