@@ -18,6 +18,7 @@ import { Patience } from "./patience.js";
  * @property {(edited: number, deleted: number) => void} changed So many messages on the page are not what they were.
  * @property {(news: Message | Deletion) => void} became A message, on the page or not, is not what it was.
  * @property {() => void} gap The server has removed messages that were to come next, and so perhaps some that are shown.
+ * @property {() => void} missed Messages that were not read yet are gone, since they were old.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
  */
 
@@ -180,6 +181,9 @@ export class Conversation {
     }
     this.#show();
     this.#timeline.watchEdges();
+    // What is missing after what was read was deleted, or removed because it was old; that one is told.
+    const first = messages[0] ? messageNumber(messages[0].id) : Infinity;
+    if (!more && this.#read !== "" && first > messageNumber(this.#read) + 1) this.#after(this.#read).catch(() => {});
     let status = "";
     this.#room.connection.subscribe((state) => {
       if (state.status === "live" && (status === "reconnecting" || status === "offline")) this.#timeline.interrupt();
@@ -203,6 +207,7 @@ export class Conversation {
     } catch (error) {
       const earliest = earliestOf(error);
       if (!earliest || earliest === after) throw error;
+      if (after !== this.#message) this.#told.missed();
       return await page(earliest);
     }
   }

@@ -42,13 +42,13 @@ writeMarkup(words.MARKUP);
 
 const base = new URL(".", location.href);
 const memory = new Memory(base);
-const session = new Session(memory);
+const banner = new Banner();
+const session = new Session(memory, banner);
 const polls = new Polls(base, () => rooms.look());
 const linger = new Linger(base, {
   token: () => session.token,
   fetch: (request) => polls.fetch(/** @type {Request} */ (request)),
 });
-const banner = new Banner();
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, showRooms, notify);
@@ -97,7 +97,10 @@ function open() {
   const place = placeOf(location.hash);
   const before = current;
   current = isRoomName(place.room) ? place.room : LOBBY;
-  if (current !== before) reply?.end(); // else one has only gone elsewhere in the room, perhaps to look something up for it
+  if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for a reply
+    reply?.end();
+    banner.tell("gap", undefined);
+  }
   tellRoom(place.room);
   rooms.open(current);
   const room = linger.room(current);
@@ -111,7 +114,7 @@ function open() {
   timeline.clear(memory.name, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap: open, refused }, {
+  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap, missed, refused }, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });
@@ -131,6 +134,16 @@ function send(body) {
   const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
+}
+
+/** What is shown here may be gone, too. */
+function gap() {
+  open();
+  missed();
+}
+
+function missed() {
+  banner.tell("gap", { text: words.gap });
 }
 
 /** The server does not let this window in, or something before it; it asks again. @param {LingerError} error @param {number} retryAt */

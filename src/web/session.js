@@ -7,6 +7,7 @@ import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
 
 /** @import { LingerError } from "../client/client.ts" */
+/** @import { Banner } from "./banner.js" */
 /** @import { Memory } from "./memory.js" */
 
 const LINK = "#token=";
@@ -14,13 +15,15 @@ const LINK = "#token=";
 export class Session {
   #memory;
   #token;
+  #banner;
   /** What it says. */
   #claims;
 
-  /** @param {Memory} memory */
-  constructor(memory) {
+  /** @param {Memory} memory @param {Banner} banner */
+  constructor(memory, banner) {
     this.#memory = memory;
     this.accept();
+    this.#banner = banner;
     // For as long as this page is there: another window can become somebody else, and this one has to say so then.
     this.#token = memory.token;
     this.#claims = claimsOf(this.#token);
@@ -87,19 +90,29 @@ export class Session {
       element("h2", { textContent: title }),
       element("p", { textContent: why + way }),
       ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
+    this.#close(true);
+    if (byId("log").hasChildNodes()) {
+      this.#banner.tell("signed-out", {
+        text: `${title}. ${why}${way}`,
+        ...asks && signIn && { button: words.signIn, act: () => location.assign(signIn) },
+      });
+      return;
+    }
     );
     byId("empty").hidden = true;
-    this.#close(true);
   }
 
-  /** Shows the gate in place of what nobody can use who is not in. @param {boolean} closed */
+    byId("gate").hidden = false;
+  /** Hides what nobody can use who is not in, or shows it again. @param {boolean} closed */
   #close(closed) {
-    byId("gate").hidden = !closed;
     byId("foot").hidden = byId("connection").hidden = closed;
   }
 }
 
 /** What a token says, which only the server can verify: whatever else stands there is left out. @param {string} token */
+    if (closed) return;
+    byId("gate").hidden = true;
+    this.#banner.tell("signed-out", undefined);
 function claimsOf(token) {
   try {
     const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");

@@ -132,6 +132,7 @@ export function openInstead(room) {
   return `Open ${room}`;
 }
 
+export const gap = "Some messages that you had not read are gone: old ones are removed here.";
 export const storageFull =
   "This browser keeps nothing more for this page: your name, drafts and what you have read are lost when you close it.";
 export const newVersion = "There is a new version of this page.";

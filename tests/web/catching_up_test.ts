@@ -247,3 +247,41 @@ webTest("In the empty field the keys of pages scroll the messages, and End leads
   await page.keyboard.press("End");
   assert(await page.isVisible("#pill"));
 });
+
+webTest(
+  "Where unread messages were removed because they were old, the page says so, until one is elsewhere",
+  async () => {
+    await using ada = await visit(site, { room: "elsewhere", name: "Ada", badNetwork: true });
+    /** Removes the oldest, as retention does. */
+    const remove = async (room: string, last: string) => {
+      await site.database.sql`delete from messages where room = ${room} and id <= ${last}`;
+      await site.database.sql`update heads set trimmed = ${last} where room = ${room}`;
+    };
+    const told = () => ada.page.textContent("#banner-text");
+    for (const [room, count, left] of [["short", 20, 5], ["long", 200, 120]] as const) {
+      await writeHistory(site.database.sql, room, lines(count));
+      const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
+      await remove(room, ids[count - left - 1]!);
+      await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[1]!]);
+      await ada.page.evaluate((room) => location.hash = room, room);
+      await ada.until(() => document.getElementById("banner-text")!.textContent!.includes("are gone"), 0);
+      await ada.until(
+        (first) => document.querySelector("#log .body")?.textContent?.startsWith(first),
+        `Message ${count - left + 1}`,
+      );
+      await ada.page.evaluate(() => location.hash = "elsewhere");
+      await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+      assertEquals(await told(), "");
+    }
+    // Who has read all that was removed has missed nothing.
+    const [room, count] = ["read", 20];
+    await writeHistory(site.database.sql, room, lines(count));
+    const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
+    await remove(room, ids[9]!);
+    await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[9]!]);
+    await ada.page.evaluate((room) => location.hash = room, room);
+    await ada.until(() => document.querySelectorAll("#log .body").length === 10, 0);
+    await ada.is("live");
+    assertEquals(await told(), "");
+  },
+);

@@ -114,12 +114,52 @@ webTest("A token that ends while one reads is told, and nothing more is asked", 
   await page.waitForSelector("#connection[data-status=live]");
   await page.waitForTimeout(5_000); // for as long as it holds, with the leeway that it is given
   // The poll that waits goes on to its end; what comes next is refused.
-  const all = await tokenOf({ write: ["*"] });
-  const { body } = await fetch(`${server.url}/rooms/lobby/messages`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...bearer(all) },
-    body: '{"body":"news"}',
-  });
-  await body?.cancel();
-  await page.waitForSelector("#gate >> text=Your invitation holds no more");
+  await say("lobby", "news", await tokenOf({ write: ["*"] }));
+  await page.waitForSelector("#banner >> text=Your invitation holds no more. The token has expired.");
+  // What one has read is there, and what is of no use now is not.
+  assertEquals(await page.textContent("#log .body"), "news");
+  assertEquals([await page.isVisible("#gate"), await page.isVisible("#foot")], [false, false]);
+  await page.route("https://club.example/**", (route) => route.fulfill({ body: "Who are you?" }));
+  await page.click("#banner >> text=Sign in");
+  await page.waitForURL("https://club.example/sign-in");
+});
+
+webTest("A name is marked by whether somebody signed in with it, and is nobody else's", async () => {
+  const ada = await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] });
+  const nameless = await tokenOf({ sub: "u2", read: ["*"], write: ["*"] });
+  await say("open", "first", ada, { author: "Ada" });
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${ada}`);
+  await page.goto(`${server.url}/#open`);
+  await page.waitForSelector("#log >> text=first");
+  await say("open", "not Ada, who signed in", undefined, { author: "Ada" });
+  await say("open", "nor who signed in as another", nameless, { author: "Ada" });
+  await say("open", "second", ada);
+  await page.waitForSelector("#log >> text=second");
+  const rows = () =>
+    page.$$eval("#log .message", (rows) =>
+      rows.map((row) => [
+        row.classList.contains("own"),
+        row.classList.contains("continued"),
+        row.querySelector(".verified")?.getAttribute("title") ?? row.querySelector(".claim")?.textContent ?? "",
+        row.querySelector(".doubt") !== null,
+      ]));
+  assertEquals(await rows(), [
+    [true, false, "Verified: signed in as u1", false],
+    [false, false, "guest", true],
+    [false, false, "Verified: signed in as u2", true],
+    [true, false, "Verified: signed in as u1", false],
+  ]);
+  // For somebody without a token nobody is a guest.
+  await using other = await newPage();
+  await other.page.goto(`${server.url}/#open`);
+  await other.page.waitForSelector("#log >> text=second");
+  assertEquals(
+    await other.page.$$eval(
+      "#log .message header",
+      (headers) => headers.map((header) => header.querySelectorAll(".claim").length),
+    ),
+    [0, 0, 0, 0],
+  );
 });
