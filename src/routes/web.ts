@@ -38,6 +38,7 @@ import messageRow from "../web/message-row.js" with { type: "text" };
 import names from "../web/names.js" with { type: "text" };
 import notifications from "../web/notifications.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
+import own from "../web/own.js" with { type: "text" };
 import style from "../web/page.css" with { type: "text" };
 import markup from "../web/page.html" with { type: "text" };
 import page from "../web/page.js" with { type: "text" };
@@ -95,6 +96,7 @@ const SOURCES: Record<string, string> = {
   "/web/names.js": names,
   "/web/notifications.js": notifications,
   "/web/outbox.js": outbox,
+  "/web/own.js": own,
   "/web/page.js": page,
   "/web/patience.js": patience,
   "/web/phrase.js": phrase,

@@ -149,7 +149,7 @@ export class Actions {
 
   /** @param {Seen} message */
   #isOwn({ id, sub }) {
-    return sub !== undefined ? sub === this.#session.sub : this.#memory.messageKey(id) !== undefined;
+    return sub !== undefined ? sub === this.#session.me.sub : this.#memory.messageKey(id) !== undefined;
   }
 
   #hasFocus() {

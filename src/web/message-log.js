@@ -9,6 +9,7 @@ import { messageRow } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
+/** @import { Me } from "./own.js" */
 
 /** Rows in one chunk. */
 const CHUNK = 50;
@@ -29,13 +30,14 @@ export class MessageLog {
   #line = element("p", { className: "unread", textContent: words.newLine, ariaLive: "off" });
   /** The id of the message below the line; "" where there is none. */
   #lineAt = "";
-  #me = "";
+  /** @type {Me} */
+  #me = { name: "", sub: "" };
   /** @type {Entry[]} */
   #entries = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
 
-  /** Forgets everything. @param {string} me */
+  /** Forgets everything. @param {Me} me */
   clear(me) {
     this.#me = me;
     this.#entries = [];
@@ -259,12 +261,14 @@ export class MessageLog {
   }
 }
 
+/** @typedef {Pick<Message, "author" | "sub" | "created_at">} Part */
+
 /**
- * Whether a message stands under the name of the one before it.
- * @param {Pick<Message, "author" | "created_at">} message @param {Pick<Message, "author" | "created_at"> | undefined} previous
+ * Whether a message stands under the name of the one before it: not if it is of somebody else who has the same name.
+ * @param {Part} message @param {Part | undefined} previous
  */
 export function goesOn(message, previous) {
-  return previous !== undefined && previous.author === message.author &&
+  return previous !== undefined && previous.author === message.author && previous.sub === message.sub &&
     Date.parse(message.created_at) - Date.parse(previous.created_at) < TOGETHER_MS;
 }
 

@@ -6,11 +6,13 @@ import { element } from "./element.js";
 import { isVisible } from "./length.js";
 import { mentions } from "./mentions.js";
 import { isMixed, Names } from "./names.js";
+import { isOwn } from "./own.js";
 import { isLoneEmoji, isLong, prose } from "./prose.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
 /** @import { OutboxItem } from "./outbox.js" */
+/** @import { Me } from "./own.js" */
 
 /**
  * What there is to see of a message.
@@ -37,11 +39,11 @@ export function onQuote(listener) {
   quoted = listener;
 }
 
-/** @param {Seen} message @param {string} me */
+/** @param {Seen} message @param {Me} me */
 export function messageRow(message, me) {
   const { id, author, body, changed } = message;
   const time = new Date(message.created_at);
-  if (me) names.likeOf(me); // comes first: who looks like you is the other
+  if (me.name) names.likeOf(me.name, me.sub); // comes first: who looks like you is the other
   const row = element(
     "article",
     { className: "message", id: idOf(id), tabIndex: -1 },
@@ -50,14 +52,15 @@ export function messageRow(message, me) {
     element(
       "header",
       {},
-      ...whoWrote(author ?? words.nobody),
+      ...whoWrote(message, me),
       " ",
       element("time", { dateTime: time.toISOString(), title: exactTime(time), textContent: clockTime(time) }),
     ),
     ...whatIsWritten(body, changed),
   );
-  row.classList.toggle("own", author === me);
-  row.classList.toggle("mentions-me", author !== me && mentions(body, me));
+  const own = isOwn(message, me);
+  row.classList.toggle("own", own);
+  row.classList.toggle("mentions-me", !own && mentions(body, me.name));
   shown.set(row, message);
   return row;
 }
@@ -98,18 +101,25 @@ function answered(message) {
   return [line];
 }
 
-/** @param {string} name */
-function whoWrote(name) {
-  const author = element("bdi", {
+/** @param {Seen} message @param {Me} me */
+function whoWrote({ author, sub = "" }, me) {
+  const name = author ?? words.nobody;
+  const said = element("bdi", {
     className: "author",
     textContent: isVisible(name) ? name : words.blankName,
   });
-  if (name.length > LONG_NAME) author.title = name;
-  const like = names.likeOf(name);
-  const doubt = like ? words.notTheName(like) : isMixed(name) ? words.mixedName : "";
-  return doubt
-    ? [author, element("span", { className: "doubt", title: doubt, ariaLabel: doubt, role: "img" })]
-    : [author];
+  if (name.length > LONG_NAME) said.title = name;
+  const like = names.likeOf(name, author === null ? "" : sub);
+  const doubt = like ? words.notTheName(like, name) : isMixed(name) ? words.mixedName : "";
+  /** @param {string} className @param {string} title @param {string} ariaLabel */
+  const mark = (className, title, ariaLabel = title) => element("span", { className, title, ariaLabel, role: "img" });
+  return [
+    said,
+    ...sub ? [mark("verified", words.signedInAs(sub), words.verified)] : [],
+    // Where nobody needs a token, nobody is told apart by it.
+    ...!sub && me.sub ? [element("span", { className: "claim", textContent: words.guest, title: words.ownClaim })] : [],
+    ...doubt ? [mark("doubt", doubt)] : [],
+  ];
 }
 
 /** @param {string} text @param {string | undefined} changed The place of its newest change. */
@@ -155,7 +165,7 @@ function editedMark(changed) {
  * @param {OutboxActions} actions
  */
 export function outboxRow(item, heldBack, { retry, edit, remove }) {
-  const row = messageRow(messageIn(item), item.author);
+  const row = messageRow(messageIn(item), { name: item.author, sub: "" });
   if (item.id) return row;
   row.classList.add(item.state === "sending" ? "sending" : "failed");
   if (item.state === "sending") {

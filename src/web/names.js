@@ -58,21 +58,28 @@ export function isMixed(name) {
 /** So many names are remembered: more than people who talk. */
 const MOST_NAMES = 5_000;
 
-/** The names that were seen. */
+/** The names that were seen, and whose they are. */
 export class Names {
   /** The first name of those that look the same, by what they look like. @type {Map<string, string>} */
   #first = new Map();
   /** What was answered of a name. @type {Map<string, string>} */
   #answers = new Map();
+  /** The subject of the first token that had a name, by the name. @type {Map<string, string>} */
+  #subs = new Map();
 
-  /** The name seen earlier that this one could be mistaken for; "" where there is none. @param {string} name */
-  likeOf(name) {
+  /**
+   * The name seen earlier that this one could be mistaken for, which is the same one where it is somebody else's; "" where there is none.
+   * @param {string} name @param {string} sub Of the token that had it; "" without a token.
+   */
+  likeOf(name, sub) {
     const known = this.#answers.get(name);
-    if (known !== undefined) return known;
-    if (this.#answers.size >= MOST_NAMES) {
-      this.#first.clear();
-      this.#answers.clear();
+    if (known === undefined && this.#answers.size >= MOST_NAMES) {
+      for (const map of [this.#first, this.#answers, this.#subs]) map.clear();
     }
+    const owner = this.#subs.get(name);
+    if (owner === undefined && sub) this.#subs.set(name, sub);
+    if (owner !== undefined && owner !== sub) return name;
+    if (known !== undefined) return known;
     const looks = looksOf(name);
     const like = this.#first.get(looks) ?? "";
     if (!like) this.#first.set(looks, name);

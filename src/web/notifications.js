@@ -2,21 +2,25 @@
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
 // many windows it has. Browsers have that only where the page came over HTTPS, or from this machine.
 import { mentions } from "./mentions.js";
+import { isOwn } from "./own.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
 /** @import { Memory } from "./memory.js" */
+/** @import { Me } from "./own.js" */
 
 /** So long another window of the page has to show a message to its reader, in milliseconds. */
 const FIRST_SEEN_MS = 1_000;
 
 export class Notifications {
   #memory;
+  #me;
   #offer;
 
-  /** @param {Memory} memory @param {(message: Message) => void} offer Is called with what could have been told, had one asked for it. */
-  constructor(memory, offer) {
+  /** @param {Memory} memory @param {Me} me @param {(message: Message) => void} offer Is called with what could have been told, had one asked for it. */
+  constructor(memory, me, offer) {
     this.#memory = memory;
+    this.#me = me;
     this.#offer = offer;
   }
 
@@ -35,8 +39,8 @@ export class Notifications {
     if (!document.hidden || !Notifications.isPossible) return;
     for (const message of messages) {
       const choice = this.#memory.choice(message.room);
-      const isMeant = mentions(message.body, this.#memory.name);
-      if (message.author === this.#memory.name || choice === "muted" || !(isMeant || choice === "loud")) continue;
+      const isMeant = mentions(message.body, this.#me.name);
+      if (isOwn(message, this.#me) || choice === "muted" || !(isMeant || choice === "loud")) continue;
       if (Notification.permission === "granted") setTimeout(() => this.#tell(message), FIRST_SEEN_MS);
       else this.#offer(message);
     }

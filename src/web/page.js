@@ -51,7 +51,7 @@ const linger = new Linger(base, {
 });
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
-const rooms = new Rooms(linger, memory, showRooms, notify);
+const rooms = new Rooms(linger, memory, session, showRooms, notify);
 const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
   showRooms();
@@ -111,7 +111,7 @@ function open() {
     `-d '{"body": "Hello"}'`,
     new URL(`rooms/${current}/messages`, base),
   ].join(" \\\n  ");
-  timeline.clear(memory.name, memory.lastRead(current));
+  timeline.clear(session.me, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
   conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap, missed, refused }, {
@@ -247,7 +247,7 @@ function tellRoom(name) {
 async function notify(messages) {
   if (!document.hidden || messages.length === 0) return;
   const { Notifications } = await later(() => import("./notifications.js"));
-  new Notifications(memory, offerNotifications).take(messages);
+  new Notifications(memory, session.me, offerNotifications).take(messages);
 }
 
 async function askToNotify() {

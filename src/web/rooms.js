@@ -3,9 +3,11 @@
 // the unread ones are counted by subtracting: no question to the server, however many they are.
 import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
+import { isOwn } from "./own.js";
 
 /** @import { Linger, Message } from "../client/client.ts" */
 /** @import { Memory, Choice } from "./memory.js" */
+/** @import { Session } from "./session.js" */
 
 /** How often the list is asked for while somebody looks, in milliseconds: about as often as a server makes a new one. */
 const LOOK_MS = 3_000;
@@ -28,6 +30,7 @@ const GLANCE = 20;
 export class Rooms {
   #linger;
   #memory;
+  #session;
   #changed;
   #news;
   #current = "";
@@ -44,12 +47,13 @@ export class Rooms {
   #looking = new AbortController();
 
   /**
-   * @param {Linger} linger @param {Memory} memory @param {() => void} changed
+   * @param {Linger} linger @param {Memory} memory @param {Session} session @param {() => void} changed
    * @param {(messages: Message[]) => void} news Is given what others have written in a room of yours that is not open.
    */
-  constructor(linger, memory, changed, news) {
+  constructor(linger, memory, session, changed, news) {
     this.#linger = linger;
     this.#memory = memory;
+    this.#session = session;
     this.#changed = changed;
     this.#news = news;
     document.addEventListener("visibilitychange", () => this.look());
@@ -87,7 +91,7 @@ export class Rooms {
 
   /** Takes note of messages that speak of you. @param {string} room @param {Message[]} messages */
   heard(room, messages) {
-    const said = messages.findLast(({ body, author }) => author !== this.#memory.name && this.#isMeant(body));
+    const said = messages.findLast((message) => !this.#isOwn(message) && mentions(message.body, this.#memory.name));
     if (said) this.#mentions.set(room, said.id);
   }
 
@@ -125,7 +129,7 @@ export class Rooms {
     const limit = Math.min(unread, GLANCE);
     const { messages } = await this.#linger.room(room).history({ before: "now", limit, signal });
     this.#glanced.set(room, messages.at(-1)?.id ?? newest);
-    const own = messages.findLastIndex(({ author }) => author !== null && author === this.#memory.name);
+    const own = messages.findLastIndex((message) => this.#isOwn(message));
     const mine = messages[own];
     if (mine) this.#memory.markRead(room, mine.id);
     this.heard(room, messages.slice(own + 1));
@@ -133,9 +137,9 @@ export class Rooms {
     this.#changed();
   }
 
-  /** @param {string} body */
-  #isMeant(body) {
-    return mentions(body, this.#memory.name);
+  /** @param {Message} message */
+  #isOwn(message) {
+    return isOwn(message, this.#session.me);
   }
 
   /** Who has never read a room has missed nothing there. @param {string} room */

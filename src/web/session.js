@@ -9,21 +9,22 @@ import * as words from "./words.js";
 /** @import { LingerError } from "../client/client.ts" */
 /** @import { Banner } from "./banner.js" */
 /** @import { Memory } from "./memory.js" */
+/** @import { Me } from "./own.js" */
 
 const LINK = "#token=";
 
 export class Session {
   #memory;
-  #token;
   #banner;
+  #token;
   /** What it says. */
   #claims;
 
   /** @param {Memory} memory @param {Banner} banner */
   constructor(memory, banner) {
     this.#memory = memory;
-    this.accept();
     this.#banner = banner;
+    this.accept();
     // For as long as this page is there: another window can become somebody else, and this one has to say so then.
     this.#token = memory.token;
     this.#claims = claimsOf(this.#token);
@@ -60,9 +61,9 @@ export class Session {
     return this.#token || undefined;
   }
 
-  /** Who you are for the server; "" without a token. */
-  get sub() {
-    return this.#claims.sub;
+  /** Who you are for the server. @returns {Me} */
+  get me() {
+    return { name: this.#memory.name, sub: this.#claims.sub };
   }
 
   /** Whether the token says that you may delete what others wrote in a room. @param {string} room */
@@ -79,17 +80,16 @@ export class Session {
     this.#close(false);
   }
 
-  /** Says why the server does not let you in, and what to do. @param {LingerError} error */
+  /**
+   * Says why the server does not let you in, and what to do: where there is nothing to see in its place, else above what you read.
+   * @param {LingerError} error
+   */
   refused({ status, problem }) {
     const signIn = /** @type {{ sign_in?: string } | undefined} */ (problem)?.sign_in;
     const asks = status === 401;
     const title = !asks ? words.roomClosed : this.token ? words.invitationEnded : words.byInvitation;
     const why = asks && !this.token || !problem ? "" : `${problem.detail}. `;
     const way = !asks ? words.askOperator : signIn ? "" : words.askForLink;
-    byId("gate").replaceChildren(
-      element("h2", { textContent: title }),
-      element("p", { textContent: why + way }),
-      ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     this.#close(true);
     if (byId("log").hasChildNodes()) {
       this.#banner.tell("signed-out", {
@@ -98,21 +98,25 @@ export class Session {
       });
       return;
     }
+    byId("gate").replaceChildren(
+      element("h2", { textContent: title }),
+      element("p", { textContent: why + way }),
+      ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     );
+    byId("gate").hidden = false;
     byId("empty").hidden = true;
   }
 
-    byId("gate").hidden = false;
   /** Hides what nobody can use who is not in, or shows it again. @param {boolean} closed */
   #close(closed) {
     byId("foot").hidden = byId("connection").hidden = closed;
+    if (closed) return;
+    byId("gate").hidden = true;
+    this.#banner.tell("signed-out", undefined);
   }
 }
 
 /** What a token says, which only the server can verify: whatever else stands there is left out. @param {string} token */
-    if (closed) return;
-    byId("gate").hidden = true;
-    this.#banner.tell("signed-out", undefined);
 function claimsOf(token) {
   try {
     const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");

@@ -10,12 +10,14 @@ import { clockTime, dayName, onNewDay, sameDay, timeOf } from "./calendar.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
+import { isOwn } from "./own.js";
 import { Unread } from "./unread.js";
 import { Waiting } from "./waiting.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
 /** @import { OutboxItem } from "./outbox.js" */
+/** @import { Me } from "./own.js" */
 
 /** Chunks that are kept when nobody reads back: what is older is history again. */
 const KEPT_CHUNKS = 10;
@@ -59,6 +61,8 @@ export class Timeline {
   #attention = new Attention(() => this.#look());
   #actions;
   #edges;
+  /** @type {Me} */
+  #me = { name: "", sub: "" };
   #unread = new Unread("", () => false);
   /** The line stands above what is unread after this cursor. */
   #lineFrom = "";
@@ -104,9 +108,10 @@ export class Timeline {
     onNewDay(() => this.#log.nameDays());
   }
 
-  /** Empties the timeline for another room. @param {string} me @param {string} read What was read there; "" for nothing yet. */
+  /** Empties the timeline for another room. @param {Me} me @param {string} read What was read there; "" for nothing yet. */
   clear(me, read) {
-    this.#unread = new Unread(read, ({ author }) => author === me);
+    this.#me = me;
+    this.#unread = new Unread(read, (message) => isOwn(message, me));
     this.#lineFrom = read;
     this.#passed = undefined;
     this.#older = this.#newer = this.#begun = false;
@@ -356,6 +361,12 @@ export class Timeline {
   /** @param {OutboxItem[]} items */
   #showWaiting(items) {
     const last = this.#log.last;
+    /** @param {OutboxItem} item */
+    const asMessage = ({ author, at }) => ({
+      author,
+      created_at: new Date(at).toISOString(),
+      ...this.#me.sub && { sub: this.#me.sub },
+    });
     this.#waiting.show(items, (item, previous) => goesOn(asMessage(item), previous ? asMessage(previous) : last));
   }
 
@@ -389,9 +400,4 @@ function idOf(row) {
 function momentOf(id) {
   const time = timeOf(id);
   return sameDay(time, new Date()) ? clockTime(time) : dayName(time);
-}
-
-/** @param {OutboxItem} item @returns {Message} */
-function asMessage({ room, author, body, at }) {
-  return { id: "", room, author, body, created_at: new Date(at).toISOString() };
 }

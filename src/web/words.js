@@ -238,10 +238,23 @@ export const showMore = "Show more";
 export const showLess = "Show less";
 export const edited = "edited";
 
-/** @param {string} name */
-export function notTheName(name) {
-  return `Not the “${name}” that was here before: the names only look alike`;
+/** @param {string} first @param {string} name The other. */
+export function notTheName(first, name) {
+  const why = first === name ? "this is somebody else" : "the names only look alike";
+  return `Not the “${first}” that was here before: ${why}`;
 }
+
+/** Of a name that somebody has who signed in. */
+export const verified = "verified";
+
+/** @param {string} sub The subject of a token. */
+export function signedInAs(sub) {
+  return `Verified: signed in as ${sub}`;
+}
+
+/** Of a name that somebody has who did not sign in. */
+export const guest = "guest";
+export const ownClaim = "Not signed in: anybody can write under this name";
 
 /** @param {string} time */
 export function editedAt(time) {

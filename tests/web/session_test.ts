@@ -2,20 +2,31 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import { launchBrowser, webTest } from "../support/browser.ts";
-import { get, until } from "../support/client.ts";
+import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
 const postgres = await testPostgres();
 const database = await postgres.create();
-const server = await spawnServer(database.url, { TOKEN_SECRET: SECRET, SIGN_IN_URL: "https://club.example/sign-in" });
+const server = await spawnServer(database.url, {
+  TOKEN_SECRET: SECRET,
+  SIGN_IN_URL: "https://club.example/sign-in",
+  ANONYMOUS_READ: "open",
+  ANONYMOUS_WRITE: "open",
+});
 const browser = await launchBrowser();
 Deno.test.afterAll(async () => {
   await browser.close();
   await server[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();
 });
+
+/** Posts a message. @param token Whose; nobody's without one. */
+async function say(room: string, body: string, token?: string, members: Record<string, string> = {}) {
+  const response = await post(server, room, { body, ...members }, token ? bearer(token) : {});
+  assertEquals([response.status, (await response.json()).body], [201, body]);
+}
 
 /** A page of somebody who has not been here before. */
 async function newPage() {
