@@ -12,6 +12,7 @@ import { draw } from "./plots.ts";
 import { measurePosts } from "./posts.ts";
 import { measureMigration } from "./migration.ts";
 import { measureProcesses } from "./processes.ts";
+import { measureProducts } from "./products.ts";
 import { MissingPrograms } from "./programs.ts";
 import { Rig, stopSignal } from "./rig.ts";
 import { type Findings, section, targetTable } from "./table.ts";
@@ -28,6 +29,7 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   memory: measureMemory,
   posts: measurePosts,
   processes: measureProcesses,
+  products: measureProducts,
   tail: measureTail,
   catchup: measureCatchup,
   growth: measureGrowth,

@@ -7,6 +7,7 @@ export interface Programs {
   readonly nginx: string;
   readonly nchan: string;
   readonly pgbench: string;
+  readonly pushpin: string;
 }
 
 /** The message says what to type. */
@@ -23,6 +24,7 @@ export async function findPrograms(): Promise<Programs> {
     headers: { places: ["/usr/include"], file: "stdio.h", packages: "libc6-dev" },
     nginx: { places: path, file: "nginx", packages: "nginx" },
     nchan: { places: ["/usr/lib/nginx/modules"], file: "ngx_nchan_module.so", packages: "libnginx-mod-nchan" },
+    pushpin: { places: path, file: "pushpin", packages: "pushpin" },
     // Those of a version first: Debian's own in /usr/bin is a Perl script that looks for one of them.
     pgbench: { places: [...debian, ...path], file: "pgbench", packages: "postgresql" },
   };

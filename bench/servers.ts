@@ -2,7 +2,10 @@
 import { join } from "node:path";
 import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
+import { startDurableStreams } from "./durable-streams.ts";
 import { getRequest, type Loaded, postRequest, streamRequest } from "./load.ts";
+import { childrenOf, startProgram } from "./program.ts";
+import { startPushpin } from "./pushpin.ts";
 import { BODY, type Rig } from "./rig.ts";
 
 /** A running server. */
@@ -11,27 +14,33 @@ export interface Server extends Loaded, AsyncDisposable {}
 /** How to start each. */
 export const start = {
   /** Linger as it is served, but for room for the waiters. */
-  Linger: (rig: Rig, env: Record<string, string> = {}) => deno(rig, "main.ts", { MAX_WAITERS: "20000", ...env }),
+  Linger: (rig: Rig, env: Record<string, string> = {}) => startRival(rig, "main.ts", { MAX_WAITERS: "20000", ...env }),
   /** The same on both cores. */
   "Linger, 2 threads": (rig: Rig) => start.Linger(rig, { THREADS: "2" }),
   /** The least that long polling takes in Deno. */
-  bare: (rig: Rig, env: Record<string, string> = {}) => deno(rig, "bench/rivals/bare.ts", env),
+  bare: (rig: Rig, env: Record<string, string> = {}) => startRival(rig, "bench/rivals/bare.ts", env),
   /** The same with Hono. */
-  "bare + Hono": (rig: Rig) => deno(rig, "bench/rivals/bare_hono.ts"),
+  "bare + Hono": (rig: Rig) => startRival(rig, "bench/rivals/bare_hono.ts"),
   /** Hono and postgres.js, an insert for each post. */
-  naive: (rig: Rig) => deno(rig, "bench/rivals/naive.ts"),
+  naive: (rig: Rig) => startRival(rig, "bench/rivals/naive.ts"),
   /** The design that Linger grew out of: every waiter asks the database once a second, ten times. */
   article: (rig: Rig) =>
-    deno(rig, "tests/support/article_server.ts", {}, "/messages?after=00000000-0000-0000-0000-000000000000"),
+    startRival(rig, "tests/support/article_server.ts", {}, "/messages?after=00000000-0000-0000-0000-000000000000"),
   /** nginx with its module for long polling, in C. */
   Nchan: (rig: Rig) => startNchan(rig, 1),
   /** The same on both cores. */
   "Nchan, 2 workers": (rig: Rig) => startNchan(rig, 2),
+  /** A proxy that holds requests for a server behind it. */
+  Pushpin: startPushpin,
+  /** The reference server of the Durable Streams protocol. */
+  "Durable Streams, in memory": (rig: Rig) => startDurableStreams(rig, false),
+  /** The same, keeping them. */
+  "Durable Streams, on disk": (rig: Rig) => startDurableStreams(rig, true),
 };
 
 /** Starts Linger out of another directory; out of this one if it is empty. */
 export function startVersion(rig: Rig, directory: string): Promise<Server> {
-  return deno(rig, join(directory, "main.ts"), { MAX_WAITERS: "20000" });
+  return startRival(rig, join(directory, "main.ts"), { MAX_WAITERS: "20000" });
 }
 
 /** Starts several at once. */
@@ -69,7 +78,8 @@ export async function cpuMs({ pid }: Pick<Loaded, "pid">): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * 10; // ticks, of which Linux tells 100 a second
 }
 
-async function deno(
+/** Starts a server that is a script of Deno's, on a free port. */
+export async function startRival(
   rig: Rig,
   script: string,
   env: Record<string, string> = {},
@@ -120,42 +130,16 @@ async function startNchan(rig: Rig, workers: number): Promise<Server> {
         location ~ ^/publish/(\\w+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 1m; }
       }
     }`);
-  const child = new Deno.Command(rig.programs.nginx, {
-    args: ["-e", `${directory}/error.log`, "-c", config],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  const stop = async () => {
-    try {
-      child.kill("SIGTERM"); // not SIGKILL, which would leave its worker behind
-    } catch { /* it has ended already */ }
-    await child.status;
+  const { pid, [Symbol.asyncDispose]: stop } = await startProgram(rig, port, [
+    rig.programs.nginx,
+    ...["-e", `${directory}/error.log`, "-c", config],
+  ]);
+  return {
+    port,
+    pid: (await childrenOf(pid)).get("nginx")!, // one of those that serve
+    poll: getRequest("/rooms/%room/messages?after=now&wait=55"),
+    stream: streamRequest("/rooms/%room/events"),
+    post: postRequest("/publish/%room", BODY),
+    [Symbol.asyncDispose]: stop,
   };
-  try {
-    return {
-      port,
-      pid: await workerOf(child, rig),
-      poll: getRequest("/rooms/%room/messages?after=now&wait=55"),
-      stream: streamRequest("/rooms/%room/events"),
-      post: postRequest("/publish/%room", BODY),
-      [Symbol.asyncDispose]: stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-/** The process that serves, or the first of them: nginx's first child. */
-async function workerOf({ pid }: Deno.ChildProcess, rig: Rig): Promise<number> {
-  for (let tries = 0; tries < 100; tries++) {
-    const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
-    if (children.trim()) {
-      await rig.pause(100); // it listens already; this is for its own start
-      return Number(children.trim().split(" ")[0]);
-    }
-    await rig.pause(50);
-  }
-  throw new Error("nginx did not start");
 }
