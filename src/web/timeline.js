@@ -80,13 +80,17 @@ export class Timeline {
   constructor(actions) {
     this.#actions = actions;
     this.#waiting = new Waiting(byId("waiting"), actions);
+    let width = 0;
     this.#edges = new IntersectionObserver((entries) => {
       // The last tells how it is: a busy page is told of several changes at once.
       const isNear = (/** @type {Element} */ edge) => entries.findLast(({ target }) => target === edge)?.isIntersecting;
       if (this.#older && isNear(this.#beginning)) actions.loadOlder();
       if (this.#newer && isNear(this.#ending)) actions.loadNewer();
     }, { root: this.#scroller, rootMargin: AHEAD });
-    this.#scroller.addEventListener("scroll", () => this.#look(), { passive: true });
+    // Where a new width has moved what one reads, and it has not been put back yet, nobody has scrolled there.
+    this.#scroller.addEventListener("scroll", () => this.#scroller.clientWidth === width && this.#look(), {
+      passive: true,
+    });
     this.#pill.addEventListener("click", () => {
       if (this.#isBelow(this.#log.line)) this.#goTo(this.#log.line);
       else this.goToEnd();
@@ -103,7 +107,11 @@ export class Timeline {
       this.#scroller.focus({ preventScroll: true });
     });
     // A keyboard that slides in, a window that changes, a composer that grows: one stays where one was.
-    const resized = new ResizeObserver(() => this.#atEnd ? this.#stay() : this.#anchor.restore());
+    const resized = new ResizeObserver(() => {
+      width = this.#scroller.clientWidth;
+      if (this.#atEnd) this.#stay();
+      else this.#anchor.restore();
+    });
     for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
     onNewDay(() => this.#log.nameDays());
   }

@@ -180,15 +180,27 @@ webTest("What one reads stays at the top of the screen when the width changes", 
       const row = [...document.querySelectorAll("#log article")].find((row) => row.getBoundingClientRect().top >= top)!;
       return { id: (row as HTMLElement).dataset.id, top: Math.round(row.getBoundingClientRect().top - top) };
     });
+  const painted = () =>
+    page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  await painted();
   const before = await first();
-  for (const width of [600, 400, 1000]) {
-    await page.setViewportSize({ width, height: 700 });
-    await ada.until((width) => innerWidth === width, width);
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  const stays = async () => {
+    await painted();
     const after = await first();
     assertEquals(after.id, before.id);
     assertLess(Math.abs(after.top - before.top), 3);
+  };
+  for (const width of [600, 400, 1000]) {
+    await page.setViewportSize({ width, height: 700 });
+    await ada.until((width) => innerWidth === width, width);
+    await stays();
   }
+  // Also where one scrolls at that very moment.
+  await page.evaluate(() => {
+    document.getElementById("scroller")!.scrollBy(0, 1);
+    document.getElementById("main")!.style.maxWidth = "400px";
+  });
+  await stays();
 });
 
 webTest("A screen reader hears of many messages in one sentence, and of no day again", async () => {
