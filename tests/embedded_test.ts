@@ -5,6 +5,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
+import { undisturbed } from "../src/database/account.ts";
 import { startEmbedded } from "../src/database/embedded.ts";
 import { PATIENCE_MS } from "./support/client.ts";
 
@@ -282,6 +283,129 @@ Deno.test({
       assertEquals((await Deno.stat(join(directory, "cluster"))).uid, 0);
       await run("chown", "-R", `${NOBODY}`, directory);
       await (await startEmbedded(directory)).stop();
+    });
+  },
+});
+
+Deno.test({
+  name: "Whatever another process of nobody does while root builds the database, root gives away nothing else",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const [directory, treasure] = [join(parent, "data"), join(parent, "treasure")];
+      await Deno.mkdir(treasure, { mode: 0o700 });
+      const put = 'mv "$0" "$0.gone" && ln -s "$1" "$0"';
+      const tries: boolean[] = [];
+      const { makeTempDir } = Deno;
+      // The moment after root has made a directory there, and before it does anything in it.
+      Deno.makeTempDir = async (options) => {
+        const made = await makeTempDir(options);
+        const { success } = await new Deno.Command("sh", {
+          args: ["-c", put, made, treasure],
+          ...{ uid: NOBODY, gid: NOBODY, cwd: "/", stderr: "null" },
+        }).output();
+        tries.push(success);
+        return made;
+      };
+      try {
+        await (await startEmbedded(directory)).stop();
+      } finally {
+        Deno.makeTempDir = makeTempDir;
+      }
+      assertEquals((await Deno.stat(treasure)).uid, 0);
+      assertEquals(await namesIn(treasure), []);
+      assertEquals(tries, [false, false]); // for the programs, and for the cluster
+      const { uid, mode } = await Deno.stat(directory);
+      assertEquals([uid, mode! & 0o777], [NOBODY, 0o700]);
+    });
+  },
+});
+
+Deno.test({
+  name: "Who owns the directory above is given back his own, and nothing that he has put in its place",
+  ignore: !ROOT,
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const [directory, moved] = [join(parent, "data"), join(parent, "moved")];
+      await Deno.mkdir(directory);
+      await Deno.chown(directory, NOBODY, NOBODY);
+      const account = { ids: {}, via: [], owner: [NOBODY, NOBODY] as const };
+      await undisturbed(account, directory, async () => {
+        await Deno.rename(directory, moved);
+        await Deno.mkdir(directory);
+      });
+      assertEquals([(await Deno.stat(directory)).uid, (await Deno.stat(moved)).uid], [0, NOBODY]);
+      await assertRejects(() => undisturbed(account, directory, () => Promise.resolve()), Error, "a moment ago");
+      assertEquals((await Deno.stat(directory)).uid, 0);
+    });
+  },
+});
+
+Deno.test({
+  name: "The directory is its owner's again after a start as root that fails, also when that was killed half-way",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const directory = join(parent, "data");
+      await (await startEmbedded(directory)).stop();
+      const other = 4_321; // an ordinary user, whose data a start as root must leave his
+      await run("chown", "-R", `${other}:${other}`, directory);
+      await Deno.chown(directory, 0, 0); // as it is while root builds there
+      const file = join(directory, "cluster", "PG_VERSION");
+      await Deno.writeTextFile(file, "17\n");
+      await assertRejects(() => startEmbedded(directory), Error, "was made by PostgreSQL 17");
+      const { uid, gid, mode } = await Deno.stat(directory);
+      assertEquals([uid, gid, mode! & 0o777], [other, other, 0o700]);
+      await Deno.writeTextFile(file, "18\n");
+      await (await startEmbedded(directory)).stop();
+    });
+  },
+});
+
+Deno.test({
+  name:
+    "startEmbedded() as root makes no file where a link in the directory leads, and tells nothing of what it leads to",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const [directory, secret, absent] = ["data", "secret", "absent"].map((name) => join(parent, name));
+      await Deno.writeTextFile(secret!, "for root alone\n", { mode: 0o600 });
+      const link = async (to: string, name: string) => {
+        await Deno.remove(join(directory!, name)).catch(() => {});
+        await Deno.symlink(to, join(directory!, name));
+      };
+      const complaint = async () => (await assertRejects(() => startEmbedded(directory!), Error)).message;
+      await (await startEmbedded(directory!)).stop();
+
+      await link(absent!, "postgres.lock");
+      await assertRejects(() => startEmbedded(directory!));
+      await assertRejects(() => Deno.stat(absent!), Deno.errors.NotFound);
+      await Deno.remove(join(directory!, "postgres.lock"));
+      await Deno.writeTextFile(join(directory!, "postgres.lock"), "");
+
+      // The programs are nobody's to change for: what stands in their place can say what it is handed.
+      const programs = join(
+        directory!,
+        (await namesIn(directory!)).find((name) => name.startsWith("postgresql-"))!,
+        "bin",
+      );
+      const script =
+        '#!/bin/sh\necho "handed: $PG_GRANDPARENT_PID"\nrm postgres.log.x; mv postgres.log postgres.log.x\n';
+      await Deno.rename(join(programs, "postgres"), join(programs, "postgres.real"));
+      await Deno.writeTextFile(join(programs, "postgres"), `${script}cat postgres.log.x > postgres.log\n`, {
+        mode: 0o755,
+      });
+      await link(secret!, "cluster/postmaster.pid");
+      assertMatch(await complaint(), /handed: \d+/);
+      await Deno.remove(join(directory!, "cluster", "postmaster.pid"));
+
+      await Deno.writeTextFile(join(programs, "postgres"), `${script}ln -s ${secret} postgres.log\n`, { mode: 0o755 });
+      assertMatch(await complaint(), /its log says\nnothing$/);
+
+      await link(secret!, "cluster/PG_VERSION");
+      assertStringIncludes(await complaint(), "is not whole, for PG_VERSION can't be read");
     });
   },
 });

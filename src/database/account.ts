@@ -1,6 +1,7 @@
 // PostgreSQL does not run as root, and its files have to belong to the user that it runs as. So root needs another user, and
 // has to bring it to the files.
 
+import { constants, open } from "node:fs/promises";
 import { join } from "node:path";
 import { ADVICE } from "./directory.ts";
 
@@ -10,6 +11,8 @@ export interface Account {
   readonly ids: { uid?: number; gid?: number };
   /** A command that becomes someone, before the one to run. */
   readonly via: readonly string[];
+  /** To whom root gives the files; undefined where this process is no root. */
+  readonly owner?: readonly [uid: number, gid: number];
 }
 
 /** The uid and gid that every system keeps for programs that should own nothing. */
@@ -33,7 +36,8 @@ export async function chooseAccount(directory: string, say: (line: string) => vo
   try {
     // Copied back by root, a database belongs to root. Only below a directory of root's it is given away: elsewhere another user
     // could have put in its place what nobody should be given.
-    if (isRoots(await Deno.stat(directory)) && await Deno.lstat(cluster).then(isRoots, () => false)) {
+    const found = await Deno.lstat(cluster).catch(() => undefined);
+    if (isRoots(await Deno.stat(directory)) && found?.isDirectory && isRoots(found)) {
       say(`Giving what is in ${directory} from root to user ${uid}, as which PostgreSQL runs`);
       await give(directory, uid, gid);
     }
@@ -45,7 +49,30 @@ export async function chooseAccount(directory: string, say: (line: string) => vo
     );
   }
   await refuseOthers(cluster, uid, directory);
-  return await reaching(directory, uid, gid);
+  return { ...await reaching(directory, uid, gid), owner: [uid, gid] };
+}
+
+/**
+ * Does what has to be done in the directory before PostgreSQL runs there. Root keeps it for itself meanwhile: whoever may change what
+ * is in it could put a link in the place of what root is about to write, or to give away.
+ */
+export async function undisturbed<T>({ owner }: Account, directory: string, prepare: () => Promise<T>): Promise<T> {
+  if (!owner) return await prepare();
+  // Held, and not looked up again: who owns the directory above could put another in its place, and be given that.
+  const held = await open(directory, constants.O_DIRECTORY);
+  try {
+    if ((await held.stat()).uid !== owner[0]) throw new Error(`${directory} was given to another user a moment ago`);
+    await held.chown(0, 0);
+    await held.chmod(0o711); // the account's own programs have to get through
+    try {
+      return await prepare();
+    } finally {
+      await held.chmod(0o700);
+      await held.chown(...owner);
+    }
+  } finally {
+    await held.close();
+  }
 }
 
 /** The user and group that own the path, where they are not root's. */

@@ -32,7 +32,7 @@ export async function lockDirectory(home: string): Promise<Deno.FsFile> {
     if (names.length > 0 && !names.includes(LOCK)) {
       throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
     }
-    lock = await Deno.open(join(home, LOCK), { create: true, write: true });
+    lock = await openLock(join(home, LOCK));
     if (Deno.uid() !== 0 && await ownerOf(home) !== Deno.uid()) {
       lock.close();
       throw new Deno.errors.PermissionDenied(); // to make it private, too
@@ -47,6 +47,16 @@ export async function lockDirectory(home: string): Promise<Deno.FsFile> {
   if (await lock.tryLock(true)) return lock;
   lock.close();
   throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
+}
+
+/** Made only where there is nothing, and so never where a link of the directory's owner leads: this process may be root. */
+async function openLock(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { createNew: true, write: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    return await Deno.open(path, { write: true });
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { type Account, chooseAccount, command } from "./account.ts";
+import { type Account, chooseAccount, command, undisturbed } from "./account.ts";
 import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
 
 /** A PostgreSQL server that runs as long as this process does. */
@@ -89,9 +89,12 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
   try {
     const account = await chooseAccount(directory, say);
     const stalePid = await previousServerGone(directory, say);
-    await removeLeftovers(directory, npm.version);
-    const programs = await copyPrograms(npm, home, say);
-    await createCluster(programs, npm.version, account, home, say);
+    const programs = await undisturbed(account, directory, async () => {
+      await removeLeftovers(directory, npm.version);
+      const programs = await copyPrograms(npm, home, say);
+      await createCluster(programs, npm.version, account, home, say);
+      return programs;
+    });
     const server = await startServer(programs, account, home, settings, stalePid, say);
     let stopped: Promise<void> | undefined;
     return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
@@ -140,9 +143,11 @@ async function previousServerGone(
   const cluster = join(directory, "cluster");
   const started = performance.now();
   for (let told = false;; await sleep(LOOK_EVERY_MS)) {
-    const pid = (await readPidFile(cluster))[0];
+    const [pid = ""] = await readPidFile(cluster);
+    // Root has read it, and hands it to PostgreSQL's user: whatever else stands there may have been for root alone.
+    if (!/^\d+$/.test(pid)) return undefined;
     // The number alone says nothing after a reboot, when any process may have it.
-    if (!pid || !(await commandLine(pid)).includes(cluster)) return pid;
+    if (!(await commandLine(pid)).includes(cluster)) return pid;
     const waited = performance.now() - started;
     if (waited > SHUTDOWN_DEADLINE_MS) {
       throw new Error(`A PostgreSQL server still runs in ${directory}: end process ${pid}, then start again`);
@@ -227,8 +232,7 @@ async function createCluster(
   }
   say(`Creating the database in ${home}`);
   const building = await Deno.makeTempDir({ dir: directory, prefix: "new-" });
-  const { uid, gid } = await Deno.stat(directory);
-  if (Deno.uid() === 0) await Deno.chown(building, uid, gid);
+  if (account.owner) await Deno.chown(building, ...account.owner);
   const args = ["-D", join(building, "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
   // One call that writes out the whole file system covers the programs that were copied just before, too.
   if (Deno.build.os === "linux") args.push("--sync-method=syncfs");
@@ -259,7 +263,9 @@ async function createCluster(
 
 async function versionOf(cluster: string, home: string): Promise<string> {
   try {
-    return (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
+    const version = (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
+    if (/^[\d.]+$/.test(version)) return version;
+    throw new Error("It has no version in it");
   } catch (cause) {
     throw new Error(`The database in ${home} is not whole, for PG_VERSION can't be read: bring back a backup of it`, {
       cause,
@@ -334,7 +340,7 @@ export async function startServer(
     const waited = performance.now() - started;
     if (!running || waited > START_DEADLINE_MS) {
       await stop();
-      const log = await Deno.readTextFile(join(directory, LOG)).catch(() => "");
+      const log = await lastLines(account, directory);
       const said = `${await complaint}${log}`.trim() || "nothing";
       throw new Error(
         `PostgreSQL did not start in ${home}; its log says\n${said.split("\n").slice(-20).join("\n")}`,
@@ -350,6 +356,13 @@ export async function startServer(
     if (!stopping) byItself.resolve();
   });
   return { ended: byItself.promise, stop };
+}
+
+/** The end of the log, by whoever has written it: root could be led to another file. */
+async function lastLines(account: Account, directory: string): Promise<string> {
+  const args = ["-c", `tail -n 20 ${LOG}`];
+  const { stdout } = await command(account, "/bin/sh", args, { cwd: directory, stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
 }
 
 /** The lines of postmaster.pid: the first is the server's process number, the eighth its state. */
