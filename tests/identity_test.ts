@@ -8,7 +8,7 @@ import type { Config } from "../src/config.ts";
 import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
 import { verifyToken } from "../src/identity/token.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { type Allowance, UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
@@ -494,6 +494,79 @@ Deno.test("When the keys are others, what was known by those before is verified 
   assertEquals((await identities.identify(await request(fresh, "new"), () => UNLIMITED)).sub, "ada");
   again.abort();
   await renewed;
+});
+
+/** What knows the tokens of a provider whose keys have been fetched, with a clock that the test moves. */
+async function identitiesOf(provider: Provider) {
+  const clock = { now: 0 };
+  const keys = new RemoteKeys(provider.url, () => clock.now);
+  const renewing = new AbortController();
+  const renewal = keys.renew(renewing.signal);
+  await until(() => keys.known, "the keys are there");
+  renewing.abort();
+  await renewal;
+  const rules = { algorithms: ["ES256"], keys: [keys.find], issuer: "idp", audience: "chat" };
+  const identities = new Identities({ TOKEN_JWKS_URL: provider.url } as Config, verifyToken, rules, keys);
+  const charged: string[] = [];
+  /** Whether a token holds; whom it is charged to is told by `charged`. */
+  const holds = async (token: string, authorization = `Bearer ${token}`) => {
+    const request = new Request("http://localhost", { headers: { authorization } });
+    const sender = { verify: () => charged.push("verify"), tokenWasBad: () => charged.push("bad") };
+    return await Promise.resolve(identities.identify(request, () => sender as unknown as Allowance))
+      .then(() => true, (error) => {
+        if (error instanceof Problem && error.status === 401) return false;
+        throw error;
+      });
+  };
+  return { clock, keys, charged, holds };
+}
+
+Deno.test("A token whose key is new is taken half a minute after it was refused, however often it is shown", async () => {
+  await using provider = new Provider();
+  const old = await provider.key("ES256", "old");
+  const { clock, holds } = await identitiesOf(provider);
+  assertEquals(await holds(await old({})), true);
+  const fresh = await (await provider.key("ES256", "fresh"))({});
+  for (let i = 0; i < 3; i++) assertEquals(await holds(fresh), false);
+  assertEquals(provider.asked, 1);
+  clock.now += 30_000;
+  assertEquals(await holds(fresh), true);
+  assertEquals(provider.asked, 2);
+});
+
+Deno.test("A token that does not hold is charged once, a token that held is charged nothing when the keys are others", async () => {
+  await using provider = new Provider();
+  const [stays, goes] = [await provider.key("ES256", "stays"), await provider.key("ES256", "goes")];
+  const { clock, keys, charged, holds } = await identitiesOf(provider);
+  const ended = await stays({ exp: 1 });
+  for (let i = 0; i < 3; i++) assertEquals(await holds(ended), false);
+  assertEquals(charged.splice(0), ["verify", "bad"]);
+
+  const [known, withdrawn] = [await stays({}), await goes({})];
+  assertEquals([await holds(known), await holds(withdrawn)], [true, true]);
+  assertEquals(charged.splice(0), ["verify", "verify"]);
+  provider.keys.pop();
+  const another = await (await provider.key("ES256", "another"))({});
+  clock.now += 30_000;
+  assertEquals([await holds(another), keys.version], [true, 2]);
+  charged.splice(0);
+  for (let i = 0; i < 3; i++) assertEquals(await holds(known), true);
+  assertEquals(await holds(withdrawn), false);
+  assertEquals(charged.splice(0), []);
+  assertEquals(await holds(ended), false); // by other keys, so it is looked at anew
+  assertEquals(await holds(ended), false);
+  assertEquals(charged.splice(0), ["verify", "bad"]);
+});
+
+Deno.test("A token is known under one text, whatever case its scheme is written in", async () => {
+  await using provider = new Provider();
+  const sign = await provider.key("ES256", "key");
+  const { charged, holds } = await identitiesOf(provider);
+  const token = await sign({});
+  for (const scheme of ["Bearer", "bearer", "BEARER", "bEaReR"]) {
+    assertEquals(await holds(token, `${scheme} ${token}`), true);
+  }
+  assertEquals(charged, ["verify"]);
 });
 
 Deno.test("/healthz tells how much goes on to nobody who may see nothing of it", async () => {

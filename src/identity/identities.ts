@@ -5,6 +5,7 @@ import { Problem, unauthorized } from "../problem.ts";
 import { Identity, NOT_YET } from "./identity.ts";
 import { RoomList } from "./rights.ts";
 import type { RemoteKeys } from "./keys.ts";
+import { Remembered } from "./remembered.ts";
 import type { TokenRules } from "./token.ts";
 
 /** Tokens that are known by their text, twice as many at most: with the longest of them 80 MB. Only those that hold are known. */
@@ -15,6 +16,9 @@ const MAX_BAD = 1_000;
 
 /** Longest header with a token, in characters: with three full lists of rooms a token has 27,000, and proxies take 8,000. */
 const MAX_HEADER = 8_192;
+
+/** How a header with a token begins (RFC 6750). */
+const SCHEME = "bearer ";
 
 /** The settings that say who may do what. */
 export type IdentitySettings = Pick<
@@ -72,14 +76,10 @@ export async function openIdentities(config: IdentitySettings, signal: AbortSign
  * @internal
  */
 export class Identities {
-  /** By what stands in the header: of this time, and of the time before. */
-  #known = new Map<string, Identity>();
-  #knownBefore = new Map<string, Identity>();
+  /** Those whose tokens held, by the token, with the version of the keys of then. */
+  readonly #known = new Remembered<{ identity: Identity; version: number }>(MAX_KNOWN);
   /** Why some don't hold, and never will with these keys: a page goes on asking with the one that it has. */
-  #bad = new Map<string, Problem>();
-  #badBefore = new Map<string, Problem>();
-  /** Of the keys by which they were verified. */
-  #version = 0;
+  readonly #bad = new Remembered<{ problem: Problem; version: number }>(MAX_BAD);
   readonly #nobody: Identity;
   readonly #revoked: ReadonlySet<string>;
 
@@ -112,57 +112,64 @@ export class Identities {
   identify({ headers }: Request, sender: () => Verifying): Identity | Promise<Identity> {
     const header = headers.get("authorization");
     if (header === null) return this.#nobody;
-    const known = this.#known.get(header) ?? this.#knownBefore.get(header);
-    if (!known) return this.#verifyFor(sender, header);
-    if (known.until <= Date.now()) throw unauthorized("The token has expired");
-    if (this.keys && this.#version !== this.keys.version) return this.#verify(header); // its key may have been withdrawn
-    return known;
+    const token = tokenIn(header);
+    const known = this.#known.get(token);
+    if (!known) return this.#verifyFor(sender, token);
+    if (known.identity.until <= Date.now()) throw unauthorized("The token has expired");
+    // Its key may have been withdrawn. It held, so nobody is charged for looking again, nor refused for what others have shown.
+    return known.version === this.#version ? known.identity : this.#verifyAgain(token);
   }
 
-  async #verifyFor(sender: () => Verifying, header: string): Promise<Identity> {
-    const bad = this.#bad.get(header) ?? this.#badBefore.get(header);
-    if (bad && this.#version === (this.keys?.version ?? 0)) throw bad;
+  /** Of the keys: what was verified by others does not count. */
+  get #version(): number {
+    return this.keys?.version ?? 0;
+  }
+
+  async #verifyFor(sender: () => Verifying, token: string): Promise<Identity> {
+    const bad = this.#bad.get(token);
+    if (bad?.version === this.#version) throw bad.problem;
     const verifying = sender();
     verifying.verify();
     try {
-      return await this.#verify(header);
+      return await this.#verify(token);
     } catch (error) {
-      if (error instanceof Problem && error.status === 401) {
-        verifying.tokenWasBad();
-        if (error.detail !== NOT_YET) this.#keepBad(header, error);
-      }
+      if (error instanceof Problem && error.status === 401) verifying.tokenWasBad();
       throw error;
     }
   }
 
-  #keepBad(header: string, problem: Problem): void {
-    if (header.length > MAX_HEADER) return;
-    if (this.#bad.size >= MAX_BAD) {
-      this.#badBefore = this.#bad;
-      this.#bad = new Map();
+  async #verifyAgain(token: string): Promise<Identity> {
+    try {
+      return await this.#verify(token);
+    } catch (error) {
+      this.#known.delete(token);
+      throw error;
     }
-    this.#bad.set(header, problem);
   }
 
-  async #verify(header: string): Promise<Identity> {
-    // Exactly so: one token must not be kept under many texts.
-    const token = header.length <= MAX_HEADER ? header.match(/^bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i)?.[1] : undefined;
-    if (!token) throw unauthorized(`Authorization must be Bearer and a token, of at most ${MAX_HEADER} characters`);
-    const version = this.keys?.version ?? 0;
-    const identity = await this.verify(token, this.rules);
-    if (this.#revoked.has(identity.sub!)) throw unauthorized("The token has been revoked");
-    if (this.#version !== version) {
-      this.#version = version;
-      this.#known = new Map();
-      this.#knownBefore = new Map();
-      this.#bad = new Map();
-      this.#badBefore = new Map();
+  async #verify(token: string): Promise<Identity> {
+    const version = this.#version; // of before: meanwhile there can be other keys
+    try {
+      if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) {
+        throw unauthorized(`Authorization must be Bearer and a token, of at most ${MAX_HEADER} characters`);
+      }
+      const identity = await this.verify(token, this.rules);
+      if (this.#revoked.has(identity.sub!)) throw unauthorized("The token has been revoked");
+      this.#known.set(token, { identity, version });
+      return identity;
+    } catch (problem) {
+      const lasts = problem instanceof Problem && problem.status === 401 && problem.cause !== NOT_YET;
+      if (lasts) this.#bad.set(token, { problem, version });
+      throw problem;
     }
-    if (this.#known.size >= MAX_KNOWN) {
-      this.#knownBefore = this.#known;
-      this.#known = new Map();
-    }
-    this.#known.set(header, identity);
-    return identity;
   }
+}
+
+/**
+ * The token in a header, whatever case the scheme has: one token must not be kept under many texts. Empty for all that holds no
+ * token, which is refused alike.
+ */
+function tokenIn(header: string): string {
+  const isToken = header.length <= MAX_HEADER && header.slice(0, SCHEME.length).toLowerCase() === SCHEME;
+  return isToken ? header.slice(SCHEME.length) : "";
 }

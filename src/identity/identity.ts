@@ -2,8 +2,8 @@
 import { forbidden } from "../problem.ts";
 import type { Right, RoomList } from "./rights.ts";
 
-/** Why a token does not hold that will. */
-export const NOT_YET = "The token is not valid yet";
+/** The cause of a refusal that may be none later, with the same token: its time has not come, or its key is not known yet. */
+export const NOT_YET: Error = new Error("It may hold later");
 
 /** What an identity is made of. */
 export interface IdentityParts {

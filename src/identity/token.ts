@@ -5,7 +5,7 @@ import * as errors from "jose/errors";
 import { jwtVerify } from "jose/jwt/verify";
 import { z } from "zod";
 import { MAX_AUTHOR_BYTES, text } from "../chat/message.ts";
-import { unauthorized } from "../problem.ts";
+import { type Problem, unauthorized } from "../problem.ts";
 import { Identity, NOT_YET } from "./identity.ts";
 import { isPattern, MAX_PATTERNS, RoomList } from "./rights.ts";
 
@@ -78,17 +78,19 @@ export async function verifyToken(
     ...issuer !== undefined && { issuer },
     ...audience !== undefined && { audience },
   };
+  let cause: Error | undefined;
   for (const key of keys) {
     try {
       return identityOf(await payloadOf(token, key, options));
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw unauthorized("The token has expired");
-      if (error instanceof errors.JWTClaimValidationFailed) throw unauthorized(sentenceOn(error.claim));
+      if (error instanceof errors.JWTClaimValidationFailed) throw refusalOf(error.claim);
       // No key, the wrong one, or no token at all: perhaps the next key fits.
       if (!(error instanceof errors.JOSEError)) throw error;
+      if (error instanceof errors.JWKSNoMatchingKey) cause = NOT_YET; // the next keys may have it
     }
   }
-  throw unauthorized("The token is not valid");
+  throw Object.assign(unauthorized("The token is not valid"), { cause });
 }
 
 async function payloadOf(token: string, key: Key, options: JWTVerifyOptions): Promise<JWTPayload> {
@@ -121,9 +123,9 @@ function identityOf(payload: JWTPayload): Identity {
 }
 
 /** What is wrong with a claim. */
-function sentenceOn(claim: string): string {
-  if (claim === "iss") return "The token is not of the issuer that this server trusts";
-  if (claim === "aud") return "The token is for another audience";
-  if (claim === "nbf") return NOT_YET;
-  return `The token has no claim ${claim}, or one of another form`;
+function refusalOf(claim: string): Problem {
+  if (claim === "iss") return unauthorized("The token is not of the issuer that this server trusts");
+  if (claim === "aud") return unauthorized("The token is for another audience");
+  if (claim === "nbf") return Object.assign(unauthorized("The token is not valid yet"), { cause: NOT_YET });
+  return unauthorized(`The token has no claim ${claim}, or one of another form`);
 }

@@ -1234,7 +1234,7 @@ export const mutations: readonly Mutation[] = [
     "a token that is known holds for ever",
     ["identity_test.ts > ends with its token"],
     IDENTITIES,
-    "if (known.until <= Date.now())",
+    "if (known.identity.until <= Date.now())",
     "if (false)",
   ),
   broken(
