@@ -281,11 +281,12 @@ Deno.test("GET /rooms lists what one may read: of the newest rooms, and those th
     return json.map(({ room }) => room);
   };
   assertEquals(await list({}), ["public"]);
-  assertEquals(await list(bearer(await tokenOf({ read: [] }))), []);
+  assertEquals(await list(bearer(await tokenOf({ read: [] }))), ["public"]);
   const all = await list(bearer(await tokenOf({ read: ["*"] })));
   assertEquals([all.length, all[0], all[1], all[99]], [100, "public", "room1100", "room1002"]);
   // room7 is too old to be among the thousand, and is named; room8 begins like what is allowed, and is too old.
   assertEquals(await list(bearer(await tokenOf({ read: ["room109*", "room7", "none", "room9"] }))), [
+    "public",
     "room1099",
     "room1098",
     "room1097",
@@ -300,6 +301,12 @@ Deno.test("GET /rooms lists what one may read: of the newest rooms, and those th
     "room9",
     "room7",
   ]);
+  // What all may read can be old, too.
+  await database.sql`update heads set ms = 1 where room = 'public'`;
+  await database.sql`update messages set id = '00000000-0001-0000-0000-010000000000' where room = 'public'`;
+  await using later = await startServer(database.url, { ...CLOSED, ANONYMOUS_READ: "public" });
+  const { json } = await get<{ room: string }[]>(later, "/rooms", bearer(await tokenOf({ read: ["room7"] })));
+  assertEquals(json.map(({ room }) => room), ["room7", "public"]);
 });
 
 Deno.test("A stream ends with its token, and a poll is refused from then on", async () => {
@@ -343,19 +350,31 @@ Deno.test("What is open without a token is open, with any token or none, and not
     ANONYMOUS_READ: "news,public.*",
     ANONYMOUS_WRITE: "public.in",
   });
-  const read = async (room: string) => (await get(server, `/rooms/${room}/messages?wait=0`)).status;
-  assertEquals([await read("news"), await read("public.x"), await read("newsroom"), await read("public")], [
-    200,
-    200,
-    401,
-    401,
+  const stranger = bearer(await tokenOf({ sub: "stranger" }));
+  const member = bearer(await tokenOf({ sub: "member", name: "Ada", read: ["team"], write: ["team"] }));
+  for (const [headers, refusal, own] of [[{}, 401, 401], [stranger, 403, 403], [member, 403, 200]] as const) {
+    const read = async (room: string) => (await get(server, `/rooms/${room}/messages?wait=0`, headers)).status;
+    assertEquals([await read("news"), await read("public.x"), await read("newsroom"), await read("public")], [
+      200,
+      200,
+      refusal,
+      refusal,
+    ]);
+    assertEquals(await read("team"), own);
+    const write = async (room: string) => {
+      const { status, body } = await post(server, room, { body: "x" }, headers);
+      await body?.cancel();
+      return status;
+    };
+    assertEquals([await write("public.in"), await write("public.x"), await write("news")], [201, refusal, refusal]);
+    assertEquals(await write("team"), own === 200 ? 201 : own);
+  }
+  const posted = await get(server, "/rooms/public.in/messages?wait=0");
+  assertEquals(posted.json.map(({ author, sub }) => [author, sub]), [
+    [null, undefined],
+    [null, "stranger"],
+    ["Ada", "member"],
   ]);
-  const write = async (room: string) => {
-    const { status, body } = await post(server, room, { body: "x" });
-    await body?.cancel();
-    return status;
-  };
-  assertEquals([await write("public.in"), await write("public.x"), await write("news")], [201, 401, 401]);
 });
 
 /** An identity provider: an address with keys, which can be away. */

@@ -100,13 +100,16 @@ async function check(config: Config, token: string): Promise<void> {
       () => UNLIMITED,
     );
     const { payload } = await import("jose/jwt/decode").then(({ decodeJwt }) => ({ payload: decodeJwt(token) }));
-    const rights = ["read", "write", "moderate"].filter((right) => payload[right]).map((right) =>
-      `may ${right} ${(payload[right] as string[]).join(", ")}`
-    );
+    const open: Record<string, string[] | undefined> = { read: config.ANONYMOUS_READ, write: config.ANONYMOUS_WRITE };
+    const rights = ["read", "write", "moderate"].map((right) => {
+      const own = payload[right] as string[] | undefined;
+      return { right, rooms: [...new Set([...own ?? [], ...open[right] ?? []])] };
+    }).filter(({ rooms }) => rooms.length > 0);
     // As JSON: a name can have line ends, and what a terminal obeys.
     const called = name ? `, who is called ${JSON.stringify(name)}` : "";
     console.log(`For ${JSON.stringify(sub)}${called}, until ${new Date(until).toISOString()}`);
-    for (const right of rights.length > 0 ? rights : ["may do no more than anybody"]) console.log(right);
+    for (const { right, rooms } of rights) console.log(`may ${right} ${rooms.join(", ")}`);
+    if (rights.length === 0) console.log("may do nothing");
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     throw new ConfigError(error.detail, { cause: error });

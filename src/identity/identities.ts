@@ -81,13 +81,14 @@ export class Identities {
   /** Why some don't hold, and never will with these keys: a page goes on asking with the one that it has. */
   readonly #bad = new Remembered<{ problem: Problem; version: number }>(MAX_BAD);
   readonly #nobody: Identity;
+  readonly #rules: TokenRules;
   readonly #revoked: ReadonlySet<string>;
 
   /** `keys` are those that have to be there first. */
   constructor(
     { ANONYMOUS_READ = [], ANONYMOUS_WRITE = [], REVOKED }: IdentitySettings,
     private readonly verify: (token: string, rules: TokenRules) => Promise<Identity>,
-    private readonly rules: TokenRules,
+    rules: TokenRules,
     private readonly keys?: RemoteKeys,
   ) {
     const rooms = {
@@ -96,6 +97,7 @@ export class Identities {
       moderate: new RoomList([]),
     };
     this.#nobody = new Identity({ sub: null, name: null, until: Infinity, rooms });
+    this.#rules = { ...rules, anybody: this.#nobody };
     this.#revoked = new Set(REVOKED);
   }
 
@@ -153,7 +155,7 @@ export class Identities {
       if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) {
         throw unauthorized(`Authorization must be Bearer and a token, of at most ${MAX_HEADER} characters`);
       }
-      const identity = await this.verify(token, this.rules);
+      const identity = await this.verify(token, this.#rules);
       if (this.#revoked.has(identity.sub!)) throw unauthorized("The token has been revoked");
       this.#known.set(token, { identity, version });
       return identity;

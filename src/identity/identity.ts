@@ -15,6 +15,8 @@ export interface IdentityParts {
   readonly until: number;
   /** The rooms in which it has each right. */
   readonly rooms: Readonly<Record<Right, RoomList>>;
+  /** Who has no token: whoever has one may do the same, and what his token says besides. */
+  readonly anybody?: Identity | undefined;
 }
 
 /** Somebody who asks. */
@@ -26,18 +28,20 @@ export class Identity {
   /** When his token ends, in milliseconds since 1970. */
   readonly until: number;
   readonly #rooms: Readonly<Record<Right, RoomList>>;
+  readonly #anybody: Identity | undefined;
 
   /** Puts it together. */
-  constructor({ sub, name, until, rooms }: IdentityParts) {
+  constructor({ sub, name, until, rooms, anybody }: IdentityParts) {
     this.sub = sub;
     this.name = name;
     this.until = until;
     this.#rooms = rooms;
+    this.#anybody = anybody;
   }
 
   /** Whether it has a right in a room. */
   may(right: Right, room: string): boolean {
-    return this.#rooms[right].has(room);
+    return this.#rooms[right].has(room) || this.#anybody?.may(right, room) === true;
   }
 
   /**
@@ -50,6 +54,6 @@ export class Identity {
 
   /** The rooms that it may read and that are named outright. */
   get named(): Iterable<string> {
-    return this.#rooms.read.names;
+    return [...this.#rooms.read.names, ...this.#anybody?.named ?? []];
   }
 }

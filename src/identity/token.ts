@@ -60,6 +60,8 @@ export interface TokenRules {
   readonly issuer: string | undefined;
   /** `aud`; any if not set. */
   readonly audience: string | undefined;
+  /** What may be done without a token, and so with each. */
+  readonly anybody?: Identity | undefined;
 }
 
 /**
@@ -69,7 +71,7 @@ export interface TokenRules {
  */
 export async function verifyToken(
   token: string,
-  { algorithms, keys, issuer, audience }: TokenRules,
+  { algorithms, keys, issuer, audience, anybody }: TokenRules,
 ): Promise<Identity> {
   const options: JWTVerifyOptions = {
     algorithms: [...algorithms],
@@ -81,7 +83,7 @@ export async function verifyToken(
   let cause: Error | undefined;
   for (const key of keys) {
     try {
-      return identityOf(await payloadOf(token, key, options));
+      return identityOf(await payloadOf(token, key, options), anybody);
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw unauthorized("The token has expired");
       if (error instanceof errors.JWTClaimValidationFailed) throw refusalOf(error.claim);
@@ -111,7 +113,7 @@ async function payloadOf(token: string, key: Key, options: JWTVerifyOptions): Pr
   }
 }
 
-function identityOf(payload: JWTPayload): Identity {
+function identityOf(payload: JWTPayload, anybody: Identity | undefined): Identity {
   const claims = Claims.safeParse(payload);
   if (!claims.success) {
     const { path, message } = claims.error.issues[0]!;
@@ -119,7 +121,7 @@ function identityOf(payload: JWTPayload): Identity {
   }
   const { sub, name, exp, read, write, moderate } = claims.data;
   const until = (exp + LEEWAY_SECONDS) * 1000;
-  return new Identity({ sub, name: name || null, until, rooms: { read, write, moderate } });
+  return new Identity({ sub, name: name || null, until, rooms: { read, write, moderate }, anybody });
 }
 
 /** What is wrong with a claim. */
