@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { messages, posted, until } from "./support/client.ts";
 import { hold, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
 
@@ -99,6 +100,41 @@ Deno.test("A client that takes its polls back over HTTP/2 while they are looked 
   assertEquals(server.chat.state.waiters, 0);
   session.close();
   await once(session, "close");
+});
+
+Deno.test("A client that takes its polls back over HTTP/2 while its token is verified holds no places", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { TOKEN_SECRET: SECRET });
+  const { verify } = crypto.subtle;
+  const verified = Promise.withResolvers<void>();
+  let verifying = 0;
+  crypto.subtle.verify = async (...args: Parameters<typeof verify>) => {
+    verifying++;
+    await verified.promise;
+    return await verify.apply(crypto.subtle, args);
+  };
+  const session = http2.connect(server.url);
+  try {
+    const headers = { ":path": "/messages?after=now&wait=50", ...bearer(await tokenOf({ read: ["*"] })) };
+    const polls = Array.from({ length: 20 }, () => session.request(headers));
+    for (const poll of polls) poll.on("error", () => {});
+    await until(() => verifying === 20, "their token is verified");
+    for (const poll of polls) poll.close(http2.constants.NGHTTP2_CANCEL);
+    // The answer to what was asked after that says that the server has read it.
+    const [{ ":status": status }] = await once(session.request({ ":path": "/healthz" }).resume(), "response");
+    assertEquals(status, 200);
+    const holding = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+    verified.resolve();
+    await until(() => server.chat.state.feeds === 1, "they are looked up");
+    await holding.end();
+    await until(() => server.chat.state.feeds === 0, "nobody holds the room");
+    assertEquals(server.chat.state.waiters, 0);
+  } finally {
+    crypto.subtle.verify = verify;
+    verified.resolve();
+    session.close();
+    await once(session, "close");
+  }
 });
 
 for (

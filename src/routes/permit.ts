@@ -39,12 +39,14 @@ export function permit(
 
 /** What `serve` answers to a GET, at once where it is known that it may; a poll that waits stays parked. */
 export function permitted(
-  { method }: Request,
+  request: Request,
   permission: Identity | undefined | Promise<Identity>,
   serve: (who: Identity | undefined) => Response | Promise<Response>,
 ): Response | Promise<Response> {
   if (!(permission instanceof Promise)) return serve(permission);
-  if (method === "HEAD") return permission.then(serve); // of which Hono makes an answer of its own
+  // A signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2), and he may leave meanwhile.
+  void request.signal;
+  if (request.method === "HEAD") return permission.then(serve); // of which Hono makes an answer of its own
   return Parked.response(permission.then((who) => {
     const response = serve(who);
     return Parked.answerIn(response) ?? response;
