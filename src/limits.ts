@@ -38,7 +38,7 @@ const LOOK_MS = 1_000;
  * Tokens that don't hold: each is verified, which costs as much as some posts. A browser whose token has ended asks a few times; who
  * guesses, or wears the server down, asks on.
  */
-const BAD_TOKENS = { name: "bad-tokens", what: "tokens that are not valid", most: 60, perMs: 60_000, atOnce: 20 };
+const BAD_TOKENS = { name: "bad-tokens", what: "shows tokens that are not valid", most: 60, perMs: 60_000, atOnce: 20 };
 
 /**
  * Refusals that a client is given at once. One that comes back again and again without a pause costs more by its refusals than by all

@@ -13,7 +13,7 @@ import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
 import { NIL, NOW } from "../src/chat/cursor.ts";
 import { Places } from "../src/chat/places.ts";
 import { Problem } from "../src/problem.ts";
-import { get, messages, post, read, until } from "./support/client.ts";
+import { get, messages, post, type ProblemDetails, read, until } from "./support/client.ts";
 import { hold, pauseWrites, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -340,6 +340,10 @@ Deno.test("Whoever shows tokens that don't hold, one after the other, has no mor
   for (let i = 1; i < 20; i++) assertEquals((await ask("203.0.113.7", await bad(i), paths[i % 3])).status, 401);
   const refused = await ask("203.0.113.7", await bad(20));
   assertEquals([refused.status, refused.headers.get("ratelimit-policy")], [429, '"bad-tokens";q=60;w=60']);
+  assertEquals(
+    (refused.json as ProblemDetails).detail,
+    "This client shows tokens that are not valid more than 60 times in 60 seconds; nothing was done",
+  );
   assertEquals((await ask("203.0.113.7", await tokenOf({ ...claims, sub: "new" }))).status, 429);
   assertEquals((await ask("203.0.113.7", good[0]!)).status, 200); // which is known
   assertEquals((await ask("203.0.113.8", await bad(21))).status, 401);
