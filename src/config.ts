@@ -307,7 +307,8 @@ function file(name: string) {
 function isSafeUrl(text: string): boolean {
   const url = URL.parse(text);
   return url !== null &&
-    (url.protocol === "https:" || url.protocol === "http:" && /^(localhost|127\..*|\[::1\])$/.test(url.hostname));
+    (url.protocol === "https:" ||
+      url.protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname));
 }
 
 /** Whether a page's origin is written as a browser writes it (RFC 6454), or stands for all. */

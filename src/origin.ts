@@ -109,7 +109,8 @@ export class Origins {
 /** Whether only this machine can reach what listens on `host`, however that is written. */
 export function isLoopback(host: string): boolean {
   const name = plain(host);
-  if (/^(localhost|ip6-localhost|ip6-loopback|.*\.localhost|127\..*)$/.test(name)) return true;
+  // 127.1 is an address; 127.example.com is anybody's name.
+  if (/^(localhost|ip6-localhost|ip6-loopback|.*\.localhost|127(\.\d+){1,3})$/.test(name)) return true;
   // ::1, and 127.0.0.0/8 as IPv6 has it.
   return isIP(name) === 6 && /^\[::(1|ffff:7f[\da-f]{2}:.*)\]$/.test(URL.parse(`http://[${name}]`)?.hostname ?? "");
 }

@@ -279,6 +279,10 @@ Deno.test("readConfig() refuses what would leave a server open, or closed to all
       "must be a URL that begins with https://",
     ],
     [
+      { TOKEN_JWKS_URL: "http://127.example.com/keys", TOKEN_ISSUER: "i", TOKEN_AUDIENCE: "a" },
+      "must be a URL that begins with https://",
+    ],
+    [
       { TOKEN_JWKS_URL: "https://idp.example/keys", TOKEN_ISSUER: "i", TOKEN_AUDIENCE: "a", TOKEN_SECRET: LONG },
       "TOKEN_SECRET and TOKEN_JWKS_URL can't be set together",
     ],
@@ -302,6 +306,10 @@ Deno.test("readConfig() refuses what would leave a server open, or closed to all
     const { message } = assertThrows(() => read(variables), ConfigError);
     assertStringIncludes(message, sentence);
     assertFalse(message.includes(LONG), "a secret is told");
+  }
+  for (const host of ["localhost", "127.0.0.1:8080", "127.1", "[::1]"]) { // where nobody is in between
+    const TOKEN_JWKS_URL = `http://${host}/keys`;
+    assertEquals(read({ TOKEN_JWKS_URL, TOKEN_ISSUER: "i", TOKEN_AUDIENCE: "a" }).TOKEN_JWKS_URL, TOKEN_JWKS_URL);
   }
 });
 

@@ -58,6 +58,7 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
       "0:0:0:0:0:0:0:1",
       "::ffff:127.0.0.1",
       "ip6-localhost",
+      "127.1",
     ]
   ) {
     for (const host of answered) assertEquals(statusOf({ HOST }, { host }), 200, host);
@@ -73,7 +74,7 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
 
 Deno.test("Elsewhere every name is answered, unless ALLOWED_HOSTS says which", () => {
   for (
-    const settings of [{ HOST: "0.0.0.0" }, { HOST: "::" }, { HOST: "chat.example" }, {
+    const settings of [{ HOST: "0.0.0.0" }, { HOST: "::" }, { HOST: "chat.example" }, { HOST: "127.example.com" }, {
       HOST: "127.0.0.1",
       onDeploy: true,
     }]
