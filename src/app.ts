@@ -53,12 +53,16 @@ export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & App
     return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
   }
 
+  function answerOrRefuse(request: Request, info: object | undefined): Response | Promise<Response> {
+    const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL).heldBack() : origins.refuse(request);
+    if (refusal) return refuse(refusal);
+    return origins.shares && origins.preflight(request) || answer(request, info);
+  }
+
   return {
     fetch: (request, info) => {
-      const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL).heldBack() : origins.refuse(request);
-      if (refusal) return refuse(refusal);
-      if (!origins.shares) return answer(request, info);
-      const response = origins.preflight(request) ?? answer(request, info);
+      const response = answerOrRefuse(request, info);
+      if (!origins.shares) return response;
       return response instanceof Response
         ? origins.share(request, response)
         : response.then((response) => origins.share(request, response));

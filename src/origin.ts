@@ -7,7 +7,7 @@
 // can read nothing.
 import { isIP } from "node:net";
 import type { Config } from "./config.ts";
-import { crossOrigin, invalid, misdirected, type Problem } from "./problem.ts";
+import { crossOrigin, invalid, misdirected, OWN_SITE, type Problem } from "./problem.ts";
 
 /**
  * A name or address, with or without a port. Deno puts what stands there into the URL, where `/` and `?` would shift path
@@ -31,7 +31,7 @@ const PREFLIGHT = {
 
 /** What it may read of an answer beside its body. */
 const EXPOSED =
-  "etag, link, location, retry-after, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
+  "etag, link, location, retry-after, ratelimit, ratelimit-policy, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
 
 /** The settings that say which page may ask. */
 export type OriginSettings = Pick<Config, "HOST" | "ALLOWED_HOSTS" | "ALLOWED_ORIGINS" | "onDeploy">;
@@ -72,7 +72,7 @@ export class Origins {
   /** The answer to a page of another site that asks whether it may ask (Fetch, CORS preflight); undefined where that is not asked. */
   preflight(request: Request): Response | undefined {
     if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
-    return this.share(request, new Response(null, { status: 204, headers: PREFLIGHT }));
+    return new Response(null, { status: 204, headers: { ...PREFLIGHT, ...OWN_SITE } });
   }
 
   /** Lets a page of another site read an answer, where it may ask. */

@@ -1,8 +1,9 @@
 // Which page may ask: by the headers that browsers send, one by one, and with a real proxy before the server. That browsers send
 // them is shown in tests/web/origin_test.ts.
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "node:net";
 import { Origins, type OriginSettings } from "../src/origin.ts";
+import { OWN_SITE } from "../src/problem.ts";
 import { get, post, posted, soon, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
@@ -135,6 +136,20 @@ for (const [what, headers, status, method] of cases) {
   });
 }
 
+/** What an answer says of what it is and for whom. */
+function ownSite(headers: Headers): Record<string, string | null> {
+  return Object.fromEntries(Object.keys(OWN_SITE).map((name) => [name, headers.get(name)]));
+}
+
+/** What a server answers to these bytes. */
+function raw(server: { url: string }, request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => socket.end(request));
+    socket.setEncoding("utf8").on("data", (part) => text += part).on("end", () => resolve(text)).on("error", reject);
+  });
+}
+
 const PAGE = { origin: "https://friend.test", "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors" };
 
 Deno.test("A page that may ask can read what it is told, errors too; others are told nothing", async () => {
@@ -143,18 +158,26 @@ Deno.test("A page that may ask can read what it is told, errors too; others are 
   const message = await posted(server, "room", "hello");
   const allowed = { "access-control-allow-origin": "https://friend.test", vary: "origin" };
   for (
-    const [path, status] of [["/rooms/room/messages?wait=0", 200], ["/rooms/room/messages?limit=x", 400], [
-      "/nowhere",
-      404,
-    ], ["/rooms", 200]] as const
+    const [path, status] of [
+      ["/rooms/room/messages?wait=0", 200],
+      ["/rooms/room/messages?limit=x", 400],
+      [
+        "/nowhere",
+        404,
+      ],
+      ["/rooms", 200],
+      [`/rooms?${"x".repeat(4_100)}`, 414],
+    ] as const
   ) {
     const answer = await get(server, path, PAGE);
     assertEquals(answer.status, status);
     for (const [name, value] of Object.entries(allowed)) assertEquals(answer.headers.get(name), value, path);
-    assertStringIncludes(answer.headers.get("access-control-expose-headers")!, "link");
+    for (const name of ["link", "retry-after", "ratelimit", "ratelimit-policy"]) {
+      assert(answer.headers.get("access-control-expose-headers")!.split(", ").includes(name), name);
+    }
     assertEquals((await get(server, path)).headers.get("access-control-allow-origin"), null);
     const refused = await get<{ type: string }>(server, path, { ...PAGE, origin: "https://evil.test" });
-    assertEquals([refused.status, refused.json.type], [403, "urn:linger:problem:cross-origin"]);
+    if (status !== 414) assertEquals([refused.status, refused.json.type], [403, "urn:linger:problem:cross-origin"]);
     assertEquals(refused.headers.get("access-control-allow-origin"), null);
   }
   const polled = get(server, `/rooms/room/messages?after=${message.id}&wait=20`, PAGE);
@@ -184,6 +207,11 @@ Deno.test("A preflight is answered without the database, as often as a browser l
   };
   const answer = await ask("https://friend.test");
   assertEquals([answer.status, answer.headers.get("access-control-max-age")], [204, "7200"]);
+  assertEquals([answer.headers.get("access-control-allow-origin"), answer.headers.get("vary")], [
+    "https://friend.test",
+    "origin",
+  ]);
+  assertEquals(ownSite(answer.headers), OWN_SITE);
   for (const header of ["authorization", "content-type", "idempotency-key", "last-event-id", "message-key", "prefer"]) {
     assertStringIncludes(answer.headers.get("access-control-allow-headers")!, header);
   }
@@ -209,7 +237,7 @@ Deno.test("A link to a poll is answered at once: the page that opened the window
 
 Deno.test("Every answer says that it is what it says, and for no page of another site; the client is for all", async () => {
   await using database = await postgres.create();
-  await using server = await startServer(database.url);
+  await using server = await startServer(database.url, { HISTORY_MAX_AGE: "60" });
   const { id } = await posted(server, "room", "hello");
   const paths = [
     "/",
@@ -227,11 +255,30 @@ Deno.test("Every answer says that it is what it says, and for no page of another
   for (const path of paths) {
     const { headers, body } = await fetch(server.url + path);
     await body?.cancel();
-    assertEquals([headers.get("x-content-type-options"), headers.get("cross-origin-resource-policy")], [
-      "nosniff",
-      "same-origin",
-    ], path);
+    assertEquals(ownSite(headers), OWN_SITE, path);
   }
+  const messageKey = "x".repeat(30);
+  const mine = await (await post(server, "room", { body: "mine" }, { "message-key": messageKey })).json();
+  const path = `/rooms/room/messages/${id}`;
+  const etag = (await get(server, path)).headers.get("etag")!;
+  const others: [status: number, path: string, init: RequestInit][] = [
+    [204, `/rooms/room/messages/${mine.id}`, { method: "DELETE", headers: { "message-key": messageKey } }],
+    [204, "/rooms", { method: "OPTIONS" }],
+    [304, path, { headers: { "if-none-match": etag } }],
+    [403, path, { method: "DELETE" }],
+    [403, path, { headers: PAGE }],
+    [404, "/nowhere", {}],
+    [405, "/rooms", { method: "POST" }],
+    [414, `/rooms?${"x".repeat(4_100)}`, {}],
+  ];
+  for (const [status, path, init] of others) {
+    const answer = await fetch(server.url + path, init);
+    await answer.body?.cancel();
+    assertEquals([answer.status, ownSite(answer.headers)], [status, OWN_SITE], `${init.method ?? "GET"} ${path}`);
+  }
+  const misdirected = await raw(server, "GET /rooms HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n");
+  assertEquals(misdirected.split(" ")[1], "421");
+  for (const [name, value] of Object.entries(OWN_SITE)) assertStringIncludes(misdirected, `${name}: ${value}`);
   for (const path of ["/client/client.mjs", "/client/client.ts"]) {
     const { headers, body } = await fetch(server.url + path);
     await body?.cancel();
@@ -240,25 +287,19 @@ Deno.test("Every answer says that it is what it says, and for no page of another
       "*",
     ]);
   }
-  const options = await fetch(`${server.url}/rooms`, { method: "OPTIONS" });
-  assertEquals(options.headers.get("cross-origin-resource-policy"), "same-origin");
 });
 
 Deno.test("A name that is rebound to this machine gets nothing over a real socket", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);
   await posted(server, "room", "secret");
-  const raw = (request: string) =>
-    new Promise<string>((resolve, reject) => {
-      let text = "";
-      const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => socket.end(request));
-      socket.setEncoding("utf8").on("data", (part) => text += part).on("end", () => resolve(text)).on("error", reject);
-    });
   const answer = await raw(
+    server,
     "GET /rooms/room/messages?wait=0 HTTP/1.1\r\nHost: evil.test:8080\r\nConnection: close\r\n\r\n",
   );
   assertEquals([answer.split(" ")[1], answer.includes("secret")], ["421", false]);
   const stored = await raw(
+    server,
     'POST /rooms/room/messages HTTP/1.1\r\nHost: evil.test\r\nContent-Type: application/json\r\nContent-Length: 12\r\nConnection: close\r\n\r\n{"body":"x"}',
   );
   assertEquals(stored.split(" ")[1], "421");
