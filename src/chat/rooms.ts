@@ -7,7 +7,10 @@ import type { ListedRoom, Store } from "./store.ts";
 /** How old a list may be when it is given out, in milliseconds: what bounds the looks, whoever asks how often. */
 const MAX_AGE_MS = 2_000;
 
-/** How many times as long as a look took the list is given out: with millions of rooms a look takes a second. */
+/**
+ * How many times as long as a look took the list is given out: with millions of rooms a look takes a second. After one that failed
+ * there is no list to give out, and the next who asks has it looked for again, one look at a time.
+ */
 const REST = 50;
 
 /** Most rooms in the list: a screenful or two. Older ones are not listed. */
