@@ -124,7 +124,7 @@ for (const example of examples) {
       folders.set(file + heading, folder);
       const before = await namesIn(folder);
       if (language !== "sh") await Deno.writeTextFile(join(folder, `example.${extension(language)}`), here(text));
-      const env: Record<string, string> = file === "docs/closing.md" ? { TOKEN_SECRET: SECRET } : {};
+      const env = environment(example);
       const running = run(here(runner(example)), folder, env);
       try {
         let ended = false;
@@ -143,7 +143,7 @@ for (const example of examples) {
         if (ended) assertEquals(await running.ended, 0, running.log());
         if (ended && running.output() === "") assertNotEquals(await namesIn(folder), before, "it leaves something");
         const token = running.output().match(/^ey\S+$/m)?.[0];
-        if (token) assert(await holds(token), `The server would not take ${token}`);
+        if (token) assert(await holds(token, env, folder), `The server would not take ${token}`);
       } finally {
         await running.interrupt();
       }
@@ -289,10 +289,22 @@ function extension(language: string): string {
   return language === "js" ? "mjs" : language;
 }
 
-/** Whether a server with the secret of the tests would let somebody in who shows this token. */
-async function holds(token: string): Promise<boolean> {
+/** What is exported before an example, by the one that starts the server of that page, or by an app that has the secret. */
+function environment({ file, heading }: Example): Record<string, string> {
+  if (file !== "docs/closing.md") return {};
+  const exported = examples.find((other) =>
+    other.file === file && other.heading === heading && /^export /m.test(other.text)
+  );
+  const [, name, value] = exported?.text.match(/^export (\w+)=(.*)$/m) ?? [];
+  return name ? { [name]: value! } : { TOKEN_SECRET: SECRET };
+}
+
+/** Whether a server that is started so in this folder would let somebody in who shows this token. */
+async function holds(token: string, env: Record<string, string>, folder: string): Promise<boolean> {
   const { signal } = new AbortController();
-  const config = readConfig({ get: (name) => name === "TOKEN_SECRET" ? SECRET : undefined });
+  const config = readConfig({
+    get: (name) => name.endsWith("_FILE") && env[name] ? join(folder, env[name]) : env[name],
+  });
   const identities = await openIdentities(config, signal);
   const request = new Request("http://localhost", { headers: bearer(token) });
   return await Promise.resolve(identities!.identify(request, () => UNLIMITED)).then(

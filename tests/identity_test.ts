@@ -1,7 +1,6 @@
 // Nobody gets in where they don't belong: what a token opens, what nobody can open without, and what is told of it.
 import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { exportJWK } from "jose/key/export";
 import { generateKeyPair } from "jose/key/generate/keypair";
 import { SignJWT } from "jose/jwt/sign";
 import type { Config } from "../src/config.ts";
@@ -14,6 +13,7 @@ import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { testPostgres } from "./support/postgres.ts";
+import { Provider } from "./support/provider.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -376,41 +376,6 @@ Deno.test("What is open without a token is open, with any token or none, and not
     ["Ada", "member"],
   ]);
 });
-
-/** An identity provider: an address with keys, which can be away. */
-class Provider implements AsyncDisposable {
-  keys: unknown[] = [];
-  away = false;
-  asked = 0;
-  readonly #server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => {
-    this.asked++;
-    return this.away ? new Response("away", { status: 500 }) : Response.json({ keys: this.keys });
-  });
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#server.addr.port}/jwks.json`;
-  }
-
-  /** Makes a key pair, and returns what signs with it; it is among the keys from now on. */
-  async key(alg: string, kid?: string): Promise<(claims: Record<string, unknown>) => Promise<string>> {
-    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
-    this.keys.push({ ...await exportJWK(publicKey), alg, ...kid && { kid } });
-    return (claims) =>
-      new SignJWT({
-        iss: "idp",
-        aud: "chat",
-        sub: "ada",
-        exp: Math.floor(Date.now() / 1000) + 60,
-        read: ["*"],
-        ...claims,
-      })
-        .setProtectedHeader({ alg, ...kid && { kid } }).sign(privateKey);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server.shutdown();
-  }
-}
 
 const REMOTE = { TOKEN_ISSUER: "idp", TOKEN_AUDIENCE: "chat" };
 

@@ -12,7 +12,7 @@ export interface Ended {
 
 /** Starts a command; `stdin` is what it can read. */
 export function spawnCommand(
-  name: "forget" | "export" | "import",
+  name: "forget" | "export" | "import" | "token",
   args: readonly string[],
   env: Record<string, string>,
   stdin: "null" | "piped" = "null",
