@@ -12,7 +12,7 @@ import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { projectPath, testPostgres } from "./support/postgres.ts";
 import { Provider } from "./support/provider.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -24,7 +24,7 @@ const CLOSED = { TOKEN_SECRET: SECRET };
 /** Everything that can be asked of a room, and the right that it takes. */
 const requests: [
   what: string,
-  right: "read" | "write",
+  right: "read" | "write" | "read and write",
   ask: (server: TestServer, room: string, headers: Record<string, string>) => Promise<number>,
 ][] = [
   [
@@ -66,7 +66,25 @@ const requests: [
     await body?.cancel();
     return status;
   }],
+  ["an edit", "read and write", (server, room, headers) => change(server, room, "PATCH", headers)],
+  ["a deletion", "read and write", (server, room, headers) => change(server, room, "DELETE", headers)],
 ];
+
+/** Asks for a change of a message that there is not. */
+async function change(server: TestServer, room: string, method: string, headers: Record<string, string>) {
+  const { status, body } = await fetch(`${server.url}/rooms/${room}/messages/00000000000000000000000001`, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    ...method === "PATCH" && { body: '{"body":"x"}' },
+  });
+  await body?.cancel();
+  return status;
+}
+
+/** What is answered where one may: there is no such message. */
+function open([what]: typeof requests[number]): number {
+  return ["a message", "an edit", "a deletion"].includes(what) ? 404 : what === "posting" ? 201 : 200;
+}
 
 Deno.test("What a token opens is open, all else answers 401 or 403, whether there is such a room or not", async () => {
   await using database = await postgres.create();
@@ -78,20 +96,17 @@ Deno.test("What a token opens is open, all else answers 401 or 403, whether ther
   const reader = bearer(await tokenOf({ read: ["team7.*"] }));
   const writer = bearer(await tokenOf({ write: ["team7.*", "lobby"] }));
   const nobody = bearer(await tokenOf({}));
-  for (const [what, right, ask] of requests) {
-    const well = (status: number) => status === 404 && what === "a message" ? 200 : status === 201 ? 200 : status;
+  for (const request of requests) {
+    const [what, right, ask] = request;
     for (const room of ["team7.a", "team7.none", "lobby", "none"]) {
       const opens = (name: string) => name.startsWith("team7.");
-      assertEquals(well(await ask(server, room, everything)), 200, `${what} in ${room} with everything`);
+      assertEquals(await ask(server, room, everything), open(request), `${what} in ${room} with everything`);
       assertEquals(await ask(server, room, {}), 401, `${what} in ${room} with nothing`);
       assertEquals(await ask(server, room, nobody), 403, `${what} in ${room} as nobody`);
-      assertEquals(
-        well(await ask(server, room, reader)),
-        right === "read" && opens(room) ? 200 : 403,
-        `${what} in ${room}`,
-      );
+      const reads = right === "read" && opens(room);
+      assertEquals(await ask(server, room, reader), reads ? open(request) : 403, `${what} in ${room}`);
       const writes = right === "write" && (opens(room) || room === "lobby");
-      assertEquals(well(await ask(server, room, writer)), writes ? 200 : 403, `${what} in ${room}`);
+      assertEquals(await ask(server, room, writer), writes ? open(request) : 403, `${what} in ${room}`);
     }
   }
   // The lobby of the article, by its routes without a room.
@@ -109,13 +124,59 @@ Deno.test("A token that is seen for the first time opens and refuses the same, w
   await using database = await postgres.create();
   await using server = await startServer(database.url, CLOSED);
   await (await post(server, "room", { body: "there" }, bearer(await tokenOf({ write: ["*"] })))).body?.cancel();
-  for (const [what, right, ask] of requests) {
-    const token = async (rooms: string[], sub: string) =>
-      bearer(await tokenOf({ [right]: rooms, sub: `${what} ${sub}` }));
+  for (const request of requests) {
+    const [what, right, ask] = request;
+    const token = async (rooms: string[], sub: string) => {
+      const rights = Object.fromEntries(right.split(" and ").map((right) => [right, rooms]));
+      return bearer(await tokenOf({ ...rights, sub: `${what} ${sub}` }));
+    };
     assertEquals(await ask(server, "room", await token(["other"], "a")), 403, `${what} without the right`);
-    const status = await ask(server, "room", await token(["room"], "b"));
-    assertEquals(status, what === "a message" ? 404 : what === "posting" ? 201 : 200, `${what} with the right`);
+    assertEquals(await ask(server, "room", await token(["room"], "b")), open(request), `${what} with the right`);
   }
+});
+
+Deno.test("Who may moderate one room deletes what others have said there, and nowhere else", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  const ada = bearer(await tokenOf({ sub: "ada", write: ["*"] }));
+  const mod = bearer(await tokenOf({ sub: "mod", read: ["*"], write: ["*"], moderate: ["team.a"] }));
+  for (const [room, status] of [["team.a", 204], ["team.b", 403], ["team.a2", 403]] as const) {
+    const { id } = await (await post(server, room, { body: "hello" }, ada)).json();
+    const answer = await fetch(`${server.url}/rooms/${room}/messages/${id}`, { method: "DELETE", headers: mod });
+    await answer.body?.cancel();
+    assertEquals(answer.status, status, room);
+    assertEquals((await get(server, `/rooms/${room}/messages?wait=0`, mod)).json.length, status === 204 ? 0 : 1);
+  }
+});
+
+/** What a module needs at once, and all that these need. */
+async function neededBy(path: string): Promise<string[]> {
+  const args = ["info", "--json", path];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args, cwd: projectPath(".") }).output();
+  const graph: {
+    roots: string[];
+    modules: {
+      specifier: string;
+      dependencies?: { specifier: string; code?: { specifier: string }; isDynamic?: boolean }[];
+    }[];
+  } = JSON.parse(new TextDecoder().decode(stdout));
+  const needed = new Set(graph.roots);
+  for (const name of needed) { // which grows meanwhile
+    const { dependencies = [] } = graph.modules.find(({ specifier }) => specifier === name) ?? {};
+    for (const { specifier, code, isDynamic } of dependencies) {
+      if (code && !isDynamic) needed.add(code.specifier ?? specifier);
+    }
+  }
+  return [...needed];
+}
+
+Deno.test("Where no tokens are asked for, nothing is loaded that verifies them", async () => {
+  for (const path of ["src/commands/serve.ts", "src/thread.ts"]) {
+    const needed = await neededBy(path);
+    assert(needed.some((name) => name.endsWith("/src/identity/identities.ts")), `${path} asks who may`);
+    assertEquals(needed.filter((name) => /jose|identity\/(token|keys)\.ts/.test(name)), [], path);
+  }
+  assert((await neededBy("src/identity/token.ts")).some((name) => name.includes("jose"))); // so it would be seen
 });
 
 Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a token only when its signature holds", async () => {
