@@ -508,14 +508,26 @@ for (
 // For an ordinary user, every test here is one of this. For root it is this one; a capability lets the other
 // user read the files of Deno and of this project, wherever they lie.
 Deno.test({
-  name: "startEmbedded() works as an ordinary user",
+  name: "startEmbedded() works as an ordinary user, and lets no other one in",
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
-    await inTemporaryDirectory(async (directory) => {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const directory = join(parent, "data");
+      await Deno.mkdir(directory);
       await Deno.chown(directory, NOBODY, NOBODY);
       const owner = startOwner(directory, AS_NOBODY);
       await owner.says("Ready");
       assertEquals((await Deno.stat(join(directory, "postgres.lock"))).uid, NOBODY);
+      // No other ordinary user gets to the socket, not even by its name.
+      for (const [uid, reaches] of [[NOBODY, true], [4_321, false]] as const) {
+        const { success } = await new Deno.Command("test", {
+          args: ["-S", join(directory, ".s.PGSQL.5432")],
+          ...{ uid, gid: uid, cwd: "/" },
+        }).output();
+        assertEquals(success, reaches, `user ${uid}`);
+      }
+      assertEquals((await Deno.stat(join(directory, ".s.PGSQL.5432"))).mode! & 0o777, 0o700);
       assertEquals(await query(join(directory, ".s.PGSQL.5432"), "select 1 as one"), [{ one: 1 }]);
       await owner.kill();
       await untilGone(directory);

@@ -45,6 +45,8 @@ Deno.test("Linger is no superuser in the database that it brings along, and can 
   const [role] = await as("postgres", data, rights);
   assertEquals(Object.values(role!), [false, false, false, false, false]);
   assertEquals(await as("postgres", data, OWNERS), [{ owner: "linger" }]);
+  // What it means to start it as root is told once.
+  assertEquals(server.log().split("PostgreSQL does not run as root").length - 1, Deno.uid() === 0 ? 1 : 0);
   for (
     const statement of ["copy (select 1) to program 'id'", "select pg_read_file('/etc/passwd')", "create role other"]
   ) {
