@@ -117,6 +117,16 @@ webTest("Without a token, and with one that holds no more, the page says so, wit
   await page.waitForSelector("#gate >> text=The token has expired");
 });
 
+webTest("Where there is no place to sign in, the page says to ask for a new link", async () => {
+  await using alone = await spawnServer(database.url, { TOKEN_SECRET: SECRET });
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(alone.url);
+  await page.waitForSelector("#gate >> text=This chat is by invitation");
+  await page.waitForSelector("#gate >> text=Ask for a new link, and open it here.");
+  assertEquals(await page.locator("#gate a").count(), 0);
+});
+
 webTest("A token that ends while one reads is told, and nothing more is asked", async () => {
   const token = await tokenOf({ name: "Ada", read: ["*"], exp: Math.floor(Date.now() / 1000) - 26 });
   await using visit = await newPage();
