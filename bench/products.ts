@@ -31,10 +31,11 @@ export async function measureProducts(rig: Rig): Promise<Findings> {
   const delivered = async (server: Server) => (await ping(rig, server, server, times)).p50;
   const posts = async (server: Server) => (await loop(rig, server.port, server.post, CONNECTIONS, seconds)).perSecond;
   for (const name of waiting) await last(servers[name], rig.size(1_000, 50), 3); // warms up
-  for (const name of names) await posts(servers[name]);
 
   const fanouts = await rig.interleave(atEach(servers, waiting, (server) => last(server, waiters, NEWS)));
   const deliveries = await rig.interleave(atEach(servers, waiting, delivered));
+  // Last: Pushpin goes on sending what was posted for a while.
+  for (const name of names) await posts(servers[name]);
   const rates = await rig.interleave(atEach(servers, names, posts));
   const onDisk = names.filter((name) => name !== "Linger" && / disk|files/.test(PROMISES[name]));
   const of = (samples: Partial<Record<string, number[]>>, name: string) => samples[name];

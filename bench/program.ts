@@ -41,11 +41,15 @@ async function takesConnections(port: number): Promise<boolean> {
   }
 }
 
-/** The processes that another one started, by their names. */
-export async function childrenOf(pid: number): Promise<Map<string, number>> {
-  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
-  const named = children.trim().split(" ").map(async (child) =>
-    [(await Deno.readTextFile(`/proc/${child}/comm`)).trim(), Number(child)] as const
-  );
-  return new Map(await Promise.all(named));
+/** A process of this name that another one has started, or starts now: the first of them. */
+export async function childOf(rig: Rig, pid: number, name: string): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+    for (const child of children.split(" ").filter(Boolean)) {
+      const called = await Deno.readTextFile(`/proc/${child}/comm`).catch(() => "");
+      if (called.trim() === name) return Number(child);
+    }
+    await rig.pause(50);
+  }
+  throw new Error(`${name} did not start`);
 }

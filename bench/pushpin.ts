@@ -1,7 +1,7 @@
 // Pushpin, a proxy that holds requests for a server behind it, which tells it what to hold (GRIP) and what is new.
 import { freePort } from "../tests/support/postgres.ts";
 import { getRequest, postRequest, streamRequest } from "./load.ts";
-import { childrenOf, startProgram } from "./program.ts";
+import { childOf, startProgram } from "./program.ts";
 import { BODY, type Rig } from "./rig.ts";
 import { type Server, startRival } from "./servers.ts";
 
@@ -47,7 +47,7 @@ message_rate=0
   const kept = running.move();
   return {
     port,
-    pid: (await childrenOf(pushpin.pid)).get("pushpin-handler")!,
+    pid: await childOf(rig, pushpin.pid, "pushpin-handler"),
     poll: getRequest("/rooms/%room/messages"),
     stream: streamRequest("/rooms/%room/events"),
     post: postRequest("/rooms/%room/messages", BODY),

@@ -4,7 +4,7 @@ import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
 import { startDurableStreams } from "./durable-streams.ts";
 import { getRequest, type Loaded, postRequest, streamRequest } from "./load.ts";
-import { childrenOf, startProgram } from "./program.ts";
+import { childOf, startProgram } from "./program.ts";
 import { startPushpin } from "./pushpin.ts";
 import { BODY, type Rig } from "./rig.ts";
 
@@ -136,7 +136,7 @@ async function startNchan(rig: Rig, workers: number): Promise<Server> {
   ]);
   return {
     port,
-    pid: (await childrenOf(pid)).get("nginx")!, // one of those that serve
+    pid: await childOf(rig, pid, "nginx"), // one of those that serve
     poll: getRequest("/rooms/%room/messages?after=now&wait=55"),
     stream: streamRequest("/rooms/%room/events"),
     post: postRequest("/publish/%room", BODY),
