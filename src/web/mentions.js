@@ -11,7 +11,7 @@ let last;
 export function mentions(body, name) {
   if (!name) return false;
   if (last?.name !== name) {
-    const literal = folded(name).replace(/[\\^$.*+?()[\]{}|\-/]/g, "\\$&");
+    const literal = folded(name).replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
     last = { name, pattern: new RegExp(`(?<![\\p{L}\\p{N}\\p{M}_])${literal}(?![\\p{L}\\p{N}\\p{M}_])`, "u") };
   }
   return last.pattern.test(folded(body));

@@ -146,3 +146,11 @@ webTest("A message in which one's name stands is marked, for nobody else", async
   await noor.sees("Is ADA there?", "Adamant, she is", "Ada is here");
   assertEquals([await marked(ada), await marked(noor)], [["Is ADA there?"], []]);
 });
+
+webTest("Somebody with any name sees what others write, and where their own name stands in it", async () => {
+  const name = "Anne-Marie [\\^$.*+?(){}|/]";
+  await post(site, "any-name", { body: `Is ${name} there?`, author: "Noor" });
+  await using reader = await visit(site, { room: "any-name", name });
+  await reader.sees(`Is ${name} there?`);
+  assertEquals(await reader.page.locator(".mentions-me").count(), 1);
+});

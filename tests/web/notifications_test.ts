@@ -64,6 +64,17 @@ Deno.test("mentions() finds a name as a whole word, in whatever case and script"
   for (const [body, name] of not) assertEquals([body, mentions(body, name)], [body, false]);
 });
 
+Deno.test("mentions() finds every name that somebody can have", () => {
+  const ascii = Array.from({ length: 0x7e - 0x20 }, (_, i) => String.fromCharCode(0x21 + i));
+  const others = ["é", "’", "・", "🙂", "👩‍👩‍👧‍👦", "\u200B", "\uD83D", "\n", "\u0301", "ß", "ﬁ"];
+  for (const character of [...ascii, ...others]) {
+    for (const name of [character, `Anne${character}Marie`, `${character}Ada${character}`]) {
+      assertEquals([name, mentions(`Is ${name} there?`, name)], [name, true]);
+      assertEquals([name, mentions("Is she there?", name)], [name, false]);
+    }
+  }
+});
+
 webTest("Who is mentioned while away is offered notifications, and never asked at the load", async () => {
   await using ada = await visit(site, { room: "tower", name: "Ada" });
   await desk(ada, "default");
