@@ -41,12 +41,23 @@ export function onQuote(listener) {
 
 /** @param {Seen} message @param {Me} me */
 export function messageRow(message, me) {
-  const { id, author, body, changed } = message;
+  const row = element("article", { className: "message", id: idOf(message.id), tabIndex: -1 });
+  try {
+    fill(row, message, me);
+  } catch (error) {
+    reportError(error); // and go on: what fails at one message must not keep back the others
+    row.replaceChildren(...plainly(message));
+  }
+  shown.set(row, message);
+  return row;
+}
+
+/** @param {HTMLElement} row @param {Seen} message @param {Me} me */
+function fill(row, message, me) {
+  const { author, body, changed } = message;
   const time = new Date(message.created_at);
   if (me.name) names.likeOf(me.name, me.sub); // comes first: who looks like you is the other
-  const row = element(
-    "article",
-    { className: "message", id: idOf(id), tabIndex: -1 },
+  row.append(
     ...answered(message),
     avatar(author ?? words.nobody),
     element(
@@ -61,8 +72,14 @@ export function messageRow(message, me) {
   const own = isOwn(message, me);
   row.classList.toggle("own", own);
   row.classList.toggle("mentions-me", !own && mentions(body, me.name));
-  shown.set(row, message);
-  return row;
+}
+
+/** A message without anything that could fail. @param {Seen} message */
+function plainly({ author, body }) {
+  return [
+    element("header", {}, element("bdi", { className: "author", textContent: author ?? words.nobody })),
+    element("div", { className: "body", textContent: body }),
+  ];
 }
 
 /** The message that a row shows. @param {Element} row */

@@ -2818,4 +2818,18 @@ export const mutations: readonly Mutation[] = [
     "    const news = this.#meanwhile.get(message.id);",
     "    const news = undefined;",
   ),
+  broken(
+    "one message that the page fails at ends the conversation",
+    ["web/message_test.ts > fails at"],
+    "src/web/message-row.js",
+    "reportError(error);",
+    "throw error;",
+  ),
+  broken(
+    "a hyphen in one's name stops the page",
+    ["web/notifications_test.ts > every name"],
+    "src/web/mentions.js",
+    "{}|]/g",
+    "{}|\\-]/g",
+  ),
 ];

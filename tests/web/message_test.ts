@@ -154,3 +154,27 @@ webTest("Somebody with any name sees what others write, and where their own name
   await reader.sees(`Is ${name} there?`);
   assertEquals(await reader.page.locator(".mentions-me").count(), 1);
 });
+
+webTest("A message that the page's own code fails at is shown as plain text, among the others", async () => {
+  for (const body of ["Before", "*Poison*"]) await post(site, "plainly", { body, author: "Noor" });
+  await using reader = await visit(site, { room: "plainly", name: "Ada", live: false });
+  const { page } = reader;
+  await page.addInitScript(() => {
+    const { normalize } = String.prototype;
+    String.prototype.normalize = function (...form) {
+      if (/poison/i.test(String(this))) throw new Error("poisoned");
+      return normalize.apply(this, form as ["NFC"]);
+    };
+  });
+  await page.reload();
+  await reader.sees("Before", "*Poison*");
+  for (const body of ["And more *poison*", "After"]) await post(site, "plainly", { body, author: "Noor" });
+  await reader.sees("Before", "*Poison*", "And more *poison*", "After");
+  assertEquals(
+    await page.$$eval("#log .author", (all) => all.map(({ textContent }) => textContent)),
+    Array(4).fill("Noor"),
+  );
+  await reader.is("live");
+  assert(reader.complaints.length > 0);
+  reader.complaints.length = 0;
+});
