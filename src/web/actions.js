@@ -4,7 +4,7 @@
 import { messageAddress } from "./address.js";
 import { clockTime, exactTime, shortTime } from "./calendar.js";
 import { LingerError } from "../client/client.ts";
-import { byId, element } from "./element.js";
+import { byId, element, isFocusFree } from "./element.js";
 import { Editor } from "./editor.js";
 import { messageOf, rowOf } from "./message-row.js";
 import { say } from "./status.js";
@@ -204,7 +204,7 @@ export class Actions {
     // The mouse may rest on another row.
     const row = inBar ? this.#row : target;
     const message = row && messageOf(row);
-    if (step) this.#go(row, step);
+    if (step) this.#beside(row, step)?.focus();
     else if (aside) {
       const buttons = [...this.#bar.querySelectorAll("button")];
       const mirrored = getComputedStyle(this.#bar).direction === "rtl" ? -1 : 1;
@@ -221,10 +221,10 @@ export class Actions {
     event.preventDefault();
   }
 
-  /** To the next message, or the one before. @param {HTMLElement | undefined} row @param {number} step */
-  #go(row, step) {
+  /** The next message, or the one before. @param {HTMLElement | null | undefined} row @param {number} step */
+  #beside(row, step) {
     const rows = /** @type {HTMLElement[]} */ ([...this.#log.querySelectorAll("article")]);
-    rows[rows.indexOf(/** @type {HTMLElement} */ (row)) + step]?.focus();
+    return rows[rows.indexOf(/** @type {HTMLElement} */ (row)) + step];
   }
 
   /** The one message to which Tab leads: where one was, if that is in sight, or the last that is. */
@@ -266,7 +266,9 @@ export class Actions {
   async #delete(message) {
     const { id } = message;
     if (!confirm(this.#isOwn(message) ? words.askDelete : words.askDeleteOther)) return;
-    const next = this.#row?.nextElementSibling;
+    const row = rowOf(id);
+    const next = this.#beside(row, 1) ?? this.#beside(row, -1);
+    const nextId = next && messageOf(next)?.id;
     this.#doings.deletes(id);
     try {
       await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id) });
@@ -274,9 +276,12 @@ export class Actions {
       if (!(error instanceof LingerError)) throw error;
       return say(error.problem?.detail ?? error.message);
     }
-    this.#hide();
+    // That took a while, in which one may have gone elsewhere; and a row that is gone by now has left the focus to all of them.
+    const ofRow = this.#row === undefined || messageOf(this.#row)?.id === id;
+    const isFree = document.activeElement === this.#scroller || isFocusFree(rowOf(id), ofRow ? this.#bar : null);
+    if (ofRow) this.#hide();
     this.#doings.remove(id);
-    if (next instanceof HTMLElement && next.matches("article")) next.focus({ preventScroll: true });
+    if (isFree && nextId) rowOf(nextId)?.focus({ preventScroll: true });
     say(words.deleted);
   }
 }

@@ -2,7 +2,7 @@
 // Where a message of one's own is edited: in the place of the composer, whose draft waits. If the message was changed
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
-import { byId, element } from "./element.js";
+import { byId, element, isFocusFree } from "./element.js";
 import { charactersLeft, isVisible } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
@@ -69,11 +69,12 @@ export class Editor {
   /** Leaves things as they are. */
   close() {
     if (!this.#message) return;
+    const isFree = isFocusFree(this.#form);
     this.#left.abort();
     this.#message = undefined;
     this.#form.hidden = true;
     byId("composer").hidden = false;
-    byId("text").focus();
+    if (isFree) byId("text").focus();
   }
 
   async #send() {

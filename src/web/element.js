@@ -33,6 +33,12 @@ export function byId(id) {
   return /** @type {T} */ (document.getElementById(id));
 }
 
+/** Whether the focus is in one of these, or nowhere: where it may be put elsewhere and nobody loses it. @param {(Element | null | undefined)[]} places */
+export function isFocusFree(...places) {
+  const focused = document.activeElement;
+  return !focused || focused === document.body || places.some((place) => place?.contains(focused));
+}
+
 /** Writes an element's text only if it is another: a screen reader may read out whatever is written. @param {Element} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -75,6 +75,8 @@ export class Timeline {
   /** Whether the room has been read: before that nobody knows whether it is empty. */
   #begun = false;
   #atEnd = true;
+  /** Whether something was written since the room was opened. */
+  #wrote = false;
 
   /** @param {TimelineActions} actions */
   constructor(actions) {
@@ -113,6 +115,7 @@ export class Timeline {
       else this.#anchor.restore();
     });
     for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
+    addEventListener("input", ({ isTrusted }) => this.#wrote ||= isTrusted);
     onNewDay(() => this.#log.nameDays());
   }
 
@@ -122,7 +125,11 @@ export class Timeline {
     this.#unread = new Unread(read, (message) => isOwn(message, me));
     this.#lineFrom = read;
     this.#passed = undefined;
-    this.#older = this.#newer = this.#begun = false;
+    this.#older =
+      this.#newer =
+      this.#begun =
+      this.#wrote =
+        false;
     this.#edges.disconnect();
     this.#log.clear(me);
     this.#waiting.clear();
@@ -281,7 +288,7 @@ export class Timeline {
     row.classList.add("found");
     row.tabIndex = -1;
     row.scrollIntoView({ block: "center" });
-    row.focus({ preventScroll: true });
+    if (!this.#wrote) row.focus({ preventScroll: true }); // else that would go to the message from now on
     this.#look();
   }
 

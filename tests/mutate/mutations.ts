@@ -2832,4 +2832,11 @@ export const mutations: readonly Mutation[] = [
     "{}|]/g",
     "{}|\\-]/g",
   ),
+  broken(
+    "a deletion that is answered late takes the focus from where one writes",
+    ["web/actions_test.ts > answered late"],
+    "src/web/actions.js",
+    "if (isFree && nextId)",
+    "if (nextId)",
+  ),
 ];

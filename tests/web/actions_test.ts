@@ -1,7 +1,7 @@
 // What was said can be taken back, changed and answered: with a mouse, a keyboard, a finger; and everybody sees it.
 /// <reference lib="dom" />
 import { assert, assertEquals } from "@std/assert";
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, until } from "../support/client.ts";
 import { spawnServer } from "../support/server.ts";
@@ -23,6 +23,18 @@ function agree(page: Page): string[] {
 async function act({ page }: Visitor, body: string, button: string): Promise<void> {
   await page.hover(`#log .body >> text="${body}"`);
   await page.click(`#actions [aria-label="${button}"]`);
+}
+
+/** Keeps back what changes messages, until it is let through or answered otherwise. */
+async function hold(page: Page, method: "PATCH" | "DELETE") {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<(route: Route) => Promise<void>>();
+  await page.route(/\/messages\/[0-9a-f-]+$/, async (route) => {
+    if (route.request().method() !== method) return await route.continue();
+    ask();
+    await (await ended)(route);
+  });
+  return { asked, release: (how = (route: Route) => route.continue()) => end(how) };
 }
 
 /** All that is told a screen reader beside the conversation. */
@@ -410,3 +422,61 @@ webTest("A key does what it does with the message that has the focus, wherever t
   await page.keyboard.press("Delete");
   await ada.sees("One", "Two", "Four");
 });
+
+webTest("What is answered late takes the focus from nobody who is elsewhere by then", async () => {
+  await using ada = await visit(site, { room: "late", name: "Ada" });
+  const { page } = ada;
+  for (const body of ["One", "Two", "Three"]) await ada.say(body);
+  await ada.settles();
+  agree(page);
+  const deleting = await hold(page, "DELETE");
+  await act(ada, "One", "Delete");
+  await deleting.asked;
+  await page.locator("#text").pressSequentially("Wri");
+  deleting.release();
+  await page.waitForSelector("[role=status] >> text=The message is deleted", { state: "attached" });
+  await ada.until(() => document.querySelectorAll("#log .body").length === 2, 0);
+  await page.keyboard.type("ting");
+  assertEquals(await page.inputValue("#text"), "Writing");
+
+  const saving = await hold(page, "PATCH");
+  await act(ada, "Two", "Edit");
+  await page.fill("#edited-text", "2");
+  await page.press("#edited-text", "Enter");
+  await saving.asked;
+  await page.locator("#new-room-name").pressSequentially("an");
+  saving.release();
+  await page.waitForSelector("#editor", { state: "hidden" });
+  await page.keyboard.type("other");
+  assertEquals(await page.inputValue("#new-room-name"), "another");
+  await ada.until(() => document.querySelector("#log .body")!.textContent === "2", 0);
+
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await page.route(/before=[0-9a-f]/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  const [two] = await messages(site, "late", "wait=0");
+  await page.evaluate((hash) => location.hash = hash, `late/${two!.id}`);
+  await page.locator("#text").pressSequentially(" to");
+  release();
+  await page.waitForSelector("#log .found");
+  await page.keyboard.type(" you");
+  assertEquals(await page.inputValue("#text"), "Writing to you");
+});
+
+webTest("By keyboard one is never nowhere after a deletion, also not of the last message", async () => {
+  await using ada = await visit(site, { room: "last", name: "Ada" });
+  const { page } = ada;
+  for (const body of ["One", "Two"]) await ada.say(body);
+  await ada.settles();
+  agree(page);
+  await page.focus("#scroller");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.focus("#actions [aria-label=Delete]");
+  await page.keyboard.press("Enter");
+  await ada.sees("One");
+  await ada.until(() => document.activeElement!.querySelector(".body")?.textContent === "One", 0);
+});
+
