@@ -106,7 +106,7 @@ export class Editor {
 
   /** Says what the message has become meanwhile. @param {string} id @param {Room} room */
   async #meet(id, room) {
-    const now = await find(id, room);
+    const now = await find(id, room, this.#left.signal);
     if (this.#message?.id !== id) return;
     if (now) this.#message = now;
     this.#note.textContent = now ? words.changedMeanwhile(now.body) : words.deletedMeanwhile;

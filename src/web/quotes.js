@@ -4,6 +4,7 @@
 import { endOf } from "./conversation.js";
 import { element } from "./element.js";
 import { messageOf, rowOf } from "./message-row.js";
+import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
 /** @import { Deletion, Message, Room } from "../client/client.ts" */
@@ -15,13 +16,19 @@ const SEEN = 200;
 /** What was fetched to be quoted, by id; undefined where it is gone. @type {Map<string, Promise<Seen | undefined>>} */
 const fetched = new Map();
 
+/** Ends what is being fetched. */
+let left = new AbortController();
+
 /** Forgets them: what becomes of them is told only while their room is open. */
 export function clear() {
+  left.abort();
+  left = new AbortController();
   fetched.clear();
 }
 
 /** Fills the line above a message. @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room */
 export async function quote(line, id, room) {
+  const { signal } = left;
   // By then the page that it came with is there.
   await new Promise((resolve) => setTimeout(resolve));
   const row = rowOf(id);
@@ -30,7 +37,10 @@ export async function quote(line, id, room) {
     let asked, original;
     do {
       asked = remembered(id, room);
-      original = await asked;
+      original = await asked.catch((error) => {
+        if (!signal.aborted) throw error;
+        return undefined; // nobody sees the line any more
+      });
     } while (fetched.has(id) && fetched.get(id) !== asked); // it was changed meanwhile, and that is what the line must say
     fill(line, original);
   }
@@ -82,16 +92,17 @@ export async function seen(id, room) {
   return row ? messageOf(row) : await remembered(id, room);
 }
 
-/** A message as it is now on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Message | undefined>} */
-export async function find(id, room) {
-  const { messages: [message] } = await room.history({ before: endOf(id), limit: 1 });
+/** A message as it is now on the server; undefined if it is gone. @param {string} id @param {Room} room @param {AbortSignal} signal @returns {Promise<Message | undefined>} */
+export async function find(id, room, signal) {
+  const { messages: [message] } = await room.history({ before: endOf(id), limit: 1, signal });
   return message?.id === id ? message : undefined;
 }
 
 /** @param {string} id @param {Room} room */
 function remembered(id, room) {
-  const known = fetched.get(id) ?? find(id, room);
+  const { signal } = left;
+  const patience = new Patience(signal, () => {}); // who is refused this is refused the room, which tells it
+  const known = fetched.get(id) ?? patience.until(() => find(id, room, signal));
   fetched.set(id, known);
-  known.catch(() => fetched.delete(id));
   return known;
 }

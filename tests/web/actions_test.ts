@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
 import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, until } from "../support/client.ts";
+import { writeHistory } from "../support/history.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
@@ -478,5 +479,26 @@ webTest("By keyboard one is never nowhere after a deletion, also not of the last
   await page.keyboard.press("Enter");
   await ada.sees("One");
   await ada.until(() => document.activeElement!.querySelector(".body")?.textContent === "One", 0);
+});
+
+webTest("A quoted line that could not be read is read as soon as that is possible", async () => {
+  await writeHistory(
+    site.database.sql,
+    "unread-quote",
+    Array.from({ length: 500 }, (_, i) => [600 - i, "Noor", i === 0 ? "Far away" : `Filler ${i}`]),
+  );
+  const [original] = await messages(site, "unread-quote", "wait=0&limit=1");
+  await using ada = await visit(site, { room: "unread-quote", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const { promise: refused, resolve } = Promise.withResolvers<void>();
+  await page.route(/limit=1$/, async (route) => {
+    await refuse(route);
+    resolve();
+  });
+  await post(site, "unread-quote", { body: "An answer", reply_to: original!.id });
+  await page.waitForSelector(".quoted >> text=…");
+  await refused;
+  await page.unrouteAll();
+  await page.waitForSelector(".quoted >> text=Far away");
 });
 
