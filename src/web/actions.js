@@ -26,6 +26,8 @@ const ABOVE = 14;
  * @property {(message: Message) => void} replace Shows a message as it is now.
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
  * @property {(id: string) => void} remove Takes a message away.
+ * @property {(why: string) => void} notDeleted
+ * @property {(room: string, body: string, why: string) => void} notSaved Somebody who is in another room by now has written this to be saved.
  */
 
 /**
@@ -58,7 +60,7 @@ export class Actions {
     this.#session = session;
     this.#memory = memory;
     this.#doings = doings;
-    this.#editor = new Editor((message) => doings.replace(message));
+    this.#editor = new Editor(doings);
     const always = () => true;
     this.#actions = [
       { label: words.reply, key: "r", icon: "M8 4 3.5 8 8 12M3.5 8H11q5 0 5 6", may: always, act: doings.reply },
@@ -140,11 +142,15 @@ export class Actions {
     this.#edit(own);
   }
 
-  /** Another room is seen. */
+  /** Other messages are shown, perhaps of the same room. */
   clear() {
     this.#hide();
     this.#last = undefined;
-    this.#editor.close();
+  }
+
+  /** Another room is seen. */
+  leave() {
+    this.#editor.leave();
   }
 
   /** @param {Seen} message */
@@ -274,7 +280,7 @@ export class Actions {
       await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id) });
     } catch (error) {
       if (!(error instanceof LingerError)) throw error;
-      return say(error.problem?.detail ?? error.message);
+      return this.#doings.notDeleted(error.problem?.detail ?? error.message);
     }
     // That took a while, in which one may have gone elsewhere; and a row that is gone by now has left the focus to all of them.
     const ofRow = this.#row === undefined || messageOf(this.#row)?.id === id;

@@ -4,7 +4,7 @@
 import { byId, setText } from "./element.js";
 
 /** What can be told, the most important first. */
-const KINDS = /** @type {const} */ (["signed-out", "no-room", "gap", "storage", "version", "mention"]);
+const KINDS = /** @type {const} */ (["signed-out", "no-room", "not-done", "gap", "storage", "version", "mention"]);
 
 /** @typedef {typeof KINDS[number]} Kind */
 

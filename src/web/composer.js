@@ -181,7 +181,7 @@ export class Composer {
   }
 
   #fit() {
-    if (!sizesItself) {
+    if (!sizesItself && this.#text.checkVisibility()) {
       this.#text.style.blockSize = "auto";
       this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
     }

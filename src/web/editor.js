@@ -7,14 +7,15 @@ import { charactersLeft, isVisible } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
 
-/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Room } from "../client/client.ts" */
+/** @import { Doings } from "./actions.js" */
 /** @import { Seen } from "./message-row.js" */
 
 /** Longest message that the server takes, in bytes of UTF-8. */
 const MAX_BODY_BYTES = 10_000;
 
 export class Editor {
-  #done;
+  #doings;
   #text = document.createElement("textarea");
   #save = /** @type {HTMLButtonElement} */ (element("button", { className: "primary", textContent: words.save }));
   #note = element("p", { className: "note", role: "alert" });
@@ -23,11 +24,11 @@ export class Editor {
   #message;
   #key = /** @type {string | undefined} */ (undefined);
   #room = /** @type {Room | undefined} */ (undefined);
-  #left = new AbortController();
+  #cancelled = new AbortController();
 
-  /** @param {(message: Message) => void} done Is given the message as it is then. */
-  constructor(done) {
-    this.#done = done;
+  /** @param {Pick<Doings, "replace" | "notSaved">} doings */
+  constructor(doings) {
+    this.#doings = doings;
     Object.assign(this.#text, { rows: 1, dir: "auto", id: "edited-text", enterKeyHint: "done" });
     const cancel = element("button", { type: "button", textContent: words.cancel });
     this.#form.append(
@@ -54,13 +55,13 @@ export class Editor {
 
   /** @param {Seen} message @param {Room} room @param {string | undefined} key With which it was posted. */
   open(message, room, key) {
-    this.close();
+    this.#cancelled = new AbortController();
     this.#message = message;
     this.#room = room;
     this.#key = key;
     this.#text.value = message.body;
     this.#note.textContent = "";
-    byId("composer").hidden = true;
+    this.#save.textContent = words.save;
     this.#form.hidden = false;
     this.#look();
     this.#text.focus();
@@ -68,12 +69,16 @@ export class Editor {
 
   /** Leaves things as they are. */
   close() {
+    this.#cancelled.abort();
+    this.leave();
+  }
+
+  /** Goes away; what is being saved goes on. */
+  leave() {
     if (!this.#message) return;
     const isFree = isFocusFree(this.#form);
-    this.#left.abort();
     this.#message = undefined;
     this.#form.hidden = true;
-    byId("composer").hidden = false;
     if (isFree) byId("text").focus();
   }
 
@@ -83,33 +88,32 @@ export class Editor {
     const body = this.#body;
     if (!message || !room) return;
     if (body === message.body) return this.close();
-    this.#left = new AbortController();
-    const { signal } = this.#left;
+    const { signal } = this.#cancelled;
     this.#save.textContent = words.saving;
     this.#save.disabled = true;
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
-      if (this.#message === message) this.close();
-      this.#done(edited);
+      if (this.#message === message) this.leave();
+      this.#doings.replace(edited);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof LingerError)) throw error;
-      if (error.status === 412) await this.#meet(message.id, room);
-      else {this.#note.textContent = error.status === 410
-          ? words.deletedMeanwhile
-          : error.problem?.detail ?? error.message;}
+      // If it was changed meanwhile, one sees what it is now.
+      const now = error.status === 412 ? await find(message.id, room, signal).catch((error) => error) : error;
+      if (signal.aborted) return;
+      if (this.#message !== message) return this.#doings.notSaved(room.name, body, reasonOf(error));
+      if (now && !(now instanceof Error)) this.#message = now;
+      this.#note.textContent = now instanceof Error
+        ? reasonOf(now)
+        : now
+        ? words.changedMeanwhile(now.body)
+        : words.deletedMeanwhile;
     } finally {
-      this.#save.textContent = words.save;
-      this.#look();
+      if (this.#cancelled.signal === signal) {
+        this.#save.textContent = words.save;
+        this.#look();
+      }
     }
-  }
-
-  /** Says what the message has become meanwhile. @param {string} id @param {Room} room */
-  async #meet(id, room) {
-    const now = await find(id, room, this.#left.signal);
-    if (this.#message?.id !== id) return;
-    if (now) this.#message = now;
-    this.#note.textContent = now ? words.changedMeanwhile(now.body) : words.deletedMeanwhile;
   }
 
   get #body() {
@@ -125,6 +129,11 @@ export class Editor {
     else if (this.#text.ariaInvalid === "true") this.#note.textContent = "";
     this.#text.ariaInvalid = `${left < 0}`;
   }
+}
+
+/** @param {{ message: string, status?: number, problem?: { detail: string } | undefined }} error */
+function reasonOf({ status, problem, message }) {
+  return status === 410 ? words.deletedMeanwhile : problem?.detail ?? message;
 }
 
 /** Whether there is a keyboard that has Shift+Enter. */

@@ -66,8 +66,7 @@ const timeline = new Timeline({
   },
   retry: (item) => outbox.retry(item),
   edit: (item) => {
-    text.value = [outbox.take(item), text.value].filter(Boolean).join("\n\n");
-    text.dispatchEvent(new Event("input"));
+    giveBack(item.room, outbox.take(item));
     composer.focus();
     if (item.replyTo) void answer(item.replyTo);
   },
@@ -97,8 +96,9 @@ function open() {
   const place = placeOf(location.hash);
   const before = current;
   current = isRoomName(place.room) ? place.room : LOBBY;
-  if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for a reply
+  if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for what one writes
     reply?.end();
+    actions?.leave();
     banner.tell("gap", undefined);
   }
   tellRoom(place.room);
@@ -134,6 +134,29 @@ function send(body) {
   const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
+}
+
+/** Puts words that went nowhere before the draft of their room. @param {string} room @param {string} body */
+function giveBack(room, body) {
+  const draft = [body, room === current ? text.value : memory.draft(room)].filter(Boolean).join("\n\n");
+  if (room !== current) return memory.keepDraft(room, draft);
+  text.value = draft;
+  text.dispatchEvent(new Event("input"));
+}
+
+/** Tells that something could not be done. @param {string} text @param {string} [room] Where one can look. */
+function tellNotDone(text, room) {
+  banner.tell("not-done", undefined); // also to whoever did not want to see the one before any more
+  banner.tell("not-done", {
+    text,
+    ...room && {
+      button: words.openInstead(room),
+      act: () => {
+        banner.tell("not-done", undefined);
+        location.hash = room;
+      },
+    },
+  });
 }
 
 /** What is shown here may be gone, too. */
@@ -198,6 +221,11 @@ async function begin(event) {
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),
+    notDeleted: (why) => tellNotDone(words.notDeleted(why)),
+    notSaved: (room, body, why) => {
+      giveBack(room, body);
+      tellNotDone(words.changeNotSaved(room, why), room);
+    },
   });
   actions.handle(event);
 }

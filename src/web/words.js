@@ -281,6 +281,16 @@ export const noReply = "Reply to nobody";
 export const searching = "…";
 export const originalGone = "A message that is gone";
 
+/** @param {string} why */
+export function notDeleted(why) {
+  return `The message was not deleted (${why}).`;
+}
+
+/** @param {string} room @param {string} why */
+export function changeNotSaved(room, why) {
+  return `Your change in ${room} was not saved (${why}). Its words are where you write there.`;
+}
+
 /** @param {string} name @param {string} time */
 export function actionsOf(name, time) {
   return `Message of ${name}, ${time}`;

@@ -2840,6 +2840,20 @@ export const mutations: readonly Mutation[] = [
     "if (nextId)",
   ),
   broken(
+    "an edit ends when one looks around in its room",
+    ["web/actions_test.ts > edit goes on"],
+    "src/web/actions.js",
+    "    this.#last = undefined;\n  }",
+    "    this.#last = undefined;\n    this.#editor.leave();\n  }",
+  ),
+  broken(
+    "an edit that is being saved is given up when one goes to another room",
+    ["web/actions_test.ts > being saved"],
+    "src/web/actions.js",
+    "this.#editor.leave();",
+    "this.#editor.close();",
+  ),
+  broken(
     "a quoted line that could not be read once is never read",
     ["web/actions_test.ts > quoted line that"],
     "src/web/quotes.js",

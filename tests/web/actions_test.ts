@@ -119,6 +119,10 @@ webTest("What was changed meanwhile is shown before it is put aside", async () =
   await answer.body?.cancel();
   await ada.sees("Second");
   await ada.page.fill("#edited-text", "Third");
+  await ada.page.route(/limit=1$/, refuse); // what it has become can't be read
+  await ada.page.press("#edited-text", "Enter");
+  await ada.page.waitForSelector("#editor .note >> text=Not like this");
+  await ada.page.unrouteAll();
   await ada.page.press("#edited-text", "Enter");
   await ada.page.waitForSelector("#editor .note >> text=is now: “Second”");
   await ada.page.press("#edited-text", "Enter");
@@ -480,6 +484,89 @@ webTest("By keyboard one is never nowhere after a deletion, also not of the last
   await ada.sees("One");
   await ada.until(() => document.activeElement!.querySelector(".body")?.textContent === "One", 0);
 });
+
+webTest("A deletion that is refused is told, for everybody to see", async () => {
+  await using ada = await visit(site, { room: "refused-deletion", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("Stays");
+  await ada.settles();
+  agree(page);
+  const deleting = await hold(page, "DELETE");
+  deleting.release(refuse);
+  await act(ada, "Stays", "Delete");
+  await page.waitForSelector("#banner.shown >> text=The message was not deleted (Not like this).");
+  await ada.sees("Stays");
+});
+
+webTest("An edit goes on while one looks around in its room", async () => {
+  const other = await posted(site, "edit-kept", "Something else");
+  await using ada = await visit(site, { room: "edit-kept", name: "Ada" });
+  const { page } = ada;
+  await ada.say("Mine");
+  await ada.settles();
+  await page.fill("#text", "A draft");
+  await act(ada, "Mine", "Edit");
+  await page.fill("#edited-text", "Mine, with more words");
+  await page.evaluate((hash) => location.hash = hash, `edit-kept/${other.id}`);
+  await page.waitForSelector("#log .found");
+  assertEquals([await page.inputValue("#edited-text"), await page.isVisible("#composer")], [
+    "Mine, with more words",
+    false,
+  ]);
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Something else", "Mine, with more words");
+  assertEquals([await page.isVisible("#editor"), await page.inputValue("#text")], [false, "A draft"]);
+  assertEquals((await messages(site, "edit-kept", "wait=0")).at(-1)!.body, "Mine, with more words");
+});
+
+webTest(
+  "What is being saved when one goes to another room is saved, and if it can't be its words are kept",
+  async () => {
+    await using ada = await visit(site, { room: "saving", name: "Ada", badNetwork: true });
+    const { page } = ada;
+    const goTo = async (room: string) => {
+      await page.evaluate((hash) => location.hash = hash, room);
+      await ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+      await ada.is("live");
+    };
+    await ada.say("Mine");
+    await ada.settles();
+    const saving = await hold(page, "PATCH");
+    await act(ada, "Mine", "Edit");
+    await page.fill("#edited-text", "Mine, saved");
+    await page.press("#edited-text", "Enter");
+    await saving.asked;
+    await goTo("elsewhere");
+    assertEquals([await page.isVisible("#editor"), await page.isVisible("#composer")], [false, true]);
+    // One that is given up here leaves the other alone.
+    await ada.say("There");
+    await ada.settles();
+    await act(ada, "There", "Edit");
+    await page.press("#edited-text", "Escape");
+    saving.release();
+    await until(
+      async () => (await messages(site, "saving", "wait=0"))[0]!.body === "Mine, saved",
+      "it is saved",
+    );
+    await page.unrouteAll();
+
+    await goTo("saving");
+    await ada.sees("Mine, saved");
+    const refusing = await hold(page, "PATCH");
+    await page.fill("#text", "A draft");
+    await act(ada, "Mine, saved", "Edit");
+    await page.fill("#edited-text", "Mine, once more");
+    await page.press("#edited-text", "Enter");
+    await refusing.asked;
+    await goTo("elsewhere");
+    refusing.release(refuse);
+    await page.waitForSelector("#banner.shown >> text=Your change in saving was not saved (Not like this).");
+    assertEquals(await page.inputValue("#text"), "");
+    await page.click("#banner >> text=Open saving");
+    await ada.until(() => document.querySelector("h1")!.textContent === "saving", 0);
+    assertEquals(await page.inputValue("#text"), "Mine, once more\n\nA draft");
+  },
+);
 
 webTest("A quoted line that could not be read is read as soon as that is possible", async () => {
   await writeHistory(
