@@ -193,8 +193,9 @@ async function quoting() {
   return quotes ??= await later(() => import("./quotes.js"));
 }
 
-/** Has the lines that quote a message say what it says now. @param {Message | Deletion} news */
+/** Has all that quotes a message say what it says now. @param {Message | Deletion} news */
 async function became(news) {
+  reply?.became(news);
   (await quoting()).requote(news);
 }
 
@@ -217,7 +218,10 @@ async function begin(event) {
   const [{ Actions }, reply] = await Promise.all([later(() => import("./actions.js")), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
-    reply: (message) => reply.begin(message),
+    reply: (message) => {
+      reply.begin(message);
+      text.focus();
+    },
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),

@@ -63,12 +63,14 @@ export function requote(news) {
 
 /** @param {HTMLAnchorElement} line @param {Seen | undefined} original */
 function fill(line, original) {
-  line.replaceChildren(...original ? summary(original) : [words.originalGone]);
+  line.replaceChildren(...said(original));
   if (!original) line.removeAttribute("href");
 }
 
-/** Who wrote a message, and the beginning of it, in one line. @param {Seen} message */
-export function summary({ author, body }) {
+/** Who wrote a message, and the beginning of it, in one line. @param {Seen | undefined} original Undefined if it is gone. */
+export function said(original) {
+  if (!original) return [words.originalGone];
+  const { author, body } = original;
   const text = body.slice(0, SEEN).replace(/\s+/g, " ");
   return [
     element("bdi", { className: "name", textContent: author ?? words.nobody }),

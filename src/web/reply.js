@@ -1,15 +1,17 @@
 // @ts-check
 // Says above the composer which message one is about to answer, until it is sent, or one thinks better of it.
 import { byId, element } from "./element.js";
-import { summary } from "./quotes.js";
+import { said } from "./quotes.js";
 import * as words from "./words.js";
 
+/** @import { Deletion, Message } from "../client/client.ts" */
 /** @import { Seen } from "./message-row.js" */
 
 export class Reply {
   #composer = byId("composer");
   #text = byId("text");
   #bar = element("p", { id: "replying", hidden: true });
+  #what = element("span", { className: "what" });
   /** The id of the message that is answered; "" for none. */
   #to = "";
 
@@ -31,12 +33,19 @@ export class Reply {
       this.end();
       this.#text.focus();
     });
-    this.#bar.replaceChildren(
-      element("span", { className: "what" }, words.replyTo, ...summary(message)),
-      stop,
-    );
+    this.#show(message);
+    this.#bar.replaceChildren(this.#what, stop);
     this.#bar.hidden = false;
-    this.#text.focus();
+  }
+
+  /** A message is not what it was: what is shown of it is what it says now, nothing if it was deleted. @param {Message | Deletion} news */
+  became(news) {
+    if (news.id === this.#to) this.#show("deleted" in news ? undefined : news);
+  }
+
+  /** @param {Seen | undefined} original */
+  #show(original) {
+    this.#what.replaceChildren(words.replyTo, ...said(original));
   }
 
   /** Ends it; returns which message was to be answered, "" for none. */

@@ -2860,4 +2860,11 @@ export const mutations: readonly Mutation[] = [
     "patience.until(() => find(id, room, signal))",
     "find(id, room, signal)",
   ),
+  broken(
+    "what one is about to answer is shown on after it was deleted",
+    ["web/actions_test.ts > about to answer"],
+    "src/web/page.js",
+    "  reply?.became(news);\n",
+    "",
+  ),
 ];

@@ -589,3 +589,22 @@ webTest("A quoted line that could not be read is read as soon as that is possibl
   await page.waitForSelector(".quoted >> text=Far away");
 });
 
+webTest("What one is about to answer is shown as it is now, and not at all when it is deleted", async () => {
+  const room = "reply-bar";
+  const key = "a key that nobody can guess";
+  const original: Message = await (await post(site, room, { body: "As it was" }, { "message-key": key })).json();
+  const at = `${site.url}/rooms/${room}/messages/${original.id}`;
+  const headers = { "message-key": key, "content-type": "application/json" };
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  await act(ada, "As it was", "Reply");
+  await page.keyboard.type("An ans");
+  await (await fetch(at, { method: "PATCH", headers, body: JSON.stringify({ body: "As it is" }) })).body?.cancel();
+  await page.waitForSelector("#replying .what >> text=Reply to Anonymous As it is");
+  await fetch(at, { method: "DELETE", headers });
+  await page.waitForSelector("#replying .what >> text=Reply to A message that is gone");
+  await page.keyboard.type("wer");
+  assertEquals(await page.inputValue("#text"), "An answer");
+  await page.click("#replying button");
+  assertEquals(await page.isVisible("#replying"), false);
+});
