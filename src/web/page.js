@@ -307,6 +307,7 @@ addEventListener("hashchange", () => {
   open();
   composer.focus();
 });
+memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
 agree(memory, text, {
   room: () => current,
   isSame: () => memory.token === (session.token ?? ""), // else one's words would be the next one's

@@ -191,6 +191,19 @@ export class Timeline {
     else this.#goTo(this.#log.line);
   }
 
+  /** Everything up to this message was read in another window. @param {string} id */
+  readElsewhere(id) {
+    if (!this.#unread.mark(id)) return;
+    // Who stands at the line, since nobody was here to see what came, goes on; who reads back is left alone.
+    const goesOn = !this.#attention.isHere && this.#log.line !== undefined && !this.#isBelow(this.#log.line);
+    this.#lineFrom = id;
+    this.#keepingPlace(() => {
+      this.#log.showLine("");
+      this.#placeLine(id);
+    });
+    if (goesOn) this.#stay();
+  }
+
   /** Adds older messages above, and nothing on the screen moves. @param {Message[]} messages @param {boolean} older */
   prepend(messages, older) {
     this.#keepingPlace(() => {

@@ -2867,4 +2867,11 @@ export const mutations: readonly Mutation[] = [
     "  reply?.became(news);\n",
     "",
   ),
+  broken(
+    "what is read in one window stays unread in the others",
+    ["web/catching_up_test.ts > one window"],
+    "src/web/page.js",
+    "room === current && timeline.readElsewhere(id)",
+    "{}",
+  ),
 ];

@@ -1,6 +1,7 @@
 // Catching up: a room opens where one stopped reading, and read is what was on the screen.
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import type { Page } from "playwright-core";
+import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
@@ -50,6 +51,15 @@ async function bottom(ada: Visitor): Promise<void> {
     const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller")!;
     return document.getElementById("ending")!.hidden && scrollHeight - scrollTop - clientHeight < 2;
   }, 0);
+}
+
+/** Has a page take itself for hidden, or for seen. */
+function look(page: Page, state: "hidden" | "visible"): Promise<void> {
+  return page.evaluate((state) => {
+    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+    Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, state);
 }
 
 for (const missed of [3, 40, 300, 9_000]) {
@@ -125,18 +135,12 @@ webTest("The line is never above one's own words, nor above what comes before on
 webTest("What comes while nobody looks is below the line, and not read", async () => {
   await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
   await opened(ada, "away", 60, 60);
-  const look = (state: string) =>
-    ada.page.evaluate((state) => {
-      Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
-      Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, state);
   await bottom(ada);
-  await look("hidden");
+  await look(ada.page, "hidden");
   await post(site, "away", { body: "Mine, from my phone", author: "Ada" });
   for (let i = 0; i < 300; i++) await post(site, "away", { body: `Missed ${i}`, author: "Noor" });
   const mark = await read(ada, "away");
-  await look("visible");
+  await look(ada.page, "visible");
   await ada.until(() => document.getElementById("news")!.textContent!.endsWith(" new messages"), 0);
   const top = await lineTop(ada);
   assert(top! >= 0 && top! < 640, `${top}`);
@@ -149,6 +153,44 @@ webTest("What comes while nobody looks is below the line, and not read", async (
   assert(await read(ada, "away") < all[200]!.id);
   assert(await ada.page.isVisible("#pill"));
 });
+
+webTest(
+  "What is read in one window is read in the others, and none of them moves away from what is read there",
+  async () => {
+    const room = "two-windows";
+    await posted(site, room, "Before");
+    await using first = await visit(site, { room, name: "Ada" });
+    await using second = new Visitor(first.context, await first.context.newPage(), {});
+    await second.page.goto(`${site.url}/#${room}`);
+    await second.is("live");
+    for (const { page } of [first, second]) await look(page, "hidden");
+    const bodies = Array.from({ length: 20 }, (_, i) => `Message ${i + 1}${"\nand more of it".repeat(5)}`);
+    for (const body of bodies) await post(site, room, { body, author: "Noor" });
+    for (const one of [first, second]) {
+      await one.sees("Before", ...bodies);
+      await one.page.waitForSelector("#log .unread", { state: "attached" });
+      await one.page.waitForSelector("#pill.news");
+    }
+    await look(first.page, "visible");
+    await first.page.click("#pill");
+    await bottom(first);
+    await second.page.waitForSelector("#pill", { state: "hidden" });
+    await bottom(second);
+    assertEquals(await second.page.locator("#log .unread").count(), 0);
+
+    // Somebody has read back here.
+    await second.page.evaluate(() => document.getElementById("scroller")!.scrollTop = 100);
+    await second.page.waitForSelector("#pill >> text=Newest messages");
+    await look(first.page, "hidden");
+    await post(site, room, { body: "Last", author: "Noor" });
+    await second.page.waitForSelector("#pill >> text=1 new message");
+    await first.sees("Before", ...bodies, "Last");
+    await look(first.page, "visible");
+    await second.page.waitForSelector("#pill >> text=Newest messages");
+    assertEquals(await second.page.$eval("#scroller", ({ scrollTop }) => scrollTop), 100);
+    assertEquals(await second.page.locator("#log .unread").count(), 0);
+  },
+);
 
 webTest("A link to a message shows it among its neighbours, and says so if it is gone", async () => {
   await writeHistory(site.database.sql, "linked", lines(500));
