@@ -4,6 +4,12 @@
 /** Who comes back sees first what came meanwhile; only what comes later comes before his eyes. In milliseconds. */
 const ARRIVAL_MS = 1_000;
 
+/**
+ * Who moves the pointer over a page without focus reads there for so long, in milliseconds: a screenful takes about that, and whoever goes on
+ * reading has to move it again. It may also have been moved on the way elsewhere.
+ */
+const GLANCE_MS = 60_000;
+
 export class Attention {
   /** Since when, in milliseconds since 1970; Infinity while there is nobody. Who opens the page is before it. */
   #since = isLookedAt() ? 0 : Infinity;
@@ -13,10 +19,15 @@ export class Attention {
     const look = () => this.#set(isLookedAt(), changed);
     document.addEventListener("visibilitychange", look);
     for (const event of ["focus", "blur", "pageshow", "resume"]) addEventListener(event, look);
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const glance = () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, GLANCE_MS);
+      this.#set(true, changed);
+    };
     // A window beside the one in which one types has no focus, and is read all the same.
-    for (const event of ["pointermove", "wheel"]) {
-      addEventListener(event, () => this.#set(true, changed), { passive: true });
-    }
+    for (const event of ["pointermove", "wheel"]) addEventListener(event, glance, { passive: true });
   }
 
   /** Whether somebody is here, as far as a page can know. */

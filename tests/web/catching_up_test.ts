@@ -192,6 +192,32 @@ webTest(
   },
 );
 
+webTest(
+  "In a window without focus a pointer that moves says for a while that somebody reads, and no longer",
+  async () => {
+    const room = "glanced";
+    await posted(site, room, "Before");
+    await using ada = await visit(site, { room, name: "Ada" });
+    const { page } = ada;
+    await page.clock.install();
+    await page.reload();
+    await ada.sees("Before");
+    await ada.is("live");
+    await page.evaluate(() => {
+      document.hasFocus = () => false;
+      dispatchEvent(new Event("blur"));
+    });
+    await page.mouse.move(500, 300);
+    const seen = await posted(site, room, "Seen");
+    await ada.sees("Before", "Seen");
+    await ada.until(([key, id]) => localStorage[key!] === id, [`linger / read ${room}`, seen.id]);
+    await page.clock.fastForward(61_000);
+    await posted(site, room, "Unseen");
+    await ada.sees("Before", "Seen", "Unseen");
+    assertEquals(await read(ada, room), seen.id);
+  },
+);
+
 webTest("A link to a message shows it among its neighbours, and says so if it is gone", async () => {
   await writeHistory(site.database.sql, "linked", lines(500));
   const all = await messages(site, "linked", "wait=0&limit=500");
