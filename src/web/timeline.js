@@ -347,7 +347,9 @@ export class Timeline {
     this.#pill.classList.toggle("news", count > 0);
     const above = this.#passed ?? (this.#isUnreadAbove(rows) ? { from: read, count } : undefined);
     this.#sincePill.hidden = !above;
-    if (above) setText(this.#sincePill, words.newSince(above.count, momentOf(above.from)));
+    if (!above) return;
+    const { count: passed, from } = above;
+    setText(this.#sincePill, from === NIL ? words.newMessages(passed) : words.newSince(passed, momentOf(from)));
   }
 
   /** @param {boolean} older */

@@ -192,6 +192,17 @@ webTest(
   },
 );
 
+webTest("Where nothing was read before, what is new is new since no day", async () => {
+  const room = "since-nothing";
+  await using ada = await visit(site, { room, name: "Ada" });
+  await look(ada.page, "hidden");
+  for (let i = 0; i < 60; i++) await post(site, room, { body: `Message ${i}`, author: "Noor" });
+  await ada.until(() => document.querySelectorAll("#log .body").length === 60, 0);
+  await ada.page.$eval("#pill", (pill) => (pill as HTMLElement).click()); // no pointer comes near
+  await ada.page.waitForSelector("#since");
+  assertEquals(await ada.page.textContent("#since"), "60 new messages");
+});
+
 webTest(
   "In a window without focus a pointer that moves says for a while that somebody reads, and no longer",
   async () => {
