@@ -1,6 +1,7 @@
 // What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
+import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
@@ -318,10 +319,10 @@ Deno.test("Whoever follows with changes, on whichever server and however long aw
       );
       assertEquals(answer.status, 200, answer.text);
       for (const item of answer.json) {
-        const at = item.id > cursor ? item.id : item.changed!;
+        const at = cursorAfter(cursor, item);
         assertGreater(at, cursor, "out of order, or twice");
         held.set(item.id, item);
-        if (item.id > cursor || !item.deleted) cursor = at;
+        cursor = at;
       }
       const next = new URL(linked(answer, "next")!).searchParams.get("after")!;
       assert(next >= cursor);

@@ -6,6 +6,7 @@ import { FakeTime } from "@std/testing/time";
 import { getEventListeners } from "node:events";
 import {
   type ConnectionState,
+  cursorAfter,
   type Deletion,
   type FollowOptions,
   Linger,
@@ -261,6 +262,35 @@ test("A follow with changes gives edits and deletions in their order, and goes o
   assertEquals(all, [one, two, edited, { id: two.id, room: "room", changed: deletion.changed, deleted: true }, three]);
   assertEquals(await take(NIL, 4), [edited, edited, deletion, three]); // the first where it stands, and where it was changed
   assertEquals(await take(edited.changed!, 2), [deletion, three]);
+});
+
+test("Whoever keeps the cursor while he follows with changes goes on with exactly what comes next, wherever he stopped", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const messageKey = "only I know this, and no one else";
+  const ids: string[] = [];
+  for (const body of ["1", "2", "3", "4"]) ids.push((await room.post(body, { messageKey })).id);
+  await room.edit(ids[1]!, "two", { messageKey });
+  await room.delete(ids[2]!, { messageKey });
+  const last = await room.post("5");
+  let cursor = NIL;
+  const take = async (count = Infinity) => {
+    const items: (Message | Deletion)[] = [];
+    for await (const item of room.follow({ after: cursor, changes: true })) {
+      items.push(item);
+      cursor = cursorAfter(cursor, item);
+      if (items.length === count || item.id === last.id) break;
+    }
+    return items;
+  };
+  const all = await take();
+  assertEquals(all.map(({ id }) => id), [ids[0], ids[1], ids[3], ids[1], ids[2], last.id]);
+  assertEquals(all[1], all[3]); // the same both times
+  for (let count = 1; count < all.length; count++) {
+    cursor = NIL;
+    assertEquals([...await take(count), ...await take()], all, `stopped after ${count}`);
+  }
+  // Where he began with `now`, what comes first can have been edited already.
+  assertEquals(cursorAfter("now", all[1]!), ids[1]);
 });
 
 test("A URL can have a path prefix, with or without a slash, and the token goes with every request", async (server) => {

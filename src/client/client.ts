@@ -187,7 +187,7 @@ export interface Room {
   /**
    * The messages after a cursor as they come, each once and in the room's order. Ends by `break`, `return()` or the signal;
    * never by itself. Asks only while its reader waits for a message. With `changes` these come too, in the room's order: so who keeps
-   * the last cursor, `changed ?? id` of what came, ends with what there is, however long he was away. Where messages that would come next
+   * where he is, by {@linkcode cursorAfter}, ends with what there is, however long he was away. Where messages that would come next
    * are so old that the server has removed them, it goes on with what is left, and `onGap` is told.
    * @throws {LingerError} when it is refused for good.
    */
@@ -452,7 +452,7 @@ class RemoteRoom implements Room {
 
         for (const message of news) {
           if (ended.signal.aborted) return;
-          last = placeOf(message, last);
+          last = cursorAfter(last, message);
           yield message;
         }
         // A page that nobody sees need not be the first to know. The pause ends as soon as it is looked at.
@@ -481,11 +481,11 @@ class RemoteRoom implements Room {
       if (!isList<Message>(json, "id")) return undefined;
       const end = json.at(-1);
       const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ??
-        (end ? placeOf(end, last) : after);
+        (end ? cursorAfter(last, end) : after);
       const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
       if (next === "now") return undefined;
-      const news = json.filter((one) => placeOf(one, last) > last);
+      const news = json.filter((one) => cursorAfter(last, one) > last);
       return { news, next, comeBack, more: json.length === PAGE_LIMIT };
     });
   }
@@ -573,6 +573,17 @@ export function messageNumber(id: string): number {
   return parseInt(id.slice(14, 18) + id.slice(19, 23) + id.slice(24, 26), 16);
 }
 
+/**
+ * The cursor at what a follow has given: who keeps it goes on after that. `cursor` is the one before, after which it came. A message that
+ * was edited meanwhile comes first where it was posted, and once more where its edit stands, after all that was said between the two; so
+ * its `changed` alone does not tell which of them this is.
+ */
+export function cursorAfter(cursor: string, news: Message | Deletion): string {
+  const { id, changed = id } = news;
+  const isFirst = !("deleted" in news) && (id > cursor || cursor === "now");
+  return isFirst ? id : changed;
+}
+
 /** From where to go on, where the server says by an error that it has removed what would come next. */
 export function earliestOf(error: unknown): string | undefined {
   const isGap = error instanceof LingerError && error.status === 410;
@@ -582,11 +593,6 @@ export function earliestOf(error: unknown): string | undefined {
 /** A new `Idempotency-Key`. Not `crypto.randomUUID`: browsers have that on https only. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Where a message stands that comes after `last`: where it was posted, or if that has passed, where it was changed. */
-function placeOf({ id, changed = id }: Message | Deletion, last: string): string {
-  return id > last ? id : changed;
 }
 
 function pathOf(id: string): string {

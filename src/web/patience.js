@@ -1,7 +1,7 @@
 // @ts-check
 // Goes on where the answer was no. What says no need not be Linger, and need not go on to: a proxy whose session has run out, a
 // router that knows of no server for the moment. So one asks again, more and more slowly, and at once when somebody comes back to the page.
-import { LingerError } from "../client/client.ts";
+import { cursorAfter, LingerError } from "../client/client.ts";
 
 /** The first pause and the longest, in milliseconds. */
 const FIRST_MS = 2_000;
@@ -36,7 +36,7 @@ export class Patience {
 
   /**
    * Follows from a cursor, and after a refusal from where it was.
-   * @template {{ id: string, changed?: string }} News
+   * @template {import("../client/client.ts").Message | import("../client/client.ts").Deletion} News
    * @param {string} after
    * @param {(after: string) => AsyncIterable<News>} follow
    */
@@ -45,7 +45,7 @@ export class Patience {
       const begun = Date.now();
       try {
         for await (const news of follow(after)) {
-          after = news.id > after ? news.id : news.changed ?? after;
+          after = cursorAfter(after, news);
           yield news;
         }
         return;

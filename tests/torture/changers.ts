@@ -1,8 +1,9 @@
 // Clients that edit and delete what was said, and clients that follow with changes: they sleep, come back with cursors of before, and
 // go to another server with each request.
 import { NIL, placeOf } from "../../src/chat/cursor.ts";
+import { cursorAfter, type Deletion, type Message } from "../../src/client/client.ts";
 import { readBlocks } from "../support/events.ts";
-import { type ChangeRecord, type FollowRecord, type ReadRecord, type Sight, versionOf } from "./change_checker.ts";
+import type { ChangeRecord, FollowRecord, ReadRecord, Sight } from "./change_checker.ts";
 import {
   client,
   type FollowOptions,
@@ -160,9 +161,9 @@ export async function followChanges(
       const asked = performance.now();
       const result = await request(`${url}/rooms/${room}/messages?${query}`, {}, wait, tally);
       if (result?.status === 200) {
-        for (const item of result.answer as (Sight & { deleted?: boolean })[]) {
-          const { id, body = "", changed, deleted } = item;
-          const place = id > cursor() && !deleted ? id : versionOf(item); // a message stands before its change
+        for (const item of result.answer as (Message | Deletion)[]) {
+          const { id, body = "", changed }: Partial<Message> & Pick<Message, "id"> = item;
+          const place = cursorAfter(cursor(), item);
           take({ id, body, changed, place, at: performance.now(), ...wait === 0 && { asked } });
         }
       }
