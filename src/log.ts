@@ -21,7 +21,7 @@ const encoder = new TextEncoder();
 const waiting: string[] = [];
 let missing = 0;
 let writing = Promise.resolve();
-let write = writeNow;
+let write: (line: string, isRecord?: boolean) => void = writeNow;
 
 /** Writes one line; never throws. Messages, keys and passwords don't belong into `fields`. */
 export function log(
@@ -29,8 +29,15 @@ export function log(
   sentence: string,
   fields?: Record<string, unknown>,
 ): void {
-  const rest = fields ? " " + JSON.stringify(fields) : "";
-  write(`${new Date().toISOString()} ${level} ${sentence}${rest}\n`);
+  write(lineOf(level, sentence, fields));
+}
+
+/**
+ * Writes a line about what somebody has done whom the line names, which nobody could tell later: it is not left out where there are too many
+ * in a second. So callers have to bound how many there are.
+ */
+export function record(sentence: string, fields: Record<string, unknown>): void {
+  write(lineOf("info", sentence, fields), true);
 }
 
 /** Writes a line about what goes as it should. */
@@ -62,6 +69,11 @@ export function surviveUncaught(): void {
   }
 }
 
+function lineOf(level: string, sentence: string, fields: Record<string, unknown> | undefined): string {
+  const rest = fields ? " " + JSON.stringify(fields) : "";
+  return `${new Date().toISOString()} ${level} ${sentence}${rest}\n`;
+}
+
 function writeNow(line: string): void {
   try {
     console.error(line.trimEnd());
@@ -72,17 +84,23 @@ let left = MAX_LINES_AT_ONCE;
 let refilled = performance.now();
 let leftOut = 0;
 
-function enqueue(line: string): void {
-  const now = performance.now();
-  left = Math.min(MAX_LINES_AT_ONCE, left + (now - refilled) * MAX_LINES_PER_SECOND / 1_000);
-  refilled = now;
-  if (left < 1) {
+function enqueue(line: string, isRecord = false): void {
+  if (!isRecord && !isDue()) {
     if (leftOut++ === 0) Deno.unrefTimer(setTimeout(tellLeftOut, 1_000));
     return;
   }
-  left--;
   if (waiting.length >= MAX_WAITING_LINES) missing++;
   else if (waiting.push(line) === 1) writing = writeAll();
+}
+
+/** Whether one more may be written now; then it counts. */
+function isDue(): boolean {
+  const now = performance.now();
+  left = Math.min(MAX_LINES_AT_ONCE, left + (now - refilled) * MAX_LINES_PER_SECOND / 1_000);
+  refilled = now;
+  if (left < 1) return false;
+  left--;
+  return true;
 }
 
 function tellLeftOut(): void {

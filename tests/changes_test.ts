@@ -1,5 +1,5 @@
 // What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
-import { assert, assertEquals, assertFalse, assertGreater, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
@@ -18,6 +18,7 @@ import {
   until,
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
+import { logged } from "./support/log.ts";
 import { pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -370,6 +371,47 @@ Deno.test("A poll that was woken by a message which is deleted before it is read
   assertFalse(answered);
   const third = await say(server, "Three");
   assertEquals((await answer).json, [third]);
+});
+
+Deno.test("Who deleted what is in the log, without the words, also where nobody knows whether it was done", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, {
+    TOKEN_SECRET: SECRET,
+    ANONYMOUS_WRITE: "*",
+    ANONYMOUS_READ: "*",
+  });
+  const ada = bearer(await tokenOf({ sub: "ada", read: ["*"], write: ["*"] }));
+  const mod = bearer(await tokenOf({ sub: "mod", read: ["*"], write: ["*"], moderate: ["*"] }));
+  const own = (await read<Message>(post(server, "room", { body: "a word" }, ada))).json;
+  const [first, second] = [await say(server, "a word"), await say(server, "a word")];
+  const lines = await logged(async () => {
+    for (const [message, headers] of [[own, ada], [first, mod], [second, undefined], [second, undefined]] as const) {
+      assertEquals((await remove(server, message, headers)).status, 204);
+    }
+  });
+  const told = (id: string, by: string) => `info A message was deleted ${JSON.stringify({ room: "room", id, by })}`;
+  assertEquals(lines.map((line) => line.slice(25)), [
+    told(own.id, "sub ada"),
+    told(first.id, "sub mod, who moderates"),
+    told(second.id, "whoever has its Message-Key"),
+  ]);
+
+  const store = { change: () => Promise.reject(new DatabaseError("unknown", "08006", undefined, {})) };
+  const changer = new Changer(store, () => {});
+  const wanted = { room: "room", id: own.id, sub: "mod", proof: null, moderates: true, known: null, random: "" };
+  const [line, ...others] = await logged(async () => {
+    for (const body of ["", "edited"]) {
+      const refusal = await assertRejects(() => changer.change({ ...wanted, body }, UNLIMITED), Problem);
+      assertEquals(refusal.type, "outcome-unknown");
+    }
+  });
+  assertStringIncludes(
+    line!,
+    `info A message may have been deleted ${
+      JSON.stringify({ room: "room", id: own.id, by: "sub mod, who moderates" })
+    }`,
+  );
+  assertEquals(others, []);
 });
 
 Deno.test("A change that PostgreSQL ends for another statement's sake is tried again, and made once", async () => {

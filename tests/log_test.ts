@@ -139,3 +139,25 @@ Deno.test("A log takes ten lines a second, after some at once, and says how many
   assertEquals(told + Number(leftOut), 1_000);
   assertLess(told, 500); // fifty at once, and what comes while the others are written
 });
+
+Deno.test("What somebody has done whom the log names is told however much else happens, and takes nothing from that", async () => {
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(
+    script,
+    `
+    import { log, logged, logWithoutWaiting, record } from "${import.meta.resolve("../src/log.ts")}";
+    logWithoutWaiting();
+    for (let i = 1; i <= 100; i++) record("done", { i });
+    log("info", "the first");
+    for (let i = 1; i <= 100; i++) log("warn", "line", { i });
+    for (let i = 1; i <= 100; i++) record("done", { i });
+    await logged();`,
+  );
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--no-config", script],
+  }).output();
+  await Deno.remove(script);
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  assertEquals(lines.filter((line) => line.includes("info done")).length, 200);
+  assertMatch(lines[100]!, /info the first$/);
+});

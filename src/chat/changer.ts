@@ -1,7 +1,7 @@
 // Changes that clients ask for, one at a time: each is a statement of its own, over the connection over which posts are stored, so that
 // a crowd of them must not keep posts from it.
 import { DatabaseError } from "../database/client.ts";
-import { log } from "../log.ts";
+import { log, record } from "../log.ts";
 import type { Allowance } from "../limits.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
 import type { Change } from "./change.ts";
@@ -61,6 +61,9 @@ export class Changer {
       try {
         return await this.store.change(wanted);
       } catch (error) {
+        // It may have been done: if it was, the next try finds it so, and is of nobody's account.
+        const isUnknown = error instanceof DatabaseError && error.fate === "unknown";
+        if (isUnknown && wanted.body === "") logDeletion(wanted, "A message may have been deleted");
         if (!(error instanceof DatabaseError) || !error.isConflict || this.now() >= until) throw error;
       }
     }
@@ -68,9 +71,9 @@ export class Changer {
 }
 
 /** Who has taken back what; not the words. */
-function logDeletion({ room, id, sub, moderates }: Change): void {
-  const by = sub === null ? "whoever has its Message-Key" : moderates ? `sub ${sub}, who moderates` : `sub ${sub}`;
-  log("info", "A message was deleted", { room, id, by });
+function logDeletion({ room, id, sub, moderates }: Change, sentence = "A message was deleted"): void {
+  if (sub === null) return log("info", sentence, { room, id, by: "whoever has its Message-Key" });
+  record(sentence, { room, id, by: moderates ? `sub ${sub}, who moderates` : `sub ${sub}` });
 }
 
 /** What a client is told of a statement that failed. */
