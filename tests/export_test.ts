@@ -129,6 +129,10 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
       /line 1: what was removed can't be newer than the head/,
     ],
     [
+      [JSON.stringify({ room: "new", head: { seq: 1, ms: 1_000, trimmed: id(2) } })],
+      /line 1: what was removed can't be newer than the head/,
+    ],
+    [
       [JSON.stringify({ room: "new", head: { seq: 3, ms: 1_000, trimmed: null } }), line(1), line(2)],
       /the newest message of room new, number 3, is missing/,
     ],
@@ -149,6 +153,13 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
   const [head] = await database.sql`select seq::int, ms::int from heads where room = 'renamed'`;
   assertEquals(head, { seq: 1_501, ms: 0x2000 });
   assertEquals((await messages(server, "renamed", "wait=0&limit=1000")).length, 1_000);
+  // Of one sub come few of a room's messages, and the place of a change counts the others, too.
+  const few = await importText(database, line(5, { id: id(5, 1_000), changed: id(9, 2_000) }), "--room", "few");
+  assertEquals(few.code, 0, few.log);
+  assertEquals([...await database.sql`select seq::int, ms::int from heads where room = 'few'`], [{
+    seq: 5,
+    ms: 2_001,
+  }]);
 });
 
 Deno.test("An import that is killed leaves nothing, and can be run again; a room that was forgotten takes none", async () => {

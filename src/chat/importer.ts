@@ -98,19 +98,26 @@ function next(known: Coming, read: StoredMessage | StoredHead, latest: number, n
   const refuse = (sentence: string): never => {
     throw new LineError(`line ${number}: ${sentence}`);
   };
-  const ms = "id" in read ? Math.max(timeOf(read.id), read.changed ? timeOf(read.changed) : 0) : read.ms;
+  const seq = "id" in read ? Math.max(known.seq, seqOf(read.id)) : read.seq;
+  const ms = "id" in read ? Math.max(timeOf(read.id), read.changed ? timeAbove(read.changed, seq) : 0) : read.ms;
   if (ms > latest) return refuse("lies more than an hour ahead of the database's clock");
   if (!("id" in read)) {
-    const { seq, trimmed } = read;
+    const { trimmed } = read;
     if (known.last) return refuse("the head of a room must stand before its messages");
-    if (trimmed && timeOf(trimmed) > ms) return refuse("what was removed can't be newer than the head of the room");
+    if (trimmed && timeAbove(trimmed, seq) > ms) {
+      return refuse("what was removed can't be newer than the head of the room");
+    }
     return { seq, ms, last: "", trimmed };
   }
-  const seq = seqOf(read.id);
-  if (read.id <= known.last || known.last && seq <= seqOf(known.last)) {
+  if (read.id <= known.last || known.last && seqOf(read.id) <= seqOf(known.last)) {
     return refuse(`id ${read.id} does not come after ${known.last}, the one before in room ${read.room}`);
   }
-  return { ...known, seq: Math.max(known.seq, seq), ms: Math.max(known.ms, ms), last: read.id };
+  return { ...known, seq, ms: Math.max(known.ms, ms), last: read.id };
+}
+
+/** The time from which on a head with that number is not below a place. Messages that the place counts can be missing in the file. */
+function timeAbove(place: string, seq: number): number {
+  return timeOf(place) + (seqOf(place) > seq ? 1 : 0);
 }
 
 /**

@@ -979,8 +979,15 @@ export const mutations: readonly Mutation[] = [
     "what comes in leaves the head below its changes",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
-    "Math.max(timeOf(read.id), read.changed ? timeOf(read.changed) : 0)",
+    "Math.max(timeOf(read.id), read.changed ? timeAbove(read.changed, seq) : 0)",
     "timeOf(read.id)",
+  ),
+  broken(
+    "what comes in leaves the head below a change that counts messages which are missing",
+    ["export_test.ts > A line that can't come in"],
+    "src/chat/importer.ts",
+    "(seqOf(place) > seq ? 1 : 0)",
+    "0",
   ),
   broken(
     "what comes in may lie before what a room's readers know",
@@ -993,7 +1000,7 @@ export const mutations: readonly Mutation[] = [
     "what comes in needs no order",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
-    "if (read.id <= known.last || known.last && seq <= seqOf(known.last)) {",
+    "if (read.id <= known.last || known.last && seqOf(read.id) <= seqOf(known.last)) {",
     "if (seq < 0) {",
   ),
   broken(
