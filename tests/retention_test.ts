@@ -196,6 +196,30 @@ Deno.test("A message that was changed is as old as its change, so that who was a
   assertEquals(pick(await get(server, `/rooms/room/messages?after=${gone}&wait=0&changes=true`)), [ids[3], ids[1]]);
 });
 
+Deno.test("Who reads from the start comes past any number of lately deleted messages that stand below what was removed", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const count = 1_100; // more than any page
+  const ids = await stored(database, "room", [...Array.from({ length: count }, () => 30), 20, 1]);
+  await database.sql`
+    update messages set body = '', changed = (lpad(to_hex(${Date.now()}::bigint), 12, '0') || right(replace(id::text, '-', ''), 20))::uuid
+    where room = 'room' and id <= ${ids[count - 1]!}`;
+  await database.sql`update heads set ms = ${Date.now()} where room = 'room'`;
+  await trimmed(database, "7");
+  assertEquals(await marks(database), new Map([["room", ids[count]!]]));
+  const last = ids.at(-1)!;
+  for (const query of ["wait=0&limit=1", "wait=0&limit=1000", "wait=5&limit=1000"]) {
+    assertEquals((await messages(server, "room", `after=${NIL}&${query}`)).map(({ id }) => id), [last], query);
+  }
+  assertEquals((await messages(server, "room", `after=${NIL}&wait=0&changes=true&limit=1000`)).at(0)?.id, last);
+  for (const changes of [false, true]) {
+    await using stream = await subscribe(server, "room", `after=${NIL}&changes=${changes}`);
+    await until(() => stream.messages.length > 0, "it begins with what is left");
+    assertEquals(stream.messages[0]!.id, last);
+  }
+  isTrimmed(await get(server, `/rooms/room/messages?after=${ids[0]}&wait=0`), ids[count]!);
+});
+
 Deno.test("The mark comes before the removal, which holds up no post and spares what is edited meanwhile", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

@@ -218,9 +218,10 @@ export class Store {
         const rows = changes
           ? sql`(${rowsAfter(sql, room, from, most)} union all ${changesAfter(sql, room, from, most)})`
           : sql`(${rowsAfter(sql, room, from, most)})`;
-        // In the same statement: a message that is gone in it was marked as such before.
-        const mark = from === NIL ? sql`` : sql`
-          union all select null, null, null, null, null, null, trimmed from heads where room = ${room} and trimmed > ${from}`;
+        // In the same statement: a message that is gone in it was marked as such before. By what was asked for, not by how far that was
+        // read: below the mark there can be messages that are not too old, since they were deleted lately.
+        const mark = after === NIL ? sql`` : sql`
+          union all select null, null, null, null, null, null, trimmed from heads where room = ${room} and trimmed > ${after}`;
         return sql<(PlacedRow | { id: null; place: string })[]>`
           select ${sql.unsafe(COLUMNS)}, place from (
             select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before
@@ -229,7 +230,7 @@ export class Store {
       }).then((rows) => {
         const mark = rows.find(({ id }) => id === null)?.place;
         // Between two places of one number there are changes, which nobody misses who did not ask for them.
-        if (mark && (changes || seqOf(mark) !== seqOf(from))) throw trimmed(mark);
+        if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
         return cut(room, rows.filter((row) => row.id !== null), most, bytes);
       }));
   }
