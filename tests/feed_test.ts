@@ -217,6 +217,21 @@ Deno.test("Feed.refresh() forgets what was removed, also when it missed that it 
   assertEquals(ids(feed.page(third!.id, 10)), [fourth!.id]);
 });
 
+Deno.test("Feed.refresh() of a feed that was behind when what came next was removed knows nothing before that", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  const { entries: [, second] } = await commit(store, 2);
+  const feed = await loaded(store);
+  const { entries: [third] } = await commit(store, 1);
+  await database.sql`update heads set trimmed = ${third!.id}`;
+  await database.sql`delete from messages`;
+  const { entries: [fourth] } = await commit(store, 1);
+  await feed.refresh();
+  assertFalse(feed.knows(second!.id, false)); // who stands there has missed the third
+  assertEquals(ids(feed.page(third!.id, 10)), [fourth!.id]);
+});
+
 Deno.test("Feed.wake() that fails is nobody's error", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);

@@ -22,7 +22,7 @@
 // News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
 // checks and other rooms are served in between, and the memory of one slice serves the next.
 import { setImmediate } from "node:timers";
-import { cursorAt, makePlace, NIL, placeOf } from "./cursor.ts";
+import { cursorAt, makePlace, NIL, placeOf, seqOf } from "./cursor.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import type { KnownChange } from "./head.ts";
 import { MAX_LIMIT } from "./message.ts";
@@ -262,14 +262,14 @@ export class Feed {
     return after.slice(0, fitting(after, 0, MAX_LIMIT));
   }
 
-  /** Lets go of what was removed since it was too old: all that stands at or before `mark`. */
-  trim(mark: string): void {
+  /** Lets go of what was removed since it was too old: all that stands at or before `mark`. `place` is how far it had come before it read that. */
+  trim(mark: string, place = this.#place): void {
     this.#drop(firstAfter(this.#tail, mark));
     this.#dropChanges(firstAfter(this.#changes, mark));
     // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
     if (placeOf(mark) > this.#changesStart) this.#changesStart = placeOf(mark);
-    // Of a feed that has not come so far nobody knows what else stood there.
-    if (this.#place < placeOf(mark)) this.#beginAfter(mark);
+    // Where it had not come as far as the newest message of these, nobody knows any more which it has missed.
+    if (seqOf(place) < seqOf(mark)) this.#beginAfter(mark);
   }
 
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
@@ -297,12 +297,11 @@ export class Feed {
       this.#loaded = true;
       this.#changesStart = head.place;
       this.#take(entries, head.place);
-      this.trim(head.trimmed);
-      this.#beginAfter(head.trimmed);
+      this.trim(head.trimmed, placeOf(NIL));
       return;
     }
     for (let more = true; more && !this.#closed;) {
-      const { endOfChanges } = this;
+      const { endOfChanges, place: before } = this;
       const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
       if (this.#closed) return;
       if (head.lost) return this.lost();
@@ -312,7 +311,7 @@ export class Feed {
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!passed) this.#take(entries, place);
-      this.trim(head.trimmed);
+      this.trim(head.trimmed, before);
       more = full || passed;
     }
   }
