@@ -5,13 +5,14 @@ import { FakeTime } from "@std/testing/time";
 import { makeId, NIL } from "../src/chat/cursor.ts";
 import { makeEntry, makePage, type Page, type Row } from "../src/chat/page.ts";
 import { ReadAhead } from "../src/chat/readahead.ts";
+import type { Turn } from "../src/chat/store.ts";
 
 Deno.test("ReadAhead.page() reads the next page while the one before is on its way", async () => {
   const room = new FakeRoom(30);
   await using pages = opened(room);
-  const first = await pages.page("lobby", NIL, 10);
+  const first = await pages.page("lobby", NIL, 10, AT_ONCE);
   assertEquals(room.read, [`lobby ${NIL}`, `lobby ${first.last}`]);
-  const second = await pages.page("lobby", first.last!, 10);
+  const second = await pages.page("lobby", first.last!, 10, AT_ONCE);
   assertEquals(numbers(first), span(1, 10));
   assertEquals(numbers(second), span(11, 20));
   assertEquals(room.read, [`lobby ${NIL}`, `lobby ${first.last}`, `lobby ${second.last}`]);
@@ -20,9 +21,9 @@ Deno.test("ReadAhead.page() reads the next page while the one before is on its w
 Deno.test("ReadAhead.page() reads again what ended before its limit: there may be news", async () => {
   const room = new FakeRoom(15);
   await using pages = opened(room);
-  const { last } = await pages.page("lobby", NIL, 10);
+  const { last } = await pages.page("lobby", NIL, 10, AT_ONCE);
   room.commit(1);
-  assertEquals(numbers(await pages.page("lobby", last!, 10)), span(11, 16));
+  assertEquals(numbers(await pages.page("lobby", last!, 10, AT_ONCE)), span(11, 16));
 });
 
 Deno.test("ReadAhead.page() waits for a page that is still being read, and has it read once", async () => {
@@ -30,9 +31,9 @@ Deno.test("ReadAhead.page() waits for a page that is still being read, and has i
   await using pages = opened(room);
   const gate = Promise.withResolvers<void>();
   room.held.set(numberedId(10), gate.promise);
-  await pages.page("lobby", NIL, 10);
-  const { last } = await pages.page("lobby", NIL, 10);
-  const second = pages.page("lobby", last!, 10);
+  await pages.page("lobby", NIL, 10, AT_ONCE);
+  const { last } = await pages.page("lobby", NIL, 10, AT_ONCE);
+  const second = pages.page("lobby", last!, 10, AT_ONCE);
   gate.resolve();
   assertEquals(numbers(await second), span(11, 20));
   assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 1);
@@ -41,9 +42,9 @@ Deno.test("ReadAhead.page() waits for a page that is still being read, and has i
 Deno.test("ReadAhead.page() tells rooms and limits apart", async () => {
   const room = new FakeRoom(40);
   await using pages = opened(room);
-  const { last } = await pages.page("lobby", NIL, 10);
-  assertEquals(numbers(await pages.page("lobby", last!, 20)), span(11, 30));
-  await pages.page("den", last!, 10);
+  const { last } = await pages.page("lobby", NIL, 10, AT_ONCE);
+  assertEquals(numbers(await pages.page("lobby", last!, 20, AT_ONCE)), span(11, 30));
+  await pages.page("den", last!, 10, AT_ONCE);
   assert(room.read.includes(`den ${last}`));
 });
 
@@ -52,33 +53,35 @@ Deno.test("ReadAhead.page() reads by itself what could not be read ahead, and sa
   await using pages = opened(room);
   const away = Promise.reject(new Error("away"));
   room.held.set(numberedId(10), away);
-  const { last } = await pages.page("lobby", NIL, 10);
+  const { last } = await pages.page("lobby", NIL, 10, AT_ONCE);
   await away.catch(() => {});
   room.held.clear();
-  assertEquals(numbers(await pages.page("lobby", last!, 10)), span(11, 20));
+  assertEquals(numbers(await pages.page("lobby", last!, 10, AT_ONCE)), span(11, 20));
 
   room.held.set(NIL, away);
-  await assertRejects(() => pages.page("lobby", NIL, 10), Error, "away");
+  await assertRejects(() => pages.page("lobby", NIL, 10, AT_ONCE), Error, "away");
 });
 
 Deno.test("ReadAhead keeps a page for a second, and eight pages", async () => {
   using time = new FakeTime();
   const room = new FakeRoom(30);
   await using pages = opened(room);
-  const { last } = await pages.page("lobby", NIL, 10);
+  const { last } = await pages.page("lobby", NIL, 10, AT_ONCE);
   await time.tickAsync(1_000);
-  await pages.page("lobby", last!, 10);
+  await pages.page("lobby", last!, 10, AT_ONCE);
   assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 2);
 
   pages.close();
   room.read = [];
-  for (let i = 0; i < 10; i++) await pages.page(`room${i}`, NIL, 10);
+  for (let i = 0; i < 10; i++) await pages.page(`room${i}`, NIL, 10, AT_ONCE);
   assertEquals(room.read.length, 18);
-  await pages.page("room0", last!, 10); // takes one and leaves one
+  await pages.page("room0", last!, 10, AT_ONCE); // takes one and leaves one
   await time.tickAsync(1_000);
-  await pages.page("room9", NIL, 10);
+  await pages.page("room9", NIL, 10, AT_ONCE);
   assertEquals(room.read.slice(18), [`room0 ${numberedId(20)}`, `room9 ${NIL}`, `room9 ${last}`]);
 });
+
+const AT_ONCE: Turn = (statement) => statement();
 
 /** The same messages in every room, and what was asked for. */
 class FakeRoom {

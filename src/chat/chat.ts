@@ -230,7 +230,7 @@ export class Chat {
     const signal = wait > 0 ? client.signal : undefined;
     // A page that is longer than what a feed begins with can't come out of a new one.
     const read = (after: string) =>
-      this.#reader.pageAfter({ room, after, limit, changes, exact: wait === 0 }, allowance);
+      this.#reader.pageAfter({ room, after, limit, changes, exact: wait === 0, client }, allowance);
     if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
       const page = await read(after);
       if (page.last) return { page, next: page.last, final: page.full && !changes };
@@ -300,7 +300,8 @@ export class Chat {
       let next = after === NOW ? feed.startOf(changes) : after;
       if (placeOf(next) > feed.place) await this.#reader.refuseFuture(room, next, feed.place, parameter);
       // Before it begins: what was removed meanwhile is to be told now.
-      const first = feed.knows(next, changes) ? [] : await this.#reader.entriesAfter(room, next, changes, allowance);
+      const read = () => this.#reader.entriesAfter(room, next, changes, allowance, { signal });
+      const first = feed.knows(next, changes) ? [] : await read();
       yield { entries: [], next };
       if (first.length > 0) {
         next = first.at(-1)!.cursor;
@@ -321,7 +322,7 @@ export class Chat {
         }
         const known = feed.entriesAfter(next, changes);
         const begins = feed.startOf(changes);
-        const entries = known ?? await this.#reader.entriesAfter(room, next, changes, allowance);
+        const entries = known ?? await read();
         if (entries.length === 0) { // nothing of it is left
           next = begins;
           feed.wake(); // or the database has lost it, and another feed takes this one's place
@@ -359,8 +360,9 @@ export class Chat {
     before: string,
     limit: number,
     allowance: Allowance = UNLIMITED,
+    client?: Poll["client"],
   ): Promise<Pick<Reading, "page" | "final">> {
-    return this.#reader.pageBefore(room, before === NOW ? undefined : before, limit, allowance);
+    return this.#reader.pageBefore(room, before === NOW ? undefined : before, limit, allowance, client);
   }
 
   /**

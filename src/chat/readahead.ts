@@ -7,7 +7,7 @@
 // while others wait.
 import type { Page } from "./page.ts";
 import type { Gate } from "./gate.ts";
-import type { Store } from "./store.ts";
+import type { Store, Turn } from "./store.ts";
 
 /** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */
 const MAX_PAGES = 8;
@@ -33,9 +33,10 @@ export class ReadAhead {
    * The messages of `room` after a cursor, at most `limit`.
    * @throws {DatabaseError} when they can't be read.
    */
-  async page(room: string, after: string, limit: number): Promise<Page> {
-    const ahead = await this.#take(`${room} ${after} ${limit}`);
-    const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit);
+  async page(room: string, after: string, limit: number, turn: Turn): Promise<Page> {
+    const taken = this.#take(`${room} ${after} ${limit}`);
+    const ahead = taken && await turn(() => taken);
+    const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit, { turn });
     if (page.full) this.#readAhead(room, page.last!, limit);
     return page;
   }

@@ -9,7 +9,7 @@ import { Gate } from "./gate.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
-import type { Store } from "./store.ts";
+import type { Store, Turn } from "./store.ts";
 
 /** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
 const SUBSCRIBER_BYTES = 250_000;
@@ -43,6 +43,14 @@ export interface Asked {
   readonly changes?: boolean | undefined;
   /** Whether it must be what the database has at this moment. */
   readonly exact: boolean;
+  /** Who asks, if he can leave. */
+  readonly client?: Leaving | undefined;
+}
+
+/** Somebody who can leave. */
+export interface Leaving {
+  /** Aborts then. */
+  readonly signal: AbortSignal;
 }
 
 /** Reads for clients. All methods throw a Problem: 429 for a client that reads too often, 503 where too many wait. */
@@ -75,15 +83,12 @@ export class Reader {
    * what was read ahead may be given, a second ago.
    */
   pageAfter(
-    { room, after, limit, changes = false, exact }: Asked,
+    { room, after, limit, changes = false, exact, client }: Asked,
     allowance: Allowance,
   ): Promise<Page> {
-    return this.run(
-      allowance,
-      room,
-      () =>
-        exact || changes ? this.store.pageAfter(room, after, limit, changes) : this.#readAhead.page(room, after, limit),
-    );
+    const turn = this.#turns(allowance, room, client);
+    if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
+    return this.#readAhead.page(room, after, limit, turn);
   }
 
   /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
@@ -92,15 +97,37 @@ export class Reader {
     before: string | undefined,
     limit: number,
     allowance: Allowance,
+    client?: Leaving,
   ): Promise<{ page: Page; final: boolean }> {
-    const { entries, full, past } = await this.run(allowance, room, () => this.store.readBefore(room, before, limit));
+    const turn = this.#turns(allowance, room, client);
+    const { entries, full, past } = await this.store.readBefore(room, before, limit, turn);
     return { page: makePage(entries, full), final: full && past };
   }
 
   /** What a subscriber is read next after a cursor. */
-  async entriesAfter(room: string, after: string, changes: boolean, allowance: Allowance): Promise<Entry[]> {
-    const read = () => this.store.readAfter(room, after, MAX_LIMIT, { bytes: SUBSCRIBER_BYTES, changes });
-    return (await this.run(allowance, room, read)).entries;
+  async entriesAfter(
+    room: string,
+    after: string,
+    changes: boolean,
+    allowance: Allowance,
+    client: Leaving,
+  ): Promise<Entry[]> {
+    const turn = this.#turns(allowance, room, client);
+    const options = { bytes: SUBSCRIBER_BYTES, changes, turn };
+    return (await this.store.readAfter(room, after, MAX_LIMIT, options)).entries;
+  }
+
+  /**
+   * The turns of one read: past many deleted messages it is several statements, each of which waits for others and counts. After the first
+   * it goes on only for who is still there; a signal that nobody has asked for before costs those nothing who need one statement.
+   */
+  #turns(allowance: Allowance, room: string, client: Leaving | undefined): Turn {
+    let begun = false;
+    return async (statement) => {
+      if (begun && client?.signal.aborted) throw unavailable("The client has left");
+      begun = true;
+      return await this.run(allowance, room, statement);
+    };
   }
 
   /** One message, or undefined. */

@@ -101,7 +101,15 @@ export interface ListedRoom {
   readonly newest: string;
 }
 
-/** Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError. */
+/** Lets a statement begin when it is its turn. */
+export type Turn = <T>(statement: () => Promise<T>) => Promise<T>;
+
+const AT_ONCE: Turn = (statement) => statement();
+
+/**
+ * Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError; those that have to come past
+ * deleted messages can be several, of which each takes its turn.
+ */
 export class Store {
   /**
    * Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight; `reads` those for
@@ -211,9 +219,10 @@ export class Store {
     room: string,
     after: string,
     limit: number,
-    { bytes = MAX_PAGE_BYTES, changes = false }: { bytes?: number; changes?: boolean } = {},
+    { bytes = MAX_PAGE_BYTES, changes = false, turn = AT_ONCE }: { bytes?: number; changes?: boolean; turn?: Turn } =
+      {},
   ): Promise<Rows> {
-    return await live(after, limit, (from, most) =>
+    return await live(after, limit, bytes, turn, (from, most) =>
       this.reads.read((sql) => {
         const rows = changes
           ? sql`(${rowsAfter(sql, room, from, most)} union all ${changesAfter(sql, room, from, most)})`
@@ -231,7 +240,7 @@ export class Store {
         const mark = rows.find(({ id }) => id === null)?.place;
         // Between two places of one number there are changes, which nobody misses who did not ask for them.
         if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
-        return cut(room, rows.filter((row) => row.id !== null), most, bytes);
+        return entriesOf(room, rows.filter((row) => row.id !== null));
       }));
   }
 
@@ -239,8 +248,13 @@ export class Store {
    * The same as a page.
    * @throws {Problem} the same.
    */
-  async pageAfter(room: string, after: string, limit: number, changes = false): Promise<Page> {
-    const { entries, full } = await this.readAfter(room, after, limit, { changes });
+  async pageAfter(
+    room: string,
+    after: string,
+    limit: number,
+    options: { changes?: boolean; turn?: Turn } = {},
+  ): Promise<Page> {
+    const { entries, full } = await this.readAfter(room, after, limit, options);
     return makePage(entries, full);
   }
 
@@ -248,9 +262,14 @@ export class Store {
    * The last messages of `room` before the cursor `before` (without one: the newest), ascending; and whether the room has come to
    * that cursor, so that no message can come between any more.
    */
-  async readBefore(room: string, before: string | undefined, limit: number): Promise<Rows & { past: boolean }> {
+  async readBefore(
+    room: string,
+    before: string | undefined,
+    limit: number,
+    turn = AT_ONCE,
+  ): Promise<Rows & { past: boolean }> {
     let past = false;
-    const { entries, full } = await live(before, limit, async (from, most) => {
+    const { entries, full } = await live(before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
       const rows = await this.reads.read((sql) => {
         // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
         const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
@@ -259,7 +278,7 @@ export class Store {
           select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, from, most)} order by id desc`;
       });
       past = rows[0]?.past ?? past;
-      return cut(room, rows, most);
+      return entriesOf(room, rows);
     });
     return { entries: entries.reverse(), full, past };
   }
@@ -443,18 +462,26 @@ const HEADS_AND_NOTIFY = `
 /** A message where it stands in the order of its room, or where its newest change does. */
 type PlacedRow = Row & { readonly place?: string };
 
-/** Rows as entries, also of deleted messages, as many as fit. */
-function cut(room: string, rows: readonly PlacedRow[], limit: number, bytes = MAX_PAGE_BYTES): Rows {
-  const entries = rows.map((row) => {
+/** Rows as entries, also of deleted messages. */
+function entriesOf(room: string, rows: readonly PlacedRow[]): Entry[] {
+  return rows.map((row) => {
     const entry = makeEntry(room, row.id, row.author, row.body, row);
     return row.place === undefined || row.place === row.id ? entry : entry.asChange();
   });
-  const count = fitting(entries, 0, limit, bytes);
+}
+
+/** The same, as many as fit. */
+function cut(room: string, rows: readonly PlacedRow[], limit: number): Rows {
+  const entries = entriesOf(room, rows);
+  const count = fitting(entries, 0, limit);
   return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
 }
 
-/** How many rows are looked at in one statement where those before were all of deleted messages. */
-const NEXT_ROWS = 1_000;
+/**
+ * Most rows that are looked at in one statement, where those before were all of deleted messages: some hundredths of a second. Each
+ * statement looks at ten times as many as the one before, so a million of them are a hundred reads of a client.
+ */
+const MOST_ROWS = 10_000;
 
 /**
  * Reads on until there is something to be given, or nothing more. Deleted messages are left out here and not in SQL, where a million of
@@ -463,12 +490,18 @@ const NEXT_ROWS = 1_000;
 async function live<T extends string | undefined>(
   from: T,
   limit: number,
-  read: (from: T, limit: number) => Promise<Rows>,
+  bytes: number,
+  turn: Turn,
+  read: (from: T, most: number) => Promise<Entry[]>,
 ): Promise<Rows> {
-  for (let place = from, most = limit;; most = Math.max(limit, NEXT_ROWS)) {
-    const { entries, full } = await read(place, most);
+  for (let place = from, most = limit;; most = Math.min(10 * most, MOST_ROWS)) {
+    const entries = await turn(() => read(place, most));
     const there = entries.filter(({ deleted, isChange }) => isChange || !deleted);
-    if (there.length > 0 || !full) return { entries: there.slice(0, limit), full: full || there.length > limit };
+    const full = entries.length === most;
+    if (there.length > 0 || !full) {
+      const count = fitting(there, 0, limit, bytes);
+      return { entries: there.slice(0, count), full: full || count < there.length };
+    }
     place = entries.at(-1)!.cursor as T;
   }
 }

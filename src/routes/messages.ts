@@ -120,7 +120,7 @@ function list(
     return chat.search(sought, allowance).then((found) => answerFound(found, limit, text));
   }
   if (before !== undefined) {
-    return chat.read(room, before, limit, allowance).then(({ page, final }) => {
+    return chat.read(room, before, limit, allowance, c.req.raw).then(({ page, final }) => {
       const answer = answerBefore(page, limit);
       return final ? kept(deps, c.req.raw, answer, page.body) : answer;
     });

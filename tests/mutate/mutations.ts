@@ -550,8 +550,23 @@ export const mutations: readonly Mutation[] = [
     "a page of deleted messages alone is the end",
     ["changes_test.ts > A crowd of deleted"],
     STORE,
-    "if (there.length > 0 || !full) return",
-    "if (there.length > 0 || entries) return",
+    "if (there.length > 0 || !full) {",
+    "if (there.length > 0 || entries) {",
+  ),
+
+  broken(
+    "a read past deleted messages keeps its place until it has come past them",
+    ["reader_test.ts > lets others come between"],
+    STORE,
+    "await turn(() => read(place, most))",
+    "place === from ? await turn(() => read(place, most)) : await read(place, most)",
+  ),
+  broken(
+    "a read past deleted messages goes on for who has left",
+    ["reader_test.ts > when its client has left"],
+    READER,
+    "if (begun && client?.signal.aborted)",
+    "if (!begun && client?.signal.aborted)",
   ),
 
   // What is too old

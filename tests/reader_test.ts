@@ -1,0 +1,108 @@
+// What is read for clients, each in his turn: no read keeps the others waiting, however much it has to come past.
+import { assertEquals, assertRejects } from "@std/assert";
+import { makeId, NIL } from "../src/chat/cursor.ts";
+import { Floors } from "../src/chat/floors.ts";
+import { Reader } from "../src/chat/reader.ts";
+import { Store } from "../src/chat/store.ts";
+import { readConfig } from "../src/config.ts";
+import { Client } from "../src/database/client.ts";
+import { migrate } from "../src/database/migrate.ts";
+import { openDatabase } from "../src/database/open.ts";
+import { Allowance, UNLIMITED } from "../src/limits.ts";
+import { Problem } from "../src/problem.ts";
+import { testPostgres } from "./support/postgres.ts";
+
+const postgres = await testPostgres();
+
+/** Reads that a client has at once. */
+const READS = 200;
+
+/** Messages in a row that were deleted, and after them one that is there. */
+const DELETED = 2_000;
+
+const room = "room";
+const last = idOf(DELETED + 1);
+
+Deno.test("A read past many deleted messages lets others come between, and each of its statements counts as a read", async () => {
+  await using opened = await open();
+  const { reader } = opened;
+  const done: string[] = [];
+  const ways: [name: string, read: (allowance: Allowance) => Promise<unknown>][] = [
+    ["a page", (allowance) => reader.pageAfter({ room, after: NIL, limit: 1, exact: true }, allowance)],
+    ["what is read ahead", (allowance) => reader.pageAfter({ room, after: NIL, limit: 1, exact: false }, allowance)],
+    ["a page back", (allowance) => reader.pageBefore(room, last, 1, allowance)],
+  ];
+  for (const [name, read] of ways) {
+    const allowance = client(name);
+    const reading = read(allowance).then(() => done.push(name));
+    await Promise.all([reading, reader.one(room, last, UNLIMITED).then(() => done.push("another's message"))]);
+    assertEquals(done.splice(0), ["another's message", name]);
+    assertEquals(readsOf(allowance), 5, name); // 1, 10, 100, 1000, and the rest
+  }
+  const allowance = client("a stream");
+  const signal = new AbortController().signal;
+  const entries = await reader.entriesAfter(room, NIL, false, allowance, { signal });
+  assertEquals([entries.map(({ id }) => id), readsOf(allowance)], [[last], 2]); // 1000, and the rest
+});
+
+Deno.test("A read past many deleted messages ends when its client has left; one that needs one statement is not looked at", async () => {
+  await using opened = await open();
+  const { reader } = opened;
+  const left = { signal: AbortSignal.abort() };
+  for (
+    const read of [
+      (after: string, allowance: Allowance) =>
+        reader.pageAfter({ room, after, limit: 1, exact: true, client: left }, allowance),
+      (after: string, allowance: Allowance) => reader.entriesAfter(room, after, false, allowance, left),
+    ]
+  ) {
+    const allowance = client("one who has left");
+    await assertRejects(() => read(NIL, allowance), Problem, "left");
+    assertEquals(readsOf(allowance), 1);
+    await read(idOf(DELETED), UNLIMITED);
+  }
+  await assertRejects(() => reader.pageBefore(room, last, 1, UNLIMITED, left), Problem, "left");
+});
+
+/** A client whose time stands still. */
+function client(name: string): Allowance {
+  return new Allowance(name, { posts: 0, places: 1 }, () => 0);
+}
+
+/** How much a client has read; then nothing is left to it. */
+function readsOf(allowance: Allowance): number {
+  for (let left = READS;; left--) {
+    try {
+      allowance.read(left);
+      return READS - left;
+    } catch { /* not as much */ }
+  }
+}
+
+function idOf(number: number): string {
+  return makeId(1_700_000_000_000, number, "0123456789");
+}
+
+/** A reader with one connection. */
+async function open(): Promise<AsyncDisposable & { reader: Reader }> {
+  const database = await postgres.create();
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { sql, destroy } = openPool("migrate");
+  await migrate(sql).finally(destroy);
+  const ids = Array.from({ length: DELETED + 1 }, (_, i) => idOf(i + 1));
+  await database.sql`insert into heads (room, seq, ms) values (${room}, ${ids.length}, 1700000000000)`;
+  await database.sql`
+    insert into messages (room, id, body) select ${room}, id, case when id = ${last} then 'last' else '' end
+    from unnest(${`{${ids}}`}::uuid[]) id`;
+  const client = new Client("test", 1, config.STATEMENT_TIMEOUT_MS, openPool);
+  const reader = new Reader(new Store(client, client, client, new Floors()), new Floors(), 1);
+  return {
+    reader,
+    [Symbol.asyncDispose]: async () => {
+      reader.close();
+      await client.close();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
