@@ -234,6 +234,16 @@ Deno.test("The read that finds that messages are lost is answered with what ther
   await holding;
 });
 
+Deno.test("A cursor that a server has given out is good there, though the database has lost it, and its clock is minutes behind", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  await database.sql`insert into heads (room, seq, ms) values ('room', 0, ${Date.now() + 180_000})`; // the old clock's
+  const lost = await alone.commit("room");
+  await alone.chat.read("room", NOW, 10);
+  await database.sql`truncate heads, messages`;
+  assertEquals(await alone.poll("room", { after: lost.id, wait: 0 }), []);
+});
+
 Deno.test("A stream whose cursor is ahead of what its server knows asks the database first", async () => {
   await using database = await postgres.create();
   await using alone = await openAlone(database);

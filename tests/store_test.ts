@@ -1,10 +1,11 @@
 // The order of a room, and that a reader of it misses nothing, is made in one SQL statement. Whatever it promises is
 // compared here with what stands in the tables, while others post, hold locks, or set the clock back.
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
-import { makeId, makePlace, NIL, parseCursor, placeOf, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { END, makeId, makePlace, NIL, parseCursor, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { MAX_PAGE_BYTES, type Message } from "../src/chat/message.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Floors } from "../src/chat/floors.ts";
+import type { Change } from "../src/chat/change.ts";
 import type { Draft } from "../src/chat/draft.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
@@ -147,6 +148,40 @@ Deno.test("Store.append() tells where the head was before, whoever moved it, and
   assertEquals([await proves("a"), await proves("b"), await proves("a", "b")], [[false], [true], [false, false]]);
   // What one room's floor lifts is that room alone.
   assertLess((await head("b")).ms, Date.now() + 10_000);
+});
+
+/** A change of a message, by who may do that. */
+const wanted = (room: string, id: string, body: string): Change => {
+  return { room, id, body, sub: null, proof: null, moderates: true, known: null, random: randomDigits() };
+};
+
+/** The ways in which a store gives ids out. */
+const READS: readonly [what: string, read: (store: Store, room: string, id: string) => Promise<unknown>][] = [
+  ["the messages after a cursor", (store, room) => store.readAfter(room, NIL, 10)],
+  ["those and the changes", (store, room) => store.readAfter(room, NIL, 10, { changes: true })],
+  ["the messages before a cursor", (store, room) => store.readBefore(room, undefined, 10)],
+  ["one message", (store, room, id) => store.readOne(room, id)],
+  ["what was found", (store, room) => store.search({ room, before: END, text: "x", limit: 10, hasIcu: false })],
+  ["the newest rooms", (store) => store.newestRooms(100)],
+  ["a room by its name", (store, room) => store.newestOf([room])],
+  ["the message of a repeated post", (store, room) => store.withKeysOf([draft(room, "x", { key: "k" })])],
+  ["a message that is as it is wanted", (store, room, id) => store.change(wanted(room, id, "x"))],
+];
+
+Deno.test("A store that has given an id out makes none below it, though the database loses that one and its clock is behind", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await using other = await open(database);
+  for (const [i, [what, read]] of READS.entries()) {
+    const room = `room-${i}`;
+    await database.sql`insert into heads (room, seq, ms) values (${room}, 0, ${Date.now() + 30_000})`; // the old clock's
+    const [lost] = await other.append([draft(room, "x", { key: "k" })]);
+    await read(opened.store, room, lost!.id);
+    await database.sql`delete from messages`;
+    await database.sql`update heads set seq = 0, ms = 0`;
+    const [next] = await opened.append([draft(room, "y")]);
+    assertGreater(next!.id, lost!.id, what);
+  }
 });
 
 Deno.test("Store.append() that waited for another's post comes after it, though it began before that was there", async () => {

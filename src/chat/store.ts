@@ -171,6 +171,7 @@ export class Store {
     );
     return rows.map((row) => {
       const { room, key, id, author, body, reply_to } = row;
+      this.#given(room, id);
       return { room, key, author, body, reply_to, entry: makeEntry(room, id, author, body, row) };
     });
   }
@@ -188,6 +189,7 @@ export class Store {
       if (!row) return { outcome: "missing" };
       if (!row.own) return { outcome: "foreign" };
       const entry = makeEntry(room, row.id, row.author, row.body, row);
+      this.#given(room, row.id);
       if (row.body === body) return { outcome: "same", entry };
       if (entry.deleted) return { outcome: "deleted" };
       if (known !== null && known !== (row.changed ?? row.id)) return { outcome: "other" };
@@ -237,6 +239,7 @@ export class Store {
             from ${rows} rows order by place limit ${most}
           ) page where before <= ${bytes} ${mark} order by place`;
       }).then((rows) => {
+        this.#given(room, rows.at(-1)?.place);
         const mark = rows.find(({ id }) => id === null)?.place;
         // Between two places of one number there are changes, which nobody misses who did not ask for them.
         if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
@@ -277,6 +280,7 @@ export class Store {
         return sql<(Row & { past: boolean })[]>`
           select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, from, most)} order by id desc`;
       });
+      this.#given(room, rows[0]?.id);
       past = rows[0]?.past ?? past;
       return entriesOf(room, rows);
     });
@@ -324,6 +328,7 @@ export class Store {
    */
   async search(wanted: Search): Promise<{ entries: Entry[]; next: string | undefined }> {
     const rows = await this.reads.read((sql) => search(sql, wanted));
+    this.#given(wanted.room, rows[0]?.id);
     const found = rows.filter(({ found }) => found);
     const last = rows.at(-1);
     return {
@@ -343,7 +348,13 @@ export class Store {
     const [row] = await this.reads.read((sql) =>
       sql<Row[]>`select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id}`
     );
+    this.#given(room, row?.id);
     return row && makeEntry(room, row.id, row.author, row.body, row);
+  }
+
+  /** Somebody has it for a cursor from here on: no id may come to lie at or below it. */
+  #given(room: string, cursor: string | undefined): void {
+    if (cursor) this.floors.raise(room, timeOf(cursor));
   }
 
   /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
@@ -407,7 +418,9 @@ export class Store {
         select room, (select id from messages m where m.room = h.room order by id desc limit 1) as newest
         from heads h ${which(sql)}`
     );
-    return rows.filter((row): row is ListedRoom => row.newest !== null).sort((a, b) => a.newest < b.newest ? 1 : -1);
+    const listed = rows.filter((row): row is ListedRoom => row.newest !== null);
+    for (const { room, newest } of listed) this.#given(room, newest);
+    return listed.sort((a, b) => a.newest < b.newest ? 1 : -1);
   }
 
   /** Sends one notification for each of the payloads on `channel`. */

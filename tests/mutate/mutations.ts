@@ -1174,6 +1174,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what was read is forgotten as soon as it is given out",
+    ["store_test.ts > has given an id out"],
+    STORE,
+    "if (cursor) this.floors.raise(room, timeOf(cursor));",
+    "",
+  ),
+  broken(
     "a commit that did not get to the standby is acknowledged",
     ["failover_test.ts > With a synchronous standby"],
     CLIENT,
