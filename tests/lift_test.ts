@@ -7,9 +7,10 @@ import type { HeadNumbers } from "../src/chat/head.ts";
 import { Lift } from "../src/chat/lift.ts";
 import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
-import { Client, type DatabaseError } from "../src/database/client.ts";
+import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
+import { until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { logged } from "./support/log.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
@@ -122,6 +123,73 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
   const lift = new Lift(store, new Floors(), (_, head) => lifted.resolve(head));
   await lift.above({ room: "room", place: placeOf(last) });
   assertEquals([failures, await lifted.promise], [2, { ms: timeOf(last) + 1, seq: 1 }]);
+});
+
+const LOST = { room: "room", place: placeOf(makeId(1, 1, randomDigits())) };
+
+/** A store whose database is away, and how often it was asked. */
+function away() {
+  const store = {
+    tries: 0,
+    lift: (): Promise<never> => {
+      store.tries++;
+      return Promise.reject(new DatabaseError("not-sent", "ECONNREFUSED", undefined, {}));
+    },
+  };
+  return store;
+}
+
+/** The last line says that there was no lift, and why. */
+function assertSaidUndone(lines: readonly string[]): void {
+  const last = lines.at(-1) ?? "";
+  assert(last.includes("may lie below those of lost messages") && last.includes("ECONNREFUSED"), last);
+}
+
+Deno.test("Closing waits for the lift that is under way", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  const last = await server.post("room");
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const store: Pick<Store, "lift"> = {
+    lift: async (room, ms) => {
+      begun.resolve();
+      await gate.promise;
+      return await server.lift(room, ms);
+    },
+  };
+  const lifted: HeadNumbers[] = [];
+  const lift = new Lift(store, new Floors(), (_, head) => lifted.push(head));
+  const lines = await logged(async () => {
+    void lift.above({ room: "room", place: placeOf(last) });
+    await begun.promise;
+    let closed = false;
+    const closing = lift.close().then(() => closed = true);
+    await server.post("elsewhere"); // which takes longer than a closing that waits for nothing
+    assertEquals(closed, false);
+    gate.resolve();
+    await closing;
+  });
+  assertEquals([lifted.length, lines.length], [1, 1]);
+});
+
+Deno.test("A lift that rests between two tries, or comes to a server that is closed, is tried once more, and the log says what comes of it", async () => {
+  for (const resting of [true, false]) {
+    const store = away();
+    const lift = new Lift(store, new Floors(), () => {});
+    const lines = await logged(async () => {
+      if (resting) {
+        void lift.above(LOST);
+        await until(() => store.tries === 1, "it rests");
+        await lift.close();
+      } else {
+        await lift.close();
+        await lift.above(LOST);
+      }
+    });
+    assertEquals(store.tries, resting ? 2 : 1);
+    assertSaidUndone(lines);
+  }
 });
 
 Deno.test("Floors remembers the highest of each room, of those that moved last for sure", () => {

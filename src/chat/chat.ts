@@ -111,7 +111,7 @@ export interface ChatState {
   readonly listening: boolean;
 }
 
-/** How long closing waits for a statement that is under way, in milliseconds; then it fails with its connection. */
+/** How long closing waits for statements that are under way, in milliseconds; then they fail with their connections. */
 const LAST_MOMENT_MS = 500;
 
 /** How long a feed is kept after its last holder, in milliseconds: a client is back from its last answer in a tenth of that. */
@@ -415,14 +415,13 @@ export class Chat {
     this.#feeds.release();
   }
 
-  /** Refuses the posts that are still queued, gives the statement under way a moment, and closes all connections. */
+  /** Refuses the posts that are still queued, gives the statements under way a moment, and closes all connections. */
   async close(): Promise<void> {
     this.#closed = true;
     this.drain();
     this.#reader.close();
     this.#feeds.close();
-    this.#lift.close();
-    await within(this.#writer.close(), LAST_MOMENT_MS);
+    await within(Promise.all([this.#writer.close(), this.#lift.close()]), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);
     await within(Promise.all(this.#clients.map((client) => client.close())), LAST_MOMENT_MS);
   }

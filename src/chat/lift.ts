@@ -18,6 +18,7 @@ const TRIES = 60;
 /** Lifts the heads of rooms that have lost messages. */
 export class Lift {
   readonly #closing = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
 
   /** `lifted` is told where a head is now. */
@@ -28,17 +29,31 @@ export class Lift {
   ) {}
 
   /** The database has lost what `feed` knows: says so, and lifts the room's head. Never rejects. */
-  async above({ room, place }: Pick<Feed, "room" | "place">): Promise<void> {
+  async above(feed: Pick<Feed, "room" | "place">): Promise<void> {
+    const lift = this.#above(feed);
+    this.#underWay.add(lift);
+    await lift;
+    this.#underWay.delete(lift);
+  }
+
+  /** Tries no more, but for a last time where one rests between two tries; resolves when all that are under way have ended. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#underWay);
+  }
+
+  async #above({ room, place }: Pick<Feed, "room" | "place">): Promise<void> {
     const ms = Math.max(timeOf(place), this.floors.of(room)) + 1;
     log("error", "The database has lost messages that it had acknowledged", { room, had: seqOf(place) });
     let error: unknown;
-    for (let tries = 0; tries < TRIES && !this.#closing.signal.aborted; tries++) {
+    for (let tries = 1;; tries++) {
       try {
         return this.#tell(room, ms, await this.#inTurn(() => this.store.lift(room, ms)));
       } catch (cause) {
         error = cause;
-        await sleep(RETRY_MS, this.#closing.signal);
       }
+      if (tries === TRIES || this.#closing.signal.aborted) break;
+      await sleep(RETRY_MS, this.#closing.signal);
     }
     log("error", "The ids to come may lie below those of lost messages, and be missed by who knows these", {
       room,
@@ -51,11 +66,6 @@ export class Lift {
     const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => {});
     return mine;
-  }
-
-  /** Tries no more. */
-  close(): void {
-    this.#closing.abort();
   }
 
   #tell(room: string, ms: number, { head, most }: { head: HeadNumbers | undefined; most: number }): void {
