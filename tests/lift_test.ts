@@ -1,6 +1,7 @@
 // The head of a room whose messages the database has lost is lifted above them: by whoever notices, beside posts, and once is
 // enough.
 import { assert, assertEquals, assertGreater } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { makeId, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
 import type { HeadNumbers } from "../src/chat/head.ts";
@@ -125,6 +126,19 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
   assertEquals([failures, await lifted.promise], [2, { ms: timeOf(last) + 1, seq: 1 }]);
 });
 
+Deno.test("A lift goes above what its server has only heard of, too", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database);
+  const read = await server.post("room");
+  const floors = new Floors();
+  const heard = timeOf(read) + 5_000; // of a message that is lost, too
+  floors.raise("room", heard);
+  const lifted: HeadNumbers[] = [];
+  const lift = new Lift(server.store, floors, (_, head) => lifted.push(head));
+  await logged(() => lift.above({ room: "room", place: placeOf(read) }));
+  assertEquals(lifted, [{ ms: heard + 1, seq: 1 }]);
+});
+
 const LOST = { room: "room", place: placeOf(makeId(1, 1, randomDigits())) };
 
 /** A store whose database is away, and how often it was asked. */
@@ -144,6 +158,18 @@ function assertSaidUndone(lines: readonly string[]): void {
   const last = lines.at(-1) ?? "";
   assert(last.includes("may lie below those of lost messages") && last.includes("ECONNREFUSED"), last);
 }
+
+Deno.test("A lift is given up after sixty tries, and the log says what comes of it", async () => {
+  using time = new FakeTime();
+  const store = away();
+  const lines = await logged(async () => {
+    let ended = false;
+    void new Lift(store, new Floors(), () => {}).above(LOST).then(() => ended = true);
+    while (!ended) await time.tickAsync(1_000);
+  });
+  assertEquals(store.tries, 60);
+  assertSaidUndone(lines);
+});
 
 Deno.test("Closing waits for the lift that is under way", async () => {
   await using database = await postgres.create();

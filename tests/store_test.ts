@@ -155,6 +155,25 @@ const wanted = (room: string, id: string, body: string): Change => {
   return { room, id, body, sub: null, proof: null, moderates: true, known: null, random: randomDigits() };
 };
 
+Deno.test("Store.change() comes above what its server knows, and proves nothing, while the clock is behind that", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await using other = await open(database);
+  const [entry] = await opened.append([draft("room", "x")]);
+  const ahead = timeOf(entry!.id) + 30_000;
+  await database.sql`update heads set ms = ${ahead}`;
+  await opened.store.heads(new Map([["room", { newest: NIL, place: placeOf(NIL) }]]));
+  await database.sql`update heads set ms = ${timeOf(entry!.id)}`; // what it has seen is lost
+  const change = async ({ store }: typeof opened, body: string) => {
+    const verdict = await store.change(wanted("room", entry!.id, body));
+    assert(verdict.outcome === "changed");
+    return { ms: verdict.commit.head.ms, prior: verdict.commit.prior };
+  };
+  assertEquals(await change(opened, "a"), { ms: ahead + 1, prior: undefined });
+  assertEquals(await change(opened, "b"), { ms: ahead + 2, prior: undefined });
+  assertEquals(await change(other, "c"), { ms: ahead + 3, prior: { ms: ahead + 2, seq: 1 } }); // who knows of nothing
+});
+
 /** The ways in which a store gives ids out. */
 const READS: readonly [what: string, read: (store: Store, room: string, id: string) => Promise<unknown>][] = [
   ["the messages after a cursor", (store, room) => store.readAfter(room, NIL, 10)],

@@ -8,8 +8,9 @@ import { Floors } from "../src/chat/floors.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
-import { Chat } from "../src/chat/chat.ts";
+import { Chat, type News } from "../src/chat/chat.ts";
 import { messages, posted, until } from "./support/client.ts";
+import { NOW, timeOf } from "../src/chat/cursor.ts";
 import { draft } from "./support/draft.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
@@ -96,7 +97,7 @@ Deno.test("Whatever somebody notifies who may connect, posts go on, and no room 
   await gate;
   const message = await posted(server, "room", "goes on");
   assertEquals(await poll, [message]);
-  const ahead = parseInt(message.id.replaceAll("-", "").slice(0, 12), 16) - Date.now();
+  const ahead = timeOf(message.id) - Date.now();
   assert(ahead <= 61_000, `${ahead} ms ahead of the clock`);
 });
 
@@ -229,6 +230,40 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
   await wake.close();
 });
 
+Deno.test("Before each look it is remembered how far a watched room is, whatever the database says of it then", async () => {
+  await using database = await postgres.create();
+  await using _migrated = await startServer(database.url);
+  await using silent = await silentStore(database);
+  const id = await silent.say("one");
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const store: Pick<Store, "heads" | "notify"> = {
+    heads: async (...query) => {
+      asked.resolve();
+      await answer.promise;
+      return await silent.store.heads(...query);
+    },
+    notify: (...news) => silent.store.notify(...news),
+  };
+  const feeds: Feeds = new Feeds(
+    silent.store,
+    { messages: 100, bytes: 100_000, all: 1_000_000 },
+    (signal) => void wake.watch(signal),
+    () => {},
+  );
+  const floors = new Floors(); // nothing else raises them: so it is where ten thousand other rooms have moved since
+  const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
+  const wake = new Wake(store, () => deaf, feeds, floors, { listening: 10, most: 10, deaf: 10 });
+  const feed = feeds.hold("room");
+  await asked.promise; // it may not be read yet
+  await feed.refresh();
+  assertEquals(floors.of("room"), 0);
+  answer.resolve();
+  await until(() => floors.of("room") === timeOf(id), "it looks again");
+  feeds.letGo(feed);
+  await wake.close();
+});
+
 Deno.test("A room whose messages the database has lost starts anew, rather than freeze", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
@@ -247,13 +282,10 @@ Deno.test("A room whose messages the database has lost starts anew, rather than 
   assertEquals(await messages(server, "room", `after=${lost.id}&wait=5`), [message]);
 });
 
-Deno.test("A head that moves without a message is looked at once; then nothing is refreshed, and LISTEN is believed", async () => {
-  await using database = await postgres.create();
-  const config = readConfig({
-    get: (name) => ({ DATABASE_URL: database.url, FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" })[name],
-  });
+/** A chat, and how many statements it has sent over each kind of connection. */
+async function countingChat(database: TestDatabase, env: Record<string, string>) {
+  const config = readConfig({ get: (name) => ({ ...env, DATABASE_URL: database.url })[name] });
   const { openPool } = await openDatabase(config, "serve", () => {});
-  await using _migrated = await startServer(database.url);
   const sent: Record<string, number> = { reads: 0, looks: 0, signals: 0, writes: 0, listen: 0 };
   const counting: OpenPool = (name, options) =>
     openPool(name, {
@@ -263,7 +295,13 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
         options?.onStatement?.();
       },
     });
-  const chat = new Chat({ openPool: counting }, config);
+  return { chat: new Chat({ openPool: counting }, config), sent };
+}
+
+Deno.test("A head that moves without a message is looked at once; then nothing is refreshed, and LISTEN is believed", async () => {
+  await using database = await postgres.create();
+  await using _migrated = await startServer(database.url);
+  const { chat, sent } = await countingChat(database, { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" });
   const { entry } = await say(chat, "one");
   const leaving = new AbortController();
   const poll = chat.poll("room", { after: entry.id, limit: 10, wait: 55_000, client: leaving });
@@ -289,4 +327,52 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
   const next = await say(chat, "three");
   assertEquals((await poll).next, next.entry.id);
   await chat.close();
+});
+
+/** A server's chat whose statements are counted, with clients that post and follow. */
+async function counted(database: TestDatabase) {
+  const { chat, sent } = await countingChat(database, NEVER);
+  const streams: AsyncGenerator<News>[] = [];
+  return {
+    sent,
+    post: async (room: string) => {
+      const { entry } = await chat.post(room, { bytes: 1, read: () => ({ body: "x", author: null, reply_to: null }) });
+      return entry.id;
+    },
+    /** Holds the room's feed by an event stream; each call waits for what comes, and gives its ids. */
+    follow: async (room: string) => {
+      const news = chat.follow(room, { after: NOW, parameter: "after", signal: new AbortController().signal });
+      streams.push(news);
+      await news.next();
+      await until(() => chat.state.listening, "the probe is back");
+      return async () => {
+        for (;;) {
+          const { entries } = (await news.next()).value!;
+          if (entries.length > 0) return entries.map(({ id }) => id);
+        }
+      };
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const stream of streams) await stream.return(undefined);
+      await chat.close();
+    },
+  };
+}
+
+Deno.test("While the head of a room is ahead of the clock each own post there is looked up, once or twice", async () => {
+  await using database = await postgres.create();
+  await using _migrated = await startServer(database.url);
+  await using server = await counted(database);
+  await server.post("room");
+  const news = await server.follow("room");
+  const looks = async () => {
+    const before = server.sent.looks!;
+    for (let i = 0; i < 5; i++) assertEquals([await server.post("room")], await news());
+    return server.sent.looks! - before;
+  };
+  assertEquals(await looks(), 0);
+  await database.sql`update heads set ms = ms + 30000`;
+  assertEquals([await server.post("room")], await news()); // from here on it knows
+  const whileAhead = await looks();
+  assert(whileAhead >= 5 && whileAhead <= 11, `${whileAhead} refreshes`); // perhaps again when their own notifications come
 });
