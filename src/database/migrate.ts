@@ -29,8 +29,8 @@ const LOCK = "119212478817650";
 const LOCK_TIMEOUT_MS = 400;
 
 /**
- * How long each tenth try waits, in milliseconds: longer than `deadlock_timeout`, after which PostgreSQL ends an autovacuum that is in
- * the way. Of the posts that have to wait behind it a few are refused then.
+ * How long each tenth try waits for a table, in milliseconds: longer than `deadlock_timeout`, after which PostgreSQL ends an autovacuum
+ * that is in the way. Posts that have to wait behind it for a second are refused then.
  */
 const PATIENT_LOCK_TIMEOUT_MS = 1_100;
 
