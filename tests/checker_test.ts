@@ -385,3 +385,62 @@ Deno.test("violations() takes an edit that a failover has lost as lost, but not 
   assertEquals(violations({ ...later, follows: [follower([...seen(650)[0]!.items, item(6, 1, "b", 6)])] }), []);
   assertEquals(violations({ ...later, follows: seen(650) }), ["f ends with id1 as a, which is b"]);
 });
+
+// Others go on meanwhile: 2 is edited before the loss, and said once more; 3 and 4 are lost.
+const besideLoss: History = {
+  ...lostEdit,
+  posts: [ack(1), ack(2), ack(3, { sent: 550, answered: 560 }), ack(4, { sent: 560, answered: 570 })],
+  table: [row(1), { ...row(2), body: "b", changed: "id21" }],
+  changes: [change(1, 5, "a"), change(2, 21, "b", { sent: 300, answered: 310 })],
+};
+const given = [
+  { ...item(1, 1, "m1"), at: 100 },
+  { ...item(2, 2, "m2"), at: 200 },
+  { ...item(21, 2, "b", 21), at: 320 },
+  { ...item(3, 3, "m3"), at: 590 },
+  { ...item(4, 4, "m4"), at: 595 },
+];
+const besideLossSeen = (items: FollowRecord["items"], more: Partial<History> = {}) =>
+  violations({ ...besideLoss, follows: [follower(items)], ...more });
+
+Deno.test("violations() finds what a follower missed before a failover, also where he was given what is lost", () => {
+  assertEquals(besideLossSeen(given), []);
+  const without = (missed: string) => given.filter(({ place }) => place !== missed);
+  assertEquals(besideLossSeen(without("id21")), ["f ends with id2 as m2, which is b"]);
+  assertEquals(besideLossSeen(without("id1")), ["f never saw id1, which is m1"]);
+  // What is given soon after a loss is not lost for that.
+  const kept = { posts: [ack(1), ack(2), ack(7)], table: [...besideLoss.table, row(7)] };
+  assertEquals(besideLossSeen([given[0]!, given[1]!, { ...item(7, 7, "m7"), at: 720 }], kept), [
+    "f ends with id2 as m2, which is b",
+  ]);
+});
+
+Deno.test("violations() takes what was made after a failover, before the head was lifted, as missed by who has what is lost", () => {
+  const made = (sent: number) => ({
+    posts: [...besideLoss.posts, ack(39, { sent, answered: sent + 10 })],
+    table: [{ ...row(1), body: "c", changed: "id38" }, besideLoss.table[1]!, row(39)],
+    changes: [...besideLoss.changes!, change(1, 38, "c", { sent, answered: sent + 10 })],
+  });
+  assertEquals(besideLossSeen(given, made(10_000)), []);
+  const missed = ["f ends with id1 as m1, which is c", "f never saw id39, which is m39"];
+  assertEquals(besideLossSeen(given, made(20_000)), missed);
+  assertEquals(besideLossSeen(given, { ...made(300), changes: made(300).changes.slice(1) }), missed);
+  assertEquals(besideLossSeen(given.slice(0, 3), made(10_000)), missed); // he has nothing that is lost
+});
+
+Deno.test("violations() takes what a lost edit or deletion has hidden from a follower as missed", () => {
+  const kept = change(1, 2, "b", { sent: 300, answered: 310 });
+  const hidden = (lost: ChangeRecord[]) =>
+    violations({
+      ...besideLoss,
+      posts: [ack(1)],
+      table: [{ ...row(1), body: "b", changed: "id2" }],
+      changes: [kept, ...lost],
+      follows: [follower(given.slice(0, 1))],
+    });
+  assertEquals(hidden([]), ["f ends with id1 as m1, which is b"]);
+  assertEquals(hidden([change(1, 5, "a")]), []);
+  assertEquals(hidden([unanswered(1, 4, "a")]), []); // whenever it was done
+  assertEquals(hidden([change(1, 5, "")]), []);
+  assertEquals(hidden([change(1, 11, "a", { sent: 510, answered: 590 })]), ["f ends with id1 as m1, which is b"]); // is older
+});

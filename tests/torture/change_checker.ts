@@ -75,13 +75,21 @@ export function versionOf({ id, changed }: { id: string; changed?: string | null
 }
 
 /** Whether an attempt can have done what it wanted: also without an answer, and then at any time after it was sent. */
-export function mayBeDone({ status, problem }: ChangeRecord): boolean {
+export function mayBeDone({ status, problem }: Pick<ChangeRecord, "status" | "problem">): boolean {
   return status < 300 || problem === "outcome-unknown";
 }
 
-/** Whether a loss may have taken along what was done between these times. */
-function isInLoss({ sent, answered }: { sent: number; answered: number }, losses: readonly Loss[]): boolean {
-  return losses.some(({ from, to }) => answered > from && sent < to);
+/** When something was done: between these times, or at any time after it was sent where no answer came. */
+type Attempt = Pick<ChangeRecord, "sent" | "answered" | "status">;
+
+/** Whether a loss may have taken it along. */
+function isInLoss({ sent, answered, status }: Attempt, losses: readonly Loss[]): boolean {
+  return losses.some(({ from, to }) => (answered > from || status === 0) && sent < to);
+}
+
+/** Whether it may have been done after a loss, while the head was not lifted yet. */
+function isBeforeLift({ sent, answered, status }: Attempt, losses: readonly Loss[]): boolean {
+  return losses.some(({ to, over }) => (answered > to || status === 0) && sent < over + SETTLED_MS);
 }
 
 /** Whether something was seen while what is lost could be seen. */
@@ -112,6 +120,12 @@ class Story {
   }
 }
 
+/** A version of a message. */
+type Version = Pick<Sight, "id" | "body"> & { readonly changed?: string | null | undefined };
+
+/** The attempts that can have made a version of a message in a room. */
+type MakersOf = (room: string, version: Version) => Attempt[];
+
 /** All violations, as sentences. */
 export function violationsOfChanges(history: ChangeHistory): string[] {
   const { posts, changes, follows, reads, table, losses } = history;
@@ -129,6 +143,11 @@ export function violationsOfChanges(history: ChangeHistory): string[] {
     return story;
   };
   for (const change of changes) storyOf(change.room, change.id).attempts.push(change);
+  const said = Map.groupBy(posts, ({ room, body }) => `${room} ${body}`);
+  const makersOf: MakersOf = (room, { id, body, changed }) =>
+    changed
+      ? storyOf(room, id).attempts.filter((attempt) => attempt.body === body && mayBeDone(attempt))
+      : (said.get(`${room} ${body}`) ?? []).filter(mayBeDone);
   return [
     ...stories.values().flatMap((story) => [...asTold(story, losses)]),
     ...reads.flatMap(({ name, room, seen }) =>
@@ -137,7 +156,7 @@ export function violationsOfChanges(history: ChangeHistory): string[] {
     ...follows.flatMap((follow) => [
       ...follow.items.flatMap((item) => [...inTime(follow.name, item, storyOf(follow.room, item.id), losses)]),
       ...inOrder(follow, losses),
-      ...endsWithTable(follow, table, storyOf, losses),
+      ...endsWithTable(follow, table, storyOf, makersOf, losses),
     ]),
   ];
 }
@@ -231,31 +250,43 @@ function* inOrder({ name, from, items }: FollowRecord, losses: readonly Loss[]):
   }
 }
 
-/** Whoever has read to the end holds what the table holds. */
+/** Whoever has read to the end holds what the table holds, but for what a loss has cost him. */
 function* endsWithTable(
   { name, room, from, items }: FollowRecord,
   table: readonly StoredMessage[],
   storyOf: (room: string, id: string) => Story,
+  makersOf: MakersOf,
   losses: readonly Loss[],
 ): Iterable<string> {
   const held = new Map(items.map((item) => [item.id, item]));
-  // What is lost, he can have been given; and what others did before the head was lifted above that, stands below it.
-  const lost = items.filter(({ at }) => isNearLoss(at, losses)).at(-1)?.place ?? "";
-  for (const row of table) {
-    if (row.room !== room || versionOf(row) <= from) continue;
+  const rows = new Map(table.filter((row) => row.room === room).map((row) => [row.id, row]));
+  // The newest of what he was given that may be lost: what others did before the head was lifted above that, stands below it.
+  const lost = items.findLast((item) => {
+    const row = rows.get(item.id);
+    return !(row && versionOf(row) === versionOf(item)) && makersOf(room, item).some((made) => isInLoss(made, losses));
+  })?.place ?? "";
+  // Once a message was changed, nobody is given its older changes, nor a deleted one; and a change that is lost leaves one of these.
+  const isHidden = (row: StoredMessage, item: Sight | undefined) =>
+    makersOf(room, row).some(({ sent }) => losses.some(({ to }) => sent < to)) &&
+    storyOf(room, row.id).attempts.some((other) =>
+      other.body !== row.body && mayBeDone(other) && isInLoss(other, losses) &&
+      (other.changed === undefined || other.changed > versionOf(row)) &&
+      (row.changed || item || other.body === "")
+    );
+  const isBelowLost = (row: StoredMessage) =>
+    versionOf(row) <= lost && makersOf(room, row).some((made) => isBeforeLift(made, losses));
+  for (const row of rows.values()) {
+    if (versionOf(row) <= from) continue;
     const item = held.get(row.id);
     const body = row.body === "" ? "deleted" : row.body;
     if (item && item.body === row.body && (row.body === "" || versionOf(item) === versionOf(row))) continue;
     if (!item && row.body === "") continue;
-    if (lost !== "" && versionOf(row) <= lost) continue;
+    if (isHidden(row, item) || isBelowLost(row)) continue;
     yield item
       ? `${name} ends with ${row.id} as ${item.body === "" ? "deleted" : item.body}, which is ${body}`
       : `${name} never saw ${row.id}, which is ${body}`;
   }
-  const stored = new Set(table.filter((row) => row.room === room).map(({ id }) => id));
   for (const { id, body, at } of held.values()) {
-    if (!stored.has(id) && !isNearLoss(at, losses) && !storyOf(room, id).row) {
-      yield `${name} ends with ${id} as ${body}, which is not stored`;
-    }
+    if (!rows.has(id) && !isNearLoss(at, losses)) yield `${name} ends with ${id} as ${body}, which is not stored`;
   }
 }
