@@ -43,18 +43,18 @@ test("TLS is used where the server offers it, unless the URL says otherwise", as
   }
 });
 
-Deno.test("On Deno Deploy nothing is told to a database without TLS, unless its address says so", async () => {
+Deno.test("On Deno Deploy nothing is told to a database without TLS, unless its address forbids TLS", async () => {
   await using plain = await OwnPostgres.start();
   const migrate = async (query: string, deploy: string) => {
     const env: Record<string, string> = { DATABASE_URL: plain.url() + query, DENO_DEPLOY: deploy };
     return await migrateOnce(await openDatabase(readConfig({ get: (name) => env[name] }), "migrate", () => {}));
   };
-  for (const query of ["", "?sslmode=require", "?connect_timeout=5"]) {
+  for (const query of ["", "?sslmode=require", "?connect_timeout=5", "?sslmode=prefer", "?sslmode=allow"]) {
     const { code } = await assertRejects(() => migrate(query, "1"), Unusable);
     assertEquals(code, "NO_TLS");
   }
   await migrate("?sslmode=disable", "1");
-  await migrate("", ""); // elsewhere
+  for (const query of ["", "?sslmode=prefer", "?sslmode=allow"]) await migrate(query, ""); // elsewhere
 });
 
 test("Over TLS, killing all connections again and again loses nothing, and LISTEN comes back", async (postgres) => {

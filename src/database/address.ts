@@ -85,6 +85,9 @@ export function describe({ hosts, user, database }: Address): { database: string
 
 const TLS_MODES: readonly TlsMode[] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
+/** Those with which whoever stands between can have plain text. */
+const FALLING_BACK: readonly TlsMode[] = ["allow", "prefer"];
+
 /** Longest time that connecting to one address may take where the URL does not say, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3_000;
 
@@ -107,7 +110,7 @@ const here: Surroundings = {
 
 /**
  * Reads DATABASE_URL, or another `variable` that has such a URL. What it leaves out comes from the variables that psql looks at; how
- * TLS is used where neither says it, from `tls`.
+ * TLS is used where neither says it, from `tls`. Where that is `require`, so it is for the modes that fall back to plain text.
  * @throws {ConfigError} one sentence that says what to change, without a word of the URL's own.
  */
 export function readAddress(
@@ -182,7 +185,9 @@ function readHosts(given: Parameters): Omit<Host, "password">[] {
 
 function readTls(given: Parameters, otherwise: TlsMode): Tls {
   const system = given.get("sslrootcert") === "system";
-  const mode = given.choice("sslmode", TLS_MODES) ?? (system ? "verify-full" : otherwise);
+  const said = given.choice("sslmode", TLS_MODES) ?? (system ? "verify-full" : otherwise);
+  // Where TLS is required unless somebody says otherwise, what may fall back to plain text does not say so.
+  const mode = otherwise === "require" && FALLING_BACK.includes(said) ? otherwise : said;
   if (system && mode !== "verify-full") throw given.error("sslmode", "must be verify-full where sslrootcert is system");
   const direct = given.choice("sslnegotiation", ["postgres", "direct"]) === "direct";
   if (direct && TLS_MODES.indexOf(mode) < TLS_MODES.indexOf("require")) {

@@ -92,7 +92,7 @@ export class Attempt {
         throw new Unusable(
           "NO_TLS",
           "person",
-          `${this.name} offers no TLS, on which sslmode=${tls.mode} insists: turn ssl on there, or take sslmode=prefer`,
+          `${this.name} offers no TLS, on which sslmode=${tls.mode} insists: turn ssl on there, or take sslmode=disable`,
         );
       }
     }

@@ -2857,6 +2857,13 @@ export const mutations: readonly Mutation[] = [
     "let at: number | undefined = 1;",
   ),
   broken(
+    "on Deno Deploy sslmode=prefer falls back to plain text",
+    ["tls_test.ts > without TLS"],
+    "src/database/address.ts",
+    'otherwise === "require" && FALLING_BACK',
+    "!otherwise && FALLING_BACK",
+  ),
+  broken(
     "on Deno Deploy a database without TLS will do",
     ["tls_test.ts > without TLS"],
     OPEN,
