@@ -351,6 +351,26 @@ Deno.test("Store.readBefore() finds its page by the order, however many messages
   assertEquals(await scanned(), before);
 });
 
+Deno.test("Store.readBefore() does not take a page for final since a message has come while deleted ones were passed over", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const id = (i: number) => makeId(i, i, "0".repeat(10));
+  const insert = (i: number, body: string) =>
+    database.sql`insert into messages ${database.sql({ room: "lobby", id: id(i), body })}`;
+  for (const [i, body] of ["a", "b", "c", "", ""].entries()) await insert(i + 1, body);
+  let rounds = 0;
+  const gated = {
+    read: async (statement: (sql: Sql) => PromiseLike<unknown[]>) => {
+      const rows = await opened.reads.read(statement);
+      if (rounds++ === 0) { for (const i of [6, 8]) await insert(i, "late"); }
+      return rows;
+    },
+  } as unknown as Client;
+  const { entries, full, past } = await new Store(gated, gated, gated, new Floors()).readBefore("lobby", id(7), 2);
+  assertEquals([rounds, entries.map((entry) => entry.id)], [2, [id(2), id(3)]]);
+  assertEquals([full, past], [true, false]); // 6 stands before the cursor, and is not on the page
+});
+
 Deno.test("Store.readAfter() and readBefore() cut at a page's bytes of JSON, and lose nothing by it", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

@@ -271,7 +271,7 @@ export class Store {
     limit: number,
     turn = AT_ONCE,
   ): Promise<Rows & { past: boolean }> {
-    let past = false;
+    let past: boolean | undefined;
     const { entries, full } = await live(before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
       const rows = await this.reads.read((sql) => {
         // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
@@ -281,10 +281,10 @@ export class Store {
           select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, from, most)} order by id desc`;
       });
       this.#given(room, rows[0]?.id);
-      past = rows[0]?.past ?? past;
+      past ??= rows[0]?.past ?? false; // as it was when the page began: what comes during a later round is not in it
       return entriesOf(room, rows);
     });
-    return { entries: entries.reverse(), full, past };
+    return { entries: entries.reverse(), full, past: past! };
   }
 
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */

@@ -2864,6 +2864,13 @@ export const mutations: readonly Mutation[] = [
     "!otherwise && FALLING_BACK",
   ),
   broken(
+    "a page is final by what a later look says of the room",
+    ["store_test.ts > for final"],
+    STORE,
+    "past ??= rows[0]?.past ?? false;",
+    "past = rows[0]?.past ?? past ?? false;",
+  ),
+  broken(
     "on Deno Deploy a database without TLS will do",
     ["tls_test.ts > without TLS"],
     OPEN,
