@@ -2871,6 +2871,13 @@ export const mutations: readonly Mutation[] = [
     "past = rows[0]?.past ?? past ?? false;",
   ),
   broken(
+    "what is asked with wait=0 is read ahead, too",
+    ["deploy_test.ts > keeps pages of the past"],
+    READER,
+    "exact || changes ? this.store",
+    "changes ? this.store",
+  ),
+  broken(
     "on Deno Deploy a database without TLS will do",
     ["tls_test.ts > without TLS"],
     OPEN,
