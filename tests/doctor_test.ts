@@ -1,6 +1,7 @@
 // `deno task doctor` tells an operator what a database lacks, before his users do. Each lack is made on a real PostgreSQL, and the
 // command runs as its task does, with few permissions.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import driver from "postgres";
 import manifest from "../deno.json" with { type: "json" };
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, projectPath } from "./support/postgres.ts";
@@ -162,23 +163,126 @@ Deno.test("Fewer connections than a server takes are a fault, also if only the r
   assertMatch(all("fault").join(), /^A server takes 6 connections, and the database allows this role 5: raise/);
   await postgres.run("alter role few connection limit 12");
   assertMatch((await doctor(url)).all("ok").join("\n"), /allows this role 12, which is enough for 2$/m);
+
+  // One more looks now and then for what is too old.
+  await postgres.run("alter role few connection limit 6");
+  assertMatch((await doctor(url)).all("ok").join("\n"), /takes 6 .* allows this role 6, which is enough for 1$/m);
+  const trims = await doctor(url, { RETENTION: "news:7" });
+  assertMatch(trims.all("fault").join(), /^A server takes 7 connections, and the database allows this role 6: raise/);
+
+  // Whom PostgreSQL lets in all the same.
+  await postgres.run("alter role few superuser", "alter database few connection limit 1");
+  assertMatch((await doctor(url)).all("ok").join("\n"), /^A server takes 6 .*, which is enough for \d+$/m);
 });
 
-Deno.test("TLS that nothing demands is told, but not where the way stays on this machine", async () => {
+Deno.test("Connections of the role that others hold are told, also where none is left to listen", async () => {
+  const url = await make("taken");
+  await postgres.run("alter role taken connection limit 8");
+  const others = Array.from({ length: 7 }, () => driver(url, { max: 1, fetch_types: false }));
+  try {
+    await Promise.all(others.map((sql) => sql`select`));
+    const { code, all, said } = await doctor(url);
+    assertEquals(code, 0, said);
+    const [free, listen, ...more] = all("warning");
+    assertMatch(free!, /^A server takes 6 connections, and the database allows this role 8, of which 1 is free now: /);
+    assertMatch(listen!, /^Whether notifications come back \(LISTEN\) can't be seen: .* has no connection left: /);
+    assertEquals(more, []);
+  } finally {
+    await Promise.all(others.map((sql) => sql.end({ timeout: 1 })));
+  }
+});
+
+Deno.test("TLS that nothing demands is told of both ways, but not where a way stays on this machine", async () => {
   await make("tls");
-  const away = (query: string) =>
-    doctor(`postgres://tls:${PASSWORD}@db.example:${postgres.port}/tls?hostaddr=127.0.0.1&${query}`);
+  // 0.0.0.0 leads here, too; but it is an address of networks.
+  const way = (name: string, address: string, query: string) =>
+    `postgres://tls:${PASSWORD}@${name}:${postgres.port}/tls?hostaddr=${address}&${query}`;
+  const unproven = /^TLS is used, but not sure is with whom \(sslmode=require\): sslmode=verify-full in DATABASE_URL/;
   for (
-    const [query, sentence] of [
-      ["sslmode=disable", /^TLS is not used, and nothing demands it \(sslmode=disable\)/],
-      ["", /^TLS \(TLSv1\.[23]\) is used, and nothing demands it \(sslmode=prefer\)/],
-      ["sslmode=require", /^TLS is used, but not sure is with whom \(sslmode=require\)/],
+    const [query, deploy, sentence] of [
+      ["sslmode=disable", "", /^TLS is not used, and nothing demands it \(sslmode=disable\)/],
+      ["", "", /^TLS \(TLSv1\.[23]\) is used, and nothing demands it \(sslmode=prefer\)/],
+      ["", "1", unproven],
+      ["sslmode=require", "", unproven],
     ] as const
   ) {
-    const { code, all, said } = await away(query);
+    const { code, all, said } = await doctor(way("localhost", "0.0.0.0", query), { DENO_DEPLOY: deploy });
     assertEquals([code, all("warning").length], [0, 1], said);
     assertMatch(all("warning")[0]!, sentence);
   }
+  const here = way("db.example", "127.0.0.1", "sslmode=disable");
+  assertEquals((await doctor(here)).all("warning"), []);
+
+  const { all, said } = await doctor(here, { DATABASE_DIRECT_URL: way("db.example", "0.0.0.0", "sslmode=disable") });
+  assertEquals(all("warning").length, 1, said);
+  assertMatch(
+    all("warning")[0]!,
+    /^DATABASE_DIRECT_URL: TLS is not used, and nothing demands it .*: write sslmode=verify-full in DATABASE_DIRECT_URL/,
+  );
+});
+
+/** A way to the database that ends for everybody's bytes as soon as `word` is said on it: in silence, or with the connection. */
+function wayUntil(word: string, end: "silence" | "close"): { port: number } & AsyncDisposable {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const open = new Set<Deno.TcpConn>();
+  const decoder = new TextDecoder();
+  const serve = async (client: Deno.TcpConn) => {
+    const server = await Deno.connect({ hostname: "127.0.0.1", port: postgres.port });
+    open.add(client).add(server);
+    let silent = false;
+    const pump = async (from: Deno.TcpConn, to: Deno.TcpConn) => {
+      const buffer = new Uint8Array(65_536);
+      for (let read; (read = await from.read(buffer)) !== null;) {
+        const bytes = buffer.subarray(0, read);
+        const isSaid = decoder.decode(bytes).includes(word);
+        if (isSaid && end === "close") break;
+        silent ||= isSaid;
+        for (let at = 0; !silent && at < read;) at += await to.write(bytes.subarray(at));
+      }
+    };
+    await Promise.race([pump(client, server), pump(server, client)]).catch(() => {}); // one side is gone
+    for (const connection of [client, server]) if (open.delete(connection)) connection.close();
+  };
+  const serving = (async () => {
+    const all: Promise<void>[] = [];
+    for await (const client of listener) all.push(serve(client));
+    await Promise.all(all);
+  })();
+  return {
+    port: listener.addr.port,
+    [Symbol.asyncDispose]: () => {
+      listener.close();
+      for (const connection of open) connection.close();
+      open.clear();
+      return serving;
+    },
+  };
+}
+
+Deno.test("Whoever lets it in, and then is silent or hangs up, does not hold it", async () => {
+  const url = await make("silent");
+  await using past = wayUntil("pg_advisory_xact_lock", "silence");
+  await using silent = wayUntil("pg_notify", "silence");
+  await using closing = wayUntil("pg_notify", "close");
+  const via = ({ port }: { port: number }) => urlOf("silent", port, "?sslmode=disable");
+  await Promise.all([
+    (async () => {
+      const { code, all } = await doctor(url, { DATABASE_DIRECT_URL: via(past) });
+      assertEquals([code, all("fault").length], [1, 1]);
+      assertMatch(all("fault")[0]!, /^DATABASE_DIRECT_URL leads to 127.*, which does not answer within 10 s$/);
+      assertMatch(all("ok").join("\n"), /^A server takes 6 connections/m); // what can be seen without it
+    })(),
+    (async () => {
+      const { code, all } = await doctor(via(silent));
+      assertEquals([code, all("fault").length], [1, 1]);
+      assertMatch(all("fault")[0]!, /^127.* does not answer within 30 s$/);
+    })(),
+    (async () => {
+      const { code, all } = await doctor(via(closing));
+      assertEquals([code, all("fault").length], [1, 1]);
+      assertMatch(all("fault")[0]!, /^More can't be seen: 127.* says: /);
+    })(),
+  ]);
 });
 
 Deno.test("A strict isolation is Linger's to change in its sessions", async () => {

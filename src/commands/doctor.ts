@@ -1,10 +1,11 @@
 // `doctor`: says of the database that DATABASE_URL names whether it will do, and what is to be done, before anybody relies on it.
 import type { Config } from "../config.ts";
-import { readAddress } from "../database/address.ts";
+import { Ages } from "../chat/ages.ts";
 import { checkUp } from "../database/checkup.ts";
 import { fault, type Finding } from "../database/finding.ts";
 import { knownMigrations } from "../database/migrate.ts";
-import { openDatabase } from "../database/open.ts";
+import { addressOf, directOf, openDatabase } from "../database/open.ts";
+import type { OpenPool, Pool } from "../database/pool.ts";
 import { Unusable } from "../database/unusable.ts";
 import { say } from "../log.ts";
 
@@ -18,39 +19,48 @@ const DEADLINE_MS = 30_000;
  */
 export async function doctor(config: Config): Promise<boolean> {
   const database = await openDatabase(config, "doctor", say);
-  const { sql, destroy } = database.openPool("doctor");
+  const { at } = database.place;
+  const pools: Pool[] = [];
+  const openPool: OpenPool = (name, options) => {
+    const pool = database.openPool(name, options);
+    pools.push(pool);
+    return pool;
+  };
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const silence = new Unusable("DEADLINE", "time", `${at} does not answer within ${DEADLINE_MS / 1_000} s`);
+  const deadline = setTimeout(() => reject(silence), DEADLINE_MS);
+
   let usable = true;
   const print = ({ level, sentence }: Finding) => {
     if (level === "fault") usable = false;
     console.log(`${level.padEnd(8)} ${sentence}`);
   };
-  let late = false;
-  const deadline = setTimeout(() => {
-    late = true;
-    destroy();
-  }, DEADLINE_MS);
   try {
-    const findings = checkUp(sql, {
-      database,
-      address: readAddress(config.DATABASE_URL!),
+    const findings = checkUp(openPool("doctor").sql, {
+      database: { ...database, openPool },
+      address: addressOf(config),
+      direct: directOf(config),
       config,
       known: await knownMigrations(),
-      needed: config.THREADS * config.DATABASE_CONNECTIONS,
+      needed: config.THREADS * config.DATABASE_CONNECTIONS + (new Ages(config.RETENTION).unlimited ? 0 : 1),
     });
-    for await (const finding of findings) print(finding);
+    while (true) {
+      const { done, value } = await Promise.race([findings.next(), late]); // what never answers is left behind
+      if (done) break;
+      print(value);
+    }
   } catch (error) {
-    print(fault(why(error, late, database.place.at)));
+    print(fault(why(error, at)));
   } finally {
     clearTimeout(deadline);
-    await destroy();
+    await Promise.all(pools.map(({ destroy }) => destroy())); // an open one would keep the process alive
   }
   console.log(usable ? "Linger can use this database" : "Linger can't use this database");
   return usable;
 }
 
 /** What it means that no more can be seen. */
-function why(error: unknown, late: boolean, at: string): string {
+function why(error: unknown, at: string): string {
   if (error instanceof Unusable) return error.message;
-  if (late) return `${at} does not answer within ${DEADLINE_MS / 1_000} s`;
   return `More can't be seen: ${at} says: ${error instanceof Error ? error.message : error}`;
 }

@@ -2,14 +2,15 @@
 // the way a server would ask it, by the same URL; so what is found here is what a server would find.
 import type { Config } from "../config.ts";
 import { isLoopback } from "../origin.ts";
-import { within } from "../sleep.ts";
-import type { Address } from "./address.ts";
+import { sleep, within } from "../sleep.ts";
+import { type Address, describe } from "./address.ts";
+import { type Capacity, connections } from "./capacity.ts";
 import { durability, type Keeping, waitsInVain } from "./durability.ts";
 import { type Examination, examine } from "./examine.ts";
 import { fault, type Finding, ok, warning } from "./finding.ts";
 import { isSame } from "./migrate.ts";
-import type { Database, Place } from "./open.ts";
-import type { Sql } from "./pool.ts";
+import type { Database } from "./open.ts";
+import type { OpenPool, Sql } from "./pool.ts";
 import { identifier } from "./unusable.ts";
 
 /** Selects by which the way to the database is timed. */
@@ -21,37 +22,35 @@ const SLOW_MS = 10;
 /** Clocks that differ by more, in milliseconds, are not set. */
 const CLOCKS_MS = 2_000;
 
+/** How long the way past a pooler may take to be seen, in milliseconds: a server that lets us in and then says nothing would hold us. */
+const PAST_MS = 10_000;
+
 /** How long a notification may take to come back, in milliseconds. */
 const HEARING_MS = 3_000;
 
 /** What the server says of itself. */
-interface Facts extends Keeping {
+interface Facts extends Keeping, Capacity {
   readonly isolation: string;
   readonly timeout: string;
   readonly role: string;
-  readonly superuser: boolean;
   readonly creates: boolean;
   readonly owns: boolean;
   readonly tls: string | null;
   readonly size: string;
-  readonly most: number;
-  readonly reserved: number;
-  readonly forRole: number;
-  readonly forDatabase: number;
-  readonly used: number;
 }
 
 /**
  * Looks at the database that `sql` is connected to, one thing after the other. `known` is the number of migrations that it is to
- * have, `needed` that of the connections of one server.
+ * have, `needed` that of the connections of one server; `direct` is where DATABASE_DIRECT_URL leads.
  * @throws what the driver throws when a statement fails.
  * @internal
  */
 export async function* checkUp(
   sql: Sql,
-  { database, address, config, known, needed }: {
-    database: Pick<Database, "openPool" | "place" | "direct">;
+  { database, address, direct, config, known, needed }: {
+    database: Pick<Database, "openPool" | "place">;
     address: Address;
+    direct: Address | undefined;
     config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS">;
     known: number;
     needed: number;
@@ -80,9 +79,9 @@ export async function* checkUp(
         `alter role ${identifier(facts.role)} set statement_timeout = '5s'`,
     );
   }
-  yield tls(address, facts, pooled);
-  const past = database.direct && await wayPast(sql, openPool, database.direct);
-  if (past) yield past;
+  yield tls("DATABASE_URL", address, pooled ? undefined : facts.tls);
+  const past = direct ? await wayPast(sql, openPool, direct) : [];
+  yield* past;
   yield* wayAndClock(await timed(sql));
   yield* durability(facts);
   yield ok(
@@ -90,26 +89,30 @@ export async function* checkUp(
   );
   yield connections(facts, needed, pooled);
   // Last, since it commits: whoever waits in vain goes on with nothing else.
-  if (!waitsInVain(facts) && past?.level !== "fault") yield await hearing(sql, database, config);
+  if (waitsInVain(facts) || past.some(({ level }) => level === "fault")) return;
+  yield await hearing(sql, openPool, direct !== undefined, config);
 }
 
 async function factsOf(sql: Sql): Promise<Facts> {
   // reset_val: as a session begins, before Linger sets its own.
   const [facts] = await sql<[Facts]>`
-    with settings as (select name, reset_val from pg_settings)
+    with settings as (select name, reset_val from pg_settings),
+      sessions as (select usesysid, datname from pg_stat_activity where datid is not null and pid <> pg_backend_pid())
     select current_user as role, rolsuper as superuser, rolconnlimit as "forRole",
       (select reset_val from settings where name = 'default_transaction_isolation') as isolation,
       (select reset_val from settings where name = 'statement_timeout') as timeout,
       coalesce(has_schema_privilege(current_schema(), 'create'), false) as creates,
       (select coalesce(bool_and(pg_has_role(relowner, 'usage')), true) from pg_class
         where oid in (to_regclass('migrations'), to_regclass('heads'), to_regclass('messages'))) as owns,
-      (select version from pg_stat_ssl where pid = pg_backend_pid() and ssl) as tls,
+      ${tlsIn(sql)} as tls,
       pg_size_pretty(pg_database_size(current_database())) as size,
       (select datconnlimit from pg_database where datname = current_database()) as "forDatabase",
       current_setting('max_connections')::int as most,
       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0)
         as reserved,
-      (select count(*)::int from pg_stat_activity where datid is not null and pid <> pg_backend_pid()) as used,
+      (select count(*)::int from sessions) as used,
+      (select count(*)::int from sessions where usesysid = pg_roles.oid) as "usedByRole",
+      (select count(*)::int from sessions where datname = current_database()) as "usedHere",
       current_setting('fsync')::bool as fsync, current_setting('full_page_writes')::bool as "fullPages",
       (select reset_val from settings where name = 'synchronous_commit') as commits,
       current_setting('synchronous_standby_names') as names, 
@@ -154,35 +157,54 @@ function isolation({ isolation, role }: Facts, pooled: boolean): Finding {
   );
 }
 
-function tls({ hosts, tls: { mode } }: Address, facts: Facts, pooled: boolean): Finding {
+/** The version of TLS that a session has; null for none. */
+function tlsIn(sql: Sql) {
+  return sql`(select version from pg_stat_ssl where pid = pg_backend_pid() and ssl)`;
+}
+
+/** How a way is kept from others; `version` is that of its TLS, null for none, undefined where a pooler hides it. */
+function tls(variable: string, { hosts, tls: { mode } }: Address, version: string | null | undefined): Finding {
   const demanded = `sslmode=${mode}`;
-  if (hosts.every(({ name, tcp }) => !tcp || isLoopback(name))) {
+  if (hosts.every(({ name, address, tcp }) => !tcp || isLoopback(address ?? name))) {
     return ok("The way there does not leave this machine, so it needs no TLS");
   }
   if (mode === "verify-full") return ok(`TLS is used, and the server has proven who it is (${demanded})`);
   if (mode === "require" || mode === "verify-ca") {
     return warning(
-      `TLS is used, but not sure is with whom (${demanded}): sslmode=verify-full in DATABASE_URL makes it so`,
+      `TLS is used, but not sure is with whom (${demanded}): sslmode=verify-full in ${variable} makes it so`,
     );
   }
-  const isOn = facts.tls === null || mode === "disable" ? "is not used" : `(${facts.tls}) is used`;
+  const isOn = mode === "disable" || version === null
+    ? "is not used"
+    : version === undefined
+    ? "may be used or not"
+    : `(${version}) is used`;
   return warning(
-    `TLS ${pooled ? "may be used or not" : isOn}, and nothing demands it (${demanded}): ` +
-      "write sslmode=verify-full in DATABASE_URL, or at least require",
+    `TLS ${isOn}, and nothing demands it (${demanded}): write sslmode=verify-full in ${variable}, or at least require`,
   );
 }
 
-/** Where the way past the pooler leads. */
-async function wayPast(sql: Sql, openPool: Database["openPool"], { at }: Place): Promise<Finding> {
+/** Where the way past the pooler leads, and how it is. */
+async function wayPast(sql: Sql, openPool: OpenPool, direct: Address): Promise<Finding[]> {
+  const { at } = describe(direct);
   const past = openPool("doctor goes past", { direct: true });
+  const look = async () => {
+    if (!await isSame(past.sql, sql)) return [fault(`DATABASE_DIRECT_URL leads to another database, at ${at}`)];
+    const [row] = await past.sql<[{ tls: string | null }]>`select ${tlsIn(past.sql)} as tls`;
+    const { level, sentence } = tls("DATABASE_DIRECT_URL", direct, row.tls);
+    return [
+      ok(`DATABASE_DIRECT_URL leads to the same database, at ${at}`),
+      { level, sentence: `DATABASE_DIRECT_URL: ${sentence}` },
+    ];
+  };
+  const seen = new AbortController();
   try {
-    return await isSame(past.sql, sql)
-      ? ok(`DATABASE_DIRECT_URL leads to the same database, at ${at}`)
-      : fault(`DATABASE_DIRECT_URL leads to another database, at ${at}`);
+    const silence = `DATABASE_DIRECT_URL leads to ${at}, which does not answer within ${PAST_MS / 1_000} s`;
+    return await Promise.race([look(), sleep(PAST_MS, seen.signal).then(() => [fault(silence)])]);
   } catch (error) {
-    const why = error instanceof Error ? error.message : error;
-    return fault(`DATABASE_DIRECT_URL leads to ${at}, which can't be used: ${why}`);
+    return [fault(`DATABASE_DIRECT_URL leads to ${at}, which can't be used: ${reason(error)}`)];
   } finally {
+    seen.abort();
     await past.destroy();
   }
 }
@@ -223,7 +245,8 @@ function* wayAndClock(all: readonly Timed[]): Iterable<Finding> {
 /** Whether a notification comes back: a pooler takes LISTEN, and nothing ever arrives. */
 async function hearing(
   sql: Sql,
-  { openPool, direct }: Pick<Database, "openPool" | "direct">,
+  openPool: OpenPool,
+  isDirect: boolean,
   { DATABASE_POOLED: pooled, FALLBACK_WITHOUT_LISTEN_MS: fallback }: Pick<
     Config,
     "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS"
@@ -233,45 +256,28 @@ async function hearing(
   const listening = openPool("doctor listens", { direct: true });
   const heard = Promise.withResolvers<void>();
   let at: number | undefined;
-  await within(
-    listening.sql.listen(channel, () => {
+  let refusal: unknown;
+  try {
+    const listen = listening.sql.listen(channel, () => {
       at = performance.now();
       heard.resolve();
-    }),
-    HEARING_MS,
-  );
-  const sent = performance.now();
-  await sql`select pg_notify(${channel}, '')`;
-  await within(heard.promise, HEARING_MS);
-  await listening.destroy();
-  if (at !== undefined) return ok(`A notification comes back after ${(at - sent).toFixed(1)} ms (LISTEN)`);
+    });
+    await within(listen.catch((error) => refusal = error), HEARING_MS);
+    if (refusal) return warning(`Whether notifications come back (LISTEN) can't be seen: ${reason(refusal)}`);
+    const sent = performance.now();
+    await sql`select pg_notify(${channel}, '')`;
+    await within(heard.promise, HEARING_MS);
+    if (at !== undefined) return ok(`A notification comes back after ${(at - sent).toFixed(1)} ms (LISTEN)`);
+  } finally {
+    await listening.destroy();
+  }
   return warning(
     `Notifications don't come back (LISTEN): news from other servers takes up to ${fallback} ms. ${
-      pooled && !direct ? "Through a pooler that is so" : "A pooler seems to stand between"
+      pooled && !isDirect ? "Through a pooler that is so" : "A pooler seems to stand between"
     }: a direct connection (DATABASE_DIRECT_URL) or session pooling has it at once`,
   );
 }
 
-function connections(
-  { most, reserved, forRole, forDatabase, used, superuser }: Facts,
-  needed: number,
-  pooled: boolean,
-): Finding {
-  const takes = `A server takes ${needed} connections`;
-  if (pooled) return ok(`${takes} to the pooler; how many that allows, it does not say`);
-  const limits = [superuser ? most : most - reserved, forRole, forDatabase].filter((limit) => limit >= 0);
-  const allowed = Math.min(...limits);
-  const there = `the database allows this role ${allowed}`;
-  if (needed > allowed) {
-    return fault(`${takes}, and ${there}: raise max_connections or the role's limit, or lower DATABASE_CONNECTIONS`);
-  }
-  const free = most - reserved - used;
-  if (needed > free) {
-    return warning(
-      `${takes}, and ${there}, of which ${
-        Math.max(free, 0)
-      } are free now: if those are not Linger's own, raise max_connections`,
-    );
-  }
-  return ok(`${takes}, and ${there}, which is enough for ${Math.floor(allowed / needed)}`);
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : `${error}`;
 }

@@ -120,7 +120,12 @@ export function poolsOf(config: Config, socket?: string, user?: string): OpenPoo
   return (name, options) => (options?.direct ? openDirect : open)(name, options);
 }
 
-function directOf(config: Config): Address | undefined {
+/**
+ * Where DATABASE_DIRECT_URL leads, if it is set.
+ * @throws {ConfigError} for a URL that can't be meant.
+ * @internal
+ */
+export function directOf(config: Config): Address | undefined {
   const { DATABASE_DIRECT_URL: url } = config;
   return url === undefined ? undefined : readAddress(url, undefined, tlsOf(config), "DATABASE_DIRECT_URL");
 }
@@ -130,7 +135,12 @@ function tlsOf({ onDeploy }: Config): TlsMode {
   return onDeploy ? "require" : "prefer";
 }
 
-function addressOf(config: Config, socket?: string, user = ROLE): Address {
+/**
+ * Where DATABASE_URL leads, or the database of our own at `socket`.
+ * @throws {ConfigError} for a URL that can't be meant.
+ * @internal
+ */
+export function addressOf(config: Config, socket?: string, user = ROLE): Address {
   if (socket === undefined) return readAddress(config.DATABASE_URL!, undefined, tlsOf(config));
   // The user's PGHOST, PGUSER and the like mean another server.
   const nothing = { env: () => undefined, readFile: () => "", osUser: () => undefined };
