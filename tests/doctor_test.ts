@@ -5,9 +5,8 @@ import driver from "postgres";
 import manifest from "../deno.json" with { type: "json" };
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, projectPath } from "./support/postgres.ts";
-import { has } from "./support/proxies.ts";
 import { startServer } from "./support/server.ts";
-import { startPgBouncer } from "./torture/pgbouncer.ts";
+import { startPgBouncer, whyNoPgBouncer } from "./torture/pgbouncer.ts";
 
 const PASSWORD = "not-for-anybody-to-see";
 
@@ -295,7 +294,7 @@ Deno.test("A strict isolation is Linger's to change in its sessions", async () =
 
 Deno.test({
   name: "Through a pooler it says what does not pass, and what to set",
-  ignore: !has("pgbouncer"),
+  ignore: whyNoPgBouncer() !== undefined,
   fn: async () => {
     await using own = await OwnPostgres.start();
     await own.run("create database linger");

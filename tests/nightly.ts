@@ -4,6 +4,7 @@ import { readArguments, refuse } from "./support/arguments.ts";
 import { projectPath } from "./support/postgres.ts";
 import { OLDEST, whyNoOldest } from "./support/start_postgres.ts";
 import { whyNoHosts } from "./torture/network.ts";
+import { whyNoPgBouncer } from "./torture/pgbouncer.ts";
 
 /** Longest time of a part, in milliseconds: a part that hangs does not keep the others from running. */
 const LIMIT_MS = 4 * 3_600_000;
@@ -30,7 +31,7 @@ const all: [name: string, task: string[], env?: Record<string, string>, lack?: s
   }],
   ["torture", torture()],
   ["torture with a crowd", torture("--servers=2", "--crowd=500")],
-  ["torture with PgBouncer", torture("--pgbouncer")],
+  ["torture with PgBouncer", torture("--pgbouncer"), {}, whyNoPgBouncer()],
   ["torture of hosts", torture("--hosts"), {}, whyNoHosts()],
   ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
   ["floods from this machine", ["torture", "--only=floods", "--loopback"]],

@@ -11,10 +11,10 @@ import { messages, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { type Env, spawnServer, startServer } from "./support/server.ts";
 import { MIGRATIONS } from "./support/postgres.ts";
-import { startPgBouncer } from "./torture/pgbouncer.ts";
+import { startPgBouncer, whyNoPgBouncer } from "./torture/pgbouncer.ts";
 
-const ignore = !await new Deno.Command("pgbouncer", { args: ["--version"], stdout: "null", stderr: "null" }).output()
-  .then(({ success }) => success, () => false);
+const lack = whyNoPgBouncer();
+if (lack) console.log(`${lack}: the tests behind it are left out`);
 
 /** What a test finds. */
 interface World {
@@ -28,7 +28,7 @@ interface World {
 function test(name: string, body: (world: World) => Promise<void>): void {
   Deno.test({
     name,
-    ignore,
+    ignore: lack !== undefined,
     fn: async () => {
       await using postgres = await OwnPostgres.start();
       await postgres.run("create database linger", "create database other", "create role past superuser login");

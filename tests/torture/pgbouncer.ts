@@ -1,6 +1,12 @@
 // PgBouncer in transaction mode between the servers and PostgreSQL, from Debian's package of that name.
 import { until } from "../support/client.ts";
 import { freePort } from "../support/postgres.ts";
+import { has } from "../support/proxies.ts";
+
+/** Why there can be none on this machine; undefined where there can. */
+export function whyNoPgBouncer(): string | undefined {
+  return has("pgbouncer") ? undefined : "There is no PgBouncer here (apt-get install pgbouncer)";
+}
 
 /** A running PgBouncer. */
 export interface PgBouncer extends AsyncDisposable {
