@@ -592,7 +592,6 @@ export const mutations: readonly Mutation[] = [
     STORE,
     "const mark = after === NIL ?",
     "const mark = from === NIL ?",
-    'const mark = from === "" ?',
   ),
   broken(
     "who follows with changes is not told where only changes were removed",
