@@ -2873,8 +2873,8 @@ export const mutations: readonly Mutation[] = [
     "what is asked with wait=0 is read ahead, too",
     ["deploy_test.ts > keeps pages of the past"],
     READER,
-    "exact || changes ? this.store",
-    "changes ? this.store",
+    "if (exact || changes) return this.store",
+    "if (changes) return this.store",
   ),
   broken(
     "the doctor waits for ever for a way past the pooler that is silent",
