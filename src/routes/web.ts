@@ -16,6 +16,7 @@ import address from "../web/address.js" with { type: "text" };
 import agreement from "../web/agreement.js" with { type: "text" };
 import allRooms from "../web/all-rooms.js" with { type: "text" };
 import banner from "../web/banner.js" with { type: "text" };
+import boundedField from "../web/bounded-field.js" with { type: "text" };
 import anchor from "../web/anchor.js" with { type: "text" };
 import announcer from "../web/announcer.js" with { type: "text" };
 import attention from "../web/attention.js" with { type: "text" };
@@ -75,6 +76,7 @@ const SOURCES: Record<string, string> = {
   "/web/agreement.js": agreement,
   "/web/all-rooms.js": allRooms,
   "/web/banner.js": banner,
+  "/web/bounded-field.js": boundedField,
   "/web/anchor.js": anchor,
   "/web/announcer.js": announcer,
   "/web/attention.js": attention,

@@ -1,6 +1,7 @@
 // @ts-check
 // Where you write, after you have said once what you are called. Keeps a draft for each room, and says before sending
 // what the server would refuse.
+import { boundField } from "./bounded-field.js";
 import { avatar } from "./message-row.js";
 import { byId, element, setText } from "./element.js";
 import { charactersLeft, isVisible } from "./length.js";
@@ -14,12 +15,6 @@ const MAX_AUTHOR_BYTES = 100;
 
 /** From so few characters on one is told how many are left. */
 const FEW_LEFT = 1_000;
-
-/**
- * A text of more UTF-16 units is not let in: it can't become a message by a few cuts, and with a megabyte of it browsers take seconds for
- * each key.
- */
-const HUGE = 50_000;
 
 /** So soon after an input method has finished, a key belongs to it, in milliseconds: faster than anybody types. */
 const SAME_PRESS_MS = 50;
@@ -39,31 +34,16 @@ export class Composer {
   #actions;
   #room = "";
   #composedAt = -Infinity;
-  /** What stood in the field before the input that is told. */
-  #before = "";
+  #put;
 
   /** @param {Memory} memory @param {{ send: (body: string) => void, renamed: () => void }} actions */
   constructor(memory, actions) {
     this.#memory = memory;
     this.#actions = actions;
-    this.#text.addEventListener("beforeinput", (event) => {
-      const { selectionStart, selectionEnd, value } = this.#text;
-      const added = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
-      const length = value.length - (selectionEnd - selectionStart) + added.length;
-      if (!added || length <= HUGE) return;
-      event.preventDefault();
-      this.#refuse(value.slice(0, selectionStart) + added + value.slice(selectionEnd));
-    });
-    this.#text.addEventListener("input", () => {
-      const { value } = this.#text;
-      if (value.length > HUGE) { // not every way in is told before
-        this.#text.value = this.#before;
-        return this.#refuse(value);
-      }
-      this.#before = value;
-      memory.keepDraft(this.#room, value);
+    this.#put = boundField(this.#text, () => {
+      memory.keepDraft(this.#room, this.#text.value);
       this.#fit();
-    });
+    }, (text) => this.#refuse(text));
     this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
     this.#text.addEventListener("keydown", (event) => this.#key(event));
     this.#form.addEventListener("submit", (event) => {
@@ -112,7 +92,7 @@ export class Composer {
     // Another window may have kept a draft of its own since.
     if (this.#text.value && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
     this.#room = room;
-    this.#text.value = this.#before = this.#memory.draft(room).slice(0, HUGE);
+    this.#put(this.#memory.draft(room));
     this.#text.placeholder = words.messageTo(room);
     this.#fit();
   }
@@ -137,7 +117,7 @@ export class Composer {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
     const fromButton = document.activeElement === this.#send;
-    this.#text.value = this.#before = "";
+    this.#put("");
     this.#memory.keepDraft(this.#room, "");
     this.#fit();
     if (fromButton) this.#text.focus(); // else it would be lost with the button

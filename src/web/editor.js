@@ -2,6 +2,7 @@
 // Where a message of one's own is edited: in the place of the composer, whose draft waits. If the message was changed
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
+import { boundField } from "./bounded-field.js";
 import { byId, element, isFocusFree } from "./element.js";
 import { charactersLeft, isVisible } from "./length.js";
 import { find } from "./quotes.js";
@@ -18,6 +19,7 @@ export class Editor {
   #doings;
   #text = document.createElement("textarea");
   #save = /** @type {HTMLButtonElement} */ (element("button", { className: "primary", textContent: words.save }));
+  #put;
   #note = element("p", { className: "note", role: "alert" });
   #form = /** @type {HTMLFormElement} */ (element("form", { id: "editor", hidden: true }));
   /** What is being edited, as it is known. @type {Seen | undefined} */
@@ -38,7 +40,10 @@ export class Editor {
     );
     byId("composer").after(this.#form);
     cancel.addEventListener("click", () => this.close());
-    this.#text.addEventListener("input", () => this.#look());
+    this.#put = boundField(this.#text, () => this.#look(), (text) => {
+      this.#note.textContent = words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES));
+      this.#text.ariaInvalid = "true"; // until the next input
+    });
     this.#form.addEventListener("keydown", (event) => {
       if (event.isComposing || event.keyCode === 229) return;
       if (event.key === "Escape") this.close();
@@ -59,7 +64,7 @@ export class Editor {
     this.#message = message;
     this.#room = room;
     this.#key = key;
-    this.#text.value = message.body;
+    this.#put(message.body);
     this.#note.textContent = "";
     this.#save.textContent = words.save;
     this.#form.hidden = false;

@@ -59,6 +59,18 @@ webTest(
     await page.reload();
     await ada.is("live");
     assertEquals(await written(ada), "Before!");
+
+    // Nor where a message is edited.
+    await ada.say("Hello");
+    await ada.settles();
+    await page.press("#text", "ArrowUp");
+    await page.waitForSelector("#editor:not([hidden])");
+    await page.fill("#edited-text", text);
+    assertEquals(await page.textContent("#editor .note"), "989,995 characters too long: not put in here");
+    assertEquals(await page.inputValue("#edited-text"), "Hello");
+    await page.press("#edited-text", "End");
+    await page.press("#edited-text", "!");
+    assertEquals(await page.textContent("#editor .note"), "");
   },
 );
 

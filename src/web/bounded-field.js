@@ -1,0 +1,37 @@
+// @ts-check
+// Keeps a field from taking a book: that can't become a message by a few cuts, and with a megabyte of text browsers take seconds for
+// each key.
+
+/** A text of more UTF-16 units is not let in. */
+const HUGE = 50_000;
+
+/**
+ * Bounds a field; returns what puts a text into it, as much as may be.
+ * @param {HTMLTextAreaElement} field
+ * @param {() => void} changed Is called after each input that was let in.
+ * @param {(text: string) => void} refused Is told of a text that the field would have had.
+ */
+export function boundField(field, changed, refused) {
+  /** What stood there before the input that is told. */
+  let before = "";
+  field.addEventListener("beforeinput", (event) => {
+    const { selectionStart, selectionEnd, value } = field;
+    const added = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
+    const length = value.length - (selectionEnd - selectionStart) + added.length;
+    if (!added || length <= HUGE) return;
+    event.preventDefault();
+    refused(value.slice(0, selectionStart) + added + value.slice(selectionEnd));
+  });
+  field.addEventListener("input", () => {
+    const { value } = field;
+    if (value.length > HUGE) { // not every way in is told before
+      field.value = before;
+      return refused(value);
+    }
+    before = value;
+    changed();
+  });
+  return (/** @type {string} */ text) => {
+    field.value = before = text.slice(0, HUGE);
+  };
+}
