@@ -425,7 +425,23 @@ Deno.test("violations() takes what was made after a failover, before the head wa
   const missed = ["f ends with id1 as m1, which is c", "f never saw id39, which is m39"];
   assertEquals(besideLossSeen(given, made(20_000)), missed);
   assertEquals(besideLossSeen(given, { ...made(300), changes: made(300).changes.slice(1) }), missed);
-  assertEquals(besideLossSeen(given.slice(0, 3), made(10_000)), missed); // he has nothing that is lost
+  // He has nothing that is lost: not what is above because it was kept, nor because it was changed again.
+  const nothing = given.slice(0, 3);
+  assertEquals(besideLossSeen(nothing, made(10_000)), missed);
+  const { posts, table, changes } = made(10_000);
+  assertEquals(besideLossSeen([...nothing, given[4]!], { posts, table: [...table, row(4)], changes }), [
+    "m39 was sent after m4 was acknowledged, and stands before it",
+    ...missed,
+  ]);
+  const twice = [change(2, 4, "d", { sent: 320, answered: 330 }), change(2, 5, "e", { sent: 340, answered: 350 })];
+  assertEquals(
+    besideLossSeen([...nothing, { ...item(4, 2, "d", 4), at: 335 }, { ...item(5, 2, "e", 5), at: 355 }], {
+      posts,
+      table: [table[0]!, { ...row(2), body: "e", changed: "id5" }, table[2]!],
+      changes: [...changes, ...twice],
+    }),
+    missed,
+  );
 });
 
 Deno.test("violations() takes what a lost edit or deletion has hidden from a follower as missed", () => {
