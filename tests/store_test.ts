@@ -145,7 +145,8 @@ Deno.test("Store.append() tells where the head was before, whoever moved it, and
   await database.sql`update heads set ms = ms + 30000 where room = 'a'`;
   await append("a"); // from here on it knows
   const proves = async (...rooms: string[]) => (await append(...rooms)).map(({ prior }) => prior !== undefined);
-  assertEquals([await proves("a"), await proves("b"), await proves("a", "b")], [[false], [true], [false, false]]);
+  assertEquals([await proves("a"), await proves("b"), await proves("a", "b")], [[false], [true], [false, true]]);
+  assertEquals(await proves("b", "a"), [true, false]);
   // What one room's floor lifts is that room alone.
   assertLess((await head("b")).ms, Date.now() + 10_000);
 });

@@ -9,8 +9,8 @@ import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat, type News } from "../src/chat/chat.ts";
-import { messages, posted, until } from "./support/client.ts";
-import { NOW, timeOf } from "../src/chat/cursor.ts";
+import { get, messages, posted, until } from "./support/client.ts";
+import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
 import { draft } from "./support/draft.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
@@ -99,6 +99,9 @@ Deno.test("Whatever somebody notifies who may connect, posts go on, and no room 
   assertEquals(await poll, [message]);
   const ahead = timeOf(message.id) - Date.now();
   assert(ahead <= 61_000, `${ahead} ms ahead of the clock`);
+  // What tells mistakes from cursors of a room that is ahead, is not moved far either.
+  const mistake = makeId(Date.now() + 2 * 3_600_000, 1, "0123456789");
+  assertEquals((await get(server, `/rooms/room/messages?after=${mistake}&wait=0`)).status, 400);
 });
 
 Deno.test("What nobody was told of is found by the fallback", async () => {
@@ -375,4 +378,21 @@ Deno.test("While the head of a room is ahead of the clock each own post there is
   assertEquals([await server.post("room")], await news()); // from here on it knows
   const whileAhead = await looks();
   assert(whileAhead >= 5 && whileAhead <= 11, `${whileAhead} refreshes`); // perhaps again when their own notifications come
+});
+
+Deno.test("What is stored together with posts of a room whose head is ahead of the clock is not looked up", async () => {
+  await using database = await postgres.create();
+  await using _migrated = await startServer(database.url);
+  await using server = await counted(database);
+  for (const room of ["ahead", "beside"]) await server.post(room);
+  const news = await server.follow("beside");
+  await database.sql`update heads set ms = ms + 30000 where room = 'ahead'`;
+  await server.post("ahead"); // from here on it knows
+  const before = server.sent.looks!;
+  for (let i = 0; i < 5; i++) {
+    // The first goes alone, and those that come meanwhile go together.
+    const [, , id] = await Promise.all(["elsewhere", "ahead", "beside"].map((room) => server.post(room)));
+    assertEquals(await news(), [id]);
+  }
+  assertEquals(server.sent.looks! - before, 0);
 });

@@ -13,8 +13,10 @@ export interface AppendedRow {
   readonly seq: string;
   /** The time of its place. */
   readonly ms: string;
-  /** The time of its place before; -1 where that proves nothing, since the clock is behind what this process knows. */
+  /** The time of its place before. */
   readonly prior: string;
+  /** The database's clock, before the statement waited for any head. */
+  readonly clock: string;
 }
 
 /** How far clocks that are set well are apart, in milliseconds. */
@@ -48,7 +50,7 @@ export function append(sql: Sql, batch: Batch, floors: readonly number[]): Pendi
   if (rooms.length === 1) return send(statements.oneRoom, rooms[0]!, highest, drafts.length, ...columns);
   const inRooms = [numbers(counts), column("room"), numbers(later), ...columns];
   if (highest <= Date.now() + SKEW_MS) return send(statements.rooms, texts(rooms), highest, ...inRooms);
-  return send(statements.roomsWithFloors, texts(rooms), highest, ...inRooms, numbers(floors));
+  return send(statements.roomsWithFloors, texts(rooms), numbers(floors), ...inRooms);
 }
 
 const DRAFT = ["key", "author", "body", "sub", "random"] as const;
@@ -60,7 +62,6 @@ function statements(columns: readonly (keyof Draft)[]) {
   /** As many parameters as there are columns. */
   const parameters = (first: number, type: string) => columns.map((_, i) => `$${first + i}::${type}`).join(", ");
   const manyDrafts = `select * from unnest($4::text[], $5::int[], ${parameters(6, "text[]")})`;
-  const floors = `$${6 + columns.length}::bigint[]`;
   return {
     oneDraft: statement(
       columns,
@@ -74,7 +75,7 @@ function statements(columns: readonly (keyof Draft)[]) {
        from unnest(${parameters(4, "text[]")}) with ordinality as u (${columns.join(", ")}, place)`,
     ),
     rooms: statement(columns, "select *, $2::bigint from unnest($1::text[], $3::int[]) as u", manyDrafts),
-    roomsWithFloors: statement(columns, `select * from unnest($1::text[], $3::int[], ${floors})`, manyDrafts),
+    roomsWithFloors: statement(columns, "select * from unnest($1::text[], $3::int[], $2::bigint[])", manyDrafts),
   };
 }
 
@@ -103,5 +104,5 @@ function statement(columns: readonly (keyof Draft)[], rooms: string, drafts: str
         ${marked ? ", decode(proof, 'hex'), reply_to::uuid" : ""}
       from (${drafts}) as b (room, later, ${columns.join(", ")}) join locked using (room)
     )
-    select room, seq, ms, case when clock < $2::bigint then -1 else prior end as prior from locked, settings`;
+    select room, seq, ms, prior, clock from locked, settings`;
 }

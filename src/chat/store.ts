@@ -37,8 +37,8 @@ export interface Commit {
   /** The messages, ascending; or a change. */
   readonly entries: readonly Entry[];
   /**
-   * Where the room's head was before; undefined where that proves nothing: while the clock is behind what this process knows,
-   * a database that has lost messages can come by the same place again.
+   * Where the room's head was before; undefined where that proves nothing: while the clock is behind what this process knows of
+   * the room, a database that has lost messages can come by the same place again.
    */
   readonly prior: HeadNumbers | undefined;
   /** Where it is now. */
@@ -129,18 +129,22 @@ export class Store {
    */
   async append(drafts: readonly Draft[]): Promise<{ entries: Entry[]; commits: Commit[] }> {
     const batch = batchOf(drafts);
-    const heads = await this.writer.run((sql) => append(sql, batch, batch.rooms.map((room) => this.floors.of(room))));
+    let floors: number[] = [];
+    const heads = await this.writer.run((sql) => {
+      floors = batch.rooms.map((room) => this.floors.of(room)); // now that its turn has come
+      return append(sql, batch, floors);
+    });
     const rows = new Map(heads.map((row) => [row.room, row]));
     const commits = batch.rooms.map((room, place) => {
       const row = rows.get(room)!;
       const head = { ms: Number(row.ms), seq: Number(row.seq) };
-      const ms = Number(row.prior);
+      const isBehind = Number(row.clock) < floors[place]!;
       this.floors.raise(room, head.ms);
       return {
         room,
         entries: [] as Entry[],
         head,
-        prior: ms < 0 ? undefined : { ms, seq: head.seq - batch.counts[place]! },
+        prior: isBehind ? undefined : { ms: Number(row.prior), seq: head.seq - batch.counts[place]! },
       };
     });
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.

@@ -8,7 +8,7 @@ import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
 import { Listener } from "./listener.ts";
-import type { Head, HeadNumbers } from "./head.ts";
+import { type Head, type HeadNumbers, MAX_AHEAD_MS } from "./head.ts";
 import type { Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */
@@ -174,9 +174,9 @@ export class Wake {
     const ms = Number(time);
     const feed = this.feeds.get(room);
     // The number alone, which the version before tells, is no place: after a loss it comes again. And whoever can connect to the
-    // database can notify whatever he likes.
+    // database can notify whatever he likes: no further than a lift goes, else the room's own posts would prove nothing for years.
     if (!Number.isInteger(ms) || ms <= 0 || ms > MAX_MS) return feed?.wake();
-    this.floors.raise(room, ms);
+    this.floors.raise(room, Math.min(ms, Date.now() + MAX_AHEAD_MS.lift));
     if (feed && !(makePlace(ms, Number(seq)) <= feed.place)) feed.wake();
   }
 }

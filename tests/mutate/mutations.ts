@@ -1163,14 +1163,14 @@ export const mutations: readonly Mutation[] = [
     "what is heard of a room that nobody reads here is forgotten",
     ["failover_test.ts > After a failover to a clock"],
     WAKE,
-    "this.floors.raise(room, ms);\n    if (feed",
+    "this.floors.raise(room, Math.min(ms, Date.now() + MAX_AHEAD_MS.lift));\n    if (feed",
     "if (feed",
   ),
   broken(
     "an own commit counts as continuing also while the clock is behind",
     ["store_test.ts > where the head was before"],
     STORE,
-    "ms < 0 ? undefined :",
+    "isBehind ? undefined :",
     "",
   ),
   broken(
@@ -1221,6 +1221,20 @@ export const mutations: readonly Mutation[] = [
     LIFT,
     "await Promise.all(this.#underWay);",
     "",
+  ),
+  broken(
+    "a room that is ahead costs all that is stored beside it a refresh",
+    ["wake_test.ts > stored together"],
+    STORE,
+    "Number(row.clock) < floors[place]!",
+    "Number(row.clock) < Math.max(...floors)",
+  ),
+  broken(
+    "a notification moves what is known of a room as far as it likes",
+    ["wake_test.ts > Whatever somebody notifies"],
+    WAKE,
+    "Math.min(ms, Date.now() + MAX_AHEAD_MS.lift)",
+    "ms",
   ),
   broken(
     "a commit that did not get to the standby is acknowledged",
