@@ -1342,7 +1342,7 @@ export const mutations: readonly Mutation[] = [
     ["identity_test.ts > whose key is new"],
     "src/identity/token.ts",
     "cause = NOT_YET; // the next",
-    "// the next",
+    "; // the next",
   ),
   broken(
     "a token that does not hold is verified again and again",
