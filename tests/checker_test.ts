@@ -377,6 +377,11 @@ Deno.test("violations() takes an edit that a failover has lost as lost, but not 
   assertEquals(violations({ ...lostEdit, losses: [{ from: 600, to: 650, over: 700 }] }), [
     "The edit to a of id1 was acknowledged, and what is stored is older",
   ]);
+  const known = (known: string) => [...lostEdit.changes!, refusedChange(1, 200, 412, { known })];
+  assertEquals(violations({ ...lostEdit, changes: known("id5") }), []);
+  assertEquals(violations({ ...lostEdit, changes: known("id6") }), [
+    "id1 was said not to be id6, and nobody else had changed it",
+  ]);
   const later = {
     ...lostEdit,
     table: [{ ...row(1), body: "b", changed: "id6" }],

@@ -195,10 +195,9 @@ function* truly(attempt: ChangeRecord, { attempts, row, told }: Story, losses: r
   const { id, body, known, changed, sent, answered, status } = attempt;
   if (isNearLoss(answered, losses) || isNearLoss(sent, losses)) return;
   const others = attempts.filter((other) => other.body !== body && mayBeDone(other) && other.sent < answered);
-  if (
-    status === 412 &&
-    !others.some((other) => other.changed === undefined || known === undefined || other.changed > known)
-  ) {
+  const isLost = attempts.some((made) => made.changed === known && isInLoss(made, losses));
+  const isOld = others.some((other) => other.changed === undefined || known === undefined || other.changed > known);
+  if (status === 412 && !isLost && !isOld) {
     yield `${id} was said not to be ${known}, and nobody else had changed it`;
   }
   if (status === 410 && !attempts.some((other) => other.body === "" && mayBeDone(other) && other.sent < answered)) {
