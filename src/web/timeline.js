@@ -179,7 +179,7 @@ export class Timeline {
     if (this.#unread.read === "") {
       this.#unread.newest ||= NIL;
       this.#unread.read = this.#lineFrom = this.#unread.newest;
-      if (messages.length > 0) this.#actions.read(this.#unread.read);
+      this.#actions.read(this.#unread.read);
     }
     this.#log.quietly(() => this.#log.append(messages));
     this.#setOlder(older);

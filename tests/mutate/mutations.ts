@@ -3058,4 +3058,11 @@ export const mutations: readonly Mutation[] = [
     "timer = setTimeout(look, GLANCE_MS);",
     "",
   ),
+  broken(
+    "a room that was empty when it was opened never counts",
+    ["web/rooms_test.ts > while it was empty"],
+    "src/web/timeline.js",
+    "= this.#unread.newest;\n      this.#actions",
+    "= this.#unread.newest;\n      if (messages.length > 0) this.#actions",
+  ),
 ];

@@ -138,6 +138,19 @@ webTest("A room of mine that the list is too short for is looked after all the s
 });
 
 webTest(
+  "What others write in a room that I opened while it was empty is unread, and the line is above it",
+  async () => {
+    await using ada = await regular(["shelter", "trip"]);
+    await post(site, "trip", { body: "Ada, are you coming?", author: "Noor" });
+    await ada.until(() => document.title === "(1) shelter · Linger", 0);
+    await ada.page.waitForSelector(`${count("trip")} >> text=@ 1`);
+    await ada.page.click("#rooms >> text=trip");
+    await ada.sees("Ada, are you coming?");
+    assertEquals(await ada.page.textContent(".unread"), "New");
+  },
+);
+
+webTest(
   "A press on a room during which a message comes still leads there, and the focus stays where it is",
   async () => {
     await posted(site, "press", "Old");
