@@ -106,10 +106,10 @@ export class Polls {
   /** A poll that waits here until there is news, or the server waits for it. @param {Request} request @param {URL} url */
   async #poll(request, url) {
     const after = url.searchParams.get("after") ?? "";
-    const end = Date.now() + Number(url.searchParams.get("wait")) * 1_000;
+    const end = performance.now() + Number(url.searchParams.get("wait")) * 1_000;
     const stream = streamOf(url);
     const who = whoAsks(request);
-    let asked = Date.now(); // a poll does not wait before one has been answered
+    let asked = performance.now(); // a poll does not wait before one has been answered
     let behind = 0;
     for (;;) {
       request.signal.throwIfAborted();
@@ -117,18 +117,18 @@ export class Polls {
       if (known) return known;
       const slot = this.#slot(stream, after);
       if (slot) {
-        const response = await this.#hold(slot, request, stream, after);
+        const response = await this.#hold(slot, request, stream, after, end);
         if (response) return response;
         continue; // another window needs it more
       }
-      const now = Date.now();
+      const now = performance.now();
       const holder = this.#slots.map(({ holder }) => holder).find((holder) => holder && isFor(holder.what, stream));
       if (!holder || after >= holder.what.slice(stream.length + 1)) behind = now;
       const late = holder ? now - Math.max(behind, asked) >= BEHIND_MS : now - asked >= askMs();
       if (late) {
-        const response = await this.#ask(request, url, `${who} ${stream} ${after}`);
+        const response = await this.#ask(request, `${who} ${stream} ${after}`);
         if (response) return response;
-        asked = Date.now();
+        asked = performance.now();
       } else if (now >= end) {
         return answer("[]", "");
       } else {
@@ -167,19 +167,21 @@ export class Polls {
   }
 
   /**
-   * Lets the server wait, and tells the others what it answers. Undefined when another window has taken the place.
+   * Lets the server wait, and tells the others what it answers. Undefined when another window has taken the place. Whoever has waited here
+   * for another's poll has the server wait for the rest of its time only: else the client would take the answer for lost.
    * @param {Lease} slot @param {Request} request @param {string} stream @param {string} after
+   * @param {number} end When the time is up, by performance.now().
    */
-  async #hold(slot, request, stream, after) {
+  async #hold(slot, request, stream, after, end) {
     const { signal } = request;
     const ended = new AbortController();
-    const end = () => ended.abort(signal.reason);
-    signal.addEventListener("abort", end);
+    signal.addEventListener("abort", () => ended.abort(signal.reason));
     const renew = () => this.#slot(stream, after) === slot || ended.abort();
     const timer = setInterval(renew, RENEW_MS);
     document.addEventListener("visibilitychange", renew); // from now on it holds for longer, or less long
     try {
-      const response = await fetch(new Request(request, { signal: ended.signal }));
+      const left = Math.max(1, Math.ceil((end - performance.now()) / 1_000));
+      const response = await fetch(new Request(lasting(request, left), { signal: ended.signal }));
       if (response.ok) this.#tell(`${whoAsks(request)} ${stream} ${after}`, response.clone());
       else slot.release();
       return response;
@@ -193,11 +195,9 @@ export class Polls {
     }
   }
 
-  /** Asks whether there is news; undefined if not. @param {Request} request @param {URL} url @param {string} place */
-  async #ask(request, url, place) {
-    const now = new URL(url);
-    now.searchParams.set("wait", "0");
-    const response = await fetch(new Request(now, request));
+  /** Asks whether there is news; undefined if not. @param {Request} request @param {string} place */
+  async #ask(request, place) {
+    const response = await fetch(lasting(request, 0));
     if (!response.ok) return response;
     const text = await response.clone().text();
     if (text.trim() === "[]") return undefined;
@@ -262,6 +262,13 @@ function streamOf(url) {
   stream.searchParams.delete("after");
   stream.searchParams.delete("wait");
   return stream.pathname + stream.search;
+}
+
+/** The same poll, for which the server waits so long. @param {Request} request @param {number} seconds */
+function lasting(request, seconds) {
+  const url = new URL(request.url);
+  url.searchParams.set("wait", `${seconds}`);
+  return new Request(url, request);
 }
 
 /** Whether the holder of a place polls for this stream. @param {string} what @param {string} stream */

@@ -3065,4 +3065,11 @@ export const mutations: readonly Mutation[] = [
     "= this.#unread.newest;\n      this.#actions",
     "= this.#unread.newest;\n      if (messages.length > 0) this.#actions",
   ),
+  broken(
+    "who takes a poll over late lets the server wait for as long as who begins one",
+    ["web/tabs_test.ts > over late"],
+    "src/web/polls.js",
+    "new Request(lasting(request, left), ",
+    "new Request(request, ",
+  ),
 ];

@@ -114,6 +114,24 @@ webTest("When the tab that polls for all is closed, or crashes, the others go on
   assertEquals((await messages(site, "heirs", "wait=0")).map(({ body }) => body), bodies);
 });
 
+webTest("A tab that takes the poll over late has the server wait only for the rest of its own time", async () => {
+  await using first = await visit(site, { room: "late", name: "Ada" });
+  const second = new Visitor(first.context, await first.context.newPage(), {});
+  await second.page.clock.install();
+  await second.page.goto(`${site.url}/#late`);
+  await second.is("live");
+  const waits: number[] = [];
+  second.page.on("request", (request) => {
+    const wait = Number(new URL(request.url()).searchParams.get("wait"));
+    if (wait > 0) waits.push(wait);
+  });
+  await second.page.clock.fastForward(30_000); // by which it has not seen the first tab for so long
+  await until(() => Promise.resolve(waits.length > 0), "the second tab polls");
+  assertLessOrEqual(waits[0]!, 20);
+  await posted(site, "late", "Not too late");
+  for (const one of [first, second]) await one.sees("Not too late");
+});
+
 webTest("A tab that comes back after it was frozen has what came meanwhile, once and in order", async () => {
   await using first = await visit(site, { room: "frozen", name: "Ada" });
   const second = await tab(first, "frozen");
