@@ -40,8 +40,8 @@ export class Rooms {
   #glanced = new Map();
   /** The newest message of a room that speaks of you. @type {Map<string, string>} */
   #mentions = new Map();
-  /** Which of the rooms that no list names has its turn. */
-  #turn = 0;
+  /** When each room was last asked for here. @type {Map<string, number>} */
+  #tried = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #looking = new AbortController();
@@ -73,15 +73,12 @@ export class Rooms {
     this.#timer = setTimeout(() => this.look(), document.hidden ? LOOK_HIDDEN_MS : LOOK_MS);
     this.#looking.abort(); // it would go on until there is an answer
     const { signal } = this.#looking = new AbortController();
-    const listed = await this.#linger.rooms({ signal }).catch(() => []);
-    for (const { room, newest } of listed) this.saw(room, newest);
+    const listed = await this.#linger.rooms({ signal }).catch(() => undefined);
+    for (const { room, newest } of listed ?? []) this.saw(room, newest);
     this.#changed();
-    try {
-      await this.#lookBeyond(new Set(listed.map(({ room }) => room)), signal);
-      for (const { room, unread, choice } of this.list()) {
-        if (unread > 0 && choice !== "muted" && room !== this.#current) await this.#glance(room, unread, signal);
-      }
-    } catch { /* the next look does it */ }
+    if (!listed) return;
+    this.#lookBeyond(new Set(listed.map(({ room }) => room)), signal);
+    this.#lookAround(signal);
   }
 
   /** Takes note of a room's newest message. @param {string} room @param {string} id */
@@ -108,14 +105,30 @@ export class Rooms {
     }));
   }
 
-  /** One of your rooms that the list is too short for. @param {Set<string>} listed @param {AbortSignal} signal */
+  /** Looks at one of your rooms that the list is too short for. @param {Set<string>} listed @param {AbortSignal} signal */
   async #lookBeyond(listed, signal) {
     const beyond = this.#memory.rooms().filter((room) => room !== this.#current && !listed.has(room));
-    const room = beyond[this.#turn++ % beyond.length];
-    if (!room || listed.size === 0) return;
-    const { messages } = await this.#linger.room(room).history({ before: "now", limit: 1, signal });
-    if (messages[0]) this.saw(room, messages[0].id);
+    const [room] = beyond.sort((a, b) => this.#inTurn(a, b));
+    if (!room) return;
+    this.#tried.set(room, performance.now());
+    const history = this.#linger.room(room).history({ before: "now", limit: 1, signal });
+    const { messages: [last] } = await history.catch(() => ({ messages: [] })); // it is not open to you
+    if (last) this.saw(room, last.id);
     this.#changed();
+  }
+
+  /** Looks at what is unread in your rooms; one that refuses, or does not answer, takes nothing from the others. @param {AbortSignal} signal */
+  async #lookAround(signal) {
+    const rooms = this.list().filter(({ room, choice }) => choice !== "muted" && room !== this.#current);
+    for (const { room, unread } of rooms.sort((a, b) => this.#inTurn(a.room, b.room))) {
+      if (signal.aborted) return;
+      await this.#glance(room, unread, signal).catch(() => {}); // a later look does it
+    }
+  }
+
+  /** Sorts rooms: first which was not asked for, or longest ago. @param {string} a @param {string} b */
+  #inTurn(a, b) {
+    return (this.#tried.get(a) ?? 0) - (this.#tried.get(b) ?? 0);
   }
 
   /**
@@ -125,7 +138,8 @@ export class Rooms {
   async #glance(room, unread, signal) {
     const newest = this.#newest.get(room) ?? "";
     const until = this.#glanced.get(room) ?? "";
-    if (newest <= until) return;
+    if (unread === 0 || newest <= until) return;
+    this.#tried.set(room, performance.now());
     const limit = Math.min(unread, GLANCE);
     const { messages } = await this.#linger.room(room).history({ before: "now", limit, signal });
     this.#glanced.set(room, messages.at(-1)?.id ?? newest);

@@ -3072,4 +3072,18 @@ export const mutations: readonly Mutation[] = [
     "new Request(lasting(request, left), ",
     "new Request(request, ",
   ),
+  broken(
+    "a room that refuses ends the look at those after it",
+    ["web/rooms_test.ts > does not answer"],
+    "src/web/rooms.js",
+    "await this.#glance(room, unread, signal).catch(() => {});",
+    "await this.#glance(room, unread, signal);",
+  ),
+  broken(
+    "a room that does not answer is asked first each time",
+    ["web/rooms_test.ts > does not answer"],
+    "src/web/rooms.js",
+    "rooms.sort((a, b) => this.#inTurn(a.room, b.room))",
+    "rooms",
+  ),
 ];

@@ -1,6 +1,6 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals } from "@std/assert";
-import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
+import { refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
@@ -147,6 +147,20 @@ webTest(
     await ada.page.click("#rooms >> text=trip");
     await ada.sees("Ada, are you coming?");
     assertEquals(await ada.page.textContent(".unread"), "New");
+  },
+);
+
+webTest(
+  "A room that refuses, and one that does not answer, take nothing from the others: one sees who speaks of one",
+  async () => {
+    for (const room of ["aisle", "apse", "balcony", "court"]) await posted(site, room, "Old");
+    await using ada = await regular(["court", "aisle", "apse", "balcony"], { badNetwork: true });
+    await ada.page.route(/\/rooms\/aisle\/messages/, refuse);
+    await ada.page.route(/\/rooms\/apse\/messages/, () => {});
+    for (const room of ["aisle", "apse"]) await post(site, room, { body: "Anybody?", author: "Noor" });
+    await post(site, "balcony", { body: "Ada, look down", author: "Noor" });
+    await ada.page.waitForSelector(`${count("aisle")} >> text=1`);
+    await ada.page.waitForSelector(`${count("balcony")} >> text=@ 1`);
   },
 );
 

@@ -127,6 +127,25 @@ webTest("Where there is no place to sign in, the page says to ask for a new link
   assertEquals(await page.locator("#gate a").count(), 0);
 });
 
+webTest("A room of mine that refuses me takes nothing from the others: what speaks of me there is told", async () => {
+  const noor = await tokenOf({ sub: "n", name: "Noor", read: ["*"], write: ["*"] });
+  for (const room of ["yard", "porch"]) await say(room, `old in ${room}`, noor);
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${await tokenOf({ sub: "a", name: "Ada", read: ["yard", "porch"] })}`);
+  await page.waitForSelector("#log >> text=old in yard");
+  await page.goto(`${server.url}/#lobby`);
+  await page.waitForSelector("#gate >> text=This room is not open to you");
+  await page.goto(`${server.url}/#porch`);
+  await page.waitForSelector("#log >> text=old in porch");
+  assertEquals(
+    await page.$$eval("#rooms .room-name", (all) => all.map(({ textContent }) => textContent)),
+    ["lobby", "porch", "yard"],
+  );
+  await say("yard", "Ada, come and see", noor);
+  await page.waitForSelector(`#rooms a[href="#yard"] .count >> text=@ 1`);
+});
+
 webTest("A token that ends while one reads is told above what one has read, with a way in", async () => {
   const token = await tokenOf({ name: "Ada", read: ["*"] });
   await using visit = await newPage();
