@@ -1,7 +1,7 @@
 // @ts-check
-// What the page remembers in this browser: who you are, how far you have read, what you have begun to write, what you have
-// sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it, or has no room left,
-// it lasts as long as the page.
+// What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write,
+// what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it, or has no room
+// left, it lasts as long as the page.
 
 /** Of so many messages that you have sent the keys are kept: the newest ones. */
 const MESSAGE_KEYS = 500;
@@ -85,6 +85,24 @@ export class Memory {
   /** @param {string} room @param {string} id */
   markRead(room, id) {
     if (id > this.lastRead(room)) this.#set(`read ${room}`, id);
+  }
+
+  /** Up to where a window has looked at a room that was not open; "" for nowhere. @param {string} room */
+  glanced(room) {
+    return this.#get(`glanced ${room}`);
+  }
+  /** @param {string} room @param {string} id */
+  keepGlanced(room, id) {
+    this.#set(`glanced ${room}`, id);
+  }
+
+  /** The id of the newest message in a room that speaks of you; "" for none. @param {string} room */
+  mention(room) {
+    return this.#get(`mention ${room}`);
+  }
+  /** @param {string} room @param {string} id */
+  keepMention(room, id) {
+    if (id > this.mention(room)) this.#set(`mention ${room}`, id);
   }
 
   /** What you have chosen for a room; "" where nothing is known of it. @param {string} room @returns {Choice | ""} */

@@ -51,7 +51,7 @@ const linger = new Linger(base, {
 });
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
-const rooms = new Rooms(linger, memory, session, showRooms, notify);
+const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, notify);
 const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
   showRooms();

@@ -1,11 +1,13 @@
 // @ts-check
 // The rooms that are yours, those you have opened, and how much of each is unread. A message's id carries its number in its room, so
-// the unread ones are counted by subtracting: no question to the server, however many they are.
+// the unread ones are counted by subtracting: no question to the server, however many they are. Whether they speak of you has to be
+// asked; one window does that for all, and remembers what it saw.
 import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
 import { isOwn } from "./own.js";
 
 /** @import { Linger, Message } from "../client/client.ts" */
+/** @import { Lease } from "./lease.js" */
 /** @import { Memory, Choice } from "./memory.js" */
 /** @import { Session } from "./session.js" */
 
@@ -14,6 +16,9 @@ const LOOK_MS = 3_000;
 
 /** The same while nobody looks: only the number in the title changes, and notifications. */
 const LOOK_HIDDEN_MS = 15_000;
+
+/** So many rooms are a full list, from which a server leaves older rooms out. */
+const FULL_LIST = 100;
 
 /** The most that is read of a room that is not open, to see who wrote: more are only counted. */
 const GLANCE = 20;
@@ -31,15 +36,14 @@ export class Rooms {
   #linger;
   #memory;
   #session;
+  #lease;
   #changed;
   #news;
   #current = "";
   /** The newest id of each room. @type {Map<string, string>} */
   #newest = new Map();
-  /** Up to where a room that is not open has been looked at. @type {Map<string, string>} */
-  #glanced = new Map();
-  /** The newest message of a room that speaks of you. @type {Map<string, string>} */
-  #mentions = new Map();
+  /** Rooms that no list named, and that have answered. @type {Set<string>} */
+  #asked = new Set();
   /** When each room was last asked for here. @type {Map<string, number>} */
   #tried = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -47,18 +51,21 @@ export class Rooms {
   #looking = new AbortController();
 
   /**
-   * @param {Linger} linger @param {Memory} memory @param {Session} session @param {() => void} changed
+   * @param {Linger} linger @param {Memory} memory @param {Session} session
+   * @param {Lease} lease Which window looks at rooms that are not open: the one that asks for the list, too.
+   * @param {() => void} changed
    * @param {(messages: Message[]) => void} news Is given what others have written in a room of yours that is not open.
    */
-  constructor(linger, memory, session, changed, news) {
+  constructor(linger, memory, session, lease, changed, news) {
     this.#linger = linger;
     this.#memory = memory;
     this.#session = session;
+    this.#lease = lease;
     this.#changed = changed;
     this.#news = news;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.look());
-    addEventListener("storage", () => changed()); // another window of this page has read something
+    addEventListener("storage", () => changed()); // another window of this page has read or seen something
   }
 
   /** Makes a room yours by opening it. @param {string} room */
@@ -76,7 +83,7 @@ export class Rooms {
     const listed = await this.#linger.rooms({ signal }).catch(() => undefined);
     for (const { room, newest } of listed ?? []) this.saw(room, newest);
     this.#changed();
-    if (!listed) return;
+    if (!listed || !this.#lease.take()) return;
     this.#lookBeyond(new Set(listed.map(({ room }) => room)), signal);
     this.#lookAround(signal);
   }
@@ -89,7 +96,7 @@ export class Rooms {
   /** Takes note of messages that speak of you. @param {string} room @param {Message[]} messages */
   heard(room, messages) {
     const said = messages.findLast((message) => !this.#isOwn(message) && mentions(message.body, this.#memory.name));
-    if (said) this.#mentions.set(room, said.id);
+    if (said) this.#memory.keepMention(room, said.id);
   }
 
   /** Your rooms, by name: an order in which nothing jumps. @returns {RoomEntry[]} */
@@ -99,21 +106,32 @@ export class Rooms {
     return [...mine].filter(Boolean).sort((a, b) => a.localeCompare(b)).map((room) => ({
       room,
       unread: this.#unread(room),
-      mentioned: (this.#mentions.get(room) ?? "") > this.#memory.lastRead(room),
+      mentioned: this.#memory.mention(room) > this.#memory.lastRead(room),
       choice: this.#memory.choice(room) || "open",
       unsent: unsent.has(room),
     }));
   }
 
-  /** Looks at one of your rooms that the list is too short for. @param {Set<string>} listed @param {AbortSignal} signal */
+  /**
+   * Looks at one of your rooms that the list does not name. Most are empty or not open to you, so each is asked for once; but while the list
+   * is full, again and again in turn.
+   * @param {Set<string>} listed @param {AbortSignal} signal
+   */
   async #lookBeyond(listed, signal) {
-    const beyond = this.#memory.rooms().filter((room) => room !== this.#current && !listed.has(room));
+    const known = listed.size >= FULL_LIST ? listed : listed.union(this.#asked);
+    const beyond = this.#memory.rooms().filter((room) => room !== this.#current && !known.has(room));
     const [room] = beyond.sort((a, b) => this.#inTurn(a, b));
     if (!room) return;
     this.#tried.set(room, performance.now());
     const history = this.#linger.room(room).history({ before: "now", limit: 1, signal });
     const { messages: [last] } = await history.catch(() => ({ messages: [] })); // it is not open to you
+    if (signal.aborted) return;
+    this.#asked.add(room);
     if (last) this.saw(room, last.id);
+    else {
+      this.#newest.delete(room);
+      this.#memory.keepGlanced(room, ""); // what was seen there counts no more
+    }
     this.#changed();
   }
 
@@ -136,13 +154,13 @@ export class Rooms {
    * @param {string} room @param {number} unread @param {AbortSignal} signal
    */
   async #glance(room, unread, signal) {
-    const newest = this.#newest.get(room) ?? "";
-    const until = this.#glanced.get(room) ?? "";
+    const newest = this.#newestOf(room);
+    const until = this.#memory.glanced(room);
     if (unread === 0 || newest <= until) return;
     this.#tried.set(room, performance.now());
     const limit = Math.min(unread, GLANCE);
     const { messages } = await this.#linger.room(room).history({ before: "now", limit, signal });
-    this.#glanced.set(room, messages.at(-1)?.id ?? newest);
+    this.#memory.keepGlanced(room, messages.at(-1)?.id ?? newest);
     const own = messages.findLastIndex((message) => this.#isOwn(message));
     const mine = messages[own];
     if (mine) this.#memory.markRead(room, mine.id);
@@ -156,9 +174,14 @@ export class Rooms {
     return isOwn(message, this.#session.me);
   }
 
+  /** The newest id of a room that this window knows of, or another has seen; "" for none. @param {string} room */
+  #newestOf(room) {
+    return this.#newest.get(room) ?? this.#memory.glanced(room);
+  }
+
   /** Who has never read a room has missed nothing there. @param {string} room */
   #unread(room) {
-    const newest = this.#newest.get(room);
+    const newest = this.#newestOf(room);
     const read = this.#memory.lastRead(room);
     return newest && read ? Math.max(0, messageNumber(newest) - messageNumber(read)) : 0;
   }

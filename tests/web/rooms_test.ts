@@ -1,5 +1,5 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, messages, post, posted, until } from "../support/client.ts";
 
@@ -135,6 +135,47 @@ webTest("A room of mine that the list is too short for is looked after all the s
   await ada.page.reload();
   await ada.until(() => document.title === "(1) now · Linger", 0);
   assertEquals(asked[0], "?before=now&limit=1");
+  for (let i = 0; i < 3; i++) await ada.page.waitForResponse(/\/rooms$/);
+  assertLessOrEqual(asked.length, 3); // to find it, to see what is there, and perhaps one that was slow
+});
+
+webTest("What I have not read in a room counts no more when it is gone, or not open to me any more", async () => {
+  const { id: read } = await posted(site, "museum", "Old");
+  const { id: glanced } = await posted(site, "museum", "Newer");
+  await using ada = await visit(site, { name: "Ada", room: "foyer", badNetwork: true });
+  const { page } = ada;
+  const rooms = ["emptied", "closed"];
+  await page.evaluate(({ rooms, ...ids }) => {
+    for (const room of rooms) {
+      for (const [name, id] of Object.entries(ids)) localStorage.setItem(`linger / ${name} ${room}`, id);
+    }
+  }, { rooms, read, glanced });
+  await page.route(/\/rooms\/closed\//, refuse);
+  await page.route(/\/rooms$/, (route) => route.abort());
+  await page.reload();
+  for (const room of rooms) await page.waitForSelector(`${count(room)} >> text=1`);
+  await page.unroute(/\/rooms$/);
+  for (const room of rooms) await page.waitForSelector(count(room), { state: "hidden" });
+});
+
+webTest("While the list is full, my rooms that it leaves out are looked after in turn, again and again", async () => {
+  await using ada = await visit(site, { name: "Ada", room: "here" });
+  for (const room of ["far-0", "far-1", "far-2"]) await goTo(ada, room);
+  await goTo(ada, "here");
+  const { id } = await posted(site, "elsewhere", "Hello");
+  await ada.page.route(
+    /\/rooms$/,
+    (route) => route.fulfill({ json: Array.from({ length: 100 }, (_, i) => ({ room: `full-${i}`, newest: id })) }),
+  );
+  await ada.page.route(/\/rooms\/far-0\//, () => {}); // is not answered
+  const asked: string[] = [];
+  ada.page.on("request", (request) => {
+    const room = /\/rooms\/(far-[12])\//.exec(request.url())?.[1];
+    if (room && room !== asked.at(-1)) asked.push(room);
+  });
+  await until(() => Promise.resolve(asked.length >= 3), "one is asked for again");
+  await post(site, "far-1", { body: "There you are, Ada", author: "Noor" });
+  await ada.page.waitForSelector(`${count("far-1")} >> text=@ 1`);
 });
 
 webTest(
