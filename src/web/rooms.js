@@ -158,14 +158,22 @@ export class Rooms {
     const until = this.#memory.glanced(room);
     if (unread === 0 || newest <= until) return;
     this.#tried.set(room, performance.now());
-    const limit = Math.min(unread, GLANCE);
-    const { messages } = await this.#linger.room(room).history({ before: "now", limit, signal });
-    this.#memory.keepGlanced(room, messages.at(-1)?.id ?? newest);
+    const limit = Math.min(unread + 1, GLANCE); // one more, to see whether some are missing
+    const { messages, more } = await this.#linger.room(room).history({ before: "now", limit, signal });
+    const last = messages.at(-1)?.id ?? "";
+    this.#memory.keepGlanced(room, last > newest ? last : newest); // the newest may have been deleted
     const own = messages.findLastIndex((message) => this.#isOwn(message));
     const mine = messages[own];
     if (mine) this.#memory.markRead(room, mine.id);
-    this.heard(room, messages.slice(own + 1));
-    this.#news(messages.slice(own + 1).filter(({ id }) => id > until));
+    const read = this.#memory.lastRead(room);
+    const left = messages.slice(own + 1).filter(({ id }) => id > read);
+    // What was deleted, or removed since it was old, is counted no more, but for what is missing between those that are left.
+    const isAll = !more || (messages[0]?.id ?? "") <= read;
+    if (isAll && left.length < this.#unread(room)) {
+      this.#memory.markRead(room, left[0] ? justBefore(left[0].id) : newest);
+    }
+    this.heard(room, left);
+    this.#news(left.filter(({ id }) => id > until));
     this.#changed();
   }
 
@@ -185,4 +193,10 @@ export class Rooms {
     const read = this.#memory.lastRead(room);
     return newest && read ? Math.max(0, messageNumber(newest) - messageNumber(read)) : 0;
   }
+}
+
+/** A cursor between a message and whatever was before it in its room. @param {string} id */
+function justBefore(id) {
+  const number = (messageNumber(id) - 1).toString(16).padStart(10, "0");
+  return `${id.slice(0, 14)}${number.slice(0, 4)}-${number.slice(4, 8)}-${number.slice(8)}${"f".repeat(10)}`;
 }

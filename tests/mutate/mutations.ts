@@ -3086,4 +3086,11 @@ export const mutations: readonly Mutation[] = [
     "rooms.sort((a, b) => this.#inTurn(a.room, b.room))",
     "rooms",
   ),
+  broken(
+    "a room whose newest message was deleted is looked at again and again",
+    ["web/rooms_test.ts > deleted before"],
+    "src/web/rooms.js",
+    "last > newest ? last : newest",
+    "last || newest",
+  ),
 ];

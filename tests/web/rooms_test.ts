@@ -178,6 +178,37 @@ webTest("While the list is full, my rooms that it leaves out are looked after in
   await ada.page.waitForSelector(`${count("far-1")} >> text=@ 1`);
 });
 
+webTest("What was deleted before I came is not unread, and is asked for once", async () => {
+  for (const room of ["gone", "tail", "thinned"]) await posted(site, room, "Old");
+  await using ada = await regular(["study", "fresh", "gone", "tail", "thinned"], { badNetwork: true });
+  const { page } = ada;
+  await page.route(/\/rooms$/, (route) => route.abort());
+  const answered: string[] = [];
+  page.on("response", (response) => answered.push(new URL(response.url()).pathname));
+  const say = async (room: string) => {
+    const key = crypto.randomUUID();
+    const response = await post(site, room, { body: "Ada?", author: "Noor" }, { "message-key": key });
+    const { id } = await response.json();
+    return async () => {
+      const path = `${site.url}/rooms/${room}/messages/${id}`;
+      const deleted = await fetch(path, { method: "DELETE", headers: { "message-key": key } });
+      assertEquals(deleted.status, 204);
+    };
+  };
+  const takeBack: (() => Promise<void>)[] = [];
+  for (const room of ["gone", "gone", "thinned", "thinned", "fresh", "fresh"]) takeBack.push(await say(room));
+  for (const room of ["thinned", "fresh", "tail"]) await say(room);
+  takeBack.push(await say("tail"));
+  for (const take of takeBack) await take();
+  await page.unroute(/\/rooms$/);
+  for (const room of ["fresh", "thinned"]) await page.waitForSelector(`${count(room)} >> text=@ 1`);
+  await page.waitForSelector(`${count("tail")} >> text=@`);
+  assertEquals(await page.isVisible(count("gone")), false);
+  for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+  const ofRooms = answered.map((path) => /rooms\/(\w+)/.exec(path)?.[1]).filter((room) => room && room !== "study");
+  assertEquals(ofRooms.sort(), ["fresh", "gone", "tail", "thinned"]);
+});
+
 webTest(
   "What others write in a room that I opened while it was empty is unread, and the line is above it",
   async () => {
