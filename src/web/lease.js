@@ -6,7 +6,10 @@
 /** How long a lease holds unless it is renewed, in milliseconds: so soon a window that has died is followed, and one that is busy is not. */
 const LEASE_MS = 10_000;
 
-/** The same for a window that nobody sees: browsers let its timers go off once a minute. */
+/**
+ * The same for a window that nobody sees: browsers let its timers go off once a minute. So when it crashes, other windows that nobody
+ * sees follow after so long; whoever has one before his eyes does not wait for it, since that one takes the lease away.
+ */
 const HIDDEN_LEASE_MS = 90_000;
 
 /** How often who holds one renews it, in milliseconds. */
