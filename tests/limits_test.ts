@@ -8,7 +8,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { placeOf } from "../src/identity/address.ts";
+import { forwardedFor, placeOf } from "../src/identity/address.ts";
 import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
 import { NIL, NOW } from "../src/chat/cursor.ts";
 import { Places } from "../src/chat/places.ts";
@@ -53,6 +53,17 @@ Deno.test("placeOf() reads addresses as proxies write them, and takes an IPv6 ne
     assertEquals(placeOf(text, false), address === undefined ? undefined : { address, counted: counted! }, text);
   }
   assertEquals(placeOf("10.1.2.3", true)?.counted, true);
+});
+
+Deno.test("forwardedFor() counts addresses from the right, however much stands to the left", () => {
+  const headers = ["", ",", "a", "a,b", ",b", "a,,c", "a,b,", `${"x,".repeat(30_000)}b,c`, `${"x".repeat(101)},c`];
+  for (const header of headers) {
+    for (const hops of [1, 2, 3, 4]) {
+      const written = header.split(",").at(-hops);
+      assertEquals(forwardedFor(header, hops), written && written.length > 100 ? undefined : written, header.slice(-9));
+    }
+  }
+  assertEquals(forwardedFor(null, 1), undefined);
 });
 
 Deno.test("Limits tells clients apart by sub, else by the address that the outermost of our proxies has seen", () => {

@@ -40,8 +40,14 @@ const MAX_WRITTEN = 100;
 
 /** What the `hops`-th proxy from the server has been connected from, by X-Forwarded-For; undefined where that does not say. */
 export function forwardedFor(header: string | null, hops: number): string | undefined {
-  const written = header?.split(",").at(-hops);
-  return written !== undefined && written.length <= MAX_WRITTEN ? written : undefined;
+  if (header === null) return undefined;
+  // From the right: what stands further to the left can be 60 kB of a client's.
+  for (let hop = 1, end = header.length;; hop++) {
+    const comma = end > 0 ? header.lastIndexOf(",", end - 1) : -1;
+    if (hop === hops) return end - comma <= MAX_WRITTEN + 1 ? header.slice(comma + 1, end) : undefined;
+    if (comma < 0) return undefined;
+    end = comma;
+  }
 }
 
 /** The first 64 bits of an IPv6 address. */

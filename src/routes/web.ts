@@ -3,7 +3,7 @@
 // more for those who keep its files, under names that every Node takes for modules.
 import { stripTypeScriptTypes } from "node:module";
 import { extname } from "node:path";
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { accepts } from "hono/accepts";
 import client from "../client/client.ts" with { type: "text" };
 import exchange from "../client/exchange.ts" with { type: "text" };
@@ -156,6 +156,9 @@ const POLICY = [
 /** The client is for all: a page of another site may load it. */
 const FOR_ALL_SITES = { "access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin" };
 
+/** Longest `Accept-Encoding` that is read, in characters; whoever sends a longer one gets a file as it is. */
+const MAX_ACCEPT_ENCODING = 1_000;
+
 /**
  * Adds `/`, and the files that the page is made of. A browser may keep them, but asks each time whether they are still
  * the same: a new version is there with the next visit, and all of it.
@@ -167,8 +170,7 @@ export function webRoutes(app: Hono): void {
     let file: Promise<File> | undefined;
     app.get(path, async (c) => {
       file ??= made(path); // not before anybody asks: nothing waits for it at the start
-      const zips =
-        accepts(c, { header: "Accept-Encoding", supports: ["gzip", "identity"], default: "identity" }) === "gzip";
+      const zips = takesGzip(c);
       const { bytes, etag } = (await file)[zips ? "zipped" : "plain"];
       const hasIt = isKnown(c.req.raw.headers.get("if-none-match"), etag);
       return new Response(hasIt ? null : bytes, {
@@ -188,6 +190,11 @@ export function webRoutes(app: Hono): void {
       });
     });
   }
+}
+
+function takesGzip(c: Context): boolean {
+  if ((c.req.header("accept-encoding") ?? "").length > MAX_ACCEPT_ENCODING) return false;
+  return accepts(c, { header: "Accept-Encoding", supports: ["gzip", "identity"], default: "identity" }) === "gzip";
 }
 
 /** A file as it is sent. */
