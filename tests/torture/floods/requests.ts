@@ -32,7 +32,8 @@ function future(ms: number): Attack["begin"] {
 }
 
 const RATE = "What a request asks of the database is shared, or bounded by client.";
-const LENGTH = "A head that is longer than any that is meant is refused before it is parsed.";
+const HEAD =
+  "The program looks at no more of it than is meant; but the server reads it all, unless a proxy refuses the head.";
 const CHEAP = "It asks nothing of the database, and is made once.";
 
 /** The attacks. */
@@ -65,30 +66,41 @@ export const requestFloods: readonly Attack[] = [
   { name: "floods: the style of the page", stoppedBy: "program", how: CHEAP, begin: same({ path: "/web/page.css" }) },
   {
     name: "floods: queries of 60 kB of parameters",
-    stoppedBy: "program",
-    how: LENGTH,
+    stoppedBy: "proxy",
+    how: HEAD,
     begin: same({ path: `/rooms/quiet/messages?wait=0${"&a=b".repeat(HEAD_BYTES / 4)}` }),
   },
   {
     name: "floods: queries of 60 kB of escapes",
-    stoppedBy: "program",
-    how: LENGTH,
+    stoppedBy: "proxy",
+    how: HEAD,
     begin: same({ path: `/rooms/quiet/messages?wait=0&${"%61=+&".repeat(HEAD_BYTES / 6)}` }),
   },
   {
     name: "floods: If-None-Match of 60 kB",
-    stoppedBy: "program",
-    how: LENGTH,
+    stoppedBy: "proxy",
+    how: HEAD,
     begin: same({ path: "/", headers: { "If-None-Match": '"a",'.repeat(HEAD_BYTES / 4) + '"a"' } }),
   },
   {
+    name: "floods: Accept-Encoding of 60 kB",
+    stoppedBy: "proxy",
+    how: HEAD,
+    begin: same({ path: "/", headers: { "Accept-Encoding": "a;q=0.5,".repeat(HEAD_BYTES / 8) + "gzip" } }),
+  },
+  {
     name: "floods: Prefer of 60 kB",
-    stoppedBy: "program",
-    how: LENGTH,
-    begin: same({
-      path: `/rooms/quiet/messages?after=${NIL}`,
-      headers: { "Prefer": "a=b,".repeat(HEAD_BYTES / 4) + "wait=0" },
-    }),
+    stoppedBy: "proxy",
+    how: HEAD,
+    begin: async (attacker) => {
+      // A message, which all of them are given: in an empty room they would wait.
+      const message = attacker.bytes({ method: "POST", path: "/rooms/flood/messages", body: '{"body":"x"}' });
+      await attacker.ask(1, () => message, { everyMs: 60_000 });
+      await same({
+        path: `/rooms/flood/messages?after=${NIL}`,
+        headers: { "Prefer": "a=b,".repeat(HEAD_BYTES / 4) + "wait=0" },
+      })(attacker);
+    },
   },
   {
     name: "floods: 10000 pipelined requests",
