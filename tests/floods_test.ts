@@ -1,9 +1,11 @@
 // The short form of `deno task torture --only=floods`: some attacks of each kind, by a few hundred connections from this machine, where
 // no address tells the attacker from the others. How long things take, says nothing here: the machine may be busy.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import type { Attack } from "./torture/attacker.ts";
 import { flood } from "./torture/flood.ts";
 import { floods } from "./torture/floods.ts";
 import { fillLongRooms } from "./torture/siege.ts";
+import { IS_REFUSED_LATE, judge, TAKES_ALL_PLACES } from "./torture/verdict.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type ServerProcess, spawnServer } from "./support/server.ts";
 
@@ -37,9 +39,48 @@ Deno.test.afterAll(async () => {
 
 for (const [i, name] of CHOSEN.entries()) {
   Deno.test(`Two others are refused nothing and lose nothing in a flood of ${name.replace("floods: ", "")}`, async () => {
-    const attack = floods.find((attack) => attack.name === name)!;
-    const { violations, left } = await flood(attack, server, { ...SHORT, room: `victims-${i}` });
-    assertEquals(violations, []);
-    assertEquals(left, 0);
+    const attack = named(name);
+    const flooded = await flood(attack, server, { ...SHORT, room: `victims-${i}` });
+    assertEquals(judge(attack, { ...flooded, recovery: 0 }, true).violations, []);
+    assertEquals(flooded.refusals, {}); // so few connections take no places from them
   });
+}
+
+const FINE = { wrong: [], refusals: {}, recovery: 0, left: 0, answers: { "200": 5, "429": 1 } };
+
+Deno.test("A flood is judged by what is lost, refused, never over, left behind, or not bounded", () => {
+  const [program, setting] = ["floods: /rooms", "floods: posts into new rooms"].map(named);
+  const amiss = (attack: Attack, what: object) => judge(attack, { ...FINE, ...what }, false).violations;
+  for (const attack of floods) assertEquals(judge(attack, FINE, false), { violations: [], known: [] });
+  assertEquals(amiss(program!, { wrong: ["lost"] }), ["lost"]);
+  assertEquals(amiss(program!, { refusals: { "poll 503": 2 } }), ["A victim's request was refused: poll 503 x 2"]);
+  assertEquals(amiss(program!, { recovery: undefined }).length, 1);
+  assertEquals(amiss(program!, { left: 3 }).length, 1);
+  assertEquals(amiss(program!, { answers: {} }).length, 0);
+  assertEquals(amiss(setting!, { answers: { "201": 500 } }).length, 1);
+  assertEquals(judge(setting!, { ...FINE, answers: { "201": 500 } }, true).violations, []);
+});
+
+Deno.test("A flood is forgiven what is known of it, and no more", () => {
+  const bad = { ...FINE, refusals: { "poll 503": 2 }, recovery: undefined };
+  const counted = (attack: Attack, loopback: boolean) => {
+    const { violations, known } = judge(attack, bad, loopback);
+    return [violations.length, known.length];
+  };
+  for (const attack of floods) {
+    const { name, stoppedBy } = attack;
+    const isKnown = (list: string[]) => list.includes(name);
+    const [late, places] = [isKnown(IS_REFUSED_LATE), isKnown(TAKES_ALL_PLACES)];
+    const proxy = stoppedBy === "proxy";
+    assertEquals(counted(attack, false), proxy ? [0, 2] : late ? [1, 1] : [2, 0], name);
+    assertEquals(counted(attack, true), proxy ? [0, 2] : late || places ? [1, 1] : [2, 0], name);
+    assertEquals(judge(attack, { ...FINE, wrong: ["lost"], left: 1 }, true).violations.length, 2, name);
+  }
+  for (const name of [...IS_REFUSED_LATE, ...TAKES_ALL_PLACES]) named(name);
+});
+
+function named(name: string): Attack {
+  const attack = floods.find((attack) => attack.name === name);
+  assert(attack, name);
+  return attack;
 }

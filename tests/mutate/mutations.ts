@@ -1918,6 +1918,13 @@ export const mutations: readonly Mutation[] = [
     "const MAX_ACCEPT_ENCODING = 1_000",
     "const MAX_ACCEPT_ENCODING = Infinity",
   ),
+  broken(
+    "a flood may last for ever",
+    ["floods_test.ts > is judged"],
+    "tests/torture/verdict.ts",
+    "if (recovery === undefined)",
+    "if (false)",
+  ),
   broken("any number waits", ["gate_test.ts"], GATE, "if (this.#waiting > this.options.waiting)", "if (false)"),
   broken(
     "a client is whatever it writes into X-Forwarded-For",

@@ -56,8 +56,6 @@ export interface Flooded {
   readonly left: number;
   /** What must never be, as sentences: messages lost, doubled or out of order, a server that is gone or serves nobody new. */
   readonly wrong: string[];
-  /** The same, with the refusals where the program is to see that there are none. */
-  readonly violations: string[];
 }
 
 /** Lets an attacker at the server, which nobody else uses, and says what became of it. */
@@ -93,9 +91,6 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
   if (!answers) wrong.push("The attacker has ended by itself, or took too long");
   if (ended !== undefined) wrong.push(`The server ended with ${ended}`);
   if (left === undefined) wrong.push("Nobody who comes anew is served");
-  const refused = Object.entries(victim.refusals).map(([what, times]) =>
-    `A victim's request was refused: ${what} x ${times}`
-  );
   return {
     times: { before: victim.times(from, begin), during: victim.times(begin, end), after: victim.times(end, over) },
     recovery: recovery(),
@@ -104,7 +99,6 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
     refusals: victim.refusals,
     left: left ?? 0,
     wrong,
-    violations: [...wrong, ...attack.stoppedBy === "proxy" ? [] : refused],
   };
 
   function isOver(): boolean {

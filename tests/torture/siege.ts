@@ -7,6 +7,7 @@ import { spawnServer } from "../support/server.ts";
 import type { Attack } from "./attacker.ts";
 import { flood, type Flooded, type FloodOptions } from "./flood.ts";
 import { LONG_ROOMS } from "./floods/reads.ts";
+import { judge } from "./verdict.ts";
 
 /** The settings, where clients have addresses: a victim posts 600 times in a minute. */
 const BEHIND_A_PROXY = { PROXY_HOPS: "1", POSTS_PER_MINUTE: "900" };
@@ -20,6 +21,7 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   await using postgres = await OwnPostgres.start({ settings: { max_wal_size: "4GB" } }); // no checkpoint in the middle
   const sql = driver(postgres.url(), { max: 1, fetch_types: false, onnotice: () => {} });
   const found: string[] = [];
+  const known: string[] = [];
   console.log(
     "From a post until its message is there: half of them and 99 of 100, in ms. Memory: before, at most, after, in MB.",
   );
@@ -32,11 +34,14 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
       await server[Symbol.asyncDispose]();
       await sql`truncate messages, heads`;
       print(rowOf(attack, flooded));
-      found.push(...flooded.violations.map((violation) => `${attack.name}: ${violation}`));
+      const verdict = judge(attack, flooded, options.loopback);
+      found.push(...verdict.violations.map((violation) => `${attack.name}: ${violation}`));
+      known.push(...verdict.known.map((sentence) => `${attack.name}: ${sentence}`));
     }
   } finally {
     await sql.end({ timeout: 1 });
   }
+  for (const sentence of known) console.log(`  ${sentence}`);
   console.log(`\n${found.length} violations`);
   for (const violation of found.slice(0, 50)) console.log(`  ${violation}`);
   return found.length;
