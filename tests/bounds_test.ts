@@ -135,6 +135,19 @@ Deno.test("A burst of reads is served, each in its turn", async () => {
   await messages(server, "room", "before=now");
 });
 
+Deno.test("Reads take all the connections there are for them, also where all clients come from this machine", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { DATABASE_CONNECTIONS: "12", STATEMENT_TIMEOUT_MS: "60000" });
+  await posted(server, "room", "first");
+  const holding = await hold(database, (sql) => sql`lock table messages`);
+  const reads = Array.from({ length: 8 }, () => messages(server, "room", "before=now"));
+  const hanging = () =>
+    database.sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
+  await until(async () => (await hanging()).length >= 8, "they are asked for");
+  await holding.end();
+  for (const page of await Promise.all(reads)) assertEquals(page.length, 1);
+});
+
 Deno.test("Reads that hang don't make those behind them hang one deadline after the other", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { STATEMENT_TIMEOUT_MS: "2000" });

@@ -3,7 +3,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Clock } from "../src/chat/clock.ts";
 import { Gate } from "../src/chat/gate.ts";
 
-const [ada, bob, eve] = ["ada", "bob", "eve"] as const;
+const [ada, bob, eve] = ["ada", "bob", "eve"].map((client) => ({ client, unlimited: false })) as [Who, Who, Who];
+
+type Who = Parameters<Gate["run"]>[0];
 
 /** What a gate says that lets nobody in. */
 class Refusal extends Error {}
@@ -25,6 +27,13 @@ Deno.test("A gate lets in as many as may be, and of one client as many as it may
   assertEquals(begun.slice(4), ["eve 2"]);
   for (const name of ["eve 1", "bob", "eve 2", "eve 3"]) await end(name);
   assertEquals(begun.length, 6);
+});
+
+Deno.test("A gate lets in as much as may be of whoever stands for many", async () => {
+  const { begun, ask } = setUp(3);
+  for (let i = 0; i < 4; i++) ask({ client: "", unlimited: true }, `${i}`);
+  await settled();
+  assertEquals(begun, ["0", "1", "2"]);
 });
 
 Deno.test("A gate takes the rooms of one client in turn", async () => {
@@ -84,8 +93,8 @@ function setUp(atOnce: number) {
   return {
     begun,
     refused,
-    ask(client: string, name: string, room = "room"): void {
-      gate.run(client, room, () => {
+    ask(who: Who, name: string, room = "room"): void {
+      gate.run(who, room, () => {
         begun.push(name);
         return new Promise<void>((resolve) => ends.set(name, resolve));
       }).catch((problem) => {

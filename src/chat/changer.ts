@@ -35,8 +35,8 @@ export class Changer {
    * Changes a message; resolves with it as it is then, when that is durable.
    * @throws {Problem} 403, 404, 410, 412; 503 `not-stored` or `outcome-unknown`; 400 when the database does not take it.
    */
-  async change(wanted: Change, { client }: Allowance): Promise<Entry> {
-    const verdict = await this.#gate.run(client, wanted.room, () => this.#tried(wanted)).catch(refuse);
+  async change(wanted: Change, allowance: Allowance): Promise<Entry> {
+    const verdict = await this.#gate.run(allowance, wanted.room, () => this.#tried(wanted)).catch(refuse);
     switch (verdict.outcome) {
       case "changed":
         this.committed(verdict.commit);

@@ -1,13 +1,14 @@
 // Lets in as much work as can be done at a time, and the rest in turn: client by client, and of each room by room. A thousand requests that
 // are worked on at once all go slowly, and with them the one that came alone; here it waits for one of everybody's, and the others have
 // not begun. What waits too long, or is one too many, is refused early rather than late: who sent it is told so, and comes back.
+import type { Allowance } from "../limits.ts";
 import { Turns } from "./turns.ts";
 
 /** What a gate lets in. */
 export interface GateOptions {
   /** Most pieces of work that are done at a time. */
   readonly atOnce: number;
-  /** Most of one client. */
+  /** Most of one client. Whoever is not counted stands for many, and may have all. */
   readonly perClient: number;
   /** Most that wait; beyond it the newest is refused of whoever has most. */
   readonly waiting: number;
@@ -17,6 +18,9 @@ export interface GateOptions {
 
 /** How long a piece of work waits for its turn, in milliseconds; then whoever sent it has given up, or should. */
 const PATIENCE_MS = 5_000;
+
+/** Whoever brings work. */
+type Bringer = Pick<Allowance, "client" | "unlimited">;
 
 interface Waiting {
   readonly room: string;
@@ -32,7 +36,8 @@ class Line {
   /** Whether it is among those whose turn comes. */
   ready = false;
 
-  constructor(readonly client: string) {}
+  /** At most so many pieces are done at a time. */
+  constructor(readonly client: string, readonly most: number) {}
 
   /** Made when somebody has to wait, which is seldom. */
   get waiting(): Turns<Waiting> {
@@ -66,9 +71,9 @@ export class Gate {
    * @throws the refusal.
    * @throws whatever `work` throws.
    */
-  async run<T>(client: string, room: string, work: () => Promise<T>): Promise<T> {
+  async run<T>({ client, unlimited }: Bringer, room: string, work: () => Promise<T>): Promise<T> {
     let line = this.#lines.get(client);
-    if (!line) this.#lines.set(client, line = new Line(client));
+    if (!line) this.#lines.set(client, line = new Line(client, unlimited ? Infinity : this.options.perClient));
     await this.#turn(line, room); // also where nobody waits: whoever calls may rely on it that nothing has begun yet
     try {
       return await work();
@@ -83,7 +88,7 @@ export class Gate {
 
   /** Resolves when it is this one's turn, which has begun then. */
   #turn(line: Line, room: string): Promise<void> | undefined {
-    if (this.#running < this.options.atOnce && line.running < this.options.perClient && line.length === 0) {
+    if (this.#running < this.options.atOnce && line.running < line.most && line.length === 0) {
       this.#begin(line);
       return;
     }
@@ -102,7 +107,7 @@ export class Gate {
 
   /** Lets a client take part in turns, if it has something that may begin. */
   #offer(line: Line): void {
-    if (line.ready || line.length === 0 || line.running >= this.options.perClient) return;
+    if (line.ready || line.length === 0 || line.running >= line.most) return;
     line.ready = true;
     this.#ready.push(line);
   }

@@ -75,7 +75,7 @@ export class Reader {
   /** Reads something else, in turn; `price` is what it counts as. */
   async run<T>(allowance: Allowance, room: string, read: () => Promise<T>, price = 1): Promise<T> {
     allowance.read(price);
-    return await this.#gate.run(allowance.client, room, read);
+    return await this.#gate.run(allowance, room, read);
   }
 
   /**

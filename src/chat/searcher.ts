@@ -87,6 +87,6 @@ export class Searcher {
         throw error;
       }
     };
-    return this.#gate.run(allowance.client, room, () => this.reader.run(allowance, room, look, 0));
+    return this.#gate.run(allowance, room, () => this.reader.run(allowance, room, look, 0));
   }
 }

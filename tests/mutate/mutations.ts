@@ -1908,8 +1908,15 @@ export const mutations: readonly Mutation[] = [
     "one client has all that can be done at a time",
     ["gate_test.ts"],
     GATE,
-    "line.running < this.options.perClient &&",
+    "line.running < line.most &&",
     "",
+  ),
+  broken(
+    "whoever stands for many has no more than one client",
+    ["gate_test.ts > stands for many"],
+    GATE,
+    "unlimited ? Infinity : this.options.perClient",
+    "this.options.perClient",
   ),
   broken(
     "an Accept-Encoding of any length is read",
@@ -2792,7 +2799,7 @@ export const mutations: readonly Mutation[] = [
     "all searches are under way at once",
     ["search_test.ts > one step is under way"],
     SEARCHER,
-    "return this.#gate.run(allowance.client, room, () => this.reader.run(allowance, room, look, 0));",
+    "return this.#gate.run(allowance, room, () => this.reader.run(allowance, room, look, 0));",
     "return this.reader.run(allowance, room, look, 0);",
   ),
   broken(
