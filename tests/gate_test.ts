@@ -1,7 +1,7 @@
 // Who brings much waits for himself, and whoever comes to a long line is told so at once. The test says when a piece of work ends.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Clock } from "../src/chat/clock.ts";
-import { Gate } from "../src/chat/gate.ts";
+import { Gate, type GateOptions } from "../src/chat/gate.ts";
 
 const [ada, bob, eve] = ["ada", "bob", "eve"].map((client) => ({ client, unlimited: false })) as [Who, Who, Who];
 
@@ -34,6 +34,22 @@ Deno.test("A gate lets in as much as may be of whoever stands for many", async (
   for (let i = 0; i < 4; i++) ask({ client: "", unlimited: true }, `${i}`);
   await settled();
   assertEquals(begun, ["0", "1", "2"]);
+});
+
+Deno.test("A gate lets one client have no more than it may, though what it waited for was refused meanwhile", async () => {
+  const { begun, ask, end, refused } = setUp(3, { waiting: 1 });
+  for (const [who, name] of [[bob, "bob 1"], [ada, "ada"], [eve, "eve 1"], [bob, "bob 2"], [eve, "eve 2"]] as const) {
+    ask(who, name);
+  }
+  await settled();
+  assertEquals(refused, ["eve 2"]);
+  await end("eve 1"); // she has nothing any more, but a turn
+  ask(eve, "eve 3");
+  await end("ada");
+  for (const name of ["bob 1", "bob 2"]) await end(name);
+  for (const name of ["eve 4", "eve 5"]) ask(eve, name);
+  await settled();
+  assertEquals(begun.slice(3), ["bob 2", "eve 3", "eve 4"]);
 });
 
 Deno.test("A gate takes the rooms of one client in turn", async () => {
@@ -85,8 +101,8 @@ Deno.test("A clock is asked once a second for all, and again after it has failed
 });
 
 /** Work that ends when the test says so. */
-function setUp(atOnce: number) {
-  const gate = new Gate({ ...LIMITS, atOnce });
+function setUp(atOnce: number, more: Partial<GateOptions> = {}) {
+  const gate = new Gate({ ...LIMITS, atOnce, ...more });
   const begun: string[] = [];
   const refused: string[] = [];
   const ends = new Map<string, () => void>();

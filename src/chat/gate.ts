@@ -133,7 +133,8 @@ export class Gate {
   }
 
   #forget(line: Line): void {
-    if (line.running === 0 && line.length === 0) this.#lines.delete(line.client);
+    if (line.running > 0 || line.length > 0) return;
+    if (this.#lines.get(line.client) === line) this.#lines.delete(line.client); // it can be another by now
   }
 
   /** The newest of whoever has most. */

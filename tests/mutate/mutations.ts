@@ -1919,6 +1919,13 @@ export const mutations: readonly Mutation[] = [
     "this.options.perClient",
   ),
   broken(
+    "a client's work is forgotten with what it had before",
+    ["gate_test.ts > refused meanwhile"],
+    GATE,
+    "if (this.#lines.get(line.client) === line) ",
+    "",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
