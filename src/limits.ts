@@ -126,6 +126,11 @@ export class Allowance {
     this.#take(this.#reads, price);
   }
 
+  /** A read is to ask the database that nobody has asked for yet. Takes it if there is one left, and refuses nobody. */
+  readAhead(): boolean {
+    return (this.#reads?.take() ?? 0) === 0;
+  }
+
   /**
    * A token is to be verified. Nothing is taken for that: when a server starts anew, many come at once whose tokens hold.
    * @throws {Problem} 429 where too many before it did not hold.

@@ -52,6 +52,20 @@ Deno.test("A gate lets one client have no more than it may, though what it waite
   assertEquals(begun.slice(3), ["bob 2", "eve 3", "eve 4"]);
 });
 
+Deno.test("A gate has room for what nobody waits for while nobody waits, and another could still begin", async () => {
+  const { gate, ask, end } = setUp(3);
+  const hasRoom = () => [bob, eve, { client: "", unlimited: true }].map((who) => gate.hasRoomFor(who));
+  assertEquals(hasRoom(), [true, true, true]);
+  ask(eve, "eve 1");
+  assertEquals(hasRoom(), [true, false, true]); // once at a time for one client
+  await settled();
+  ask({ client: "", unlimited: true }, "many");
+  assertEquals(hasRoom(), [false, false, false]);
+  await settled();
+  for (const name of ["eve 1", "many"]) await end(name);
+  assertEquals(hasRoom(), [true, true, true]);
+});
+
 Deno.test("A gate takes the rooms of one client in turn", async () => {
   const { begun, ask, end } = setUp(1);
   for (const room of ["a", "a", "a", "b"]) ask(eve, `${room}${begun.length}`, room);
@@ -77,10 +91,10 @@ Deno.test("A gate refuses the newest of whoever has most waiting, and goes on", 
 });
 
 Deno.test("A gate goes on after work that fails", async () => {
-  const gate = new Gate(LIMITS);
+  const gate = new Gate({ ...LIMITS, atOnce: 2 });
   await assertRejects(() => gate.run(eve, "a", () => Promise.reject(new Error("gone"))), Error, "gone");
   assertEquals(await gate.run(eve, "a", () => Promise.resolve(1)), 1);
-  assert(gate.idle);
+  assert(gate.hasRoomFor(eve));
 });
 
 Deno.test("A clock is asked once a second for all, and again after it has failed", async () => {
@@ -107,6 +121,7 @@ function setUp(atOnce: number, more: Partial<GateOptions> = {}) {
   const refused: string[] = [];
   const ends = new Map<string, () => void>();
   return {
+    gate,
     begun,
     refused,
     ask(who: Who, name: string, room = "room"): void {

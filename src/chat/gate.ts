@@ -61,9 +61,9 @@ export class Gate {
   /** Nothing is under way. */
   constructor(private readonly options: GateOptions) {}
 
-  /** Whether nobody waits, and more could be done. */
-  get idle(): boolean {
-    return this.#waiting === 0 && this.#running < this.options.atOnce;
+  /** Whether there is room for what nobody waits for: nobody does, another could still begin, and a client has nothing under way. */
+  hasRoomFor({ client, unlimited }: Bringer): boolean {
+    return this.#waiting === 0 && this.#running + 1 < this.options.atOnce && (unlimited || !this.#lines.has(client));
   }
 
   /**

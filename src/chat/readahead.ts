@@ -3,8 +3,12 @@
 //
 // What was read ahead is given out only if it is full. A room's order has no gaps, so a full page has the same messages whenever it is
 // read; what ends before its limit may have been followed by news, and is read again. But a message in it can have been changed, or
-// lost by the database, since it began to wait here: so it is given to nobody who must have what there is now. And nothing is read ahead
-// while others wait.
+// lost by the database, since it began to wait here: so it is given to nobody who must have what there is now.
+//
+// Nobody must gain by it what is another's: a page is read ahead while others need nothing, once at a time for one client, and on his
+// account, where it counts as if he had asked for it. So it costs nothing more when he does.
+import type { Allowance } from "../limits.ts";
+import { unavailable } from "../problem.ts";
 import type { Page } from "./page.ts";
 import type { Gate } from "./gate.ts";
 import type { Store, Turn } from "./store.ts";
@@ -27,17 +31,17 @@ export class ReadAhead {
   readonly #ahead = new Map<string, Ahead>();
 
   /** Reads nothing by itself. */
-  constructor(private readonly store: Pick<Store, "pageAfter">, private readonly reads: Pick<Gate, "idle">) {}
+  constructor(private readonly store: Pick<Store, "pageAfter">, private readonly gate: Gate) {}
 
   /**
-   * The messages of `room` after a cursor, at most `limit`.
+   * The messages of `room` after a cursor, at most `limit`; what was not read ahead is read in `turn`.
    * @throws {DatabaseError} when they can't be read.
+   * @throws whatever `turn` throws.
    */
-  async page(room: string, after: string, limit: number, turn: Turn): Promise<Page> {
-    const taken = this.#take(`${room} ${after} ${limit}`);
-    const ahead = taken && await turn(() => taken);
+  async page(room: string, after: string, limit: number, turn: Turn, allowance: Allowance): Promise<Page> {
+    const ahead = await this.#take(`${room} ${after} ${limit}`);
     const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit, { turn });
-    if (page.full) this.#readAhead(room, page.last!, limit);
+    if (page.full) this.#readAhead(room, page.last!, limit, allowance);
     return page;
   }
 
@@ -53,11 +57,15 @@ export class ReadAhead {
     return ahead?.page;
   }
 
-  #readAhead(room: string, after: string, limit: number): void {
+  #readAhead(room: string, after: string, limit: number, allowance: Allowance): void {
     const place = `${room} ${after} ${limit}`;
-    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place) || !this.reads.idle) return;
+    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place) || !this.gate.hasRoomFor(allowance)) return;
+    const turn: Turn = async (statement) => {
+      if (!allowance.readAhead()) throw unavailable("This client may read no more for now");
+      return await this.gate.run(allowance, room, statement);
+    };
     this.#ahead.set(place, {
-      page: this.store.pageAfter(room, after, limit).catch(() => undefined),
+      page: this.store.pageAfter(room, after, limit, { turn }).catch(() => undefined),
       timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS),
     });
   }

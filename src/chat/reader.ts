@@ -88,7 +88,7 @@ export class Reader {
   ): Promise<Page> {
     const turn = this.#turns(allowance, room, client);
     if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
-    return this.#readAhead.page(room, after, limit, turn);
+    return this.#readAhead.page(room, after, limit, turn, allowance);
   }
 
   /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */

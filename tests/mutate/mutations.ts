@@ -1926,6 +1926,27 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what nobody waits for takes the last place",
+    ["gate_test.ts > room for what nobody", "readahead_test.ts > all who may read"],
+    GATE,
+    "this.#running + 1 < this.options.atOnce",
+    "this.#running < this.options.atOnce",
+  ),
+  broken(
+    "pages are read ahead for one client as often as it asks",
+    ["readahead_test.ts > once at a time"],
+    GATE,
+    " && (unlimited || !this.#lines.has(client))",
+    "",
+  ),
+  broken(
+    "what is read ahead is on nobody's account",
+    ["readahead_test.ts > account"],
+    READ_AHEAD,
+    "if (!allowance.readAhead()) throw",
+    "if (false) throw",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
