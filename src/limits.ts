@@ -19,7 +19,7 @@ export interface Remote {
   readonly remoteAddr: { readonly hostname?: string };
 }
 
-/** Clients that are remembered for sure, and as many more at most: some 10 MB. */
+/** Clients that are remembered for sure beside those that hold places, and as many more at most: some 10 MB. */
 const MAX_CLIENTS = 20_000;
 
 /** Posts at once: a paste of many lines, or a bot that tells of all that it has missed. */
@@ -226,6 +226,8 @@ export class Limits {
   // Two generations, as of all that strangers can make up. By sub, by address, and by address as it is written.
   #known = new Map<string, Allowance>();
   #before = new Map<string, Allowance>();
+  /** How many of the generation before it were kept when this one began. */
+  #kept = 0;
   /** Whether only this machine can connect, and no proxy tells who else is behind it. */
   readonly #alone: boolean;
   #looked = -Infinity;
@@ -272,9 +274,10 @@ export class Limits {
     const known = this.#known.get(key);
     if (known) return known;
     const allowance = this.#before.get(key) ?? make();
-    if (this.#known.size >= MAX_CLIENTS) {
+    if (this.#known.size >= MAX_CLIENTS + this.#kept) { // else those who are kept would leave no room for others
       this.#before = this.#known;
       // Who holds places must give them back to whom he has them from. Not by each address as it is written: a network has any number.
+      this.#kept = this.#known.size;
       this.#known = new Map([...this.#before].filter(([key, { client, holds }]) => holds && key === client));
     }
     this.#known.set(key, allowance).set(allowance.client, allowance); // else another of its addresses would begin anew

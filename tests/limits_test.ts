@@ -191,6 +191,25 @@ Deno.test("Limits remembers a bounded number of clients, and every one that hold
   waiting.leave("poll");
 });
 
+Deno.test("Limits remembers what a client has taken, however many hold places", () => {
+  const limits = new Limits(SETTINGS, () => 0);
+  const addressOf = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
+  const waiting = Array.from({ length: 25_000 }, (_, i) => {
+    const client = limits.of(from(addressOf(i)), at(), null);
+    client.enter("poll");
+    return client;
+  });
+  const client = () => limits.of(from("203.0.113.7"), at(), null);
+  for (let i = 0; i < 20; i++) client().post();
+  for (let i = 0; i < 5_000; i++) {
+    assertStrictEquals(limits.of(from(addressOf(i)), at(), null), waiting[i]);
+    limits.of(from(`198.51.${i >> 8}.${i & 255}`), at(), null);
+  }
+  assertThrows(() => client().post(), Problem);
+  assertGreater(150_000, limits.size);
+  for (const client of waiting) client.leave("poll");
+});
+
 Deno.test("Limits forgets the addresses of a network from which somebody holds a place", () => {
   const limits = new Limits(SETTINGS);
   const addressOf = (i: number) => `2001:db8::${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}`;

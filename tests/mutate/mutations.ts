@@ -1947,6 +1947,13 @@ export const mutations: readonly Mutation[] = [
     "if (false) throw",
   ),
   broken(
+    "those who hold places leave no room for others",
+    ["limits_test.ts > has taken"],
+    LIMITS,
+    "MAX_CLIENTS + this.#kept",
+    "MAX_CLIENTS",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
