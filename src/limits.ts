@@ -243,9 +243,8 @@ export class Limits {
     if (sub) return this.#find(`sub ${sub}`, () => this.#make(`sub ${sub}`, true, SUB_SHARE));
     const { PROXY_HOPS: hops } = this.settings;
     if (hops === 0) {
-      const allowance = this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname);
-      if (allowance.unlimited && !this.#told) this.#lookForProxy(headers);
-      return allowance;
+      if (!this.#told) this.#lookForProxy(headers);
+      return this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname);
     }
     // Without the header, or with one that is too short, it has not come by all the proxies.
     return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote.remoteAddr.hostname);
@@ -277,14 +276,14 @@ export class Limits {
     if (this.#known.size >= MAX_CLIENTS + this.#kept) { // else those who are kept would leave no room for others
       this.#before = this.#known;
       // Who holds places must give them back to whom he has them from. Not by each address as it is written: a network has any number.
-      this.#kept = this.#known.size;
       this.#known = new Map([...this.#before].filter(([key, { client, holds }]) => holds && key === client));
+      this.#kept = this.#known.size;
     }
     this.#known.set(key, allowance).set(allowance.client, allowance); // else another of its addresses would begin anew
     return allowance;
   }
 
-  /** A proxy in front, and all whom it lets in counted as none: looked for once a second, and told once. */
+  /** A proxy in front, and all whom it lets in counted as one or not at all: looked for once a second, and told once. */
   #lookForProxy(headers: Headers): void {
     const now = this.now();
     if (now - this.#looked < LOOK_MS) return;
@@ -293,7 +292,8 @@ export class Limits {
     this.#told = true;
     log(
       "warn",
-      "A proxy stands in front of Linger, and clients are not told apart: set PROXY_HOPS to the number of proxies",
+      "A request has come through a proxy. If the proxy is yours, set PROXY_HOPS to the number of your proxies: else Linger can't tell " +
+        "the clients behind it apart, and counts them as one client or not at all",
     );
   }
 }

@@ -419,6 +419,18 @@ Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says
   assertEquals(server.log().split("PROXY_HOPS").length, 2);
 });
 
+Deno.test("The log tells of a proxy also where its address is a client's, so that all behind it are one", () => {
+  const [told, error] = [[] as string[], console.error];
+  console.error = (line: string) => told.push(line);
+  try {
+    const limits = new Limits({ ...SETTINGS, PROXY_HOPS: 0 });
+    for (let i = 0; i < 2; i++) limits.of(from("203.0.113.7"), at("198.51.100.2"), null);
+  } finally {
+    console.error = error;
+  }
+  assertEquals(told.map((line) => line.includes("set PROXY_HOPS")), [true]);
+});
+
 Deno.test("Nobody who is not counted is bounded", () => {
   for (let i = 0; i < 10_000; i++) {
     UNLIMITED.post();

@@ -1954,6 +1954,13 @@ export const mutations: readonly Mutation[] = [
     "MAX_CLIENTS",
   ),
   broken(
+    "a proxy that is counted as a client is not told of",
+    ["limits_test.ts > all behind it are one"],
+    LIMITS,
+    "if (!this.#told) this.#lookForProxy",
+    "if (!this.#told && this.#alone) this.#lookForProxy",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
