@@ -97,7 +97,7 @@ Deno.test("A gate goes on after work that fails", async () => {
   assert(gate.hasRoomFor(eve));
 });
 
-Deno.test("A clock is asked once a second for all, and again after it has failed", async () => {
+Deno.test("A clock is asked once a second for all, also while it fails, and once at a time", async () => {
   let now = 0;
   let asked = 0;
   let away = false;
@@ -111,7 +111,19 @@ Deno.test("A clock is asked once a second for all, and again after it has failed
   away = true;
   await assertRejects(() => clock.read(), Error, "away");
   away = false;
+  now = 2_999;
+  await assertRejects(() => clock.read(), Error, "away");
+  now = 3_000;
   assertEquals(await clock.read(), 3);
+
+  const slow = Promise.withResolvers<number>();
+  let asking = 0;
+  const far = new Clock(() => (asking++, slow.promise), () => now);
+  const answers = [far.read()];
+  now = 10_000;
+  answers.push(far.read());
+  slow.resolve(7);
+  assertEquals([await Promise.all(answers), asking], [[7, 7], 1]);
 });
 
 /** Work that ends when the test says so. */

@@ -1961,6 +1961,13 @@ export const mutations: readonly Mutation[] = [
     "if (!this.#told && this.#alone) this.#lookForProxy",
   ),
   broken(
+    "each request asks a clock that does not answer",
+    ["gate_test.ts > A clock"],
+    "src/chat/clock.ts",
+    "this.#answer = this.ask()",
+    "this.#answer = this.ask().catch((error) => (this.#asked = -Infinity, Promise.reject(error)))",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
