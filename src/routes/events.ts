@@ -68,6 +68,7 @@ async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Res
   const after = cursor(query, "after");
   const changes = flag(query, "changes");
   const last = lastEventId(c);
+  if (c.req.method === "HEAD") return new Response(null, { headers: HEADERS }); // as with a list, its headers are worth no page
   const gone = new AbortController(); // by the stream: a client that leaves before it has one is found out by it too
   const news = chat.follow(room, {
     after: last ?? after ?? NIL,
@@ -81,13 +82,9 @@ async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Res
     gone.abort();
     leadOn(error, changes ? "&changes=true" : "");
   });
-  const goesOn = !begin.done && c.req.method !== "HEAD";
-  if (!goesOn) {
-    gone.abort();
-    await news.return();
-  }
+  if (begin.done) gone.abort();
   const patience = new Patience(PATIENCE_HEARTBEATS * deps.heartbeatMs, () => chat.grown(room));
-  return new Response(goesOn ? streamOf(begin.value.next, news, gone, patience) : null, { headers: HEADERS });
+  return new Response(begin.done ? null : streamOf(begin.value.next, news, gone, patience), { headers: HEADERS });
 }
 
 /** Longest time that a timer takes, in milliseconds; a stream that gets so old is opened again. */

@@ -1968,6 +1968,13 @@ export const mutations: readonly Mutation[] = [
     "this.#answer = this.ask().catch((error) => (this.#asked = -Infinity, Promise.reject(error)))",
   ),
   broken(
+    "HEAD of an event stream reads what comes first",
+    ["events_test.ts > HEAD tells"],
+    EVENTS,
+    'if (c.req.method === "HEAD") return',
+    "if (false) return",
+  ),
+  broken(
     "an Accept-Encoding of any length is read",
     ["web_test.ts > third of the bytes"],
     "src/routes/web.ts",
