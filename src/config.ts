@@ -93,7 +93,7 @@ const limits = {
     .describe("Posts of one client in a minute, 20 of them at once; more: 429. 0: any number"),
   PLACES_PER_CLIENT: whole(0, 1_000_000, 200)
     .describe(
-      "Polls that wait and event streams (a third of it) of one address at a time; of one sub at most 30; more: 429. 0: any number",
+      "Polls that wait and event streams (a third of it) of one address at a time; of one sub 15 % of it; more: 429. 0: any number",
     ),
   DATABASE_CONNECTIONS: whole(2, 103, 6)
     .describe("Most database connections of a server (3 on Deno Deploy); from 7 on all further ones are for reading"),
