@@ -1926,6 +1926,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "work waits for its turn for ever",
+    ["bounds_test.ts > Reads that hang"],
+    GATE,
+    "if (performance.now() - next.since > PATIENCE_MS)",
+    "if (false)",
+  ),
+  broken(
     "what nobody waits for takes the last place",
     ["gate_test.ts > room for what nobody", "readahead_test.ts > all who may read"],
     GATE,
