@@ -2126,6 +2126,13 @@ export const mutations: readonly Mutation[] = [
     "if (!isDue()) {",
   ),
   broken(
+    "the log takes a hundred lines a second",
+    ["log_test.ts > ten lines"],
+    LOG,
+    "MAX_LINES_PER_SECOND = 10;",
+    "MAX_LINES_PER_SECOND = 100;",
+  ),
+  broken(
     "a stream may let any amount of news lie",
     ["events_test.ts > megabyte of news"],
     "src/routes/events.ts",
