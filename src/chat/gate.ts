@@ -20,7 +20,7 @@ export interface GateOptions {
 const PATIENCE_MS = 5_000;
 
 /** Whoever brings work. */
-type Bringer = Pick<Allowance, "client" | "unlimited">;
+export type Bringer = Pick<Allowance, "client" | "unlimited">;
 
 interface Waiting {
   readonly room: string;
