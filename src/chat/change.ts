@@ -50,7 +50,8 @@ function isOwn(sub: string, proof: string, moderates: string): string {
 /**
  * Changes a message, if it is one's own, is there, is as it was known, and would be another then. The head moves only if all this is so: else
  * it would stand above all places for ever. After its wait for the head PostgreSQL looks at the message anew (EvalPlanQual), so of two
- * changes at once the second sees what the first has done. No row is no verdict: {@linkcode unchanged} says why.
+ * changes at once the second sees what the first has done. No row is no verdict: {@linkcode unchanged} says why. To lock the head is to
+ * write something: so also the commit of what changes nothing waits for a synchronous standby, and with it for all that came before.
  *
  * The place is `ms | seq | random`, as an id is. Since `ms` grows by one at least, no other place is the same.
  * @internal
