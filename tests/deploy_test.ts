@@ -685,6 +685,12 @@ test("sends each room to its cell, and without one only that one's rooms are awa
   for (const room of rooms) assertEquals(await cellsOf(room), [home.get(room)]);
   const listed = (await (await visitor.fetch("/rooms")).json()).map(({ room }: { room: string }) => room);
   assertEquals(listed.sort(), rooms.filter((room) => home.get(room) === home.get("lobby")).sort());
+  // Names that differ in their case alone are rooms of their own, which their hash spreads.
+  const cased = ["LOBBY", "Lobby", "lOBBY", "LobbY", "lobbY"];
+  for (const room of cased) await visitor.post(room, "x");
+  const homes = (await Promise.all(cased.map(cellsOf))).flat();
+  assertEquals(homes.length, cased.length);
+  assert(homes.some((cell) => cell !== home.get("lobby")), `${homes}`);
 
   const away = 0; // the lobby's
   cells[away]!.kill("SIGKILL");
