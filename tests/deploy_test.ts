@@ -8,6 +8,7 @@ import manifest from "../deno.json" with { type: "json" };
 import { Linger } from "../src/client/client.ts";
 import { connect, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
 import { health, type Message, post, until } from "./support/client.ts";
+import { runCommand } from "./support/command.ts";
 import { readBlocks } from "./support/events.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Change, has, PROXIES, type Proxy, type ProxyKind, startProxy } from "./support/proxies.ts";
@@ -706,6 +707,26 @@ test("sends each room to its cell, and without one only that one's rooms are awa
     const bodies = (await visitor.read(room, "wait=0")).map(({ body }) => body).filter((body) => !body.includes("/"));
     assertEquals(bodies, home.get(room) === away ? ["news", "again"] : ["news", "more", "again"]);
   }
+
+  // A room that moves takes its ids along: whoever has a cursor goes on from there.
+  const room = "room.5";
+  const [from, to] = [home.get(room)!, (home.get(room)! + 1) % CELLS.length];
+  const before = await visitor.read(room, "wait=0");
+  const exported = await runCommand("export", ["--room", room], { DATABASE_URL: databases[from]!.url });
+  assertEquals(exported.code, 0, exported.log);
+  const file = await Deno.makeTempFile();
+  stack.defer(() => Deno.remove(file));
+  await Deno.writeTextFile(file, exported.stdout);
+  const imported = await runCommand("import", [file], { DATABASE_URL: databases[to]!.url });
+  assertEquals(imported.code, 0, imported.log);
+  const line = ['"~^lobby$" cell0;', `"~^lobby$" cell0; "~^room\\.5$" cell${to};`] as const;
+  const tables = stack.use(await startProxy(kind, all, [...changes, line, ...places], "deploy/nginx-cells.conf"));
+  const follower = stack.use(new Visitor(tables));
+  assertEquals(await follower.read(room, "wait=0"), before);
+  const poll = follower.read(room, `after=${before.at(-1)!.id}&wait=50`);
+  const message = await follower.post(room, "moved");
+  assertEquals(await poll, [message]);
+  assertEquals(await visitor.read(room, "wait=0"), before); // where it was, nobody posts any more
 });
 
 const canNft = Deno.uid() === 0 && ["nft", "ip", "unshare"].every(has) &&
