@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { Linger } from "../src/client/client.ts";
-import { connect, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
+import { connect, continuations, emptyData, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
 import { health, type Message, post, until } from "./support/client.ts";
 import { runCommand } from "./support/command.ts";
 import { readBlocks } from "./support/events.ts";
@@ -341,6 +341,8 @@ for (
     // Not Caddy 2.6, which has no limit for it: others wait for many seconds.
     ["polls that are taken back at once", rapidResets, { nginx: [], HAProxy: [] }],
     ["pings and settings", pingsAndSettings, AS_IT_IS],
+    ["pieces of nothing", emptyData, AS_IT_IS],
+    ["heads that never end", continuations, AS_IT_IS],
   ] as const
 ) {
   test(`stands a flood of ${name}, while others post and poll`, changes, async (kind, changes) => {
@@ -729,10 +731,36 @@ test("sends each room to its cell, and without one only that one's rooms are awa
   assertEquals(await visitor.read(room, "wait=0"), before); // where it was, nobody posts any more
 });
 
-const canNft = Deno.uid() === 0 && ["nft", "ip", "unshare"].every(has) &&
+const canUnshare = Deno.uid() === 0 && ["ip", "unshare"].every(has) &&
+  new Deno.Command("unshare", { args: ["-n", "true"], stderr: "null" }).outputSync().success;
+if (!canUnshare) console.log("No networks can be made here: the tests of limits for IPv6 are left out");
+const canNft = canUnshare && has("nft") &&
   new Deno.Command("unshare", { args: ["-n", "nft", "list", "ruleset"], stdout: "null", stderr: "null" })
     .outputSync().success;
 if (!canNft) console.log("nftables can't be used here: the test of deploy/linger.nft is left out");
+
+for (
+  const [name, changes] of [
+    ["nginx", [["limit_conn open 100", "limit_conn open 5"]]],
+    ["HAProxy", [["sc1_conn_cur gt 100", "sc1_conn_cur gt 5"]]],
+  ] as const
+) {
+  Deno.test({
+    name:
+      `${name} takes a network of IPv6 for one client, refuses what it asks for beyond its share, and serves the others`,
+    ignore: !canUnshare || !has(name.toLowerCase()),
+    fn: async () => {
+      const script = 'ip link set lo up && exec "$0" run -A --frozen --quiet --no-check "$1" "$2"';
+      const clients = projectPath("tests/fixtures/ipv6_clients.ts");
+      const { stdout, stderr } = await new Deno.Command("unshare", {
+        args: ["-n", "sh", "-c", script, Deno.execPath(), clients, JSON.stringify([name, changes])],
+      }).output();
+      const said = new TextDecoder().decode(stdout);
+      assert(said, new TextDecoder().decode(stderr));
+      assertEquals(JSON.parse(said), [429, 429, 200]);
+    },
+  });
+}
 
 /** What is run where nobody else is: it opens connections to a server, and tells how many there can be. */
 const CONNECTIONS = `

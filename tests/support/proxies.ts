@@ -30,6 +30,9 @@ export interface ProxyKind {
 
 const isRoot = Deno.uid() === 0;
 
+/** Whether this machine has IPv6, as not every one has. */
+const hasIpv6 = canListen("::1");
+
 /** All of them. */
 export const PROXIES: ProxyKind[] = [
   {
@@ -37,7 +40,9 @@ export const PROXIES: ProxyKind[] = [
     isHere: has("nginx"),
     file: "deploy/nginx.conf",
     places: ({ home, https, http }) => [
-      [/^.*listen \[::\].*\n/gm, ""], // not every machine has IPv6
+      ...hasIpv6
+        ? [["listen [::]:80;", `listen [::1]:${http};`], ["listen [::]:443 ", `listen [::1]:${https} `]] as const
+        : [[/^.*listen \[::\].*\n/gm, ""]] as const,
       ["listen 80;", `listen 127.0.0.1:${http};`],
       ["listen 443 ", `listen 127.0.0.1:${https} `],
       ["/etc/letsencrypt/live/chat.example.com/fullchain.pem", `${home}/cert.pem`],
@@ -59,8 +64,8 @@ export const PROXIES: ProxyKind[] = [
     isHere: has("haproxy"),
     file: "deploy/haproxy.cfg",
     places: ({ home, https, http }) => [
-      ["bind :80,[::]:80 v6only", `bind 127.0.0.1:${http}`],
-      ["bind :443,[::]:443 v6only", `bind 127.0.0.1:${https}`],
+      ["bind :80,[::]:80 v6only", `bind 127.0.0.1:${http}${hasIpv6 ? `,[::1]:${http}` : ""}`],
+      ["bind :443,[::]:443 v6only", `bind 127.0.0.1:${https}${hasIpv6 ? `,[::1]:${https}` : ""}`],
       ["/etc/haproxy/chat.example.com.pem", `${home}/both.pem`],
       ["maxconn 30000", "maxconn 3000"], // what a test machine may have of open files
       // Only root can become somebody else.
@@ -185,7 +190,14 @@ async function certificateIn(home: string): Promise<string> {
   const { success, stderr } = await new Deno.Command("openssl", {
     args: [
       ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-      ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"],
+      ...[
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:::1",
+        "-addext",
+        "basicConstraints=CA:FALSE",
+      ],
       ...["-keyout", key, "-out", cert],
     ],
   }).output();
@@ -193,6 +205,15 @@ async function certificateIn(home: string): Promise<string> {
   const texts = await Promise.all([cert, key].map((path) => Deno.readTextFile(path)));
   await Deno.writeTextFile(join(home, "both.pem"), texts.join(""));
   return texts[0]!;
+}
+
+function canListen(hostname: string): boolean {
+  try {
+    Deno.listen({ hostname, port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether this machine has a program. */
