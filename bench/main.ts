@@ -1,5 +1,6 @@
 // `deno task bench`: Linger beside its rivals, in one run, on a PostgreSQL and ports of their own.
 import { readArguments, refuse } from "../tests/support/arguments.ts";
+import { measureBudget } from "./budget.ts";
 import { measureCatchup } from "./catchup.ts";
 import { measureCycle } from "./cycle.ts";
 import { measureDelivery } from "./delivery.ts";
@@ -36,15 +37,20 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   identity: measureIdentity,
   migration: measureMigration,
   versions: measureVersions,
+  budget: measureBudget,
 };
+
+/** Those that are taken only when they are asked for: they need another version, or half an hour. */
+const ASKED = ["versions", "budget"];
 
 const options = readArguments("bench", "measures Linger beside its rivals, in one run", {
   rounds: { default: 5, help: "how often each measurement is taken, in turn" },
   only: {
-    default: Object.keys(parts).filter((name) => name !== "versions").join(),
-    help: "these measurements; versions only when asked for",
+    default: Object.keys(parts).filter((name) => !ASKED.includes(name)).join(),
+    help: "these measurements; versions and budget only when asked for",
   },
   against: { default: "", help: "the directories of other versions, by commas, for versions" },
+  minutes: { default: 10, help: "how long statements are counted, for budget: once with waiters, once with none" },
   quick: { default: false, help: "small sizes, to see that the rig works" },
   save: { default: false, help: "put the results into bench/README.md and bench/plots/" },
 });
@@ -53,7 +59,7 @@ const unknown = names.filter((name) => !parts[name]);
 if (unknown.length > 0) refuse(`${unknown} is not one of ${Object.keys(parts).join(", ")}`);
 
 async function measure(stop: AbortSignal): Promise<Findings[]> {
-  await using rig = await Rig.start({ rounds: options.rounds, quick: options.quick, against: options.against, stop });
+  await using rig = await Rig.start({ ...options, stop });
   const all: Findings[] = [];
   for (const name of names) {
     console.error(name);

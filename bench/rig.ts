@@ -16,6 +16,8 @@ const FILES = 20_000;
 /** How large and how often. */
 export interface RigOptions {
   readonly rounds: number;
+  /** How long statements are counted. */
+  readonly minutes: number;
   /** Small sizes, to see that the rig works; the figures mean nothing. */
   readonly quick: boolean;
   /** The directory of another version, if one was given. */
