@@ -8,7 +8,7 @@ import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool } from "../src/database/pool.ts";
-import { get, type Message, messages, post, posted, read, until } from "./support/client.ts";
+import { get, type Message, messages, post, posted, type ProblemDetails, read, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { LIMITS, LOCAL, type TestServer } from "./support/server.ts";
@@ -431,7 +431,8 @@ Deno.test("With a synchronous standby nothing that was acknowledged is lost, and
     async () => (await primary.run("select from pg_stat_replication where sync_state = 'sync'")).length === 1,
     "sync",
   );
-  const acknowledged = [await posted(a, "room", "there 1"), await posted(b, "room", "there 2")];
+  const said = (await read<Message>(post(a, "room", { body: "there 1" }, KEY))).json;
+  const acknowledged = [said, await posted(b, "room", "there 2")];
 
   stream.weather = "refuse";
   const cut = post(a, "room", { body: "cut" }, { "idempotency-key": "cut" });
@@ -442,6 +443,20 @@ Deno.test("With a synchronous standby nothing that was acknowledged is lost, and
   await cancelWait(primary);
   assertEquals([(await again).status, (await (await again).json()).type], [503, "urn:linger:problem:outcome-unknown"]);
   assertEquals((await rows(primary)).length, 5);
+  // No more is what was taken back: that it is gone there tells nobody that it stays so.
+  for (const time of ["first", "second"]) {
+    const removing = read<ProblemDetails>(
+      fetch(`${a.url}/rooms/room/messages/${said.id}`, { method: "DELETE", headers: KEY }),
+    );
+    let answered = false;
+    removing.finally(() => answered = true);
+    await until(async () => {
+      await primary.run(CANCEL_WAITS); // of all, since what the server tells the others waits, too
+      return answered;
+    }, "it is answered");
+    const { status, json } = await removing;
+    assertEquals([status, json?.type], [503, "urn:linger:problem:outcome-unknown"], `the ${time} time`);
+  }
 
   for (const server of [a, b]) server.lose();
   await primary.kill();
@@ -456,10 +471,11 @@ Deno.test("With a synchronous standby nothing that was acknowledged is lost, and
   assertEquals((await rows(standby)).map(({ body }) => body), bodies);
 });
 
+const CANCEL_WAITS = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+
 /** Cancels the wait of a commit for the standby, as soon as there is one. */
 async function cancelWait(primary: OwnPostgres): Promise<void> {
-  const cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
-  await until(async () => (await primary.run(cancel)).length > 0, "a commit waits for the standby");
+  await until(async () => (await primary.run(CANCEL_WAITS)).length > 0, "a commit waits for the standby");
 }
 
 /** Whether the head of the room is above a message. */
