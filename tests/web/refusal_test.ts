@@ -22,12 +22,12 @@ webTest(
       bodies.push(`Ends the poll before ${status}`, `Missed by ${status}`);
       await posted(site, "refusals", bodies.at(-2)!);
       if (status === 404) await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
-      else await ada.page.waitForSelector("#gate:not([hidden])");
+      else await ada.page.waitForSelector(`#banner >> text=${status === 403 ? "not open to you" : "by invitation"}`);
       await posted(site, "refusals", bodies.at(-1)!);
       await ada.page.unroute(POLLS);
       await ada.is("live");
       await ada.sees(...bodies);
-      assertEquals(await ada.page.isVisible("#gate"), false);
+      assertEquals([await ada.page.isVisible("#gate"), await ada.page.textContent("#banner-text")], [false, ""]);
     }
   },
 );
