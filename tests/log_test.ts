@@ -116,11 +116,19 @@ Deno.test("A server whose log nobody reads serves, and ends; what is read later 
   reader.close();
 });
 
-Deno.test("A log takes ten lines a second, after some at once, and says how many it left out", async () => {
+/** What a program of its own writes to its log, by lines. */
+async function linesOf(program: string): Promise<string[]> {
   const script = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(
-    script,
-    `
+  await Deno.writeTextFile(script, program);
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--no-config", script],
+  }).output();
+  await Deno.remove(script);
+  return new TextDecoder().decode(stderr).trim().split("\n");
+}
+
+Deno.test("A log takes ten lines a second, after some at once, and says how many it left out", async () => {
+  const lines = await linesOf(`
     import { log, logged, logWithoutWaiting } from "${import.meta.resolve("../src/log.ts")}";
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     logWithoutWaiting();
@@ -130,13 +138,7 @@ Deno.test("A log takes ten lines a second, after some at once, and says how many
     for (const end = performance.now() + 2_000; performance.now() < end; await pause(5)) line();
     await pause(2_000);
     log("info", "the last", { count });
-    await logged();`,
-  );
-  const { stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--no-config", script],
-  }).output();
-  await Deno.remove(script);
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+    await logged();`);
   const told = lines.filter((line) => line.includes("warn line"));
   const leftOut = lines.map((line) => Number(line.match(/lines are left out \{"lines":(\d+)\}$/)?.[1] ?? 0));
   const [, count] = lines.at(-1)!.match(/info the last \{"count":(\d+)\}$/)!;
@@ -148,23 +150,14 @@ Deno.test("A log takes ten lines a second, after some at once, and says how many
 });
 
 Deno.test("What somebody has done whom the log names is told however much else happens, and takes nothing from that", async () => {
-  const script = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(
-    script,
-    `
+  const lines = await linesOf(`
     import { log, logged, logWithoutWaiting, record } from "${import.meta.resolve("../src/log.ts")}";
     logWithoutWaiting();
     for (let i = 1; i <= 100; i++) record("done", { i });
     log("info", "the first");
     for (let i = 1; i <= 100; i++) log("warn", "line", { i });
     for (let i = 1; i <= 100; i++) record("done", { i });
-    await logged();`,
-  );
-  const { stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--no-config", script],
-  }).output();
-  await Deno.remove(script);
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+    await logged();`);
   assertEquals(lines.filter((line) => line.includes("info done")).length, 200);
   assertMatch(lines[100]!, /info the first$/);
 });
