@@ -15,12 +15,17 @@ function lines(count: number): Line[] {
   ]);
 }
 
+/** Goes to a room that was read up to `last`. */
+async function open({ page }: Visitor, room: string, last: string): Promise<void> {
+  await page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, last]);
+  await page.evaluate((room) => location.hash = room, room);
+}
+
 /** Opens a room that was read up to one of its messages; returns its messages. */
 async function opened(ada: Visitor, room: string, count: number, read: number): Promise<string[]> {
   await writeHistory(site.database.sql, room, lines(count));
   const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
-  await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[read - 1]!]);
-  await ada.page.evaluate((room) => location.hash = room, room);
+  await open(ada, room, ids[read - 1]!);
   await ada.until((room) => document.querySelector("h1")!.textContent === room, room);
   await ada.until(() => document.querySelectorAll("#log .body").length > 0, 0);
   await ada.is("live");
@@ -353,8 +358,7 @@ webTest(
       await writeHistory(site.database.sql, room, lines(count));
       const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
       await remove(room, ids[count - left - 1]!);
-      await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[1]!]);
-      await ada.page.evaluate((room) => location.hash = room, room);
+      await open(ada, room, ids[1]!);
       await ada.until(() => document.getElementById("banner-text")!.textContent!.includes("are gone"), 0);
       await ada.until(
         (first) => document.querySelector("#log .body")?.textContent?.startsWith(first),
@@ -369,8 +373,7 @@ webTest(
     await writeHistory(site.database.sql, room, lines(count));
     const ids = (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
     await remove(room, ids[9]!);
-    await ada.page.evaluate(([key, value]) => localStorage[key!] = value, [`linger / read ${room}`, ids[9]!]);
-    await ada.page.evaluate((room) => location.hash = room, room);
+    await open(ada, room, ids[9]!);
     await ada.until(() => document.querySelectorAll("#log .body").length === 10, 0);
     await ada.is("live");
     assertEquals(await told(), "");
