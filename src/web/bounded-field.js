@@ -1,6 +1,8 @@
 // @ts-check
 // Keeps a field from taking a book: that can't become a message by a few cuts, and with a megabyte of text browsers take seconds for
 // each key.
+import { charactersLeft, MAX_BODY_BYTES } from "./length.js";
+import * as words from "./words.js";
 
 /** A text of more UTF-16 units is not let in. */
 const HUGE = 50_000;
@@ -9,24 +11,26 @@ const HUGE = 50_000;
  * Bounds a field; returns what puts a text into it, as much as may be.
  * @param {HTMLTextAreaElement} field
  * @param {() => void} changed Is called after each input that was let in.
- * @param {(text: string) => void} refused Is told of a text that the field would have had.
+ * @param {(why: string) => void} refused Is told why a text was not.
  */
 export function boundField(field, changed, refused) {
   /** What stood there before the input that is told. */
   let before = "";
+  const refuse = (/** @type {string} */ text) =>
+    refused(words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)));
   field.addEventListener("beforeinput", (event) => {
     const { selectionStart, selectionEnd, value } = field;
     const added = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
     const length = value.length - (selectionEnd - selectionStart) + added.length;
     if (!added || length <= HUGE) return;
     event.preventDefault();
-    refused(value.slice(0, selectionStart) + added + value.slice(selectionEnd));
+    refuse(value.slice(0, selectionStart) + added + value.slice(selectionEnd));
   });
   field.addEventListener("input", () => {
     const { value } = field;
     if (value.length > HUGE) { // not every way in is told before
       field.value = before;
-      return refused(value);
+      return refuse(value);
     }
     before = value;
     changed();

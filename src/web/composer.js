@@ -4,13 +4,12 @@
 import { boundField } from "./bounded-field.js";
 import { avatar } from "./message-row.js";
 import { byId, element, setText } from "./element.js";
-import { charactersLeft, isVisible } from "./length.js";
+import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
 
 /** @import { Memory } from "./memory.js" */
 
-/** Longest message and longest name that the server takes, in bytes of UTF-8. */
-const MAX_BODY_BYTES = 10_000;
+/** Longest name that the server takes, in bytes of UTF-8. */
 const MAX_AUTHOR_BYTES = 100;
 
 /** From so few characters on one is told how many are left. */
@@ -43,7 +42,7 @@ export class Composer {
     this.#put = boundField(this.#text, () => {
       memory.keepDraft(this.#room, this.#text.value);
       this.#fit();
-    }, (text) => this.#refuse(text));
+    }, (why) => this.#tell(why, true));
     this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
     this.#text.addEventListener("keydown", (event) => this.#key(event));
     this.#form.addEventListener("submit", (event) => {
@@ -170,11 +169,6 @@ export class Composer {
     this.#tell(left < 0 ? words.tooLong(-left) : left < FEW_LEFT ? words.charactersLeft(left) : "", left < 0);
     this.#text.ariaInvalid = `${left < 0}`;
     this.#send.disabled = left < 0 || !isVisible(body);
-  }
-
-  /** Says of a text why it is not let in. @param {string} text */
-  #refuse(text) {
-    this.#tell(words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)), true);
   }
 
   /** @param {string} sentence @param {boolean} isWrong */

@@ -4,16 +4,13 @@
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
 import { byId, element, isFocusFree } from "./element.js";
-import { charactersLeft, isVisible } from "./length.js";
+import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
 
 /** @import { Room } from "../client/client.ts" */
 /** @import { Doings } from "./actions.js" */
 /** @import { Seen } from "./message-row.js" */
-
-/** Longest message that the server takes, in bytes of UTF-8. */
-const MAX_BODY_BYTES = 10_000;
 
 export class Editor {
   #doings;
@@ -40,8 +37,8 @@ export class Editor {
     );
     byId("composer").after(this.#form);
     cancel.addEventListener("click", () => this.close());
-    this.#put = boundField(this.#text, () => this.#look(), (text) => {
-      this.#note.textContent = words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES));
+    this.#put = boundField(this.#text, () => this.#look(), (why) => {
+      this.#note.textContent = why;
       this.#text.ariaInvalid = "true"; // until the next input
     });
     this.#form.addEventListener("keydown", (event) => {

@@ -2,6 +2,9 @@
 // How much longer a text may become, in characters as people count them. The server counts bytes of UTF-8; a writer who is told of
 // bytes learns nothing. Takes no longer for a book than for a line.
 
+/** Longest message that the server takes, in bytes of UTF-8. */
+export const MAX_BODY_BYTES = 10_000;
+
 /** Characters are counted one by one up to so many UTF-16 units; beyond them nobody counts along. */
 const COUNTED = 1_000;
 

@@ -128,8 +128,6 @@ function whoWrote({ author, sub = "" }, me) {
   if (name.length > LONG_NAME) said.title = name;
   const like = names.likeOf(name, author === null ? "" : sub);
   const doubt = like ? words.notTheName(like, name) : isMixed(name) ? words.mixedName : "";
-  /** @param {string} className @param {string} title @param {string} ariaLabel */
-  const mark = (className, title, ariaLabel = title) => element("span", { className, title, ariaLabel, role: "img" });
   return [
     said,
     ...sub ? [mark("verified", words.signedInAs(sub), words.verified)] : [],
@@ -161,10 +159,14 @@ function whatIsWritten(text, changed) {
 
 /** Says that a message was edited; what is to be copied of it is its text alone. @param {string} changed */
 function editedMark(changed) {
-  const said = words.editedAt(exactTime(timeOf(changed)));
-  const mark = element("span", { className: "edited", title: said, ariaLabel: said, role: "img" });
-  mark.dataset.word = words.edited;
-  return mark;
+  const edited = mark("edited", words.editedAt(exactTime(timeOf(changed))));
+  edited.dataset.word = words.edited;
+  return edited;
+}
+
+/** A sign that says more to whoever points at it. @param {string} className @param {string} title @param {string} ariaLabel */
+function mark(className, title, ariaLabel = title) {
+  return element("span", { className, title, ariaLabel, role: "img" });
 }
 
 /**
