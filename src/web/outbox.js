@@ -106,6 +106,7 @@ export class Outbox {
 
   /** @param {OutboxItem} item */
   #keep(item) {
+    this.#lease.take(); // first: another window that hears of the item would take it at once, and both would send
     this.#memory.keepUnsent(item);
     this.#changed(item.room);
   }
