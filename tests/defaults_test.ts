@@ -101,7 +101,7 @@ Deno.test("Whatever the defaults of the database are, everything is stored, give
   }
 
   const poll = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.listening, "it listens", 20_000);
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "it waits and listens", 20_000);
   assertEquals((await get(server, "/readyz")).status, 200);
   const last = await posted(server, "room", "at last");
   assertEquals(await poll, [last]);

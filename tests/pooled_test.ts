@@ -80,7 +80,10 @@ test("A process with both URLs migrates past the pooler, and serves", async ({ p
   assertEquals(row!.count, MIGRATIONS.length);
   const poll = messages(server, "room", "after=now&wait=50");
   const health = async () => await (await fetch(`${server.url}/healthz`)).json();
-  await until(async () => (await health()).listening, "it listens");
+  await until(async () => {
+    const { waiters, listening } = await health();
+    return waiters === 1 && listening;
+  }, "it waits and listens");
   const message = await posted(server, "room", "news");
   assertEquals(await poll, [message]);
 });

@@ -60,12 +60,12 @@ Deno.test("An endpoint that leads to the standby for a while costs the posts of 
   assertEquals(await statusOf(server, "/readyz"), 200);
   await until(async () => await statusOf(server, "/rooms/room/messages?before=now") === 200, "it reads");
   assertEquals((await messages(server, "room", "before=now")).map(({ body }) => body), ["before", "after"]);
+  await poll;
   const follower = messages(server, "room", "after=now&wait=50");
-  await until(() => server.chat.state.listening, "it listens", 20_000);
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "it waits and listens", 20_000);
   assertEquals(await sessions(standby), []);
   const end = await posted(server, "room", "end");
   assertEquals(await follower, [end]);
-  await poll;
 });
 
 Deno.test("A database that is set to read only refuses posts, goes on to be read, and takes posts as soon as it may", async () => {
