@@ -3,28 +3,27 @@
 // for all of them, and each has a field with words in it: so nobody's words are taken away, and an empty field that nobody
 // is in shows what is written elsewhere.
 
+/** @import { Composer } from "./composer.js" */
 /** @import { Memory } from "./memory.js" */
 
 /**
  * @param {Memory} memory
- * @param {HTMLTextAreaElement} text Where one writes.
+ * @param {Composer} composer
  * @param {{ room: () => string, renamed: () => void, isSame: () => boolean }} page
  */
-export function agree(memory, text, { room, renamed, isSame }) {
+export function agree(memory, composer, { room, renamed, isSame }) {
+  /** What this window shows of what is written in another: it is not for this one to keep. */
+  let mirrored = "";
   memory.watch("name", renamed);
-
-  /** @param {string} words */
-  const write = (words) => {
-    text.value = words;
-    text.dispatchEvent(new Event("input"));
-  };
   memory.watch("draft ", (draftOf, draft, before) => {
     if (draftOf !== room() || !isSame()) return;
-    const isIn = text === document.activeElement && document.hasFocus();
+    const { text } = composer;
     // What is shown here was written there, and goes on there, or was sent.
-    const mirrored = !isIn && (text.value === "" || text.value === before);
-    if (mirrored) write(draft);
-    else if (draft === "" && text.value !== "") memory.keepDraft(room(), text.value); // other words were sent
+    if (!composer.isIn && ["", before, mirrored].includes(text)) composer.show(mirrored = draft);
+    else if (draft === "" && text !== "") memory.keepDraft(room(), text); // other words were sent
   });
-  addEventListener("pagehide", () => text.value && isSame() && memory.keepDraft(room(), text.value));
+  addEventListener("pagehide", () => {
+    const { text } = composer;
+    if (text && text !== mirrored && isSame()) memory.keepDraft(room(), text);
+  });
 }

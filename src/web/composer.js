@@ -86,14 +86,29 @@ export class Composer {
     if (this.#memory.name) this.#showName();
   }
 
+  /** What stands there. */
+  get text() {
+    return this.#text.value;
+  }
+
+  /** Whether somebody is about to write here. */
+  get isIn() {
+    return this.#text === document.activeElement && document.hasFocus();
+  }
+
+  /** Shows words, and does not keep them. @param {string} text */
+  show(text) {
+    this.#put(text);
+    this.#fit();
+  }
+
   /** @param {string} room */
   open(room) {
     // Another window may have kept a draft of its own since.
     if (this.#text.value && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
     this.#room = room;
-    this.#put(this.#memory.draft(room));
     this.#text.placeholder = words.messageTo(room);
-    this.#fit();
+    this.show(this.#memory.draft(room));
   }
 
   /** Puts the cursor where one goes on: into the text, or the name while there is none. Not where that would bring a keyboard up. */
@@ -116,9 +131,8 @@ export class Composer {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
     const fromButton = document.activeElement === this.#send;
-    this.#put("");
     this.#memory.keepDraft(this.#room, "");
-    this.#fit();
+    this.show("");
     if (fromButton) this.#text.focus(); // else it would be lost with the button
     this.#actions.send(body);
   }

@@ -308,7 +308,7 @@ addEventListener("hashchange", () => {
   composer.focus();
 });
 memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
-agree(memory, text, {
+agree(memory, composer, {
   room: () => current,
   isSame: () => memory.token === (session.token ?? ""), // else one's words would be the next one's
   renamed: () => {

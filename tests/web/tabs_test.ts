@@ -192,10 +192,21 @@ webTest(
     const third = await tab(first, "drafts");
     assertEquals(await third.page.inputValue("#text"), "A long draft that goes on");
     await third.page.focus("#scroller");
+    await third.page.evaluate(() => {
+      const { setItem } = Storage.prototype;
+      const kept: string[] = [];
+      Object.assign(globalThis, { kept });
+      Storage.prototype.setItem = function (name, value) {
+        if (/ draft /.test(name)) kept.push(value);
+        setItem.call(this, name, value);
+      };
+    });
     await second.page.fill("#text", "A long draft that has come to its end");
     await third.until(() => (document.getElementById("text") as HTMLTextAreaElement).value.endsWith("end"), 0);
     await second.page.press("#text", "Enter");
     await third.until(() => (document.getElementById("text") as HTMLTextAreaElement).value === "", 0);
+    // It keeps nothing of what it shows: that would come late, over what has been written there since.
+    assertEquals(await third.page.evaluate(() => (globalThis as unknown as { kept: string[] }).kept), []);
     await second.settles();
     assertEquals((await messages(site, "drafts", "wait=0")).map(({ body }) => body), [
       "ok",
