@@ -133,6 +133,8 @@ export class Visitor implements AsyncDisposable {
 
   /** Leaves; whoever has something to complain about fails the test. */
   async [Symbol.asyncDispose](): Promise<void> {
+    // What the page asks for while it closes meets nobody any more who would answer it otherwise.
+    for (const routed of [this.context, ...this.context.pages()]) await routed.unrouteAll({ behavior: "ignoreErrors" });
     await this.context.close();
     assertEquals(this.complaints, []);
   }
