@@ -3,11 +3,14 @@
 import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { NIL } from "../src/chat/cursor.ts";
-import { type Answer, get, type Message, messages, post, read, until } from "./support/client.ts";
+import { type Answer, get, health, type Message, messages, post, read, soon, until } from "./support/client.ts";
 import { runCommand, spawnCommand } from "./support/command.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, spawnStarting, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
+
+/** A list of rooms is given out for fifty times as long as it took to make: a second, on a busy machine. In milliseconds. */
+const LISTED_MS = 90_000;
 
 const postgres = await testPostgres();
 
@@ -154,7 +157,7 @@ Deno.test("A room is forgotten: no server has it, also one that was asleep; it i
   assertEquals((await get(sleeper, `/rooms/secret/messages?after=${last.id}&wait=0`)).status, 410);
   assertEquals((await database.sql`select from messages where room = 'secret'`).length, 0);
   assertEquals((await get(server, `/rooms/secret/messages/${last.id}`)).status, 404);
-  await until(async () => (await rooms(server)).join() === "other", "it is listed no more");
+  await until(async () => (await rooms(server)).join() === "other", "it is listed no more", LISTED_MS);
   await until(() => connected.held.size === 0, "who follows with changes has been told of each");
 
   const again = await say(server, "secret", { body: "a new beginning" });
@@ -164,9 +167,30 @@ Deno.test("A room is forgotten: no server has it, also one that was asleep; it i
   assertEquals([...connected.held.values()], [again]);
   for (const follower of [connected, plain]) await follower[Symbol.asyncDispose]();
   for (const each of [sleeper, server]) assertEquals(await messages(each, "secret", "wait=0"), [again]);
-  await until(async () => (await rooms(server)).join() === "secret,other", "it is listed");
+  await until(async () => (await rooms(server)).join() === "secret,other", "it is listed", LISTED_MS);
   assertEquals(await messages(server, "other", "wait=0"), [other]);
   assertFalse(sleeper.log().includes("lost"), sleeper.log());
+});
+
+Deno.test("Who waits for changes at a server that was asleep while a room was forgotten is told as soon as it wakes up", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await using sleeper = await spawnServer(database.url);
+  const message = await say(server, "secret", { body: "a word" });
+  const path = `/rooms/secret/messages?after=${message.id}&wait=50`;
+  const told = get<{ earliest: string }>(sleeper, `${path}&changes=true`);
+  const plain = get(sleeper, path);
+  await until(async () => (await health(sleeper)).waiters === 2, "they wait");
+  sleeper.kill("SIGSTOP");
+  const { code, log } = await forget(database, "--room", "secret", "--yes");
+  sleeper.kill("SIGCONT");
+  assertEquals(code, 0, log);
+  await soon(told); // and not when its wait is over
+  const { status, json } = await told;
+  assertEquals([status, json.earliest > message.id], [410, true]);
+  // For who does not ask for changes nothing has happened.
+  const next = await say(server, "secret", { body: "another word" });
+  assertEquals((await plain).json, [next]);
 });
 
 Deno.test("What somebody posts into a room while it is forgotten is forgotten too, or stays whole", async () => {

@@ -267,7 +267,11 @@ export class Feed {
     this.#drop(firstAfter(this.#tail, mark));
     this.#dropChanges(firstAfter(this.#changes, mark));
     // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
-    if (placeOf(mark) > this.#changesStart) this.#changesStart = placeOf(mark);
+    if (placeOf(mark) > this.#changesStart) {
+      this.#changesStart = placeOf(mark);
+      // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
+      for (const waiter of this.#waiters) if (!this.knows(waiter.cursor, waiter.changes)) waiter.settle();
+    }
     // Where it had not come as far as the newest message of these, nobody knows any more which it has missed.
     if (seqOf(place) < seqOf(mark)) this.#beginAfter(mark);
   }
