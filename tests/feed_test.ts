@@ -232,6 +232,28 @@ Deno.test("Feed.refresh() of a feed that was behind when what came next was remo
   assertEquals(ids(feed.page(third!.id, 10)), [fourth!.id]);
 });
 
+Deno.test("Feed.refresh() that finds removed what came next wakes those who wait for it, and nobody else", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  const { entries: [first] } = await commit(store, 1);
+  const feed = await loaded(store);
+  const { entries: [second] } = await commit(store, 1);
+  await database.sql`update heads set trimmed = ${second!.id}`;
+  await database.sql`delete from messages`;
+  const signal = new AbortController();
+  const [missed, missedChanges, atEnd] = [[first, false], [first, true], [second, true]].map(([entry, changes]) =>
+    feed.wait((entry as Entry).id, 60_000, signal.signal, changes as boolean)
+  );
+  let woken = false;
+  void atEnd!.then(() => woken = true);
+  await feed.refresh();
+  await soon(Promise.all([missed, missedChanges]));
+  assertFalse(woken);
+  signal.abort();
+  await atEnd;
+});
+
 Deno.test("Feed.wake() that fails is nobody's error", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);

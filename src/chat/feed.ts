@@ -267,13 +267,14 @@ export class Feed {
     this.#drop(firstAfter(this.#tail, mark));
     this.#dropChanges(firstAfter(this.#changes, mark));
     // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
-    if (placeOf(mark) > this.#changesStart) {
-      this.#changesStart = placeOf(mark);
-      // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
-      for (const waiter of this.#waiters) if (!this.knows(waiter.cursor, waiter.changes)) waiter.settle();
-    }
+    const mayMissChanges = placeOf(mark) > this.#changesStart;
+    if (mayMissChanges) this.#changesStart = placeOf(mark);
     // Where it had not come as far as the newest message of these, nobody knows any more which it has missed.
-    if (seqOf(place) < seqOf(mark)) this.#beginAfter(mark);
+    const mayMiss = seqOf(place) < seqOf(mark) && mark > this.#start;
+    if (mayMiss) this.#start = mark;
+    if (!mayMiss && !mayMissChanges) return;
+    // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
+    for (const waiter of this.#waiters) if (!this.knows(waiter.cursor, waiter.changes)) waiter.settle();
   }
 
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
@@ -412,11 +413,6 @@ export class Feed {
     const dropped = this.#tail.splice(0, count);
     this.#start = dropped.at(-1)!.id;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
-  }
-
-  /** From now on it knows nothing before `mark`. */
-  #beginAfter(mark: string): void {
-    if (mark > this.#start) this.#start = mark;
   }
 
   #dropChanges(count: number): void {

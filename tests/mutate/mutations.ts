@@ -1100,8 +1100,15 @@ export const mutations: readonly Mutation[] = [
     "a tail believes that it has all changes, though some were removed with their messages",
     ["feed_test.ts > was removed"],
     FEED,
-    "if (placeOf(mark) > this.#changesStart) this.#changesStart = placeOf(mark);",
+    "if (mayMissChanges) this.#changesStart = placeOf(mark);",
     "",
+  ),
+  broken(
+    "nobody is woken whose next message was removed before it came",
+    ["feed_test.ts > wakes those who wait for it", "forget_test.ts > is told as soon as it wakes up"],
+    FEED,
+    "if (!mayMiss && !mayMissChanges) return;",
+    "return;",
   ),
   broken(
     "whatever is notified is believed",
