@@ -21,9 +21,11 @@ import anchor from "../web/anchor.js" with { type: "text" };
 import announcer from "../web/announcer.js" with { type: "text" };
 import attention from "../web/attention.js" with { type: "text" };
 import calendar from "../web/calendar.js" with { type: "text" };
+import chunk from "../web/chunk.js" with { type: "text" };
 import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
+import copying from "../web/copying.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
 import finder from "../web/finder.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
@@ -81,8 +83,10 @@ const SOURCES: Record<string, string> = {
   "/web/announcer.js": announcer,
   "/web/attention.js": attention,
   "/web/calendar.js": calendar,
+  "/web/chunk.js": chunk,
   "/web/composer.js": composer,
   "/web/connection-line.js": connectionLine,
+  "/web/copying.js": copying,
   "/web/conversation.js": conversation,
   "/web/element.js": element,
   "/web/finder.js": finder,

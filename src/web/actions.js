@@ -4,6 +4,7 @@
 import { messageAddress } from "./address.js";
 import { clockTime, exactTime, shortTime } from "./calendar.js";
 import { LingerError } from "../client/client.ts";
+import { layOut } from "./chunk.js";
 import { byId, element, isFocusFree } from "./element.js";
 import { Editor } from "./editor.js";
 import { messageOf, rowOf } from "./message-row.js";
@@ -142,6 +143,17 @@ export class Actions {
     this.#edit(own);
   }
 
+  /** A message may have turned out to be one's own, and be pointed at already. */
+  refresh() {
+    const row = this.#row;
+    const message = row && messageOf(row);
+    if (!message || this.#bar.contains(document.activeElement)) return;
+    const shown = Array.from(this.#bar.querySelectorAll("button"), ({ ariaLabel }) => ariaLabel);
+    if (`${shown}` === `${this.#whatMay(message).map(({ label }) => label)}`) return;
+    this.#hide();
+    this.#show(row);
+  }
+
   /** Other messages are shown, perhaps of the same room. */
   clear() {
     this.#hide();
@@ -156,6 +168,11 @@ export class Actions {
   /** @param {Seen} message */
   #isOwn({ id, sub }) {
     return sub !== undefined ? sub === this.#session.me.sub : this.#memory.messageKey(id) !== undefined;
+  }
+
+  /** @param {Seen} message */
+  #whatMay(message) {
+    return this.#actions.filter(({ may }) => may(message));
   }
 
   #hasFocus() {
@@ -173,7 +190,7 @@ export class Actions {
     this.#bar.ariaLabel = words.actionsOf(message.author ?? words.nobody, clockTime(time));
     this.#bar.replaceChildren(
       element("time", { dateTime: message.created_at, title: exactTime(time), textContent: shortTime(time) }),
-      ...this.#actions.filter(({ may }) => may(message)).map(button),
+      ...this.#whatMay(message).map(button),
     );
     this.#bar.hidden = false;
     this.#place();
@@ -264,7 +281,9 @@ export class Actions {
   /** @param {Seen} message */
   #edit(message) {
     this.#hide();
-    rowOf(message.id)?.scrollIntoView({ block: "nearest" });
+    const row = rowOf(message.id);
+    if (row) layOut(row);
+    row?.scrollIntoView({ block: "nearest" });
     this.#editor.open(message, this.#doings.room(), this.#memory.messageKey(message.id));
   }
 

@@ -1,21 +1,22 @@
 // @ts-check
-// What the page needs not at once comes when it is needed; and then the server, or the way to it, may be away for a while.
+// What the page needs not at once comes when it is needed; and then the server, or the way to it, may be away for a while. A module is
+// asked for only when there is an answer: what could not be had once, a browser may say for ever (as Firefox does, and the HTML
+// standard: https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script).
 
 /** Pause before it is tried again, in milliseconds. */
 const PAUSE_MS = 2_000;
 
 /**
  * What `load` gives, as soon as it does.
- * @template T
+ * @template {object} T
  * @param {() => Promise<T>} load
  * @returns {Promise<T>}
  */
 export async function later(load) {
   for (;;) {
-    try {
-      return await load();
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-    }
+    const isThere = await fetch(import.meta.url, { method: "HEAD" }).then(({ ok }) => ok, () => false);
+    const loaded = isThere && await load().catch(() => undefined);
+    if (loaded) return loaded;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }

@@ -4,6 +4,7 @@
 // lay out those far from the screen. A screen reader reads out what is added at the end, unless it is said to be no news; never
 // the lines between, nor what takes another's place.
 import { dayName, sameDay } from "./calendar.js";
+import { layOut, settle } from "./chunk.js";
 import { byId, element, setText } from "./element.js";
 import { messageRow } from "./message-row.js";
 import * as words from "./words.js";
@@ -166,7 +167,10 @@ export class MessageLog {
     /** @type {HTMLElement[]} */
     const rows = [];
     for (; low < chunks.length; low++) {
-      for (const row of /** @type {Element} */ (chunks[low]).querySelectorAll("article")) {
+      const chunk = /** @type {Element} */ (chunks[low]);
+      if (chunk.getBoundingClientRect().top >= bottom) break;
+      layOut(/** @type {Element} */ (chunk.firstElementChild));
+      for (const row of chunk.querySelectorAll("article")) {
         const place = row.getBoundingClientRect();
         if (place.top >= bottom) return rows;
         if (place.bottom > top) rows.push(row);
@@ -270,11 +274,4 @@ export class MessageLog {
 export function goesOn(message, previous) {
   return previous !== undefined && previous.author === message.author && previous.sub === message.sub &&
     Date.parse(message.created_at) - Date.parse(previous.created_at) < TOGETHER_MS;
-}
-
-/** Spares the browser a chunk's layout while it is far from the screen; its size has to be known for that. @param {HTMLElement} chunk */
-function settle(chunk) {
-  chunk.classList.remove("settled");
-  chunk.style.containIntrinsicBlockSize = `auto ${chunk.getBoundingClientRect().height}px`;
-  chunk.classList.add("settled");
 }

@@ -9,6 +9,7 @@ import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
+import { copyAsWritten } from "./copying.js";
 import { byId, writeMarkup } from "./element.js";
 import { later } from "./later.js";
 import { Lease } from "./lease.js";
@@ -54,6 +55,7 @@ const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, notify);
 const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
+  actions?.refresh();
   showRooms();
 });
 const timeline = new Timeline({
@@ -308,6 +310,7 @@ addEventListener("hashchange", () => {
   composer.focus();
 });
 memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
+copyAsWritten();
 agree(memory, composer, {
   room: () => current,
   isSame: () => memory.token === (session.token ?? ""), // else one's words would be the next one's

@@ -1,6 +1,7 @@
 // @ts-check
 // The line above a message that says what it answers, and leads there: the original may be on the page, far back in the
 // room, or gone.
+import { layOut } from "./chunk.js";
 import { endOf } from "./conversation.js";
 import { element } from "./element.js";
 import { messageOf, rowOf } from "./message-row.js";
@@ -81,6 +82,7 @@ export function said(original) {
 
 /** Brings a row before one's eyes, and says which it is. @param {HTMLElement} row */
 function showRow(row) {
+  layOut(row);
   row.scrollIntoView({ block: "center" });
   row.focus({ preventScroll: true });
   row.classList.remove("found");

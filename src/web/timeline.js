@@ -7,6 +7,7 @@ import { Anchor } from "./anchor.js";
 import { Announcer } from "./announcer.js";
 import { Attention } from "./attention.js";
 import { clockTime, dayName, onNewDay, sameDay, timeOf } from "./calendar.js";
+import { layOut } from "./chunk.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
@@ -289,6 +290,7 @@ export class Timeline {
   #goTo(limit) {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
     if (limit) {
+      layOut(limit);
       const above = this.#scroller.getBoundingClientRect().top + CONTEXT - limit.getBoundingClientRect().top;
       if (above > 0) this.#scroller.scrollTop -= above;
     }
@@ -300,6 +302,7 @@ export class Timeline {
     for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
     row.classList.add("found");
     row.tabIndex = -1;
+    layOut(row);
     row.scrollIntoView({ block: "center" });
     if (!this.#wrote) row.focus({ preventScroll: true }); // else that would go to the message from now on
     this.#look();
@@ -402,7 +405,9 @@ export class Timeline {
 
   /** @param {Element | undefined} node */
   #isBelow(node) {
-    return node !== undefined && node.getBoundingClientRect().top > this.#scroller.getBoundingClientRect().bottom;
+    if (!node) return false;
+    layOut(node);
+    return node.getBoundingClientRect().top > this.#scroller.getBoundingClientRect().bottom;
   }
 
   /**

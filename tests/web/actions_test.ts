@@ -86,6 +86,27 @@ webTest(
   },
 );
 
+webTest(
+  "What one has just said can be edited as soon as it is known to be one's own, also when one points at it already",
+  async () => {
+    await using ada = await visit(site, { room: "just-said", name: "Ada" });
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    await ada.page.route(/\/messages$/, async (route) => {
+      const response = await route.fetch();
+      await answered;
+      await route.fulfill({ response });
+    });
+    await ada.say("Just said");
+    await ada.page.waitForSelector("#log .body"); // by the poll, which says of nothing whose it is
+    await ada.page.hover("#log .body");
+    await ada.page.waitForSelector("#actions [aria-label=Reply]");
+    assertEquals(await ada.page.locator("#actions [aria-label=Edit]").count(), 0);
+    answer();
+    await ada.page.waitForSelector("#actions [aria-label=Edit]");
+  },
+  { notInFirefox: "an answer that is held back holds back the polls too" },
+);
+
 webTest("Escape leaves what one edits as it was, and the draft too", async () => {
   await using ada = await visit(site, { room: "escape", name: "Ada" });
   await ada.say("Stays");
@@ -304,7 +325,7 @@ webTest("A tap on a message shows what can be done with it, and another hides it
   await ada.page.waitForSelector("#actions [aria-label=Delete]");
   await ada.page.tap("#log .body");
   await ada.page.waitForSelector("#actions", { state: "hidden" });
-});
+}, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
 webTest("A reply goes on while one looks around in its room, and when it was refused", async () => {
   const original = await posted(site, "kept", "The question");

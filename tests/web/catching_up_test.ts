@@ -206,7 +206,7 @@ webTest("Where nothing was read before, what is new is new since no day", async 
   await ada.page.$eval("#pill", (pill) => (pill as HTMLElement).click()); // no pointer comes near
   await ada.page.waitForSelector("#since");
   assertEquals(await ada.page.textContent("#since"), "60 new messages");
-});
+}, { notInFirefox: "windows of Firefox without a screen have no mouse, and focus is with one of them" });
 
 webTest(
   "In a window without focus a pointer that moves says for a while that somebody reads, and no longer",
@@ -261,7 +261,10 @@ webTest("What one reads stays at the top of the screen when the width changes", 
   const first = () =>
     page.evaluate(() => {
       const { top } = document.getElementById("scroller")!.getBoundingClientRect();
-      const row = [...document.querySelectorAll("#log article")].find((row) => row.getBoundingClientRect().top >= top)!;
+      const rows = [...document.querySelectorAll("#log article")];
+      // Firefox has places for what it shows nowhere.
+      const shown = rows.filter((row) => row.checkVisibility({ contentVisibilityAuto: true }));
+      const row = shown.find((row) => row.getBoundingClientRect().top >= top)!;
       return { id: (row as HTMLElement).dataset.id, top: Math.round(row.getBoundingClientRect().top - top) };
     });
   const painted = () =>
