@@ -1,8 +1,10 @@
 // `deno task nightly`: what takes longer than a commit can wait for. A person runs it, or a scheduler. Every part runs,
 // whatever became of those before it; it ends with 1 if one has failed.
 import { readArguments, refuse } from "./support/arguments.ts";
+import { whyNoFirefox } from "./support/firefox.ts";
 import { projectPath } from "./support/postgres.ts";
 import { OLDEST, whyNoOldest } from "./support/start_postgres.ts";
+import { whyNoWebKit } from "./support/webkit.ts";
 import { whyNoHosts } from "./torture/network.ts";
 import { whyNoPgBouncer } from "./torture/pgbouncer.ts";
 
@@ -12,14 +14,14 @@ const LIMIT_MS = 4 * 3_600_000;
 const { fuzz, minutes, only } = readArguments(
   "nightly",
   "what takes longer than a commit can wait for: fuzz, torture in several forms, floods, the suite on the oldest PostgreSQL, " +
-    "a rehearsal, breakages; about three hours",
+    "the page in Firefox and WebKit, a rehearsal, breakages; about three hours",
   {
     fuzz: { default: 20, help: "how many times as much fuzz as in the suite" },
     minutes: { default: 10, help: "of mixed faults in each torture" },
     only: {
       default: "",
       help:
-        "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, rehearsal, breakages",
+        "parts whose name contains this: fuzz, torture, crowd, PgBouncer, hosts, floods, PostgreSQL 15, Firefox, WebKit, rehearsal, breakages",
     },
   },
 );
@@ -36,6 +38,8 @@ const all: [name: string, task: string[], env?: Record<string, string>, lack?: s
   ["floods of clients with addresses", ["torture", "--only=floods", "--settle=60"]],
   ["floods from this machine", ["torture", "--only=floods", "--loopback"]],
   ["suite on PostgreSQL 15", ["test"], { TEST_POSTGRES: OLDEST }, whyNoOldest()],
+  ["page in Firefox", ["test:web", "--browser=firefox"], {}, whyNoFirefox()],
+  ["page in WebKit", ["test:web", "--browser=webkit"], {}, whyNoWebKit()],
   ["rehearsal of Deno Deploy", ["rehearse"]],
   ["breakages", ["mutate"]],
 ];

@@ -10,30 +10,40 @@ import {
   type Route,
 } from "playwright-core";
 import { PATIENCE_MS } from "./client.ts";
+import { launchFirefox } from "./firefox.ts";
 import { type TestDatabase, testPostgres } from "./postgres.ts";
 import { type ServerProcess, spawnServer } from "./server.ts";
 
-/** The names under which systems have it. */
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/** The names under which systems have them. */
+const NAMES = {
+  chromium: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+  firefox: ["firefox-esr", "firefox"],
+};
 
-/** Starts Chromium without a window, with further arguments of its own. It is to be closed. */
+/** The one that the tests are for: `deno task test:web --browser=firefox`. */
+export const BROWSER = Deno.env.get("BROWSER") === "firefox" ? "firefox" : "chromium";
+
+/** Starts the browser without a window, with further arguments of its own. It is to be closed. */
 export async function launchBrowser(args: string[] = []): Promise<Browser> {
-  const executablePath = await findChromium();
+  const executablePath = await findBrowser();
+  if (BROWSER === "firefox") return await launchFirefox(executablePath);
   // Chromium's sandbox refuses to work for root, which tests in containers often are.
   return await chromium.launch({ executablePath, args, chromiumSandbox: Deno.uid() !== 0 });
 }
 
-async function findChromium(): Promise<string> {
-  const named = Deno.env.get("CHROMIUM");
+async function findBrowser(): Promise<string> {
+  const variable = BROWSER.toUpperCase();
+  const named = Deno.env.get(variable);
   if (named) return named;
   for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
-    for (const name of NAMES) {
+    for (const name of NAMES[BROWSER]) {
       const path = `${directory}/${name}`;
       if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
     }
   }
   throw new Error(
-    "The tests of the page need Chromium, and there is none in PATH: apt-get install chromium, or name one in CHROMIUM",
+    `The tests of the page need ${BROWSER === "firefox" ? "Firefox" : "Chromium"}, and there is none in PATH: ` +
+      `apt-get install ${NAMES[BROWSER][0]}, or name one in ${variable}`,
   );
 }
 
@@ -59,9 +69,17 @@ export async function testSite(): Promise<Site> {
   return { browser, database, server, url: server.url };
 }
 
-/** A test with a browser. Its connection to this process reads all the time, which the sanitizers take for a leak. */
-export function webTest(name: string, test: () => Promise<void>): void {
-  Deno.test({ name, fn: test, sanitizeOps: false, sanitizeResources: false });
+/**
+ * A test with a browser; with `notInFirefox`, why that one can't be tested so. Its connection to this process reads all the time,
+ * which the sanitizers take for a leak.
+ */
+export function webTest(
+  name: string,
+  test: () => Promise<void>,
+  { notInFirefox }: { notInFirefox?: string } = {},
+): void {
+  const ignore = notInFirefox !== undefined && BROWSER === "firefox";
+  Deno.test({ name, ignore, fn: test, sanitizeOps: false, sanitizeResources: false });
 }
 
 /** Where somebody goes, and as whom. */
@@ -134,7 +152,9 @@ export class Visitor implements AsyncDisposable {
   /** Leaves; whoever has something to complain about fails the test. */
   async [Symbol.asyncDispose](): Promise<void> {
     // What the page asks for while it closes meets nobody any more who would answer it otherwise.
-    for (const routed of [this.context, ...this.context.pages()]) await routed.unrouteAll({ behavior: "ignoreErrors" });
+    for (const routed of [this.context, ...this.context.pages()]) {
+      await routed.unrouteAll({ behavior: "ignoreErrors" }).catch(() => {}); // another visitor may have closed the context
+    }
     await this.context.close();
     assertEquals(this.complaints, []);
   }
@@ -150,7 +170,9 @@ export async function visit(
   const visitor = new Visitor(context, await context.newPage(), options);
   if (name) {
     const key = `linger ${new URL(url).pathname.replace(/\/*$/, "/")} name`;
-    await context.addInitScript(`localStorage[${JSON.stringify(key)}] ??= ${JSON.stringify(name)}`);
+    // Firefox runs it in the empty page that a new window begins with, too, which may keep nothing.
+    const named = `localStorage[${JSON.stringify(key)}] ??= ${JSON.stringify(name)}`;
+    await context.addInitScript(`if (origin !== "null") ${named}`);
   }
   await visitor.page.goto(`${url}/${room ? `#${room}` : ""}`);
   if (live) await visitor.is("live");

@@ -151,7 +151,7 @@ webTest("A file that is dropped does not take the page's place, and it is told w
   assertMatch(await ada.page.textContent("#room-left") ?? "", /^Files can’t be sent here/);
   await ada.page.fill("#text", "Then a link");
   assertEquals(await ada.page.textContent("#room-left"), "");
-});
+}, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
 webTest("The question for a name does not look like the line to write in", async () => {
   await using noor = await visit(site, { room: "garden" });

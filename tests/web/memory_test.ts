@@ -71,7 +71,7 @@ webTest(
     await ada.page.fill("#text", "A draft");
     await ada.page.evaluate(() => location.hash = "elsewhere");
     await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
-    await ada.page.goBack();
+    await ada.page.evaluate(() => history.back());
     await ada.until(() => document.querySelector("h1")!.textContent === "full", 0);
     assertEquals(await ada.page.inputValue("#text"), "A draft");
 

@@ -124,6 +124,7 @@ webTest(
     const other = new Visitor(context, await context.newPage(), { badNetwork: true });
     await other.page.goto(`${site.url}/#two`);
     await other.is("live");
+    await ada.page.bringToFront(); // whoever is in front sends for all
     await ada.say("One");
     await ada.page.waitForSelector(".failed");
     await other.sees("One");

@@ -280,7 +280,7 @@ webTest("A room is in the address: it can be shared, and the browser's back butt
   assertEquals(new URL(ada.page.url()).hash, "#library");
   await using noor = await visit(site, { room: "library", name: "Noor" });
   await noor.sees("Psst");
-  await ada.page.goBack();
+  await ada.page.evaluate(() => history.back());
   await ada.until(() => document.querySelector("h1")!.textContent === "lobby", 0);
 });
 
@@ -316,7 +316,7 @@ webTest("Every room keeps its draft, through a change of rooms and a reload", as
   await ada.page.press("#new-room-name", "Enter");
   await ada.until(() => document.querySelector("h1")!.textContent === "shelf", 0);
   assertEquals(await ada.page.inputValue("#text"), "");
-  await ada.page.goBack();
+  await ada.page.evaluate(() => history.back());
   await ada.until(() => document.querySelector("h1")!.textContent === "desk", 0);
   assertEquals(await ada.page.inputValue("#text"), "Dear all,\nI began to");
   await ada.page.reload();
