@@ -40,11 +40,20 @@ function limited(...args: unknown[]): Deno.TestDefinition {
       running = name;
       try {
         await fn(context);
+      } catch (error) {
+        throw firstOf(error);
       } finally {
         if (running === name) running = undefined;
       }
     },
   };
+}
+
+/** What a test has failed with; what its resources said when they were disposed of after that is printed, and would hide it. */
+function firstOf(error: unknown): unknown {
+  if (!(error instanceof SuppressedError)) return error;
+  console.error("And then:", error.error);
+  return firstOf(error.suppressed);
 }
 
 /** Takes away what a test that was given up would disturb the next one with, and says so, since there may be more. */
