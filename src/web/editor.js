@@ -24,6 +24,10 @@ export class Editor {
   #key = /** @type {string | undefined} */ (undefined);
   #room = /** @type {Room | undefined} */ (undefined);
   #cancelled = new AbortController();
+  /** What is on its way to the server. @type {Seen | undefined} */
+  #sent;
+  /** What was written and neither saved nor put aside, by the id of its message. @type {Map<string, string>} */
+  #unsaved = new Map();
 
   /** @param {Pick<Doings, "replace" | "notSaved">} doings */
   constructor(doings) {
@@ -57,11 +61,12 @@ export class Editor {
 
   /** @param {Seen} message @param {Room} room @param {string | undefined} key With which it was posted. */
   open(message, room, key) {
+    this.#keep();
     this.#cancelled = new AbortController();
     this.#message = message;
     this.#room = room;
     this.#key = key;
-    this.#put(message.body);
+    this.#put(this.#unsaved.get(message.id) ?? message.body);
     this.#note.textContent = "";
     this.#save.textContent = words.save;
     this.#form.hidden = false;
@@ -71,17 +76,27 @@ export class Editor {
 
   /** Leaves things as they are. */
   close() {
+    const { id = "" } = this.#message ?? {};
     this.#cancelled.abort();
     this.leave();
+    this.#unsaved.delete(id);
   }
 
-  /** Goes away; what is being saved goes on. */
+  /** Goes away; what is being saved goes on, and what is not is there again with the next try. */
   leave() {
     if (!this.#message) return;
+    this.#keep();
     const isFree = isFocusFree(this.#form);
     this.#message = undefined;
     this.#form.hidden = true;
     if (isFree) byId("text").focus();
+  }
+
+  #keep() {
+    const message = this.#message;
+    if (!message || message === this.#sent) return;
+    if (this.#body === message.body) this.#unsaved.delete(message.id);
+    else this.#unsaved.set(message.id, this.#text.value);
   }
 
   async #send() {
@@ -91,10 +106,12 @@ export class Editor {
     if (!message || !room) return;
     if (body === message.body) return this.close();
     const { signal } = this.#cancelled;
+    this.#sent = message;
     this.#save.textContent = words.saving;
     this.#save.disabled = true;
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
+      this.#unsaved.delete(message.id);
       if (this.#message === message) this.leave();
       this.#doings.replace(edited);
     } catch (error) {
@@ -111,6 +128,7 @@ export class Editor {
         ? words.changedMeanwhile(now.body)
         : words.deletedMeanwhile;
     } finally {
+      if (this.#sent === message) this.#sent = undefined;
       if (this.#cancelled.signal === signal) {
         this.#save.textContent = words.save;
         this.#look();

@@ -121,6 +121,29 @@ webTest("Escape leaves what one edits as it was, and the draft too", async () =>
   await ada.sees("Stays");
 });
 
+webTest("What one has begun to edit is there again after another message or room, until it is put aside", async () => {
+  await using ada = await visit(site, { room: "begun", name: "Ada" });
+  const { page } = ada;
+  for (const text of ["One", "Two"]) await ada.say(text);
+  await ada.settles();
+  const edited = () => page.inputValue("#edited-text");
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "One, and a long story");
+  await act(ada, "Two", "Edit");
+  assertEquals(await edited(), "Two");
+  await act(ada, "One", "Edit");
+  assertEquals(await edited(), "One, and a long story");
+  await page.evaluate(() => location.hash = "elsewhere");
+  await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+  await page.evaluate(() => location.hash = "begun");
+  await ada.sees("One", "Two");
+  await act(ada, "One", "Edit");
+  assertEquals(await edited(), "One, and a long story");
+  await page.press("#edited-text", "Escape");
+  await act(ada, "One", "Edit");
+  assertEquals(await edited(), "One");
+});
+
 webTest("What was changed meanwhile is shown before it is put aside", async () => {
   await using ada = await visit(site, { room: "meanwhile", name: "Ada", badNetwork: true });
   await ada.say("First");
