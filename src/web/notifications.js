@@ -12,6 +12,9 @@ import * as words from "./words.js";
 /** So long another window of the page has to show a message to its reader, in milliseconds. */
 const FIRST_SEEN_MS = 1_000;
 
+/** What the desktop shows, by the ids of the messages. @type {Map<string, Notification>} */
+const shown = new Map();
+
 export class Notifications {
   #memory;
   #me;
@@ -46,6 +49,11 @@ export class Notifications {
     }
   }
 
+  /** Takes back what was told of a message: it was deleted. @param {string} id */
+  static withdraw(id) {
+    shown.get(id)?.close();
+  }
+
   /** @param {Message} message */
   #tell({ id, room, author, body }) {
     // Of several windows one is first; that browsers have the one where they have the other is no accident.
@@ -54,12 +62,14 @@ export class Notifications {
       this.#memory.keepTold(room, id);
       try {
         const title = words.saysIn(author ?? words.nobody, room);
-        const shown = new Notification(title, { body: body.slice(0, 200), tag: id, icon: "web/icon.svg" });
-        shown.onclick = () => {
+        const notification = new Notification(title, { body: body.slice(0, 200), tag: id, icon: "web/icon.svg" });
+        notification.onclick = () => {
           focus();
           location.hash = room;
-          shown.close();
+          notification.close();
         };
+        shown.set(id, notification);
+        notification.onclose = () => shown.delete(id);
       } catch { /* a phone's browser has no such windows */ }
     });
   }

@@ -84,6 +84,10 @@ let current = "";
 let conversation;
 /** What can be done with messages: there as soon as somebody moves. @type {import("./actions.js").Actions | undefined} */
 let actions;
+/** Has the search show a message as it is now, once one has searched. @type {((news: Message | Deletion) => void) | undefined} */
+let found;
+/** Takes back what the desktop was told of a message, once it was told anything. @type {((id: string) => void) | undefined} */
+let withdraw;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
 /** @type {typeof import("./quotes.js") | undefined} */
@@ -198,6 +202,8 @@ async function quoting() {
 /** Has all that quotes a message say what it says now. @param {Message | Deletion} news */
 async function became(news) {
   reply?.became(news);
+  found?.(news);
+  if ("deleted" in news) withdraw?.(news.id);
   (await quoting()).requote(news);
 }
 
@@ -259,7 +265,7 @@ async function showAll() {
 
 async function search() {
   const { searchIn } = await later(() => import("./search.js"));
-  searchIn(linger.room(current), (href) => {
+  found = searchIn(linger.room(current), (href) => {
     if (location.hash === href) open(); // once more to the same message
     else location.hash = href;
   });
@@ -281,6 +287,7 @@ function tellRoom(name) {
 async function notify(messages) {
   if (!document.hidden || messages.length === 0) return;
   const { Notifications } = await later(() => import("./notifications.js"));
+  withdraw = Notifications.withdraw;
   new Notifications(memory, session.me, offerNotifications).take(messages);
 }
 

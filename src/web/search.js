@@ -8,7 +8,7 @@ import { element } from "./element.js";
 import { openFinder } from "./finder.js";
 import * as words from "./words.js";
 
-/** @import { Message, Room } from "../client/client.ts" */
+/** @import { Deletion, Message, Room } from "../client/client.ts" */
 
 /** It waits so long after the last key, in milliseconds: each search is dearer for the server than a page of messages. */
 const PAUSE_MS = 300;
@@ -24,7 +24,10 @@ const SHOWN = 30;
 const BEFORE = 60;
 const EXCERPT = 240;
 
-/** @param {Room} room @param {(href: string) => void} goTo */
+/**
+ * Opens the window; returns what has it show a message as it is now.
+ * @param {Room} room @param {(href: string) => void} goTo @returns {(news: Message | Deletion) => void}
+ */
 export function searchIn(room, goTo) {
   const { dialog, field, told, list, left } = openFinder("search", words.searchTitle(room.name), words.searchFor, goTo);
   field.maxLength = MOST;
@@ -89,6 +92,11 @@ export function searchIn(room, goTo) {
     searching.abort();
     clearTimeout(timer);
   });
+  return (news) => {
+    const shown = [...list.children].find((item) => /** @type {HTMLElement} */ (item).dataset.id === news.id);
+    if ("deleted" in news) shown?.remove();
+    else shown?.replaceWith(result(news, field.value.trim()));
+  };
 }
 
 /** @param {Message} message @param {string} text */
@@ -97,7 +105,7 @@ function result({ room, id, author, body, created_at }, text) {
   const at = body.toLowerCase().indexOf(text.toLowerCase());
   const from = at > BEFORE ? at - BEFORE : 0;
   const excerpt = `${from > 0 ? "…" : ""}${body.slice(from, from + EXCERPT).replace(/\s+/g, " ")}`;
-  return element(
+  const item = element(
     "li",
     {},
     element(
@@ -109,4 +117,6 @@ function result({ room, id, author, body, created_at }, text) {
       element("span", { className: "excerpt", dir: "auto", textContent: excerpt }),
     ),
   );
+  item.dataset.id = id;
+  return item;
 }

@@ -16,12 +16,16 @@ async function desk(visitor: Visitor, permission: NotificationPermission): Promi
         return Promise.resolve(Notice.permission = "granted");
       }
       onclick = () => {};
+      body: string;
       constructor(title: string, { body }: { body: string }) {
+        this.body = body;
         const shown = JSON.parse(localStorage.getItem("test shown") ?? "[]");
         localStorage.setItem("test shown", JSON.stringify([...shown, `${title}: ${body}`]));
         Object.assign(globalThis, { lastNotice: this });
       }
-      close() {}
+      close() {
+        localStorage.setItem("test closed", this.body);
+      }
     }
     Object.defineProperty(globalThis, "Notification", { value: Notice });
     Object.defineProperty(document, "hidden", { get: () => Boolean(sessionStorage.getItem("test hidden")) });
@@ -199,4 +203,18 @@ webTest("A new version of the page is told, with a button that loads it", async 
   const loaded = page.waitForEvent("load");
   await page.click("#banner >> text=Reload");
   await loaded;
+});
+
+webTest("What the desktop was told of a message is taken back when it is deleted", async () => {
+  await posted(site, "taken-back", "Old");
+  await using ada = await visit(site, { room: "taken-back", name: "Ada" });
+  await desk(ada, "granted");
+  await ada.until(() => localStorage.getItem("linger / read taken-back") !== null, 0);
+  await hide(ada, true);
+  const key = { "message-key": "a key that only Noor has" };
+  const { id } = await (await post(site, "taken-back", { body: "Ada, a secret", author: "Noor" }, key)).json();
+  await ada.until(() => localStorage["test shown"]?.includes("a secret"), 0);
+  const response = await fetch(`${site.url}/rooms/taken-back/messages/${id}`, { method: "DELETE", headers: key });
+  assertEquals(response.status, 204);
+  await ada.until(() => localStorage["test closed"] === "Ada, a secret", 0);
 });

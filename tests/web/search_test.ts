@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { testSite, visit, webTest } from "../support/browser.ts";
-import { posted } from "../support/client.ts";
+import { post, posted } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
@@ -95,4 +95,26 @@ webTest("What others wrote is text here too", async () => {
   await ada.page.waitForSelector("#search li");
   assertStringIncludes((await ada.page.textContent("#search .excerpt"))!, "<img src=x");
   assert(await ada.page.evaluate(() => !("caught" in globalThis)));
+});
+
+webTest("What is found is shown as it is now: edited words, and no more what was deleted", async () => {
+  const key = { "message-key": "a key of these messages" };
+  const ids: string[] = [];
+  for (const body of ["A first teapot", "A second teapot"]) {
+    ids.push((await (await post(site, "cellar", { body, author: "Noor" }, key)).json()).id);
+  }
+  await using ada = await visit(site, { room: "cellar", name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  await page.fill("#search input", "teapot");
+  await page.waitForSelector("#search li >> nth=1");
+  const headers = { ...key, "content-type": "application/json" };
+  const url = `${site.url}/rooms/cellar/messages`;
+  const edit = { method: "PATCH", headers, body: JSON.stringify({ body: "A blue teapot" }) };
+  await (await fetch(`${url}/${ids[0]}`, edit)).body?.cancel();
+  await (await fetch(`${url}/${ids[1]}`, { method: "DELETE", headers: key })).body?.cancel();
+  await ada.until(() => {
+    const found = [...document.querySelectorAll("#search .excerpt")].map(({ textContent }) => textContent);
+    return found.join() === "A blue teapot";
+  }, 0);
 });
