@@ -91,7 +91,7 @@ export async function openDatabase(
   const { socket } = embedded;
   if (Deno.uid() === 0) {
     say(
-      "PostgreSQL does not run as root: it runs as the user to whom DATA_DIR belongs, whose programs can read the messages",
+      "PostgreSQL does not run as root: it runs as the user to whom DATA_DIR belongs, whose programs can read and change the messages",
     );
   }
   await makeRole(poolsOf(config, socket, SUPERUSER));
