@@ -254,6 +254,7 @@ export class Actions {
   #rove() {
     const { top, bottom } = this.#scroller.getBoundingClientRect();
     const inSight = (/** @type {Element} */ row) => {
+      if (!row.checkVisibility({ contentVisibilityAuto: true })) return false; // Firefox has a place for it all the same
       const place = row.getBoundingClientRect();
       return place.bottom > top && place.top < bottom;
     };
