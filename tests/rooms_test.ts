@@ -1,6 +1,6 @@
 // The list of rooms: true for two seconds, one look for all who ask, and no list at all rather than an old one.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { seqOf } from "../src/chat/cursor.ts";
+import { seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Rooms } from "../src/chat/rooms.ts";
 import type { ListedRoom } from "../src/chat/store.ts";
 import { get, posted, type ProblemDetails, until } from "./support/client.ts";
@@ -14,8 +14,12 @@ Deno.test("GET /rooms lists the rooms with the newest messages, newest first, ea
   const newest = new Map<string, string>();
   {
     await using server = await startServer(database.url);
-    for (let n = 0; n < 110; n++) await posted(server, `room${n}`, "first");
-    for (const room of ["room3", "room105", "room7"]) await posted(server, room, "second");
+    const say = async (room: string, body: string) => {
+      const { id } = await posted(server, room, body);
+      await until(() => Date.now() > timeOf(id), "no two are as new"); // which of them comes first would be open
+    };
+    for (let n = 0; n < 110; n++) await say(`room${n}`, "first");
+    for (const room of ["room3", "room105", "room7"]) await say(room, "second");
     for (let n = 0; n < 110; n++) {
       const [{ id }] = await get<[{ id: string }]>(server, `/rooms/room${n}/messages?before=now&limit=1`)
         .then(({ json }) => json);
