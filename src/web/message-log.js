@@ -85,6 +85,7 @@ export class MessageLog {
 
   /** @param {Message[]} messages */
   prepend(messages) {
+    if (messages.length === 0) return; // a chunk has rows
     this.quietly(() => {
       const entries = messages.map((message) => ({ message, row: this.#row(message) }));
       const chunk = element("div", { className: "chunk" }, ...entries.map(({ row }) => row));
