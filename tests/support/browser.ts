@@ -108,10 +108,11 @@ export class Visitor implements AsyncDisposable {
     });
   }
 
-  /** Writes a message and sends it with Enter. */
+  /** Writes a message and sends it with Enter; resolves when it is shown. */
   async say(text: string): Promise<void> {
     await this.page.fill("#text", text);
     await this.page.press("#text", "Enter");
+    await this.page.evaluate(() => new Promise((resolve) => setTimeout(resolve))); // as it is shown: after this turn
   }
 
   /** The messages on the page, those on their way among them. */

@@ -47,9 +47,12 @@ function live(visitor: WebKitVisitor): Promise<void> {
   return visitor.until("it is live", () => document.querySelector("#connection[data-status=live]"));
 }
 
+/** Says something, and waits until it is among the messages of the room. */
 async function say(visitor: WebKitVisitor, text: string): Promise<void> {
   await visitor.type("#text", text + KEYS.enter);
-  await visitor.until("it is sent", () => !document.querySelector("#waiting")!.children.length);
+  const isThere = (text: string) =>
+    [...document.querySelectorAll("#log .body")].some((body) => body.textContent!.endsWith(text));
+  await visitor.until("it is sent", isThere, text);
 }
 
 test("What is said, changed and deleted is seen at once, by keyboard", async (ada, site) => {
