@@ -111,6 +111,7 @@ webTest(
     assertEquals(await seen(".day", "::before"), true);
     assertEquals(await violations(ada), []);
   },
+  { notInFirefox: "this Firefox is told no colours that somebody likes" },
 );
 
 webTest("At 400 % there is still room for messages, and nothing is to be scrolled sideways", async () => {
@@ -119,7 +120,7 @@ webTest("At 400 % there is still room for messages, and nothing is to be scrolle
   await ada.page.fill("#text", "line\n".repeat(6));
   assertGreaterOrEqual(await ada.page.$eval("#scroller", ({ clientHeight }) => clientHeight), 96);
   assertEquals(await violations(ada), []);
-}, { notInFirefox: "this Firefox is told no colours that somebody likes" });
+});
 
 webTest("Back closes the drawer, and then leads back; a room that is chosen in it leaves no step behind", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });

@@ -195,6 +195,7 @@ webTest(
     assertEquals(await second.page.$eval("#scroller", ({ scrollTop }) => scrollTop), 100);
     assertEquals(await second.page.locator("#log .unread").count(), 0);
   },
+  { notInFirefox: "windows of Firefox without a screen have no mouse, and focus is with one of them" },
 );
 
 webTest("Where nothing was read before, what is new is new since no day", async () => {
@@ -206,7 +207,7 @@ webTest("Where nothing was read before, what is new is new since no day", async 
   await ada.page.$eval("#pill", (pill) => (pill as HTMLElement).click()); // no pointer comes near
   await ada.page.waitForSelector("#since");
   assertEquals(await ada.page.textContent("#since"), "60 new messages");
-}, { notInFirefox: "windows of Firefox without a screen have no mouse, and focus is with one of them" });
+});
 
 webTest(
   "In a window without focus a pointer that moves says for a while that somebody reads, and no longer",

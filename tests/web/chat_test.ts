@@ -97,7 +97,7 @@ webTest("Two equal messages are two, also while their answers are on their way",
   await ada.sees("Yes", "Yes", "Yes");
   await ada.settles();
   assertEquals((await messages(site, "equal", "wait=0")).length, 3);
-});
+}, { notInFirefox: "an answer that is held back holds back the polls too" });
 
 webTest("A post whose answer is lost is sent again with its key, and is one message", async () => {
   await using ada = await visit(site, { room: "lost", name: "Ada", badNetwork: true });

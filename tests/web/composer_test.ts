@@ -136,6 +136,7 @@ webTest(
     await ada.sees("One line\nand another", "With a keyboard of its own", "A draft");
     assertEquals(await active(), "");
   },
+  { notInFirefox: "WebDriver BiDi has no touch screen" },
 );
 
 webTest("A file that is dropped does not take the page's place, and it is told why nothing comes of it", async () => {
@@ -151,7 +152,7 @@ webTest("A file that is dropped does not take the page's place, and it is told w
   assertMatch(await ada.page.textContent("#room-left") ?? "", /^Files can’t be sent here/);
   await ada.page.fill("#text", "Then a link");
   assertEquals(await ada.page.textContent("#room-left"), "");
-}, { notInFirefox: "WebDriver BiDi has no touch screen" });
+});
 
 webTest("The question for a name does not look like the line to write in", async () => {
   await using noor = await visit(site, { room: "garden" });

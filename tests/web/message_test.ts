@@ -106,6 +106,7 @@ webTest(
       await reader.page.$eval(".large", (one) => parseFloat(getComputedStyle(one).fontSize) > 30),
     );
   },
+  { notInFirefox: "Firefox does not tell what attr() has become" },
 );
 
 webTest("Each paragraph is written from the side that it is read from", async () => {
@@ -130,7 +131,7 @@ webTest("Each paragraph is written from the side that it is read from", async ()
     return sides;
   });
   assertEquals(sides, ["right", "left", "right", "right"]);
-}, { notInFirefox: "Firefox does not tell what attr() has become" });
+});
 
 webTest("A message in which one's name stands is marked, for nobody else", async () => {
   await using ada = await visit(site, { room: "marked", name: "Ada" });

@@ -108,6 +108,7 @@ webTest(
       cases.map(([, host]) => [host, host ? `" → ${host}"` : "none", "isolate", "ltr"]),
     );
   },
+  { notInFirefox: "Firefox does not tell what attr() has become" },
 );
 
 webTest("The page weighs little until it shows a room, is few files, and comes from its own server only", async () => {
@@ -129,7 +130,7 @@ webTest("The page weighs little until it shows a room, is few files, and comes f
   assertGreater(weight, 10_000);
   assertLess(weight, MAX_WEIGHT);
   assertLessOrEqual(files.length, MAX_FILES);
-}, { notInFirefox: "Firefox does not tell what attr() has become" });
+});
 
 webTest("A visit leaves nothing in the console: no error, no warning, nothing that the policy stopped", async () => {
   await using ada = await visit(site, { room: "quiet" });
