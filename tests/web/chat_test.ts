@@ -84,7 +84,7 @@ webTest("A message is there at once, dimmed until it is confirmed, and never the
     return { most, dimmed };
   });
   assertEquals(seen, { most: 1, dimmed: true });
-}, { notInFirefox: "an answer that is held back holds back the polls too" });
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
 webTest("Two equal messages are two, also while their answers are on their way", async () => {
   await using ada = await visit(site, { room: "equal", name: "Ada" });
@@ -97,7 +97,7 @@ webTest("Two equal messages are two, also while their answers are on their way",
   await ada.sees("Yes", "Yes", "Yes");
   await ada.settles();
   assertEquals((await messages(site, "equal", "wait=0")).length, 3);
-}, { notInFirefox: "an answer that is held back holds back the polls too" });
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
 webTest("A post whose answer is lost is sent again with its key, and is one message", async () => {
   await using ada = await visit(site, { room: "lost", name: "Ada", badNetwork: true });
@@ -113,7 +113,7 @@ webTest("A post whose answer is lost is sent again with its key, and is one mess
   await ada.sees("Did you get this?");
   assertEquals([keys.length, new Set(keys).size], [2, 1]);
   assertEquals((await messages(site, "lost", "wait=0")).length, 1);
-});
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
 webTest("A message that is refused says why; Retry sends it with the same key, Delete forgets it", async () => {
   await using ada = await visit(site, { room: "refused", name: "Ada", badNetwork: true });
@@ -197,7 +197,7 @@ webTest("What was on its way when the page was closed is sent by the next, once"
   await ada.until(() => Object.keys(localStorage).every((key) => !key.includes("unsent")), 0);
   await ada.sees("Before the page is closed");
   assertEquals((await messages(site, "closed", "wait=0")).length, 1);
-});
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
 webTest(
   "Offline the page says so and keeps what is written; online everything goes out, and what was missed comes",
