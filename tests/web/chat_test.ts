@@ -253,7 +253,7 @@ webTest("Without Chromium the tests say what to do", async () => {
   Deno.env.set("PATH", "/nowhere");
   try {
     const error = await launchBrowser().then(() => undefined, (error) => error);
-    assertEquals(/apt-get install chromium/.test(`${error}`), true);
+    assertEquals(/apt-get install (chromium|firefox-esr)/.test(`${error}`), true);
   } finally {
     Deno.env.set("PATH", path);
   }
