@@ -12,7 +12,7 @@ const BROWSERS = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map((kind) => `/usr/l
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 /** Keys that are no characters: https://www.w3.org/TR/webdriver2/#keyboard-actions */
-export const KEYS = { enter: "\uE007", up: "\uE013", escape: "\uE00C" };
+export const KEYS = { enter: "\uE007", up: "\uE013" };
 
 /** Why there is none here, in a sentence; undefined where there is one. */
 export function whyNoWebKit(): string | undefined {
@@ -96,11 +96,6 @@ export class WebKitVisitor implements AsyncDisposable {
     await until(() => this.run(condition, ...args).then(Boolean, () => false), what);
   }
 
-  /** Presses a button. */
-  async click(selector: string): Promise<void> {
-    await ask(`${await this.element(selector)}/click`, {});
-  }
-
   /** Types into a field: characters, and keys that are none. */
   async type(selector: string, text: string): Promise<void> {
     await ask(`${await this.element(selector)}/value`, { text });
@@ -117,13 +112,6 @@ export class WebKitVisitor implements AsyncDisposable {
       atob(await ask<string>(`${this.session}/screenshot`)),
       (character) => character.charCodeAt(0),
     );
-  }
-
-  /** Says yes to what the page asks; what it asked. */
-  async agree(): Promise<string> {
-    const asked = await ask<string>(`${this.session}/alert/text`);
-    await ask(`${this.session}/alert/accept`, {});
-    return asked;
   }
 
   /** Opens another window of this profile, and goes on there; the one before. */

@@ -3,7 +3,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { messages, posted, until } from "../support/client.ts";
-import { writeHistory } from "../support/history.ts";
+import { type Line, writeHistory } from "../support/history.ts";
 import { type TestDatabase, testPostgres } from "../support/postgres.ts";
 import { type ServerProcess, spawnServer } from "../support/server.ts";
 import { KEYS, WebKit, type WebKitVisitor, whyNoWebKit } from "../support/webkit.ts";
@@ -55,7 +55,15 @@ async function say(visitor: WebKitVisitor, text: string): Promise<void> {
   await visitor.until("it is sent", isThere, text);
 }
 
-test("What is said, changed and deleted is seen at once, by keyboard", async (ada, site) => {
+/** Lines of many heights. */
+function lines(count: number): Line[] {
+  return Array.from(
+    { length: count },
+    (_, i) => [(count - i) * 11, "Noor", `Message ${i + 1}${" and more of it".repeat(i * i % 37)}`],
+  );
+}
+
+test("What is said and changed is seen at once, by keyboard", async (ada, site) => {
   await enter(ada, site, "tea");
   await say(ada, "Is there tea?");
   await posted(site, "tea", "There is");
@@ -73,10 +81,7 @@ test("The conversation is there, and where it was, when the window becomes wide 
   await writeHistory(
     site.database.sql,
     "long",
-    Array.from(
-      { length: 400 },
-      (_, i) => [(400 - i) * 11, "Noor", `Message ${i}${" and more of it".repeat(i * i % 37)}`],
-    ),
+    lines(400),
   );
   await ada.resize(500, 900);
   await enter(ada, site, "long");
@@ -100,10 +105,7 @@ test("A link to a message leads there, and a room opens where one stopped readin
   await writeHistory(
     site.database.sql,
     "linked",
-    Array.from(
-      { length: 500 },
-      (_, i) => [(500 - i) * 11, "Noor", `Message ${i + 1}${" and more of it".repeat(i * i % 37)}`],
-    ),
+    lines(500),
   );
   const all = await messages(site, "linked", "wait=0&limit=500");
   await enter(ada, site, `linked/${all[249]!.id}`);
