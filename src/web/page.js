@@ -199,7 +199,7 @@ async function quoting() {
   return quotes ??= await later(() => import("./quotes.js"));
 }
 
-/** Has all that quotes a message say what it says now. @param {Message | Deletion} news */
+/** Has all that repeats a message say what it says now, or no more: quotes, what was found, the desktop. @param {Message | Deletion} news */
 async function became(news) {
   reply?.became(news);
   found?.(news);

@@ -93,7 +93,7 @@ export function searchIn(room, goTo) {
     clearTimeout(timer);
   });
   return (news) => {
-    const shown = [...list.children].find((item) => /** @type {HTMLElement} */ (item).dataset.id === news.id);
+    const shown = list.querySelector(`[data-id="${news.id}"]`);
     if ("deleted" in news) shown?.remove();
     else shown?.replaceWith(result(news, field.value.trim()));
   };
