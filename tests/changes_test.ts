@@ -1,6 +1,7 @@
 // What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
+import { NOW } from "../src/chat/cursor.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { UNLIMITED } from "../src/limits.ts";
@@ -234,7 +235,9 @@ Deno.test("Many large edits take no more memory than messages may, and leave the
   assertEquals((await poll(server, start, 5)).json, [...edited, news]);
   assertEquals((await poll(server, edited[18]!.changed!, 5)).json, [edited[19], news]);
   assertEquals(await messages(server, "room", `after=${said[18]!.id}&wait=5`), [edited[19], news]);
-  assertGreater(300_000, server.chat.grown("room")); // of which no more than the setting is kept
+  const subscriber = await server.chat.subscribe("room", { after: NOW, parameter: "after" });
+  assertGreater(300_000, subscriber.grown); // of which no more than the setting is kept
+  subscriber.end();
 });
 
 Deno.test("A late retry of a post is answered with what has become of its message", async () => {

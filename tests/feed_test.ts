@@ -387,6 +387,60 @@ Deno.test("Feed settles who has been passed over, too, when the news for them co
   await soon(ahead.promise);
 });
 
+Deno.test("Feed.turn() lets nobody in before all have the news who have waited for it, and nobody waits without news", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  assertEquals(feed.turn(NIL, false), undefined);
+  let settled = 0;
+  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()).then(() => settled++));
+  feed.append(commitOf(room.commit(1)));
+  await nextTurn();
+  const before: number[] = [];
+  const outside = Array.from({ length: CROWD }, () => feed.turn(feed.end, false)!.then(() => before.push(settled)));
+  await soon(Promise.all(outside));
+  assertEquals(new Set(before), new Set([CROWD]));
+  await soon(Promise.all(waiting));
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  assertEquals(feed.turn(NIL, false), undefined);
+});
+
+Deno.test("Feed.turn() lets people in also where there is news without end, for many who come back each time", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  let over = false;
+  const following = Array.from({ length: CROWD }, async () => {
+    for (let cursor = NIL; !over; cursor = feed.end) await feed.wait(cursor, HOUR_MS, never());
+  });
+  feed.append(commitOf(room.commit(1)));
+  await nextTurn();
+  let outside = 2 * CROWD;
+  for (let i = 0; i < 2 * CROWD; i++) void feed.turn(feed.end, false)!.then(() => outside--);
+  let news = 0;
+  for (; outside > 0 && news < CROWD; news++) {
+    feed.append(commitOf(room.commit(1)));
+    await nextTurn();
+  }
+  assertEquals(outside, 0, `after ${news} messages`);
+  over = true;
+  feed.release();
+  await soon(Promise.all(following));
+});
+
+Deno.test("Feed.turn() is over when the waiters are released, and nobody stays outside who asks for what the tail does not know", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room, { messages: 1, bytes: 1_000_000 });
+  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()));
+  feed.append(commitOf(room.commit(2)));
+  await nextTurn();
+  assertEquals(feed.turn(NIL, false), undefined);
+  let inside = false;
+  void feed.turn(feed.end, false)!.then(() => inside = true);
+  feed.release();
+  await Promise.resolve();
+  assert(inside);
+  await soon(Promise.all(waiting));
+});
+
 Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
@@ -446,6 +500,29 @@ Deno.test("Feed.page() gives every reader at one place the very same bytes, unti
   feed.append(commitOf(room.commit(1)));
   assert(feed.page(NIL, 10)?.body !== page.body);
   assertEquals(ids(feed.page(NIL, 10)).length, 4);
+});
+
+Deno.test("Feed.entriesAfter() gives every subscriber at one place the very same list, and each what he asks for", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const [first, second] = room.commit(2);
+  feed.append(commitOf([first!, second!]));
+  const list = feed.entriesAfter(NIL);
+  assertEquals(list, [first!, second!]);
+  assertStrictEquals(feed.entriesAfter(NIL), list);
+  assertEquals(feed.entriesAfter(first!.id), [second!]);
+
+  const changed = makeEntry("lobby", first!.id, null, "edited", { changed: makeId(1, 3, randomDigits()) });
+  feed.append({ entries: [changed.asChange()], prior: { ms: 1, seq: 2 } });
+  assertEquals(feed.entriesAfter(second!.id), []);
+  assertEquals(feed.entriesAfter(second!.id, true), [changed.asChange()]);
+  assertEquals(feed.entriesAfter(second!.id), []);
+
+  const other = await loaded(new FakeRoom());
+  assertEquals(other.entriesAfter(NIL), []);
+  const third = makeEntry("lobby", makeId(1, 4, randomDigits()), null, "third");
+  feed.append({ entries: [third], prior: { ms: 1, seq: 3 } });
+  assertEquals(feed.entriesAfter(second!.id), [third]);
 });
 
 Deno.test("Pages keeps a bounded number of pages and of bytes, the newest, and each at its place", () => {

@@ -21,6 +21,7 @@ import { health, messages, PATIENCE_MS, post, posted, until } from "./support/cl
 import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, spawnServer, startServer } from "./support/server.ts";
+import { take } from "./support/taking.ts";
 
 const postgres = await testPostgres();
 
@@ -251,16 +252,27 @@ Deno.test("A stream whose cursor is ahead of what its server knows asks the data
   await until(() => alone.chat.state.waiters === 1, "the poll waits");
   const seen = await alone.commit("room"); // on another server, by a subscriber that now comes here
   const missed = await alone.commit("room");
-  const news = alone.chat.follow("room", {
-    after: seen.id,
-    parameter: "after",
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  });
-  assertEquals((await news.next()).value, { entries: [], next: seen.id });
-  const { value } = await news.next();
-  assertEquals(value?.entries.map(({ id }) => id), [missed.id]);
-  await news.return();
+  const subscriber = await alone.chat.subscribe("room", { after: seen.id, parameter: "after" });
+  assertEquals(subscriber.next, seen.id);
+  assertEquals((await take(subscriber))?.map(({ id }) => id), [missed.id]);
+  subscriber.end();
   assertEquals(await waiting, [seen.id, missed.id]);
+});
+
+Deno.test("Whoever comes straight back with the news comes after all who still wait for it", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  let served = 0;
+  let back: Promise<number> | undefined;
+  const polls = Array.from({ length: 1_000 }, async () => {
+    await alone.poll("room", { after: NOW });
+    served++;
+    back ??= alone.poll("room", { after: NIL }).then(() => served); // there is something for him
+  });
+  await until(() => alone.chat.state.waiters === 1_000, "all wait");
+  await say(alone.chat, "news");
+  await Promise.all(polls);
+  assertEquals(await back, 1_000);
 });
 
 /** A chat that hears nothing and looks by itself at most once a minute, and a store of somebody else who tells it nothing. */

@@ -6,14 +6,16 @@ import { readConfig } from "../src/config.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Store } from "../src/chat/store.ts";
+import type { Subscriber } from "../src/chat/subscriptions.ts";
 import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
-import { Chat, type News } from "../src/chat/chat.ts";
+import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
 import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
 import { draft } from "./support/draft.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
+import { take } from "./support/taking.ts";
 
 const postgres = await testPostgres();
 
@@ -335,7 +337,7 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
 /** A server's chat whose statements are counted, with clients that post and follow. */
 async function counted(database: TestDatabase) {
   const { chat, sent } = await countingChat(database, NEVER);
-  const streams: AsyncGenerator<News>[] = [];
+  const subscribers: Subscriber[] = [];
   return {
     sent,
     post: async (room: string) => {
@@ -344,19 +346,18 @@ async function counted(database: TestDatabase) {
     },
     /** Holds the room's feed by an event stream; each call waits for what comes, and gives its ids. */
     follow: async (room: string) => {
-      const news = chat.follow(room, { after: NOW, parameter: "after", signal: new AbortController().signal });
-      streams.push(news);
-      await news.next();
+      const subscriber = await chat.subscribe(room, { after: NOW, parameter: "after" });
+      subscribers.push(subscriber);
       await until(() => chat.state.listening, "the probe is back");
       return async () => {
         for (;;) {
-          const { entries } = (await news.next()).value!;
+          const entries = (await take(subscriber))!;
           if (entries.length > 0) return entries.map(({ id }) => id);
         }
       };
     },
     [Symbol.asyncDispose]: async () => {
-      for (const stream of streams) await stream.return(undefined);
+      for (const subscriber of subscribers) subscriber.end();
       await chat.close();
     },
   };

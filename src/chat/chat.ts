@@ -25,6 +25,7 @@ import { Readiness } from "./readiness.ts";
 import { MAX_LOOKED_AT, MAX_ROOMS, Rooms } from "./rooms.ts";
 import { type Found, Searcher, type Sought } from "./searcher.ts";
 import { type Commit, Store } from "./store.ts";
+import { type Subscriber, type Subscription, Subscriptions } from "./subscriptions.ts";
 import { Wake } from "./wake.ts";
 import { type Posted, Writer } from "./writer.ts";
 
@@ -75,28 +76,6 @@ export type Wanted = Omit<Change, "proof" | "random"> & {
   readonly messageKey: string | undefined;
 };
 
-/** What a subscriber asks for. */
-export interface Subscription {
-  /** A cursor, or `now`. */
-  readonly after: string;
-  /** Where the client gave it, for the problem that it is one. */
-  readonly parameter: string;
-  /** Whether it is given changes, too. */
-  readonly changes?: boolean;
-  /** Aborts when the client leaves. */
-  readonly signal: AbortSignal;
-  /** What the client may take; any amount if not given. */
-  readonly allowance?: Allowance;
-}
-
-/** What a subscriber is given at a time. */
-export interface News {
-  /** The messages, at most a page; none is a sign of life. */
-  readonly entries: readonly Entry[];
-  /** The last id given, or else the cursor asked: from there on a subscriber that is cut off misses nothing. */
-  readonly next: string;
-}
-
 /** What a process holds. */
 export interface ChatState {
   /** Polls that wait. */
@@ -133,11 +112,12 @@ export class Chat {
   readonly #readiness: Readiness;
   readonly #newRooms: NewRooms;
   readonly #places: Places;
+  readonly #subscriptions: Subscriptions;
   #draining = false;
   #closed = false;
 
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
-  constructor(database: Pick<Database, "openPool">, private readonly config: Config) {
+  constructor(database: Pick<Database, "openPool">, config: Config) {
     const client = (name: string, connections: number) =>
       new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
     const { writes, reads, looks, signals, readsAtOnce } = shareOut(config.DATABASE_CONNECTIONS, client);
@@ -167,6 +147,13 @@ export class Chat {
         deaf: config.FALLBACK_WITHOUT_LISTEN_MS,
       },
     );
+    this.#subscriptions = new Subscriptions({
+      feeds: this.#feeds,
+      reader: this.#reader,
+      places: this.#places,
+      wake: this.#wake,
+      heartbeatMs: config.HEARTBEAT_MS,
+    });
     this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
     const committed = (commit: Commit) => {
       this.#feeds.get(commit.room)?.append(commit);
@@ -228,6 +215,9 @@ export class Chat {
     if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
     // Before the first await: a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2).
     const signal = wait > 0 ? client.signal : undefined;
+    // Whoever has had the news that is on its way is back before the last one has it.
+    const turn = signal && this.#feeds.get(room)?.turn(after === NOW ? END : after, changes);
+    if (turn) await turn;
     // A page that is longer than what a feed begins with can't come out of a new one.
     const read = (after: string) =>
       this.#reader.pageAfter({ room, after, limit, changes, exact: wait === 0, client }, allowance);
@@ -282,64 +272,11 @@ export class Chat {
   }
 
   /**
-   * The messages of `room` after a cursor, those to come too. Yields first the place where it begins, without messages;
-   * then pages; and signs of life while there is nothing new. A subscriber that is slow to ask for more is read its next
-   * page when it asks. Ends when the server drains or `signal` aborts; the first `next()` throws what a poll would.
-   * @throws {Problem} 400 for a cursor that lies in the future, 410 as for a poll, 503; later on too, where the subscriber has
-   * come to be behind what was removed, or when the database can't be reached.
+   * Follows `room`: its messages after a cursor, those to come too. Whoever does must end it.
+   * @throws {Problem} see {@linkcode Subscriptions.open}.
    */
-  async *follow(
-    room: string,
-    { after, parameter, changes = false, signal, allowance = UNLIMITED }: Subscription,
-  ): AsyncGenerator<News, void, void> {
-    if (this.#draining) throw unavailable("This server is shutting down");
-    this.#places.enter("stream", allowance);
-    const feed = this.#feeds.hold(room);
-    try {
-      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await this.#reader.refresh(feed, allowance);
-      let next = after === NOW ? feed.startOf(changes) : after;
-      if (placeOf(next) > feed.place) await this.#reader.refuseFuture(room, next, feed.place, parameter);
-      // Before it begins: what was removed meanwhile is to be told now.
-      const read = () => this.#reader.entriesAfter(room, next, changes, allowance, { signal });
-      const first = feed.knows(next, changes) ? [] : await read();
-      yield { entries: [], next };
-      if (first.length > 0) {
-        next = first.at(-1)!.cursor;
-        yield { entries: first, next };
-      }
-
-      // A feed whose place another has taken knows nothing any more.
-      const goesOn = () => !this.#draining && !signal.aborted && this.#feeds.get(room) === feed;
-      while (goesOn()) {
-        if (feed.knows(next, changes) && feed.isAtEnd(next, changes)) { // from this check to the parking nothing else runs, as in a poll
-          await feed.wait(next, this.config.HEARTBEAT_MS, signal, changes);
-          if (!goesOn()) return;
-          if (feed.isAtEnd(next, changes)) {
-            if (this.#wake.blind) throw unavailable("The database can't be reached");
-            yield { entries: [], next };
-            continue;
-          }
-        }
-        const known = feed.entriesAfter(next, changes);
-        const begins = feed.startOf(changes);
-        const entries = known ?? await read();
-        if (entries.length === 0) { // nothing of it is left
-          next = begins;
-          feed.wake(); // or the database has lost it, and another feed takes this one's place
-          continue;
-        }
-        next = entries.at(-1)!.cursor;
-        yield { entries, next };
-      }
-    } finally {
-      this.#feeds.letGo(feed);
-      this.#places.leave("stream", allowance);
-    }
-  }
-
-  /** Bytes of news in a room that somebody is reading, since whenever: it only tells how much there was between two moments. */
-  grown(room: string): number {
-    return this.#feeds.get(room)?.grown ?? 0;
+  subscribe(room: string, subscription: Subscription): Promise<Subscriber> {
+    return this.#subscriptions.open(room, subscription);
   }
 
   /**
@@ -412,6 +349,7 @@ export class Chat {
   /** Answers all who wait, and lets nobody wait from now on. Posts go on. */
   drain(): void {
     this.#draining = true;
+    this.#subscriptions.drain();
     this.#feeds.release();
   }
 

@@ -18,26 +18,19 @@
 //
 // A database can come back without its last messages. Each refresh asks whether what the feed knows is still there; if it is
 // not, nothing is put behind it, and another feed takes its place.
-//
-// News for very many settles them in slices: each slice's answers go out before the next is made, so that posts, health
-// checks and other rooms are served in between, and the memory of one slice serves the next.
-import { setImmediate } from "node:timers";
 import { cursorAt, makePlace, NIL, placeOf, seqOf } from "./cursor.ts";
-import { type Deadline, Deadlines } from "./deadlines.ts";
 import type { KnownChange } from "./head.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import { Pages } from "./pages.ts";
 import type { Commit, Store } from "./store.ts";
+import { type Waiter, Waiters } from "./waiters.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack, and a page unasked. */
 export const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
-
-/** Waiters that news settles in one turn of the event loop: a turn of some milliseconds. */
-const SLICE = 250;
 
 /** Changes that a feed keeps: who has missed more asks the database. */
 const MAX_CHANGES = 1_000;
@@ -57,41 +50,15 @@ export interface TailLimits {
 }
 
 /** Of all feeds. */
-const deadlines = new Deadlines();
 const pages = new Pages();
 let tails = 0;
-
-/** One parked poll. An object rather than closures, since there are so many; the signal knows it as its listener. */
-class Waiter {
-  readonly #deadline: Deadline;
-
-  constructor(
-    readonly cursor: string,
-    ms: number,
-    private readonly signal: AbortSignal,
-    private readonly waiters: Set<Waiter>,
-    private readonly resolve: () => void,
-    /** Whether changes are news. */
-    readonly changes: boolean,
-  ) {
-    waiters.add(this);
-    signal.addEventListener("abort", this);
-    this.#deadline = deadlines.add(this, ms);
-  }
-
-  /** The client has left. */
-  handleEvent(): void {
-    this.settle();
-  }
-
-  /** Ends the wait, for whatever reason; once. */
-  settle(): void {
-    this.#deadline.remove(this);
-    this.signal.removeEventListener("abort", this);
-    this.waiters.delete(this);
-    this.resolve();
-  }
-}
+/** What subscribers were given last: news reaches all who stand at one place one right after the other. */
+let latest: { version: number; cursor: string; changes: boolean; entries: readonly Entry[] } = {
+  version: tails,
+  cursor: NIL,
+  changes: false,
+  entries: [],
+};
 
 /** The tail of one room and its waiters. */
 export class Feed {
@@ -111,11 +78,9 @@ export class Feed {
   #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  #news = false;
-  #settling = false;
   /** Tells what the tail holds now from what it held before, and from all others: pages are kept by it. */
   #version = ++tails;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters(({ cursor, changes }) => !this.isAtEnd(cursor, changes));
 
   /**
    * A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks; `lost` that the database has
@@ -225,14 +190,24 @@ export class Feed {
    */
   wait(cursor: string, ms: number, signal: AbortSignal, changes = false): Promise<void> {
     return new Promise((resolve) => {
-      const waiter = new Waiter(cursor, ms, signal, this.#waiters, resolve, changes);
+      const waiter = this.park(cursor, ms, changes, resolve, signal);
       if (signal.aborted || this.#closed) waiter.settle();
     });
   }
 
+  /** The same in a feed that is not closed, without a promise: calls `settled`, which must not throw. */
+  park(cursor: string, ms: number, changes: boolean, settled: () => void, signal?: AbortSignal): Waiter {
+    return this.#waiters.add(cursor, changes, ms, settled, signal);
+  }
+
+  /** While news is on its way to those who wait: until it is the turn of who comes now with a cursor that the tail knows. */
+  turn(cursor: string, changes: boolean): Promise<void> | undefined {
+    return this.knows(cursor, changes) ? this.#waiters.turn() : undefined;
+  }
+
   /** Settles all waiters, news or not. */
   release(): void {
-    for (const waiter of this.#waiters) waiter.settle();
+    this.#waiters.release();
   }
 
   /** Settles all waiters, and whoever comes to wait from now on, and forgets its messages: another feed takes over. */
@@ -255,11 +230,14 @@ export class Feed {
     return page;
   }
 
-  /** The same that fit one page, as they are. */
+  /** The same that fit one page, as they are: the very same list for all who stand at one place. */
   entriesAfter(cursor: string, changes = false): readonly Entry[] | undefined {
     if (!this.knows(cursor, changes)) return undefined;
+    if (latest.version === this.#version && latest.cursor === cursor && latest.changes === changes) return latest.entries;
     const after = this.#after(cursor, changes);
-    return after.slice(0, fitting(after, 0, MAX_LIMIT));
+    const entries = after.slice(0, fitting(after, 0, MAX_LIMIT));
+    latest = { version: this.#version, cursor, changes, entries };
+    return entries;
   }
 
   /** Lets go of what was removed since it was too old: all that stands at or before `mark`. `place` is how far it had come before it read that. */
@@ -274,7 +252,7 @@ export class Feed {
     if (mayMiss) this.#start = mark;
     if (!mayMiss && !mayMissChanges) return;
     // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
-    for (const waiter of this.#waiters) if (!this.knows(waiter.cursor, waiter.changes)) waiter.settle();
+    this.#waiters.release(({ cursor, changes }) => !this.knows(cursor, changes));
   }
 
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
@@ -336,23 +314,7 @@ export class Feed {
     this.#bound();
     if (place > this.#place) this.#place = place;
     if (this.#version === before) return; // most refreshes bring nothing, and there can be ten thousand waiters to look at
-    this.#news = true;
-    if (!this.#settling) void this.#settleAll();
-  }
-
-  /** Settles all waiters that the tail is past; begins at once. */
-  async #settleAll(): Promise<void> {
-    this.#settling = true;
-    while (this.#news) {
-      this.#news = false;
-      let settled = 0;
-      for (const waiter of this.#waiters) {
-        if (this.isAtEnd(waiter.cursor, waiter.changes)) continue;
-        waiter.settle();
-        if (++settled % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
-      }
-    }
-    this.#settling = false;
+    this.#waiters.wake();
   }
 
   #grow(fresh: readonly Entry[]): void {

@@ -1,0 +1,212 @@
+// Those who follow a room. One who has all that there is costs what a poll does that waits: an object in the room's feed, and no promise.
+// News is handed to him in the very turn that brings it; so ten thousand are served about as fast as their bytes can be written.
+import { type Allowance, UNLIMITED } from "../limits.ts";
+import { unavailable } from "../problem.ts";
+import { NOW, placeOf } from "./cursor.ts";
+import type { Feed } from "./feed.ts";
+import type { Feeds } from "./feeds.ts";
+import type { Entry } from "./page.ts";
+import type { Places } from "./places.ts";
+import type { Leaving, Reader } from "./reader.ts";
+import type { Waiter } from "./waiters.ts";
+import type { Wake } from "./wake.ts";
+
+/** What a subscriber asks for. */
+export interface Subscription {
+  /** A cursor, or `now`. */
+  readonly after: string;
+  /** Where the client gave it, for the problem that it is one. */
+  readonly parameter: string;
+  /** Whether it is given changes, too. */
+  readonly changes?: boolean;
+  /** What the client may take; any amount if not given. */
+  readonly allowance?: Allowance;
+}
+
+/** Who takes what a subscriber is given. Neither method may throw. */
+export interface Receiver {
+  /** The messages that come next, at most a page; none is a sign of life. */
+  give(entries: readonly Entry[]): void;
+  /** There is no more: this server ends, or what comes next can't be had, for which `error` is the reason. */
+  over(error?: unknown): void;
+}
+
+/** What subscribers need. */
+export interface SubscriptionsOptions {
+  readonly feeds: Feeds;
+  readonly reader: Reader;
+  readonly places: Places;
+  readonly wake: Pick<Wake, "blind">;
+  /** Milliseconds between two signs of life. */
+  readonly heartbeatMs: number;
+}
+
+/** The subscribers of one process. */
+export class Subscriptions {
+  #draining = false;
+
+  /** Nobody has subscribed. */
+  constructor(private readonly options: SubscriptionsOptions) {}
+
+  /**
+   * Follows `room` from a cursor on. Whoever does must end it.
+   * @throws {Problem} 400 for a cursor that lies in the future, 410 for one after which messages were removed since they were too
+   * old, 429, 503.
+   */
+  async open(
+    room: string,
+    { after, parameter, changes = false, allowance = UNLIMITED }: Subscription,
+  ): Promise<Subscriber> {
+    if (this.#draining) throw unavailable("This server is shutting down");
+    const { feeds, reader, places } = this.options;
+    places.enter("stream", allowance);
+    const feed = feeds.hold(room);
+    const subscriber = new Subscriber(feed, changes, allowance, this.options, () => this.#draining);
+    try {
+      if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await reader.refresh(feed, allowance);
+      const cursor = after === NOW ? feed.startOf(changes) : after;
+      if (placeOf(cursor) > feed.place) await reader.refuseFuture(room, cursor, feed.place, parameter);
+      await subscriber.begin(cursor);
+      return subscriber;
+    } catch (error) {
+      subscriber.end();
+      throw error;
+    }
+  }
+
+  /** Ends all of them, as soon as their feeds are released, and lets nobody begin. */
+  drain(): void {
+    this.#draining = true;
+  }
+}
+
+/** One who follows a room. */
+export class Subscriber implements Leaving {
+  #next = "";
+  /** What was read before he began. */
+  #first: readonly Entry[] = [];
+  #receiver!: Receiver;
+  #waiter: Waiter | undefined;
+  #leaving: AbortController | undefined;
+  #over = false;
+  readonly #woken = () => this.#wakeUp();
+
+  /** Holds a place and the feed. */
+  constructor(
+    private readonly feed: Feed,
+    private readonly changes: boolean,
+    private readonly allowance: Allowance,
+    private readonly options: SubscriptionsOptions,
+    private readonly draining: () => boolean,
+  ) {}
+
+  /** The last cursor given, or else the one asked: from there on a subscriber that is cut off misses nothing. */
+  get next(): string {
+    return this.#next;
+  }
+
+  /** Bytes of news in his room, since whenever: it only tells how much there was between two moments. */
+  get grown(): number {
+    return this.feed.grown;
+  }
+
+  /** Aborts when he ends. */
+  get signal(): AbortSignal {
+    this.#leaving ??= new AbortController();
+    if (this.#over) this.#leaving.abort();
+    return this.#leaving.signal;
+  }
+
+  /**
+   * Begins after `cursor`. What the feed does not know is read now: what was removed meanwhile is to be told before he is given anything.
+   * @throws {Problem} 410, 429, 503.
+   */
+  async begin(cursor: string): Promise<void> {
+    this.#next = cursor;
+    if (!this.feed.knows(cursor, this.changes)) this.#first = await this.#read();
+  }
+
+  /** Gives `receiver` what comes next, once, now or as soon as there is something; or a sign of life. */
+  take(receiver: Receiver): void {
+    this.#receiver = receiver;
+    const first = this.#first;
+    this.#first = [];
+    if (first.length > 0) this.#give(first);
+    else this.#advance();
+  }
+
+  /** Ends it: he is given nothing more. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#waiter?.leave();
+    this.#leaving?.abort();
+    this.options.feeds.letGo(this.feed);
+    this.options.places.leave("stream", this.allowance);
+  }
+
+  /** A feed whose place another has taken knows nothing any more. */
+  get #goesOn(): boolean {
+    return !this.#over && !this.draining() && this.options.feeds.get(this.feed.room) === this.feed;
+  }
+
+  #advance(): void {
+    const { feed, changes } = this;
+    while (this.#goesOn) {
+      if (!feed.knows(this.#next, changes)) return void this.#catchUp();
+      if (feed.isAtEnd(this.#next, changes)) { // from this check to the parking nothing else runs, as in a poll
+        this.#waiter = feed.park(this.#next, this.options.heartbeatMs, changes, this.#woken);
+        return;
+      }
+      const begins = feed.startOf(changes);
+      const entries = feed.entriesAfter(this.#next, changes)!;
+      if (entries.length > 0) return this.#give(entries);
+      this.#pass(begins);
+    }
+    this.#finish();
+  }
+
+  #wakeUp(): void {
+    this.#waiter = undefined;
+    if (!this.#goesOn) this.#finish();
+    else if (!this.feed.isAtEnd(this.#next, this.changes)) this.#advance();
+    else if (this.options.wake.blind) this.#finish(unavailable("The database can't be reached"));
+    else this.#receiver.give([]);
+  }
+
+  /** Gives what only the database knows. */
+  async #catchUp(): Promise<void> {
+    const begins = this.feed.startOf(this.changes);
+    let entries: readonly Entry[];
+    try {
+      entries = await this.#read();
+    } catch (error) {
+      return this.#finish(error);
+    }
+    if (this.#over) return;
+    if (entries.length > 0) return this.#give(entries);
+    this.#pass(begins);
+    this.#advance();
+  }
+
+  #read(): Promise<readonly Entry[]> {
+    return this.options.reader.entriesAfter(this.feed.room, this.#next, this.changes, this.allowance, this);
+  }
+
+  #give(entries: readonly Entry[]): void {
+    this.#next = entries.at(-1)!.cursor;
+    this.#receiver.give(entries);
+  }
+
+  /** Nothing is left of what was to come: he goes on behind it; or the database has lost it, and another feed takes this one's place. */
+  #pass(begins: string): void {
+    this.#next = begins;
+    this.feed.wake();
+  }
+
+  #finish(error?: unknown): void {
+    if (this.#over) return;
+    this.end();
+    this.#receiver.over(error);
+  }
+}
