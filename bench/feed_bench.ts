@@ -3,6 +3,7 @@ import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/c
 import { Feed } from "../src/chat/feed.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Commit } from "../src/chat/store.ts";
+import { wait } from "../tests/support/waiting.ts";
 
 const ROOMY = { messages: 1_000, bytes: 1_000_000 };
 const HOUR_MS = 3_600_000;
@@ -34,7 +35,7 @@ for (const waiters of [100, 10_000]) {
   const { feed, next } = await room(1);
   const clients = Array.from({ length: waiters }, () => new AbortController());
   Deno.bench(`append, until ${waiters} waiters are settled`, { group: "append" }, async (b) => {
-    const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
+    const waiting = clients.map(({ signal }) => wait(feed, feed.end, HOUR_MS, signal));
     const entry = next();
     b.start();
     feed.append(following(feed, [entry]));
@@ -47,7 +48,7 @@ for (const waiters of [1, 10_000]) {
   const { feed, next } = await room(1);
   const clients = Array.from({ length: waiters }, () => new AbortController());
   Deno.bench(`wait, append and settle, ${waiters} in all`, { group: "wait" }, async () => {
-    const waiting = clients.map(({ signal }) => feed.wait(feed.end, HOUR_MS, signal));
+    const waiting = clients.map(({ signal }) => wait(feed, feed.end, HOUR_MS, signal));
     feed.append(following(feed, [next()]));
     await Promise.all(waiting);
   });

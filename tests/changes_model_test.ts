@@ -11,6 +11,7 @@ import type { Known } from "../src/chat/head.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Commit, News } from "../src/chat/store.ts";
 import { DatabaseError } from "../src/database/client.ts";
+import { wait } from "./support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -376,7 +377,7 @@ Deno.test("A feed has what the database has, and followers with changes end with
           const waiter = { cursor, changes, settled: false };
           if (!feed.isAtEnd(cursor, changes)) continue; // he would be answered at once
           waiters.push(waiter);
-          feed.wait(cursor, HOUR_MS, new AbortController().signal, changes).then(() => waiter.settled = true);
+          wait(feed, cursor, HOUR_MS, new AbortController().signal, changes).then(() => waiter.settled = true);
         }
         await check();
       }

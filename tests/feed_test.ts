@@ -19,6 +19,7 @@ import { openDatabase } from "../src/database/open.ts";
 import { soon } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { testPostgres } from "./support/postgres.ts";
+import { wait } from "./support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -33,7 +34,7 @@ Deno.test("Feed.append() takes messages that continue the tail, without asking t
   const room = new FakeRoom();
   const feed = await loaded(room);
   const reads = room.reads;
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   const [first, second] = room.commit(2);
   feed.append(commitOf([first!]));
   await soon(waiting);
@@ -46,7 +47,7 @@ Deno.test("Feed.append() before the tail has been read asks the database for it"
   const room = new FakeRoom();
   const [first, second] = room.commit(2);
   const feed = makeFeed(room);
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   feed.append(commitOf([second!]));
   await soon(waiting);
   assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
@@ -58,7 +59,7 @@ Deno.test("Feed.append() that leaves a gap asks the database, and nothing is los
   const { store } = opened;
   const { entries: [first] } = await commit(store, 1);
   const feed = await loaded(store);
-  const waiting = feed.wait(first!.id, HOUR_MS, never());
+  const waiting = wait(feed, first!.id, HOUR_MS, never());
   const { entries: foreign } = await commit(store, 2);
   const own = await commit(store, 1);
   feed.append(own);
@@ -135,7 +136,7 @@ Deno.test("Feed.refresh() called during a look starts another look after it, whi
   const feed = await loaded(gate.store);
   const reads = gate.reads;
   const held = gate.hold();
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   const first = feed.refresh();
   await held.read; // it has read, and found nothing
   const { entries: [missed] } = await commit(opened.store, 1);
@@ -156,7 +157,7 @@ Deno.test("Feed.wake() during a look that has read before the commit still wakes
   const held = gate.hold(); // the first look of all, which reads in another way than the later ones
   const first = feed.refresh();
   await held.read;
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   const { entries } = await commit(opened.store, 1);
   feed.wake();
   held.release();
@@ -178,7 +179,7 @@ Deno.test("Feed.refresh() that fails says so and leaves the feed as it was, and 
   room.failures = 1;
   await assertRejects(() => feed.refresh(), Error, "no database");
   assertEquals(feed.end, NIL);
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   await feed.refresh();
   await soon(waiting);
   assertEquals(feed.end, first!.id);
@@ -243,7 +244,7 @@ Deno.test("Feed.refresh() that finds removed what came next wakes those who wait
   await database.sql`delete from messages`;
   const signal = new AbortController();
   const [missed, missedChanges, atEnd] = [[first, false], [first, true], [second, true]].map(([entry, changes]) =>
-    feed.wait((entry as Entry).id, 60_000, signal.signal, changes as boolean)
+    wait(feed, (entry as Entry).id, 60_000, signal.signal, changes as boolean)
   );
   let woken = false;
   void atEnd!.then(() => woken = true);
@@ -264,13 +265,13 @@ Deno.test("Feed.wake() that fails is nobody's error", async () => {
   await feed.refresh();
 });
 
-Deno.test("Feed.wait() settles only when the tail is past its own cursor", async () => {
+Deno.test("Feed.park() settles only when the tail is past its own cursor", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
   const [first, second, third] = room.commit(3);
-  const behind = watch(feed.wait(NIL, HOUR_MS, never()));
-  const at = watch(feed.wait(first!.id, HOUR_MS, never()));
-  const ahead = watch(feed.wait(second!.id, HOUR_MS, never()));
+  const behind = watch(wait(feed, NIL, HOUR_MS, never()));
+  const at = watch(wait(feed, first!.id, HOUR_MS, never()));
+  const ahead = watch(wait(feed, second!.id, HOUR_MS, never()));
   feed.append(commitOf([first!]));
   await soon(behind.promise);
   assertEquals([at.settled, ahead.settled], [false, false]);
@@ -281,12 +282,12 @@ Deno.test("Feed.wait() settles only when the tail is past its own cursor", async
   await soon(ahead.promise);
 });
 
-Deno.test("Feed.wait() settles at its deadline or up to a step later, not before, and once", async () => {
+Deno.test("Feed.park() settles at its deadline or up to a step later, not before, and once", async () => {
   using time = new FakeTime();
   const room = new FakeRoom();
   const feed = await loaded(room);
   const signal = counted();
-  const waiting = watch(feed.wait(NIL, 10_000, signal.signal));
+  const waiting = watch(wait(feed, NIL, 10_000, signal.signal));
   await time.tickAsync(9_999);
   await time.runMicrotasks();
   assertFalse(waiting.settled);
@@ -299,13 +300,13 @@ Deno.test("Feed.wait() settles at its deadline or up to a step later, not before
   assertEquals(signal.removals, 1, "it was settled again");
 });
 
-Deno.test("Feed.wait() ended by news, by its signal or by release() leaves neither timer nor listener", async () => {
+Deno.test("Feed.park() ended by news, by its signal or by release() leaves neither timer nor listener", async () => {
   for (const end of ["news", "signal", "release"]) {
     using time = new FakeTime();
     const room = new FakeRoom();
     const feed = await loaded(room);
     const signal = counted();
-    const waiting = watch(feed.wait(NIL, 10_000, signal.signal));
+    const waiting = watch(wait(feed, NIL, 10_000, signal.signal));
     assertEquals(signal.listeners.size, 1);
     await time.runMicrotasks();
     assertFalse(waiting.settled);
@@ -321,12 +322,12 @@ Deno.test("Feed.wait() ended by news, by its signal or by release() leaves neith
   }
 });
 
-Deno.test("Feed.wait() whose signal aborts leaves the other waiters waiting", async () => {
+Deno.test("Feed.park() whose signal aborts leaves the other waiters waiting", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
   const leaving = counted();
-  const left = feed.wait(NIL, HOUR_MS, leaving.signal);
-  const staying = watch(feed.wait(NIL, HOUR_MS, never()));
+  const left = wait(feed, NIL, HOUR_MS, leaving.signal);
+  const staying = watch(wait(feed, NIL, HOUR_MS, never()));
   leaving.abort();
   await soon(left);
   assertFalse(staying.settled);
@@ -334,16 +335,16 @@ Deno.test("Feed.wait() whose signal aborts leaves the other waiters waiting", as
   await soon(staying.promise);
 });
 
-Deno.test("Feed.wait() with a signal that has aborted settles at once", async () => {
+Deno.test("Feed.park() with a signal that has aborted settles at once", async () => {
   const feed = await loaded(new FakeRoom());
-  await soon(feed.wait(NIL, HOUR_MS, AbortSignal.abort()));
+  await soon(wait(feed, NIL, HOUR_MS, AbortSignal.abort()));
 });
 
 Deno.test("Feed settles thousands in slices, between which others have their turn", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
   let settled = 0;
-  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()).then(() => settled++));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()).then(() => settled++));
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   assert(settled > 0 && settled < CROWD, `${settled} were settled before others had their turn`);
@@ -358,7 +359,7 @@ Deno.test("Feed gives thousands all news in its order, also what comes while the
   const follow = async () => {
     const seen: string[] = [];
     while (seen.length < entries.length) {
-      await feed.wait(seen.at(-1) ?? NIL, HOUR_MS, never());
+      await wait(feed, seen.at(-1) ?? NIL, HOUR_MS, never());
       seen.push(...ids(feed.page(seen.at(-1) ?? NIL, 10)));
       answers++;
     }
@@ -378,8 +379,8 @@ Deno.test("Feed settles who has been passed over, too, when the news for them co
   const room = new FakeRoom();
   const feed = await loaded(room);
   const [first, second] = room.commit(2);
-  const ahead = watch(feed.wait(first!.id, HOUR_MS, never())); // as one that another server has told the first
-  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()));
+  const ahead = watch(wait(feed, first!.id, HOUR_MS, never())); // as one that another server has told the first
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()));
   feed.append(commitOf([first!]));
   await nextTurn();
   feed.append(commitOf([second!]));
@@ -392,7 +393,7 @@ Deno.test("Feed.turn() lets nobody in before all have the news who have waited f
   const feed = await loaded(room);
   assertEquals(feed.turn(NIL, false), undefined);
   let settled = 0;
-  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()).then(() => settled++));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()).then(() => settled++));
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   const before: number[] = [];
@@ -409,7 +410,7 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
   const feed = await loaded(room);
   let over = false;
   const following = Array.from({ length: CROWD }, async () => {
-    for (let cursor = NIL; !over; cursor = feed.end) await feed.wait(cursor, HOUR_MS, never());
+    for (let cursor = NIL; !over; cursor = feed.end) await wait(feed, cursor, HOUR_MS, never());
   });
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
@@ -429,7 +430,7 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
 Deno.test("Feed.turn() is over when the waiters are released, and nobody stays outside who asks for what the tail does not know", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1, bytes: 1_000_000 });
-  const waiting = Array.from({ length: CROWD }, () => feed.wait(NIL, HOUR_MS, never()));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()));
   feed.append(commitOf(room.commit(2)));
   await nextTurn();
   assertEquals(feed.turn(NIL, false), undefined);
@@ -444,10 +445,10 @@ Deno.test("Feed.turn() is over when the waiters are released, and nobody stays o
 Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
-  const waiting = [1, 2, 3].map(() => feed.wait(NIL, HOUR_MS, never()));
+  const waiting = [1, 2, 3].map(() => wait(feed, NIL, HOUR_MS, never()));
   feed.release();
   await soon(Promise.all(waiting));
-  const later = watch(feed.wait(NIL, HOUR_MS, never()));
+  const later = watch(wait(feed, NIL, HOUR_MS, never()));
   await Promise.resolve();
   assertFalse(later.settled);
   feed.append(commitOf(room.commit(1)));
@@ -568,7 +569,7 @@ Deno.test("Feed trims its tail to a number of bytes", async () => {
 Deno.test("Feed wakes its waiters also for a message that is larger than its tail may be", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1_000, bytes: 10 });
-  const waiting = feed.wait(NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS, never());
   const entries = room.commit(1);
   feed.append(commitOf(entries));
   await soon(waiting);
@@ -589,7 +590,7 @@ Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes 
   assertEquals([feed.bytes, bytes], [0, 0]);
   assertEquals(feed.end, entries[2]!.id);
   assertEquals(feed.page(entries[0]!.id, 10), undefined);
-  const waiting = feed.wait(feed.end, HOUR_MS, never());
+  const waiting = wait(feed, feed.end, HOUR_MS, never());
   const reads = room.reads;
   const next = room.commit(1);
   feed.append(commitOf(next));

@@ -7,6 +7,7 @@ import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Commit } from "../src/chat/store.ts";
 import { FakeTime } from "@std/testing/time";
 import { soon } from "./support/client.ts";
+import { wait } from "./support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
 const SIZE = makeEntry("a", makeId(1, 1, randomDigits()), null, "hello").bytes;
@@ -101,7 +102,7 @@ Deno.test("Feeds lets a room that alone is too large give up its own messages, a
   const { feeds, commit } = setUp(2 * SIZE);
   const feed = feeds.hold("a");
   await feed.refresh();
-  const waiting = feed.wait(NIL, HOUR_MS, new AbortController().signal);
+  const waiting = wait(feed, NIL, HOUR_MS, new AbortController().signal);
   const committed = commit("a", 3);
   feed.append(committed);
   await soon(waiting);
@@ -142,7 +143,7 @@ Deno.test("Feeds.restart() settles a feed's waiters and begins a new one, which 
   const old = feeds.hold("a");
   await old.refresh();
   old.append(commit("a", 2));
-  const waiting = old.wait(old.end, HOUR_MS, new AbortController().signal);
+  const waiting = wait(old, old.end, HOUR_MS, new AbortController().signal);
   feeds.restart(old);
   await soon(waiting);
   assertEquals([losses, old.page(NIL, 1)], [[old], undefined]);
@@ -184,7 +185,7 @@ Deno.test("Feeds.restart() of a feed that is no longer its room's leaves the roo
 
 Deno.test("Feeds.release() settles the waiters of all rooms", async () => {
   const { feeds } = setUp();
-  const waiting = ["a", "b"].map((room) => feeds.hold(room).wait(NIL, HOUR_MS, new AbortController().signal));
+  const waiting = ["a", "b"].map((room) => wait(feeds.hold(room), NIL, HOUR_MS, new AbortController().signal));
   feeds.release();
   await soon(Promise.all(waiting));
 });

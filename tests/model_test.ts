@@ -20,6 +20,7 @@ import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { DatabaseError, type Fate } from "../src/database/client.ts";
 import { Problem } from "../src/problem.ts";
 import { draft as makeDraft } from "./support/draft.ts";
+import { wait } from "./support/waiting.ts";
 
 /** A test of a property: `runs` times, each on its own input. */
 function property<T>(name: string, runs: number, input: fc.Arbitrary<T>, holds: (value: T) => Promise<void> | void) {
@@ -389,7 +390,7 @@ property(
         if (cursor < feed.end) return; // the caller would answer at once
         const waiter = { cursor, until: Date.now() + ms, leave: new AbortController(), released: false, settled: 0 };
         waiters.push(waiter);
-        feed.wait(cursor, ms, waiter.leave.signal).then(() => waiter.settled++);
+        wait(feed, cursor, ms, waiter.leave.signal).then(() => waiter.settled++);
       },
       abort: ({ which }) => waiters[which]?.leave.abort(),
       page: ({ after, limit }) => {

@@ -2,12 +2,13 @@
 // `deno task mutate`. Most would be mended a little later by something else, such as a notification or the fallback; so
 // here there is neither.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Chat, type Poll } from "../src/chat/chat.ts";
+import { Chat } from "../src/chat/chat.ts";
 import { NIL, NOW, seqOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import type { Entry } from "../src/chat/page.ts";
+import type { Poll } from "../src/chat/polls.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import { readConfig } from "../src/config.ts";
@@ -253,7 +254,7 @@ Deno.test("A stream whose cursor is ahead of what its server knows asks the data
   const seen = await alone.commit("room"); // on another server, by a subscriber that now comes here
   const missed = await alone.commit("room");
   const subscriber = await alone.chat.subscribe("room", { after: seen.id, parameter: "after" });
-  assertEquals(subscriber.next, seen.id);
+  assertEquals(subscriber.cursor, seen.id);
   assertEquals((await take(subscriber))?.map(({ id }) => id), [missed.id]);
   subscriber.end();
   assertEquals(await waiting, [seen.id, missed.id]);

@@ -16,6 +16,7 @@ import { draft } from "./support/draft.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
 import { take } from "./support/taking.ts";
+import { wait } from "./support/waiting.ts";
 
 const postgres = await testPostgres();
 
@@ -226,7 +227,7 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
   });
   const feed = feeds.hold("room");
   await feed.refresh();
-  const settled = feed.wait(feed.end, 20_000, new AbortController().signal);
+  const settled = wait(feed, feed.end, 20_000, new AbortController().signal);
   const id = await silent.say("missed");
   connected();
   await settled;

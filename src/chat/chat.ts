@@ -10,15 +10,15 @@ import { within } from "../sleep.ts";
 import type { Change } from "./change.ts";
 import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
-import { END, NOW, placeOf, randomDigits } from "./cursor.ts";
-import { PRELOAD } from "./feed.ts";
+import { END, NOW, randomDigits } from "./cursor.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
 import { Lift } from "./lift.ts";
 import type { NewMessage } from "./message.ts";
 import { NewRooms } from "./new-rooms.ts";
-import type { Entry, Page } from "./page.ts";
+import type { Entry } from "./page.ts";
 import { Places } from "./places.ts";
+import { type Poll, Polls, type Reading } from "./polls.ts";
 import { proofOf } from "./proof.ts";
 import { Reader } from "./reader.ts";
 import { Readiness } from "./readiness.ts";
@@ -42,32 +42,6 @@ export interface Unparsed {
    * @throws {Problem} 400, 413.
    */
   read(): NewMessage;
-}
-
-/** What a poll asks for. */
-export interface Poll {
-  /** A cursor, or `now`. */
-  readonly after: string;
-  /** Most messages in the answer. */
-  readonly limit: number;
-  /** Milliseconds to wait for news; 0 asks the database and answers at once. */
-  readonly wait: number;
-  /** Whether changes are news, too. */
-  readonly changes?: boolean;
-  /** Who asks: its signal aborts when it leaves. It is made when it is first asked for; a poll that does not wait saves that. */
-  readonly client: { readonly signal: AbortSignal };
-  /** What the client may take; any amount if not given. */
-  readonly allowance?: Allowance;
-}
-
-/** A page, and the cursor from which the reader goes on. */
-export interface Reading {
-  /** The messages. */
-  readonly page: Page;
-  /** The last id given, or else the cursor asked. */
-  readonly next: string;
-  /** Whether whoever asks for the same at any later time is given the same. */
-  readonly final: boolean;
 }
 
 /** What a change asks for: see {@linkcode Change}. */
@@ -112,6 +86,7 @@ export class Chat {
   readonly #readiness: Readiness;
   readonly #newRooms: NewRooms;
   readonly #places: Places;
+  readonly #polls: Polls;
   readonly #subscriptions: Subscriptions;
   #draining = false;
   #closed = false;
@@ -147,13 +122,10 @@ export class Chat {
         deaf: config.FALLBACK_WITHOUT_LISTEN_MS,
       },
     );
-    this.#subscriptions = new Subscriptions({
-      feeds: this.#feeds,
-      reader: this.#reader,
-      places: this.#places,
-      wake: this.#wake,
-      heartbeatMs: config.HEARTBEAT_MS,
-    });
+    const draining = () => this.#draining;
+    const waiting = { feeds: this.#feeds, reader: this.#reader, places: this.#places, wake: this.#wake, draining };
+    this.#polls = new Polls(waiting);
+    this.#subscriptions = new Subscriptions({ ...waiting, heartbeatMs: config.HEARTBEAT_MS });
     this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
     const committed = (commit: Commit) => {
       this.#feeds.get(commit.room)?.append(commit);
@@ -205,70 +177,10 @@ export class Chat {
 
   /**
    * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
-   * @throws {Problem} 400 for a cursor that lies in the future, 410 for one after which messages were removed since they were too
-   * old, 503.
+   * @throws {Problem} see {@linkcode Polls.answer}.
    */
-  async poll(
-    room: string,
-    { after, limit, wait, changes = false, client, allowance = UNLIMITED }: Poll,
-  ): Promise<Reading> {
-    if (wait > 0 && this.#draining) throw unavailable("This server is shutting down");
-    // Before the first await: a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2).
-    const signal = wait > 0 ? client.signal : undefined;
-    // Whoever has had the news that is on its way is back before the last one has it.
-    const turn = signal && this.#feeds.get(room)?.turn(after === NOW ? END : after, changes);
-    if (turn) await turn;
-    // A page that is longer than what a feed begins with can't come out of a new one.
-    const read = (after: string) =>
-      this.#reader.pageAfter({ room, after, limit, changes, exact: wait === 0, client }, allowance);
-    if (limit > PRELOAD && after !== NOW && !this.#feeds.get(room)?.loaded) {
-      const page = await read(after);
-      if (page.last) return { page, next: page.last, final: page.full && !changes };
-    }
-    // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
-    let feed = this.#feeds.hold(room);
-    try {
-      // Who does not wait gets what the database has now: something may have been taken back elsewhere a moment ago.
-      const known = feed.loaded && wait > 0 && after !== NOW && placeOf(after) <= feed.place;
-      if (!known) await this.#reader.refresh(feed, allowance);
-      if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
-        this.#feeds.letGo(feed);
-        feed = this.#feeds.hold(room);
-        await this.#reader.refresh(feed, allowance);
-      }
-      let cursor = after === NOW ? feed.startOf(changes) : after;
-      if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(room, cursor, feed.place);
-
-      // What came before the feed began it does not know. Where nothing of that is left, the reader goes on from the feed's end.
-      if (signal && !feed.knows(cursor, changes)) {
-        const begins = feed.startOf(changes);
-        const page = await read(cursor);
-        if (page.last) return { page, next: page.last, final: page.full && !changes };
-        cursor = begins;
-      }
-
-      const begun = performance.now();
-      let waited = false;
-      for (let left = wait;; left = wait - (performance.now() - begun)) {
-        // From this check to the parking inside of wait() nothing else runs, so no message can slip in between.
-        const waits = signal && left > 0 && feed.isAtEnd(cursor, changes) && !this.#draining;
-        if (waits) {
-          waited = true;
-          this.#places.enter("poll", allowance);
-          await feed.wait(cursor, left, signal, changes);
-          this.#places.leave("poll", allowance);
-          if (feed.isAtEnd(cursor, changes) && this.#wake.blind) throw unavailable("The database can't be reached");
-        }
-        const begins = feed.startOf(changes);
-        const page = feed.page(cursor, limit, changes) ?? await read(cursor);
-        if (page.last || !waits || feed.isAtEnd(cursor, changes)) {
-          return { page, next: page.last ?? cursor, final: page.full && !waited && !changes };
-        }
-        cursor = begins; // what it was woken by was taken back before it was read
-      }
-    } finally {
-      this.#feeds.letGo(feed);
-    }
+  poll(room: string, poll: Poll): Promise<Reading> {
+    return this.#polls.answer(room, poll);
   }
 
   /**
@@ -349,7 +261,6 @@ export class Chat {
   /** Answers all who wait, and lets nobody wait from now on. Posts go on. */
   drain(): void {
     this.#draining = true;
-    this.#subscriptions.drain();
     this.#feeds.release();
   }
 

@@ -183,21 +183,13 @@ export class Feed {
   }
 
   /**
-   * Parks until the tail is past `cursor`, `ms` milliseconds have passed, `signal` aborts or the waiters are released,
-   * whichever comes first. With `changes` these are news, too.
-   * To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in between
-   * would wake nobody.
+   * Parks somebody until the tail is past his cursor, `ms` milliseconds have passed, `signal` aborts or the waiters are released,
+   * whichever comes first. To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in
+   * between would wake nobody. In a feed that is closed he is settled at once.
    */
-  wait(cursor: string, ms: number, signal: AbortSignal, changes = false): Promise<void> {
-    return new Promise((resolve) => {
-      const waiter = this.park(cursor, ms, changes, resolve, signal);
-      if (signal.aborted || this.#closed) waiter.settle();
-    });
-  }
-
-  /** The same in a feed that is not closed, without a promise: calls `settled`, which must not throw. */
-  park(cursor: string, ms: number, changes: boolean, settled: () => void, signal?: AbortSignal): Waiter {
-    return this.#waiters.add(cursor, changes, ms, settled, signal);
+  park(waiter: Waiter, ms: number, signal?: AbortSignal): void {
+    this.#waiters.add(waiter, ms, signal);
+    if (this.#closed) waiter.settle();
   }
 
   /** While news is on its way to those who wait: until it is the turn of who comes now with a cursor that the tail knows. */
@@ -233,7 +225,9 @@ export class Feed {
   /** The same that fit one page, as they are: the very same list for all who stand at one place. */
   entriesAfter(cursor: string, changes = false): readonly Entry[] | undefined {
     if (!this.knows(cursor, changes)) return undefined;
-    if (latest.version === this.#version && latest.cursor === cursor && latest.changes === changes) return latest.entries;
+    if (latest.version === this.#version && latest.cursor === cursor && latest.changes === changes) {
+      return latest.entries;
+    }
     const after = this.#after(cursor, changes);
     const entries = after.slice(0, fitting(after, 0, MAX_LIMIT));
     latest = { version: this.#version, cursor, changes, entries };

@@ -4,12 +4,10 @@ import { type Allowance, UNLIMITED } from "../limits.ts";
 import { unavailable } from "../problem.ts";
 import { NOW, placeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
-import type { Feeds } from "./feeds.ts";
 import type { Entry } from "./page.ts";
-import type { Places } from "./places.ts";
-import type { Leaving, Reader } from "./reader.ts";
-import type { Waiter } from "./waiters.ts";
-import type { Wake } from "./wake.ts";
+import type { PollsOptions } from "./polls.ts";
+import type { Leaving } from "./reader.ts";
+import { Waiter } from "./waiters.ts";
 
 /** What a subscriber asks for. */
 export interface Subscription {
@@ -32,19 +30,13 @@ export interface Receiver {
 }
 
 /** What subscribers need. */
-export interface SubscriptionsOptions {
-  readonly feeds: Feeds;
-  readonly reader: Reader;
-  readonly places: Places;
-  readonly wake: Pick<Wake, "blind">;
+export interface SubscriptionsOptions extends PollsOptions {
   /** Milliseconds between two signs of life. */
   readonly heartbeatMs: number;
 }
 
 /** The subscribers of one process. */
 export class Subscriptions {
-  #draining = false;
-
   /** Nobody has subscribed. */
   constructor(private readonly options: SubscriptionsOptions) {}
 
@@ -57,11 +49,11 @@ export class Subscriptions {
     room: string,
     { after, parameter, changes = false, allowance = UNLIMITED }: Subscription,
   ): Promise<Subscriber> {
-    if (this.#draining) throw unavailable("This server is shutting down");
-    const { feeds, reader, places } = this.options;
+    const { feeds, reader, places, draining } = this.options;
+    if (draining()) throw unavailable("This server is shutting down");
     places.enter("stream", allowance);
     const feed = feeds.hold(room);
-    const subscriber = new Subscriber(feed, changes, allowance, this.options, () => this.#draining);
+    const subscriber = new Subscriber(feed, changes, allowance, this.options);
     try {
       if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await reader.refresh(feed, allowance);
       const cursor = after === NOW ? feed.startOf(changes) : after;
@@ -73,36 +65,30 @@ export class Subscriptions {
       throw error;
     }
   }
-
-  /** Ends all of them, as soon as their feeds are released, and lets nobody begin. */
-  drain(): void {
-    this.#draining = true;
-  }
 }
 
 /** One who follows a room. */
-export class Subscriber implements Leaving {
-  #next = "";
+export class Subscriber extends Waiter implements Leaving {
+  #cursor = "";
   /** What was read before he began. */
   #first: readonly Entry[] = [];
   #receiver!: Receiver;
-  #waiter: Waiter | undefined;
   #leaving: AbortController | undefined;
   #over = false;
-  readonly #woken = () => this.#wakeUp();
 
   /** Holds a place and the feed. */
   constructor(
     private readonly feed: Feed,
-    private readonly changes: boolean,
+    readonly changes: boolean,
     private readonly allowance: Allowance,
     private readonly options: SubscriptionsOptions,
-    private readonly draining: () => boolean,
-  ) {}
+  ) {
+    super();
+  }
 
   /** The last cursor given, or else the one asked: from there on a subscriber that is cut off misses nothing. */
-  get next(): string {
-    return this.#next;
+  get cursor(): string {
+    return this.#cursor;
   }
 
   /** Bytes of news in his room, since whenever: it only tells how much there was between two moments. */
@@ -122,7 +108,7 @@ export class Subscriber implements Leaving {
    * @throws {Problem} 410, 429, 503.
    */
   async begin(cursor: string): Promise<void> {
-    this.#next = cursor;
+    this.#cursor = cursor;
     if (!this.feed.knows(cursor, this.changes)) this.#first = await this.#read();
   }
 
@@ -139,7 +125,7 @@ export class Subscriber implements Leaving {
   end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#waiter?.leave();
+    this.leave();
     this.#leaving?.abort();
     this.options.feeds.letGo(this.feed);
     this.options.places.leave("stream", this.allowance);
@@ -147,29 +133,28 @@ export class Subscriber implements Leaving {
 
   /** A feed whose place another has taken knows nothing any more. */
   get #goesOn(): boolean {
-    return !this.#over && !this.draining() && this.options.feeds.get(this.feed.room) === this.feed;
+    return !this.#over && !this.options.draining() && this.options.feeds.get(this.feed.room) === this.feed;
   }
 
   #advance(): void {
     const { feed, changes } = this;
     while (this.#goesOn) {
-      if (!feed.knows(this.#next, changes)) return void this.#catchUp();
-      if (feed.isAtEnd(this.#next, changes)) { // from this check to the parking nothing else runs, as in a poll
-        this.#waiter = feed.park(this.#next, this.options.heartbeatMs, changes, this.#woken);
-        return;
+      if (!feed.knows(this.#cursor, changes)) return void this.#catchUp();
+      if (feed.isAtEnd(this.#cursor, changes)) { // from this check to the parking nothing else runs, as in a poll
+        return feed.park(this, this.options.heartbeatMs);
       }
       const begins = feed.startOf(changes);
-      const entries = feed.entriesAfter(this.#next, changes)!;
+      const entries = feed.entriesAfter(this.#cursor, changes)!;
       if (entries.length > 0) return this.#give(entries);
       this.#pass(begins);
     }
     this.#finish();
   }
 
-  #wakeUp(): void {
-    this.#waiter = undefined;
+  /** There is news, or nothing for a while. */
+  override settled(): void {
     if (!this.#goesOn) this.#finish();
-    else if (!this.feed.isAtEnd(this.#next, this.changes)) this.#advance();
+    else if (!this.feed.isAtEnd(this.#cursor, this.changes)) this.#advance();
     else if (this.options.wake.blind) this.#finish(unavailable("The database can't be reached"));
     else this.#receiver.give([]);
   }
@@ -190,17 +175,17 @@ export class Subscriber implements Leaving {
   }
 
   #read(): Promise<readonly Entry[]> {
-    return this.options.reader.entriesAfter(this.feed.room, this.#next, this.changes, this.allowance, this);
+    return this.options.reader.entriesAfter(this.feed.room, this.#cursor, this.changes, this.allowance, this);
   }
 
   #give(entries: readonly Entry[]): void {
-    this.#next = entries.at(-1)!.cursor;
+    this.#cursor = entries.at(-1)!.cursor;
     this.#receiver.give(entries);
   }
 
   /** Nothing is left of what was to come: he goes on behind it; or the database has lost it, and another feed takes this one's place. */
   #pass(begins: string): void {
-    this.#next = begins;
+    this.#cursor = begins;
     this.feed.wake();
   }
 

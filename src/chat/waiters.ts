@@ -13,23 +13,26 @@ const SLICE = 250;
 /** Of all rooms. */
 const deadlines = new Deadlines();
 
-/** Somebody who waits. An object rather than closures, since there are so many; the signal knows it as its listener. */
-export class Waiter {
-  readonly #deadline: Deadline;
+/** Somebody who can wait, time and again. An object rather than closures, since there are so many; the signal knows it as its listener. */
+export abstract class Waiter {
+  #waiting: Set<Waiter> | undefined;
+  #deadline: Deadline | undefined;
+  #signal: AbortSignal | undefined;
 
-  /** Waits from now on, for `ms` milliseconds at most. */
-  constructor(
-    readonly cursor: string,
-    /** Whether changes are news. */
-    readonly changes: boolean,
-    ms: number,
-    private readonly waiting: Set<Waiter>,
-    private readonly settled: () => void,
-    private readonly signal: AbortSignal | undefined,
-  ) {
-    waiting.add(this);
+  /** What he has had. */
+  abstract readonly cursor: string;
+  /** Whether changes are news. */
+  abstract readonly changes: boolean;
+  /** His wait is over, for whatever reason. Must not throw. */
+  abstract settled(): void;
+
+  /** Waits among `waiting` from now on, for `ms` milliseconds at most, or until `signal` aborts. */
+  wait(waiting: Set<Waiter>, ms: number, signal: AbortSignal | undefined): void {
+    this.#waiting = waiting.add(this);
+    this.#signal = signal;
     signal?.addEventListener("abort", this);
     this.#deadline = deadlines.add(this, ms);
+    if (signal?.aborted) this.settle();
   }
 
   /** The client has left. */
@@ -37,7 +40,7 @@ export class Waiter {
     this.settle();
   }
 
-  /** Ends the wait, for whatever reason; once. */
+  /** Ends the wait. */
   settle(): void {
     this.leave();
     this.settled();
@@ -45,9 +48,9 @@ export class Waiter {
 
   /** Ends it without a word. */
   leave(): void {
-    this.#deadline.remove(this);
-    this.signal?.removeEventListener("abort", this);
-    this.waiting.delete(this);
+    this.#deadline?.remove(this);
+    this.#signal?.removeEventListener("abort", this);
+    this.#waiting?.delete(this);
   }
 }
 
@@ -62,9 +65,9 @@ export class Waiters {
   /** Nobody waits. */
   constructor(private readonly hasNews: (waiter: Waiter) => boolean) {}
 
-  /** Calls `settled`, which must not throw, when there is news, `ms` milliseconds have passed, `signal` aborts or all are released. */
-  add(cursor: string, changes: boolean, ms: number, settled: () => void, signal?: AbortSignal): Waiter {
-    return new Waiter(cursor, changes, ms, this.#waiting, settled, signal);
+  /** Settles him when there is news, `ms` milliseconds have passed, `signal` aborts or all are released. */
+  add(waiter: Waiter, ms: number, signal?: AbortSignal): void {
+    waiter.wait(this.#waiting, ms, signal);
   }
 
   /** While news is on its way: until it is the turn of those who come now. */

@@ -55,6 +55,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
     this.#ending = setTimeout(() => this.#close(), Math.min(Math.max(0, until - Date.now()), MAX_TIMER_MS));
   }
 
+  /** Waits until it is read. */
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
     this.#awaitTaking();
@@ -69,6 +70,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
     else this.subscriber.take(this);
   }
 
+  /** The client has left. */
   cancel(): void {
     this.#leave();
   }
@@ -97,7 +99,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
     // message comes back to this place, not to another `now`.
     const [from, to] = RETRY_MS;
     const retry = Math.round(from + (to - from) * Math.random());
-    this.#hand(encoder.encode(`retry: ${retry}\nid: ${this.subscriber.next}\n\n`));
+    this.#hand(encoder.encode(`retry: ${retry}\nid: ${this.subscriber.cursor}\n\n`));
   }
 
   #handPiece(): void {

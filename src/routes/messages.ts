@@ -1,6 +1,6 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
 import type { Context, Hono } from "hono";
-import type { Chat, Reading } from "../chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 import { NIL, NOW, parseCursor } from "../chat/cursor.ts";
 import {
   DEFAULT_LIMIT,
@@ -12,6 +12,7 @@ import {
   NewMessage,
 } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
+import type { Poll, Reading } from "../chat/polls.ts";
 import type { Found } from "../chat/searcher.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
@@ -131,20 +132,32 @@ function list(
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
   const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
   const poll = { after: after ?? NIL, limit, wait: ms, changes, client: c.req.raw, allowance };
-  const answer = chat.poll(room, poll).then((reading) => {
-    const copy = answerOf(reading, limit, changes);
+  const answer = answerPoll(deps, chat, room, poll, preferred);
+  return poll.wait > 0 ? Parked.response(answer) : answer;
+}
+
+/** Its own function, so that a poll that waits keeps nothing else alive of its request and of the way that it came. */
+function answerPoll(
+  deps: MessageRoutes,
+  chat: Chat,
+  room: string,
+  poll: Poll & { readonly client: Request; readonly changes: boolean },
+  preferred: number | undefined,
+): Promise<Response> {
+  return chat.poll(room, poll).then((reading) => {
+    const copy = answerOf(reading, poll.limit, poll.changes);
     // So that a client does not take it for a failure, and comes straight back: to another server, or to this one's successor.
     if (chat.draining && poll.wait > 0 && !reading.page.last) copy.headers.set("retry-after", "0");
     if (preferred !== undefined) copy.headers.set("preference-applied", `wait=${preferred}`); // which others did not ask for
-    else if (reading.final) return kept(deps, c.req.raw, copy, reading.page.body);
+    else if (reading.final) return kept(deps, poll.client, copy, reading.page.body);
     return copy;
-  }, (error) => leadOn(error, queryOfNext(limit, changes)));
-  return poll.wait > 0 ? Parked.response(answer) : answer;
+  }, (error) => leadOn(error, queryOfNext(poll.limit, poll.changes)));
 }
 
 /** Whether a body comes with a request, by its headers: `Request.body` is null for every GET. */
 function announcesBody({ headers }: Request): boolean {
-  return headers.has("transfer-encoding") || Number(headers.get("content-length") ?? 0) !== 0;
+  // Not by has(): Deno 2.9.6 would list all headers for that, and keep the list for as long as the poll waits.
+  return headers.get("transfer-encoding") !== null || Number(headers.get("content-length") ?? 0) !== 0;
 }
 
 const answers = new WeakMap<Page, Response>();

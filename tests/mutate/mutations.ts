@@ -53,6 +53,7 @@ const AGES = "src/chat/ages.ts";
 const ROOMS = "src/chat/rooms.ts";
 const EVENTS = "src/routes/events.ts";
 const EVENT_STREAM = "src/routes/event-stream.ts";
+const POLLS = "src/chat/polls.ts";
 const SUBSCRIPTIONS = "src/chat/subscriptions.ts";
 const WAITERS = "src/chat/waiters.ts";
 const HISTORY_CACHE = "src/routes/history-cache.ts";
@@ -427,7 +428,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a read that does not wait trusts the memory of its server",
     ["changes_test.ts > Another server's change"],
-    CHAT,
+    POLLS,
     "feed.loaded && wait > 0 &&",
     "feed.loaded &&",
   ),
@@ -721,16 +722,16 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a poll checks and parks in two turns of the microtask queue",
     ["mutants_test.ts > parks"],
-    CHAT,
-    "await feed.wait(cursor",
-    "await Promise.resolve();\n        await feed.wait(cursor",
+    POLLS,
+    "feed.park(this, left, client.signal);",
+    "Promise.resolve().then(() => feed.park(this, left, client.signal));",
   ),
   broken(
     "a poll checks and parks in two turns of the event loop",
     ["mutants_test.ts > parks"],
-    CHAT,
-    "await feed.wait(cursor",
-    "await new Promise((resolve) => setTimeout(resolve, 0));\n        await feed.wait(cursor",
+    POLLS,
+    "feed.park(this, left, client.signal);",
+    "setTimeout(() => feed.park(this, left, client.signal), 0);",
   ),
   broken(
     "news that comes while a slice is being settled is forgotten",
@@ -742,9 +743,9 @@ export const mutations: readonly Mutation[] = [
   broken(
     "who comes straight back is served before those who still wait",
     ["mutants_test.ts > straight back"],
-    CHAT,
-    "if (turn) await turn;",
-    "",
+    POLLS,
+    "return turn ? turn.then(() => this.#wait(room, poll)) : this.#wait",
+    "void turn;\n    return this.#wait",
   ),
   broken(
     "nobody is let in while there is news",
@@ -805,14 +806,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a cursor ahead of the tail parks without asking the database",
     ["mutants_test.ts > ahead"],
-    CHAT,
+    POLLS,
     " && placeOf(after) <= feed.place;",
     ";",
   ),
   broken(
     "wait=0 is answered from the tail, however old it is",
     ["mutants_test.ts > wait=0"],
-    CHAT,
+    POLLS,
     "feed.loaded && wait > 0 &&",
     "feed.loaded &&",
   ),
@@ -916,18 +917,13 @@ export const mutations: readonly Mutation[] = [
     "if (comeBack) {",
   ),
   broken("pages are kept for ever", ["feed_test.ts > Pages"], PAGES, "this.#pages.delete(oldest);", ""),
-  {
-    name: "a poll asks for its client's signal only when it parks",
-    tests: ["waiting_test.ts > HTTP/2"],
-    patches: [
-      { file: CHAT, from: "wait > 0 ? client.signal : undefined", to: "wait > 0" },
-      {
-        file: CHAT,
-        from: "feed.wait(cursor, left, signal, changes)",
-        to: "feed.wait(cursor, left, client.signal, changes)",
-      },
-    ],
-  },
+  broken(
+    "a poll asks for its client's signal only when it parks",
+    ["waiting_test.ts > HTTP/2"],
+    POLLS,
+    "void client.signal;",
+    "",
+  ),
   broken(
     "a poll with a body waits as long as any",
     ["waiting_test.ts > half of its body"],
@@ -945,15 +941,15 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a cursor in the far future waits for ever",
     ["protocol_test.ts > further ahead"],
-    CHAT,
-    "if (placeOf(cursor) > feed.place) await this.#reader.refuseFuture(",
-    "if (false) await this.#reader.refuseFuture(",
+    POLLS,
+    "if (placeOf(cursor) > feed.place) await reader.refuseFuture(",
+    "if (false) await reader.refuseFuture(",
   ),
   broken(
     "a poll that could not look says that there is no news",
     ["away_test.ts > not told that there is no news"],
-    CHAT,
-    "feed.isAtEnd(cursor, changes) && this.#wake.blind",
+    POLLS,
+    "this.feed.isAtEnd(this.cursor, this.changes) && wake.blind",
     "false",
   ),
   broken(
@@ -1158,7 +1154,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "the read that finds a loss is answered from what is lost",
     ["mutants_test.ts > finds that messages are lost"],
-    CHAT,
+    POLLS,
     "if (!known && feed.closed) {",
     "if (false) {",
   ),
@@ -1730,15 +1726,15 @@ export const mutations: readonly Mutation[] = [
     "a settled poll's listener stays on its signal",
     ["feed_test.ts"],
     WAITERS,
-    'this.signal?.removeEventListener("abort", this);',
+    'this.#signal?.removeEventListener("abort", this);',
     "",
   ),
-  broken("a settled poll stays among the waiters", ["feed_test.ts"], WAITERS, "this.waiting.delete(this);", ""),
+  broken("a settled poll stays among the waiters", ["feed_test.ts"], WAITERS, "this.#waiting?.delete(this);", ""),
   broken(
     "a waiter that settles stays on its deadline",
     ["feed_test.ts"],
     WAITERS,
-    "this.#deadline.remove(this);",
+    "this.#deadline?.remove(this);",
     "",
   ),
   broken("a deadline's timer runs on", ["feed_test.ts"], DEADLINES, "clearTimeout(this.#timer);", ""),
@@ -1835,7 +1831,7 @@ export const mutations: readonly Mutation[] = [
     "a stream does not say where it begins",
     ["events_test.ts > comes back to the same place"],
     EVENT_STREAM,
-    "\\nid: ${this.subscriber.next}\\n",
+    "\\nid: ${this.subscriber.cursor}\\n",
     "\\n",
   ),
   broken(
@@ -2233,14 +2229,14 @@ export const mutations: readonly Mutation[] = [
     "draining lets new streams begin",
     ["events_test.ts > drains lets nobody"],
     SUBSCRIPTIONS,
-    'if (this.#draining) throw unavailable("This server is shutting down");',
+    'if (draining()) throw unavailable("This server is shutting down");',
     "",
   ),
   broken(
     "draining does not end streams",
     ["events_test.ts > drains lets nobody"],
     SUBSCRIPTIONS,
-    "!this.#over && !this.draining() &&",
+    "!this.#over && !this.options.draining() &&",
     "!this.#over &&",
   ),
 
@@ -2740,23 +2736,23 @@ export const mutations: readonly Mutation[] = [
   broken(
     "caches keep a page that is not finished",
     ["history_cache_test.ts > not full"],
-    CHAT,
-    "final: page.full && !waited",
-    "final: !waited",
+    POLLS,
+    "const final = page.full && !this.#waited",
+    "const final = !this.#waited",
   ),
   broken(
     "caches keep a page that is not finished, of a room that is not in memory",
     ["history_cache_test.ts > in memory"],
-    CHAT,
+    POLLS,
     "if (page.last) return { page, next: page.last, final: page.full && !changes };\n    }",
     "if (page.last) return { page, next: page.last, final: true };\n    }",
   ),
   broken(
     "caches keep what somebody has waited for",
     ["history_cache_test.ts > has waited for"],
-    CHAT,
-    "final: page.full && !waited",
-    "final: page.full",
+    POLLS,
+    "const final = page.full && !this.#waited",
+    "const final = page.full",
   ),
   broken(
     "caches keep the page before a cursor to which the room has not come",
@@ -2797,9 +2793,9 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a poll that was woken by what was taken back answers with nothing",
     ["changes_test.ts > goes on waiting"],
-    CHAT,
-    "if (page.last || !waits || ",
-    "if (page || !waits || ",
+    POLLS,
+    "if (!page.last && woken && ",
+    "if (!page && woken && ",
   ),
 
   broken(

@@ -1,0 +1,206 @@
+// Polls: each is answered once, at once or as soon as there is news. One that waits is an object in its room's feed, and the promise of its
+// answer; nothing of the way that led there is kept alive beside it. There can be ten thousand of them, and each collection of garbage walks
+// through all that they keep.
+import { type Allowance, UNLIMITED } from "../limits.ts";
+import { unavailable } from "../problem.ts";
+import { END, NOW, placeOf } from "./cursor.ts";
+import { type Feed, PRELOAD } from "./feed.ts";
+import type { Feeds } from "./feeds.ts";
+import type { Page } from "./page.ts";
+import type { Places } from "./places.ts";
+import type { Leaving, Reader } from "./reader.ts";
+import { Waiter } from "./waiters.ts";
+import type { Wake } from "./wake.ts";
+
+/** What a poll asks for. */
+export interface Poll {
+  /** A cursor, or `now`. */
+  readonly after: string;
+  /** Most messages in the answer. */
+  readonly limit: number;
+  /** Milliseconds to wait for news; 0 asks the database and answers at once. */
+  readonly wait: number;
+  /** Whether changes are news, too. */
+  readonly changes?: boolean;
+  /** Who asks: its signal aborts when it leaves. It is made when it is first asked for; a poll that does not wait saves that. */
+  readonly client: Leaving;
+  /** What the client may take; any amount if not given. */
+  readonly allowance?: Allowance;
+}
+
+/** A page, and the cursor from which the reader goes on. */
+export interface Reading {
+  /** The messages. */
+  readonly page: Page;
+  /** The last id given, or else the cursor asked. */
+  readonly next: string;
+  /** Whether whoever asks for the same at any later time is given the same. */
+  readonly final: boolean;
+}
+
+/** What polls need. */
+export interface PollsOptions {
+  /** Where they wait. */
+  readonly feeds: Feeds;
+  /** Reads what the feeds don't know. */
+  readonly reader: Reader;
+  /** How many may wait. */
+  readonly places: Places;
+  /** Knows whether there could be news that nobody has seen. */
+  readonly wake: Pick<Wake, "blind">;
+  /** Whether nobody may wait any more. */
+  readonly draining: () => boolean;
+}
+
+/** The polls of one process. */
+export class Polls {
+  /** Nobody has asked. */
+  constructor(private readonly options: PollsOptions) {}
+
+  /**
+   * The messages of `room` after a cursor, as soon as there are any; none when `wait` passes without news.
+   * @throws {Problem} 400 for a cursor that lies in the future, 410 for one after which messages were removed since they were too
+   * old, 429, 503.
+   */
+  answer(room: string, poll: Poll): Promise<Reading> {
+    const { after, wait, changes = false, client } = poll;
+    if (wait === 0) return this.#look(room, poll);
+    if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
+    void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
+    // Whoever has had the news that is on its way is back before the last one has it.
+    const turn = this.options.feeds.get(room)?.turn(after === NOW ? END : after, changes);
+    return turn ? turn.then(() => this.#wait(room, poll)) : this.#wait(room, poll);
+  }
+
+  /** Who comes back to what the feed knows needs no look; that is nearly everybody. */
+  #wait(room: string, poll: Poll): Promise<Reading> {
+    const { after, changes = false } = poll;
+    const feed = this.options.feeds.get(room);
+    if (!feed?.loaded || !isReached(feed, after) || !feed.knows(after, changes)) return this.#look(room, poll);
+    return this.#open(this.options.feeds.hold(room), after, poll);
+  }
+
+  /** Looks what there is in the database first. */
+  async #look(room: string, poll: Poll): Promise<Reading> {
+    const { after, limit, wait, changes = false, client, allowance = UNLIMITED } = poll;
+    const { feeds, reader } = this.options;
+    const read = (after: string) =>
+      reader.pageAfter({ room, after, limit, changes, exact: wait === 0, client }, allowance);
+    // A page that is longer than what a feed begins with can't come out of a new one.
+    if (limit > PRELOAD && after !== NOW && !feeds.get(room)?.loaded) {
+      const page = await read(after);
+      if (page.last) return { page, next: page.last, final: page.full && !changes };
+    }
+    // Held from before the first look until the answer: whatever is committed from here on reaches this feed.
+    let feed = feeds.hold(room);
+    try {
+      // Who does not wait gets what the database has now: something may have been taken back elsewhere a moment ago.
+      const known = feed.loaded && wait > 0 && isReached(feed, after);
+      if (!known) await reader.refresh(feed, allowance);
+      if (!known && feed.closed) { // the database has lost what it knew: ask the feed that takes its place
+        feeds.letGo(feed);
+        feed = feeds.hold(room);
+        await reader.refresh(feed, allowance);
+      }
+      let cursor = after === NOW ? feed.startOf(changes) : after;
+      if (placeOf(cursor) > feed.place) await reader.refuseFuture(room, cursor, feed.place);
+
+      // What came before the feed began it does not know. Where nothing of that is left, the reader goes on from the feed's end.
+      if (wait > 0 && !feed.knows(cursor, changes)) {
+        const begins = feed.startOf(changes);
+        const page = await read(cursor);
+        if (page.last) {
+          feeds.letGo(feed);
+          return { page, next: page.last, final: page.full && !changes };
+        }
+        cursor = begins;
+      }
+      return this.#open(feed, cursor, poll);
+    } catch (error) {
+      feeds.letGo(feed);
+      throw error;
+    }
+  }
+
+  /** Goes on where the feed, which is held, knows what comes after `cursor`. */
+  #open(feed: Feed, cursor: string, poll: Poll): Promise<Reading> {
+    return new Promise((resolve, reject) => new OpenPoll(this.options, feed, cursor, poll, resolve, reject).go());
+  }
+}
+
+/** Whether a cursor lies no further than what the feed knows of. */
+function isReached(feed: Feed, after: string): boolean {
+  return after !== NOW && placeOf(after) <= feed.place;
+}
+
+/** A poll that holds its room's feed until it is answered. */
+class OpenPoll extends Waiter {
+  #begun = 0;
+  #waited = false;
+
+  constructor(
+    private readonly options: PollsOptions,
+    private readonly feed: Feed,
+    public cursor: string,
+    private readonly poll: Poll,
+    private readonly resolve: (reading: Reading) => void,
+    private readonly reject: (error: unknown) => void,
+  ) {
+    super();
+  }
+
+  get changes(): boolean {
+    return this.poll.changes ?? false;
+  }
+
+  /** Waits, or answers. */
+  go(): void {
+    const { feed, poll: { wait, client, allowance = UNLIMITED } } = this;
+    const left = this.#waited ? wait - (performance.now() - this.#begun) : wait;
+    // From this check to the parking nothing else runs, so no message can slip in between.
+    if (left <= 0 || !feed.isAtEnd(this.cursor, this.changes) || this.options.draining()) return this.#read(false);
+    try {
+      this.options.places.enter("poll", allowance);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (!this.#waited) this.#begun = performance.now();
+    this.#waited = true;
+    feed.park(this, left, client.signal);
+  }
+
+  override settled(): void {
+    const { places, wake } = this.options;
+    places.leave("poll", this.poll.allowance ?? UNLIMITED);
+    if (this.feed.isAtEnd(this.cursor, this.changes) && wake.blind) {
+      return this.#fail(unavailable("The database can't be reached"));
+    }
+    this.#read(true);
+  }
+
+  #read(woken: boolean): void {
+    const { feed, cursor, changes, poll: { limit, wait, client, allowance = UNLIMITED } } = this;
+    const begins = feed.startOf(changes);
+    const page = feed.page(cursor, limit, changes);
+    if (page) return this.#answer(page, woken, begins);
+    const asked = { room: feed.room, after: cursor, limit, changes, exact: wait === 0, client };
+    this.options.reader.pageAfter(asked, allowance)
+      .then((page) => this.#answer(page, woken, begins))
+      .catch((error) => this.#fail(error));
+  }
+
+  #answer(page: Page, woken: boolean, begins: string): void {
+    if (!page.last && woken && !this.feed.isAtEnd(this.cursor, this.changes)) {
+      this.cursor = begins; // what it was woken by was taken back before it was read
+      return this.go();
+    }
+    this.options.feeds.letGo(this.feed);
+    const final = page.full && !this.#waited && !this.changes;
+    this.resolve({ page, next: page.last ?? this.cursor, final });
+  }
+
+  #fail(error: unknown): void {
+    this.options.feeds.letGo(this.feed);
+    this.reject(error);
+  }
+}
