@@ -71,7 +71,7 @@ export async function measureIdentity(rig: Rig): Promise<Findings> {
 }
 
 /** The same server, asked with a token. */
-function withToken(server: Server, token: string): Server {
+export function withToken(server: Server, token: string): Server {
   const shown = (request: string) => request.replace("\r\n\r\n", `\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   return { ...server, poll: shown(server.poll), post: shown(server.post) };
 }

@@ -154,7 +154,7 @@ static void come_back(Connection *c, const char *get) {
   char *link = strcasestr(c->head, "\r\nlink: <?");
   if (!link) return ask(c, get, 0);
   link += 9;
-  sprintf(text, "%.*s%.*s&wait=55 HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)strcspn(get, "?"), get, (int)strcspn(link, ">"), link);
+  sprintf(text, "%.*s%.*s&wait=55%s", (int)strcspn(get, "?"), get, (int)strcspn(link, ">"), link, strstr(get, " HTTP/1.1\r\n"));
   ask(c, text, 0);
 }
 

@@ -4,6 +4,7 @@ import { measureBudget } from "./budget.ts";
 import { measureCatchup } from "./catchup.ts";
 import { measureCycle } from "./cycle.ts";
 import { measureDelivery } from "./delivery.ts";
+import { measureEdges } from "./edges.ts";
 import { measureFanout } from "./fanout.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureIdentity } from "./identity.ts";
@@ -35,6 +36,7 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   catchup: measureCatchup,
   growth: measureGrowth,
   identity: measureIdentity,
+  edges: measureEdges,
   migration: measureMigration,
   versions: measureVersions,
   budget: measureBudget,

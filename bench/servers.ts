@@ -84,8 +84,9 @@ export async function startRival(
   script: string,
   env: Record<string, string> = {},
   poll = "/rooms/%room/messages?after=now&wait=55",
+  databaseUrl = rig.url,
 ): Promise<Server> {
-  const { url, pid, [Symbol.asyncDispose]: stop } = await spawnServer(rig.url, env, script);
+  const { url, pid, [Symbol.asyncDispose]: stop } = await spawnServer(databaseUrl, env, script);
   return {
     port: Number(new URL(url).port),
     pid,
