@@ -5,9 +5,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
+import { CHANNEL } from "../src/chat/wake.ts";
 import { Linger } from "../src/client/client.ts";
 import { connect, continuations, emptyData, flood, pingsAndSettings, rapidResets, trickle } from "./support/attacks.ts";
-import { health, type Message, post, until } from "./support/client.ts";
+import { health, type Message, post, posted, until } from "./support/client.ts";
 import { runCommand } from "./support/command.ts";
 import { readBlocks } from "./support/events.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
@@ -505,16 +506,23 @@ test(
   { nginx: [...UNLIMITED, ["proxy_cache_lock_timeout 250ms", "proxy_cache_lock_timeout 30s"]] }, // a slow machine's reads, too
   async (kind, changes) => {
     await using stack = new AsyncDisposableStack();
-    const { url } = stack.use(await postgres!.create());
+    const { url, sql } = stack.use(await postgres!.create());
     const env = { ...BEHIND, HISTORY_MAX_AGE: "3600", ...NO_LOOKS };
     const lingers = [stack.use(await spawnServer(url, env)), stack.use(await spawnServer(url, env))] as const;
     const proxy = stack.use(await startProxy(kind, lingers, changes, "deploy/nginx-cache.conf"));
     const visitor = stack.use(new Visitor(proxy));
     const room = "late";
-    const ids = [(await visitor.post(room, "first")).id];
-    const posts = Array.from({ length: 5 * PAGE }, (_, i) => visitor.post(room, `${i}`));
+    // All through one of them: once the others are told of the last, it has nothing to send any more that would count as a read.
+    const told = Promise.withResolvers<void>();
+    const { unlisten } = await sql.listen(CHANNEL, (payload) => {
+      if (payload.startsWith(`${1 + 5 * PAGE} ${room} `)) told.resolve();
+    });
+    const ids = [(await posted(lingers[0], room, "first")).id];
+    const posts = Array.from({ length: 5 * PAGE }, (_, i) => posted(lingers[0], room, `${i}`));
     for (const { id } of await Promise.all(posts)) ids.push(id);
     ids.sort();
+    await told.promise;
+    await unlisten();
 
     const statements = async () => {
       const states = await Promise.all(lingers.map((linger) => health(linger) as Promise<{ statements?: number }>));

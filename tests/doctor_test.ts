@@ -52,15 +52,13 @@ function urlOf(name: string, port: number = postgres.port, query = ""): string {
 
 /** Sets up the whole server otherwise for a while. */
 async function settings(changes: Record<string, string>, run: () => Promise<void>): Promise<void> {
-  const reload = "select pg_reload_conf()";
-  await postgres.run(
-    ...Object.entries(changes).map(([name, value]) => `alter system set ${name} = '${value}'`),
-    reload,
-  );
+  await postgres.run(...Object.entries(changes).map(([name, value]) => `alter system set ${name} = '${value}'`));
+  await postgres.reload();
   try {
     await run();
   } finally {
-    await postgres.run(...Object.keys(changes).map((name) => `alter system reset ${name}`), reload);
+    await postgres.run(...Object.keys(changes).map((name) => `alter system reset ${name}`));
+    await postgres.reload();
   }
 }
 
@@ -353,7 +351,8 @@ Deno.test("Standbys are told: that commits wait for them, or don't, or wait in v
   await primary.run("create role chat login", "create database chat owner chat");
   const url = urlOf("chat", primary.port);
   const names = async (value: string) => {
-    await primary.run(`alter system set synchronous_standby_names = '${value}'`, "select pg_reload_conf()");
+    await primary.run(`alter system set synchronous_standby_names = '${value}'`);
+    await primary.reload();
   };
   {
     await using standby = await primary.standby();

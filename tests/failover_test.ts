@@ -426,7 +426,8 @@ Deno.test("A backup that is put back under running servers is their history from
 Deno.test("With a synchronous standby nothing that was acknowledged is lost, and what did not get there is not acknowledged", async () => {
   await using world = await setUp();
   const { primary, standby, stream, a, b, followers } = world;
-  await primary.run("alter system set synchronous_standby_names = 'standby'", "select pg_reload_conf()");
+  await primary.run("alter system set synchronous_standby_names = 'standby'");
+  await primary.reload();
   await until(
     async () => (await primary.run("select from pg_stat_replication where sync_state = 'sync'")).length === 1,
     "sync",

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import driver from "postgres";
 import type { Embedded } from "../../src/database/embedded.ts";
+import { until } from "./client.ts";
 import { freePort, projectPath } from "./postgres.ts";
 import { startPostgres } from "./start_postgres.ts";
 
@@ -33,7 +34,7 @@ export class OwnPostgres implements AsyncDisposable {
     await postgres.start();
     if (options.hba) {
       await Deno.writeTextFile(join(postgres.home, "cluster/pg_hba.conf"), options.hba.join("\n") + "\n");
-      await postgres.run("select pg_reload_conf()");
+      await postgres.reload();
     }
     return postgres;
   }
@@ -105,6 +106,14 @@ export class OwnPostgres implements AsyncDisposable {
     });
     await standby.start();
     return standby;
+  }
+
+  /** Has it read its settings and rules anew; resolves when every session that begins from now on has them. */
+  async reload(): Promise<void> {
+    const loaded = async () => (await this.run("select pg_conf_load_time()::text as at"))[0]!.at;
+    const before = await loaded();
+    await this.run("select pg_reload_conf()"); // which only asks for it
+    await until(async () => await loaded() !== before, "the settings are loaded");
   }
 
   /** Runs statements as superuser over its socket, one after the other; returns the rows of the last. */
