@@ -377,7 +377,7 @@ Deno.test("A feed has what the database has, and followers with changes end with
           const waiter = { cursor, changes, settled: false };
           if (!feed.isAtEnd(cursor, changes)) continue; // he would be answered at once
           waiters.push(waiter);
-          wait(feed, cursor, HOUR_MS, new AbortController().signal, changes).then(() => waiter.settled = true);
+          wait(feed, cursor, HOUR_MS, changes).then(() => waiter.settled = true);
         }
         await check();
       }

@@ -55,7 +55,7 @@ class Wait implements Expiring {
     this.deadline = deadlines.add(this, ms);
   }
 
-  settle(): void {
+  expire(): void {
     this.ends++;
     this.leave();
   }

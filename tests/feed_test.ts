@@ -12,6 +12,7 @@ import { MAX_PAGES, Pages } from "../src/chat/pages.ts";
 import { Floors } from "../src/chat/floors.ts";
 import type { Known } from "../src/chat/head.ts";
 import { type Commit, Store } from "../src/chat/store.ts";
+import type { Waiter } from "../src/chat/waiters.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
@@ -34,7 +35,7 @@ Deno.test("Feed.append() takes messages that continue the tail, without asking t
   const room = new FakeRoom();
   const feed = await loaded(room);
   const reads = room.reads;
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   const [first, second] = room.commit(2);
   feed.append(commitOf([first!]));
   await soon(waiting);
@@ -47,7 +48,7 @@ Deno.test("Feed.append() before the tail has been read asks the database for it"
   const room = new FakeRoom();
   const [first, second] = room.commit(2);
   const feed = makeFeed(room);
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   feed.append(commitOf([second!]));
   await soon(waiting);
   assertEquals(ids(feed.page(NIL, 10)), [first!.id, second!.id]);
@@ -59,7 +60,7 @@ Deno.test("Feed.append() that leaves a gap asks the database, and nothing is los
   const { store } = opened;
   const { entries: [first] } = await commit(store, 1);
   const feed = await loaded(store);
-  const waiting = wait(feed, first!.id, HOUR_MS, never());
+  const waiting = wait(feed, first!.id, HOUR_MS);
   const { entries: foreign } = await commit(store, 2);
   const own = await commit(store, 1);
   feed.append(own);
@@ -136,7 +137,7 @@ Deno.test("Feed.refresh() called during a look starts another look after it, whi
   const feed = await loaded(gate.store);
   const reads = gate.reads;
   const held = gate.hold();
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   const first = feed.refresh();
   await held.read; // it has read, and found nothing
   const { entries: [missed] } = await commit(opened.store, 1);
@@ -157,7 +158,7 @@ Deno.test("Feed.wake() during a look that has read before the commit still wakes
   const held = gate.hold(); // the first look of all, which reads in another way than the later ones
   const first = feed.refresh();
   await held.read;
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   const { entries } = await commit(opened.store, 1);
   feed.wake();
   held.release();
@@ -179,7 +180,7 @@ Deno.test("Feed.refresh() that fails says so and leaves the feed as it was, and 
   room.failures = 1;
   await assertRejects(() => feed.refresh(), Error, "no database");
   assertEquals(feed.end, NIL);
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   await feed.refresh();
   await soon(waiting);
   assertEquals(feed.end, first!.id);
@@ -242,16 +243,15 @@ Deno.test("Feed.refresh() that finds removed what came next wakes those who wait
   const { entries: [second] } = await commit(store, 1);
   await database.sql`update heads set trimmed = ${second!.id}`;
   await database.sql`delete from messages`;
-  const signal = new AbortController();
   const [missed, missedChanges, atEnd] = [[first, false], [first, true], [second, true]].map(([entry, changes]) =>
-    wait(feed, (entry as Entry).id, 60_000, signal.signal, changes as boolean)
+    wait(feed, (entry as Entry).id, 60_000, changes as boolean)
   );
   let woken = false;
   void atEnd!.then(() => woken = true);
   await feed.refresh();
   await soon(Promise.all([missed, missedChanges]));
   assertFalse(woken);
-  signal.abort();
+  feed.release();
   await atEnd;
 });
 
@@ -269,9 +269,9 @@ Deno.test("Feed.park() settles only when the tail is past its own cursor", async
   const room = new FakeRoom();
   const feed = await loaded(room);
   const [first, second, third] = room.commit(3);
-  const behind = watch(wait(feed, NIL, HOUR_MS, never()));
-  const at = watch(wait(feed, first!.id, HOUR_MS, never()));
-  const ahead = watch(wait(feed, second!.id, HOUR_MS, never()));
+  const behind = watch(wait(feed, NIL, HOUR_MS));
+  const at = watch(wait(feed, first!.id, HOUR_MS));
+  const ahead = watch(wait(feed, second!.id, HOUR_MS));
   feed.append(commitOf([first!]));
   await soon(behind.promise);
   assertEquals([at.settled, ahead.settled], [false, false]);
@@ -286,65 +286,28 @@ Deno.test("Feed.park() settles at its deadline or up to a step later, not before
   using time = new FakeTime();
   const room = new FakeRoom();
   const feed = await loaded(room);
-  const signal = counted();
-  const waiting = watch(wait(feed, NIL, 10_000, signal.signal));
+  let settled = 0;
+  const waiter: Waiter = {
+    cursor: NIL,
+    changes: false,
+    expire: () => feed.settle(waiter),
+    settled: () => void settled++,
+  };
+  feed.park(waiter, 10_000);
   await time.tickAsync(9_999);
-  await time.runMicrotasks();
-  assertFalse(waiting.settled);
+  assertEquals(settled, 0);
   await time.tickAsync(1 + DEADLINE_STEP_MS);
-  await waiting.promise;
-  assertEquals(signal.listeners.size, 0);
-  signal.abort();
+  assertEquals(settled, 1);
   feed.append(commitOf(room.commit(1)));
   feed.release();
-  assertEquals(signal.removals, 1, "it was settled again");
-});
-
-Deno.test("Feed.park() ended by news, by its signal or by release() leaves neither timer nor listener", async () => {
-  for (const end of ["news", "signal", "release"]) {
-    using time = new FakeTime();
-    const room = new FakeRoom();
-    const feed = await loaded(room);
-    const signal = counted();
-    const waiting = watch(wait(feed, NIL, 10_000, signal.signal));
-    assertEquals(signal.listeners.size, 1);
-    await time.runMicrotasks();
-    assertFalse(waiting.settled);
-    if (end === "news") feed.append(commitOf(room.commit(1)));
-    if (end === "signal") signal.abort();
-    if (end === "release") feed.release();
-    await waiting.promise;
-    assertEquals(signal.listeners.size, 0, end);
-    assertFalse(time.next(), `${end} left a timer`);
-    feed.append(commitOf(room.commit(1)));
-    feed.release();
-    assertEquals(signal.removals, 1, `${end} left it among the waiters`);
-  }
-});
-
-Deno.test("Feed.park() whose signal aborts leaves the other waiters waiting", async () => {
-  const room = new FakeRoom();
-  const feed = await loaded(room);
-  const leaving = counted();
-  const left = wait(feed, NIL, HOUR_MS, leaving.signal);
-  const staying = watch(wait(feed, NIL, HOUR_MS, never()));
-  leaving.abort();
-  await soon(left);
-  assertFalse(staying.settled);
-  feed.append(commitOf(room.commit(1)));
-  await soon(staying.promise);
-});
-
-Deno.test("Feed.park() with a signal that has aborted settles at once", async () => {
-  const feed = await loaded(new FakeRoom());
-  await soon(wait(feed, NIL, HOUR_MS, AbortSignal.abort()));
+  assertEquals(settled, 1);
 });
 
 Deno.test("Feed settles thousands in slices, between which others have their turn", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
   let settled = 0;
-  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()).then(() => settled++));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS).then(() => settled++));
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   assert(settled > 0 && settled < CROWD, `${settled} were settled before others had their turn`);
@@ -359,7 +322,7 @@ Deno.test("Feed gives thousands all news in its order, also what comes while the
   const follow = async () => {
     const seen: string[] = [];
     while (seen.length < entries.length) {
-      await wait(feed, seen.at(-1) ?? NIL, HOUR_MS, never());
+      await wait(feed, seen.at(-1) ?? NIL, HOUR_MS);
       seen.push(...ids(feed.page(seen.at(-1) ?? NIL, 10)));
       answers++;
     }
@@ -379,8 +342,8 @@ Deno.test("Feed settles who has been passed over, too, when the news for them co
   const room = new FakeRoom();
   const feed = await loaded(room);
   const [first, second] = room.commit(2);
-  const ahead = watch(wait(feed, first!.id, HOUR_MS, never())); // as one that another server has told the first
-  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()));
+  const ahead = watch(wait(feed, first!.id, HOUR_MS)); // as one that another server has told the first
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS));
   feed.append(commitOf([first!]));
   await nextTurn();
   feed.append(commitOf([second!]));
@@ -393,7 +356,7 @@ Deno.test("Feed.turn() lets nobody in before all have the news who have waited f
   const feed = await loaded(room);
   assertEquals(feed.turn(NIL, false), undefined);
   let settled = 0;
-  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()).then(() => settled++));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS).then(() => settled++));
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   const before: number[] = [];
@@ -410,7 +373,7 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
   const feed = await loaded(room);
   let over = false;
   const following = Array.from({ length: CROWD }, async () => {
-    for (let cursor = NIL; !over; cursor = feed.end) await wait(feed, cursor, HOUR_MS, never());
+    for (let cursor = NIL; !over; cursor = feed.end) await wait(feed, cursor, HOUR_MS);
   });
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
@@ -430,7 +393,7 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
 Deno.test("Feed.turn() is over when the waiters are released, and nobody stays outside who asks for what the tail does not know", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1, bytes: 1_000_000 });
-  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS, never()));
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS));
   feed.append(commitOf(room.commit(2)));
   await nextTurn();
   assertEquals(feed.turn(NIL, false), undefined);
@@ -445,10 +408,10 @@ Deno.test("Feed.turn() is over when the waiters are released, and nobody stays o
 Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
-  const waiting = [1, 2, 3].map(() => wait(feed, NIL, HOUR_MS, never()));
+  const waiting = [1, 2, 3].map(() => wait(feed, NIL, HOUR_MS));
   feed.release();
   await soon(Promise.all(waiting));
-  const later = watch(wait(feed, NIL, HOUR_MS, never()));
+  const later = watch(wait(feed, NIL, HOUR_MS));
   await Promise.resolve();
   assertFalse(later.settled);
   feed.append(commitOf(room.commit(1)));
@@ -569,7 +532,7 @@ Deno.test("Feed trims its tail to a number of bytes", async () => {
 Deno.test("Feed wakes its waiters also for a message that is larger than its tail may be", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1_000, bytes: 10 });
-  const waiting = wait(feed, NIL, HOUR_MS, never());
+  const waiting = wait(feed, NIL, HOUR_MS);
   const entries = room.commit(1);
   feed.append(commitOf(entries));
   await soon(waiting);
@@ -590,7 +553,7 @@ Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes 
   assertEquals([feed.bytes, bytes], [0, 0]);
   assertEquals(feed.end, entries[2]!.id);
   assertEquals(feed.page(entries[0]!.id, 10), undefined);
-  const waiting = wait(feed, feed.end, HOUR_MS, never());
+  const waiting = wait(feed, feed.end, HOUR_MS);
   const reads = room.reads;
   const next = room.commit(1);
   feed.append(commitOf(next));
@@ -703,10 +666,6 @@ function ids(page: Page | undefined): string[] {
   return messages.map(({ id }) => id);
 }
 
-function never(): AbortSignal {
-  return new AbortController().signal;
-}
-
 /** Lets everything run that is ready to. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
@@ -717,22 +676,4 @@ function watch(promise: Promise<void>) {
   const watched = { promise, settled: false };
   promise.then(() => watched.settled = true);
   return watched;
-}
-
-/** A signal that tells which listeners it has, and how often one was taken off. */
-function counted() {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const { addEventListener, removeEventListener } = signal;
-  const counts = { signal, listeners: new Set<unknown>(), removals: 0, abort: () => controller.abort() };
-  signal.addEventListener = (...args: unknown[]) => {
-    counts.listeners.add(args[1]);
-    Reflect.apply(addEventListener, signal, args);
-  };
-  signal.removeEventListener = (...args: unknown[]) => {
-    counts.listeners.delete(args[1]);
-    counts.removals++;
-    Reflect.apply(removeEventListener, signal, args);
-  };
-  return counts;
 }

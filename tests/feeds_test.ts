@@ -102,7 +102,7 @@ Deno.test("Feeds lets a room that alone is too large give up its own messages, a
   const { feeds, commit } = setUp(2 * SIZE);
   const feed = feeds.hold("a");
   await feed.refresh();
-  const waiting = wait(feed, NIL, HOUR_MS, new AbortController().signal);
+  const waiting = wait(feed, NIL, HOUR_MS);
   const committed = commit("a", 3);
   feed.append(committed);
   await soon(waiting);
@@ -143,7 +143,7 @@ Deno.test("Feeds.restart() settles a feed's waiters and begins a new one, which 
   const old = feeds.hold("a");
   await old.refresh();
   old.append(commit("a", 2));
-  const waiting = wait(old, old.end, HOUR_MS, new AbortController().signal);
+  const waiting = wait(old, old.end, HOUR_MS);
   feeds.restart(old);
   await soon(waiting);
   assertEquals([losses, old.page(NIL, 1)], [[old], undefined]);
@@ -185,7 +185,7 @@ Deno.test("Feeds.restart() of a feed that is no longer its room's leaves the roo
 
 Deno.test("Feeds.release() settles the waiters of all rooms", async () => {
   const { feeds } = setUp();
-  const waiting = ["a", "b"].map((room) => wait(feeds.hold(room), NIL, HOUR_MS, new AbortController().signal));
+  const waiting = ["a", "b"].map((room) => wait(feeds.hold(room), NIL, HOUR_MS));
   feeds.release();
   await soon(Promise.all(waiting));
 });

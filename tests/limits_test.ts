@@ -329,7 +329,7 @@ Deno.test("A poll waits for no turn of another client's, whatever he has asked f
   );
   const { signal } = new AbortController();
   const poll = (allowance: Allowance) =>
-    server.chat.poll("room", { after: NIL, limit: 10, wait: 0, client: { signal }, allowance });
+    server.chat.poll("room", { after: NIL, limit: 10, wait: 0, changes: false, client: { signal }, allowance });
   await messages(server, "another", "wait=0"); // all connections are there
   await using reading = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
   const answered: string[] = [];

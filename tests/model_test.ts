@@ -390,7 +390,7 @@ property(
         if (cursor < feed.end) return; // the caller would answer at once
         const waiter = { cursor, until: Date.now() + ms, leave: new AbortController(), released: false, settled: 0 };
         waiters.push(waiter);
-        wait(feed, cursor, ms, waiter.leave.signal).then(() => waiter.settled++);
+        wait(feed, cursor, ms, false, waiter.leave.signal).then(() => waiter.settled++);
       },
       abort: ({ which }) => waiters[which]?.leave.abort(),
       page: ({ after, limit }) => {

@@ -16,6 +16,7 @@ import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
+import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, messages, PATIENCE_MS, post, posted, until } from "./support/client.ts";
@@ -304,7 +305,8 @@ async function openAlone(database: TestDatabase, fallbackMs = "60000") {
     poll: async (room: string, poll: Partial<Poll>): Promise<string[]> => {
       const leaving = new AbortController();
       const timer = setTimeout(() => leaving.abort(), PATIENCE_MS);
-      const { page } = await chat.poll(room, { after: NIL, limit: 100, wait: 50_000, client: leaving, ...poll })
+      const asked = { after: NIL, limit: 100, wait: 50_000, changes: false, client: leaving, allowance: UNLIMITED };
+      const { page } = await chat.poll(room, { ...asked, ...poll })
         .finally(() => clearTimeout(timer));
       assertFalse(leaving.signal.aborted, "the poll was kept waiting beside news");
       return JSON.parse(new TextDecoder().decode(page.body)).map(({ id }: { id: string }) => id);

@@ -13,6 +13,7 @@ import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
 import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
 import { draft } from "./support/draft.ts";
+import { UNLIMITED } from "../src/limits.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
 import { take } from "./support/taking.ts";
@@ -227,7 +228,7 @@ Deno.test("Wake refreshes every held feed when LISTEN is connected again, since 
   });
   const feed = feeds.hold("room");
   await feed.refresh();
-  const settled = wait(feed, feed.end, 20_000, new AbortController().signal);
+  const settled = wait(feed, feed.end, 20_000);
   const id = await silent.say("missed");
   connected();
   await settled;
@@ -310,7 +311,8 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
   const { chat, sent } = await countingChat(database, { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" });
   const { entry } = await say(chat, "one");
   const leaving = new AbortController();
-  const poll = chat.poll("room", { after: entry.id, limit: 10, wait: 55_000, client: leaving });
+  const asked = { after: entry.id, limit: 10, wait: 55_000, changes: false, client: leaving, allowance: UNLIMITED };
+  const poll = chat.poll("room", asked);
   await until(() => chat.state.listening, "the probe is back");
 
   // As a later version does that changes a message, as a lift does, and as the version before, which tells the number alone.

@@ -128,8 +128,8 @@ export class Chat {
     this.#subscriptions = new Subscriptions({ ...waiting, heartbeatMs: config.HEARTBEAT_MS });
     this.#lift = new Lift(this.#store, floors, (room, head) => this.#wake.notify(room, head));
     const committed = (commit: Commit) => {
+      this.#wake.notify(commit.room, commit.head); // first: to thousands who wait here it takes some milliseconds
       this.#feeds.get(commit.room)?.append(commit);
-      this.#wake.notify(commit.room, commit.head);
     };
     this.#writer = new Writer(
       this.#store,

@@ -8,7 +8,7 @@ export const DEADLINE_STEP_MS = 250;
 /** What a deadline ends. */
 export interface Expiring {
   /** Called once the deadline has passed. */
-  settle(): void;
+  expire(): void;
 }
 
 /** Deadlines that are shared. */
@@ -58,6 +58,6 @@ export class Deadline {
   }
 
   #pass(): void {
-    for (const expiring of this.#ending) expiring.settle();
+    for (const expiring of this.#ending) expiring.expire();
   }
 }

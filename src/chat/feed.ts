@@ -52,13 +52,8 @@ export interface TailLimits {
 /** Of all feeds. */
 const pages = new Pages();
 let tails = 0;
-/** What subscribers were given last: news reaches all who stand at one place one right after the other. */
-let latest: { version: number; cursor: string; changes: boolean; entries: readonly Entry[] } = {
-  version: tails,
-  cursor: NIL,
-  changes: false,
-  entries: [],
-};
+/** What subscribers with changes, and without, were given last: news reaches all who stand at one place one right after the other. */
+const given = new Map<boolean, { version: number; cursor: string; entries: readonly Entry[] }>();
 
 /** The tail of one room and its waiters. */
 export class Feed {
@@ -183,13 +178,23 @@ export class Feed {
   }
 
   /**
-   * Parks somebody until the tail is past his cursor, `ms` milliseconds have passed, `signal` aborts or the waiters are released,
-   * whichever comes first. To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in
-   * between would wake nobody. In a feed that is closed he is settled at once.
+   * Parks somebody until the tail is past his cursor, `ms` milliseconds have passed or the waiters are released, whichever comes first.
+   * To be called in the same turn that saw the tail's end at or before the cursor: a message that comes in between would wake nobody.
+   * In a feed that is closed his wait is over at once.
    */
-  park(waiter: Waiter, ms: number, signal?: AbortSignal): void {
-    this.#waiters.add(waiter, ms, signal);
-    if (this.#closed) waiter.settle();
+  park(waiter: Waiter, ms: number): void {
+    if (this.#closed) waiter.settled();
+    else this.#waiters.park(waiter, ms);
+  }
+
+  /** Ends somebody's wait, if he waits. */
+  settle(waiter: Waiter): void {
+    this.#waiters.settle(waiter);
+  }
+
+  /** The same without a word. */
+  remove(waiter: Waiter): void {
+    this.#waiters.remove(waiter);
   }
 
   /** While news is on its way to those who wait: until it is the turn of who comes now with a cursor that the tail knows. */
@@ -225,12 +230,11 @@ export class Feed {
   /** The same that fit one page, as they are: the very same list for all who stand at one place. */
   entriesAfter(cursor: string, changes = false): readonly Entry[] | undefined {
     if (!this.knows(cursor, changes)) return undefined;
-    if (latest.version === this.#version && latest.cursor === cursor && latest.changes === changes) {
-      return latest.entries;
-    }
+    const last = given.get(changes);
+    if (last?.version === this.#version && last.cursor === cursor) return last.entries;
     const after = this.#after(cursor, changes);
     const entries = after.slice(0, fitting(after, 0, MAX_LIMIT));
-    latest = { version: this.#version, cursor, changes, entries };
+    given.set(changes, { version: this.#version, cursor, entries });
     return entries;
   }
 
@@ -246,7 +250,7 @@ export class Feed {
     if (mayMiss) this.#start = mark;
     if (!mayMiss && !mayMissChanges) return;
     // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
-    this.#waiters.release(({ cursor, changes }) => !this.knows(cursor, changes));
+    this.#waiters.settleWhere(({ cursor, changes }) => !this.knows(cursor, changes));
   }
 
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */

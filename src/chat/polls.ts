@@ -1,15 +1,15 @@
 // Polls: each is answered once, at once or as soon as there is news. One that waits is an object in its room's feed, and the promise of its
 // answer; nothing of the way that led there is kept alive beside it. There can be ten thousand of them, and each collection of garbage walks
 // through all that they keep.
-import { type Allowance, UNLIMITED } from "../limits.ts";
+import type { Allowance } from "../limits.ts";
 import { unavailable } from "../problem.ts";
-import { END, NOW, placeOf } from "./cursor.ts";
+import { NOW, placeOf } from "./cursor.ts";
 import { type Feed, PRELOAD } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Page } from "./page.ts";
 import type { Places } from "./places.ts";
 import type { Leaving, Reader } from "./reader.ts";
-import { Waiter } from "./waiters.ts";
+import type { Waiter } from "./waiters.ts";
 import type { Wake } from "./wake.ts";
 
 /** What a poll asks for. */
@@ -21,11 +21,11 @@ export interface Poll {
   /** Milliseconds to wait for news; 0 asks the database and answers at once. */
   readonly wait: number;
   /** Whether changes are news, too. */
-  readonly changes?: boolean;
+  readonly changes: boolean;
   /** Who asks: its signal aborts when it leaves. It is made when it is first asked for; a poll that does not wait saves that. */
   readonly client: Leaving;
-  /** What the client may take; any amount if not given. */
-  readonly allowance?: Allowance;
+  /** What the client may take. */
+  readonly allowance: Allowance;
 }
 
 /** A page, and the cursor from which the reader goes on. */
@@ -63,18 +63,18 @@ export class Polls {
    * old, 429, 503.
    */
   answer(room: string, poll: Poll): Promise<Reading> {
-    const { after, wait, changes = false, client } = poll;
+    const { after, wait, changes, client } = poll;
     if (wait === 0) return this.#look(room, poll);
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
-    // Whoever has had the news that is on its way is back before the last one has it.
-    const turn = this.options.feeds.get(room)?.turn(after === NOW ? END : after, changes);
-    return turn ? turn.then(() => this.#wait(room, poll)) : this.#wait(room, poll);
+    // Those who have had the news that is on its way come back after those who still wait for it. `now` is this moment, not that.
+    const turn = after === NOW ? undefined : this.options.feeds.get(room)?.turn(after, changes);
+    return turn ? turn.then(() => this.#begin(room, poll)) : this.#begin(room, poll);
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */
-  #wait(room: string, poll: Poll): Promise<Reading> {
-    const { after, changes = false } = poll;
+  #begin(room: string, poll: Poll): Promise<Reading> {
+    const { after, changes } = poll;
     const feed = this.options.feeds.get(room);
     if (!feed?.loaded || !isReached(feed, after) || !feed.knows(after, changes)) return this.#look(room, poll);
     return this.#open(this.options.feeds.hold(room), after, poll);
@@ -82,7 +82,7 @@ export class Polls {
 
   /** Looks what there is in the database first. */
   async #look(room: string, poll: Poll): Promise<Reading> {
-    const { after, limit, wait, changes = false, client, allowance = UNLIMITED } = poll;
+    const { after, limit, wait, changes, client, allowance } = poll;
     const { feeds, reader } = this.options;
     const read = (after: string) =>
       reader.pageAfter({ room, after, limit, changes, exact: wait === 0, client }, allowance);
@@ -115,7 +115,7 @@ export class Polls {
         }
         cursor = begins;
       }
-      return this.#open(feed, cursor, poll);
+      return this.#open(feed, cursor, poll); // not awaited: from here on it lets go of the feed itself
     } catch (error) {
       feeds.letGo(feed);
       throw error;
@@ -134,9 +134,9 @@ function isReached(feed: Feed, after: string): boolean {
 }
 
 /** A poll that holds its room's feed until it is answered. */
-class OpenPoll extends Waiter {
-  #begun = 0;
-  #waited = false;
+class OpenPoll implements Waiter {
+  /** When it began to wait, if it has. */
+  #since: number | undefined;
 
   constructor(
     private readonly options: PollsOptions,
@@ -145,18 +145,25 @@ class OpenPoll extends Waiter {
     private readonly poll: Poll,
     private readonly resolve: (reading: Reading) => void,
     private readonly reject: (error: unknown) => void,
-  ) {
-    super();
-  }
+  ) {}
 
   get changes(): boolean {
-    return this.poll.changes ?? false;
+    return this.poll.changes;
+  }
+
+  expire(): void {
+    this.feed.settle(this);
+  }
+
+  /** The client has left. */
+  handleEvent(): void {
+    this.feed.settle(this);
   }
 
   /** Waits, or answers. */
   go(): void {
-    const { feed, poll: { wait, client, allowance = UNLIMITED } } = this;
-    const left = this.#waited ? wait - (performance.now() - this.#begun) : wait;
+    const { feed, poll: { wait, client, allowance } } = this;
+    const left = this.#since === undefined ? wait : wait - (performance.now() - this.#since);
     // From this check to the parking nothing else runs, so no message can slip in between.
     if (left <= 0 || !feed.isAtEnd(this.cursor, this.changes) || this.options.draining()) return this.#read(false);
     try {
@@ -164,14 +171,17 @@ class OpenPoll extends Waiter {
     } catch (error) {
       return this.#fail(error);
     }
-    if (!this.#waited) this.#begun = performance.now();
-    this.#waited = true;
-    feed.park(this, left, client.signal);
+    this.#since ??= performance.now();
+    const { signal } = client;
+    signal.addEventListener("abort", this);
+    if (signal.aborted) this.settled();
+    else feed.park(this, left);
   }
 
-  override settled(): void {
+  settled(): void {
     const { places, wake } = this.options;
-    places.leave("poll", this.poll.allowance ?? UNLIMITED);
+    this.poll.client.signal.removeEventListener("abort", this);
+    places.leave("poll", this.poll.allowance);
     if (this.feed.isAtEnd(this.cursor, this.changes) && wake.blind) {
       return this.#fail(unavailable("The database can't be reached"));
     }
@@ -179,7 +189,7 @@ class OpenPoll extends Waiter {
   }
 
   #read(woken: boolean): void {
-    const { feed, cursor, changes, poll: { limit, wait, client, allowance = UNLIMITED } } = this;
+    const { feed, cursor, changes, poll: { limit, wait, client, allowance } } = this;
     const begins = feed.startOf(changes);
     const page = feed.page(cursor, limit, changes);
     if (page) return this.#answer(page, woken, begins);
@@ -195,7 +205,7 @@ class OpenPoll extends Waiter {
       return this.go();
     }
     this.options.feeds.letGo(this.feed);
-    const final = page.full && !this.#waited && !this.changes;
+    const final = page.full && this.#since === undefined && !this.changes;
     this.resolve({ page, next: page.last ?? this.cursor, final });
   }
 

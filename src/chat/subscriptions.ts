@@ -7,7 +7,7 @@ import type { Feed } from "./feed.ts";
 import type { Entry } from "./page.ts";
 import type { PollsOptions } from "./polls.ts";
 import type { Leaving } from "./reader.ts";
-import { Waiter } from "./waiters.ts";
+import type { Waiter } from "./waiters.ts";
 
 /** What a subscriber asks for. */
 export interface Subscription {
@@ -68,7 +68,7 @@ export class Subscriptions {
 }
 
 /** One who follows a room. */
-export class Subscriber extends Waiter implements Leaving {
+export class Subscriber implements Waiter, Leaving {
   #cursor = "";
   /** What was read before he began. */
   #first: readonly Entry[] = [];
@@ -82,9 +82,7 @@ export class Subscriber extends Waiter implements Leaving {
     readonly changes: boolean,
     private readonly allowance: Allowance,
     private readonly options: SubscriptionsOptions,
-  ) {
-    super();
-  }
+  ) {}
 
   /** The last cursor given, or else the one asked: from there on a subscriber that is cut off misses nothing. */
   get cursor(): string {
@@ -112,7 +110,7 @@ export class Subscriber extends Waiter implements Leaving {
     if (!this.feed.knows(cursor, this.changes)) this.#first = await this.#read();
   }
 
-  /** Gives `receiver` what comes next, once, now or as soon as there is something; or a sign of life. */
+  /** Gives `receiver` what comes next, once, now or as soon as there is something; or a sign of life. Only when it was given that. */
   take(receiver: Receiver): void {
     this.#receiver = receiver;
     const first = this.#first;
@@ -125,7 +123,7 @@ export class Subscriber extends Waiter implements Leaving {
   end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.leave();
+    this.feed.remove(this);
     this.#leaving?.abort();
     this.options.feeds.letGo(this.feed);
     this.options.places.leave("stream", this.allowance);
@@ -146,13 +144,18 @@ export class Subscriber extends Waiter implements Leaving {
       const begins = feed.startOf(changes);
       const entries = feed.entriesAfter(this.#cursor, changes)!;
       if (entries.length > 0) return this.#give(entries);
-      this.#pass(begins);
+      this.#skipTo(begins);
     }
     this.#finish();
   }
 
+  /** There was nothing for a while. */
+  expire(): void {
+    this.feed.settle(this);
+  }
+
   /** There is news, or nothing for a while. */
-  override settled(): void {
+  settled(): void {
     if (!this.#goesOn) this.#finish();
     else if (!this.feed.isAtEnd(this.#cursor, this.changes)) this.#advance();
     else if (this.options.wake.blind) this.#finish(unavailable("The database can't be reached"));
@@ -170,7 +173,7 @@ export class Subscriber extends Waiter implements Leaving {
     }
     if (this.#over) return;
     if (entries.length > 0) return this.#give(entries);
-    this.#pass(begins);
+    this.#skipTo(begins);
     this.#advance();
   }
 
@@ -184,7 +187,7 @@ export class Subscriber extends Waiter implements Leaving {
   }
 
   /** Nothing is left of what was to come: he goes on behind it; or the database has lost it, and another feed takes this one's place. */
-  #pass(begins: string): void {
+  #skipTo(begins: string): void {
     this.#cursor = begins;
     this.feed.wake();
   }

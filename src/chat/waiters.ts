@@ -2,10 +2,11 @@
 // posts, health checks and other rooms are served in between, and the memory of one slice serves the next.
 //
 // Clients come straight back, each as soon as it has its answer. Served as they come, those of the first slices would be before those
-// of the last, who have had nothing yet: with ten thousand, every second one. So whoever comes to wait while news is on its way comes
-// after it. Where there is news without end nobody stays outside for it: who came during one pass is let in during the next.
+// of the last, who have had nothing yet: with ten thousand, every second one. So whoever comes while news is on its way is let in after
+// all who waited for it. Where there is news without end nobody stays outside for it: who came during one pass through those who wait is
+// let in during the next.
 import { setImmediate } from "node:timers";
-import { type Deadline, Deadlines } from "./deadlines.ts";
+import { type Deadline, Deadlines, type Expiring } from "./deadlines.ts";
 
 /** Waiters that are settled, or let in, in one turn of the event loop: a turn of some milliseconds. */
 const SLICE = 250;
@@ -13,61 +14,44 @@ const SLICE = 250;
 /** Of all rooms. */
 const deadlines = new Deadlines();
 
-/** Somebody who can wait, time and again. An object rather than closures, since there are so many; the signal knows it as its listener. */
-export abstract class Waiter {
-  #waiting: Set<Waiter> | undefined;
-  #deadline: Deadline | undefined;
-  #signal: AbortSignal | undefined;
-
+/** Somebody who can wait, time and again. An object rather than closures, since there are so many. */
+export interface Waiter extends Expiring {
   /** What he has had. */
-  abstract readonly cursor: string;
+  readonly cursor: string;
   /** Whether changes are news. */
-  abstract readonly changes: boolean;
+  readonly changes: boolean;
   /** His wait is over, for whatever reason. Must not throw. */
-  abstract settled(): void;
-
-  /** Waits among `waiting` from now on, for `ms` milliseconds at most, or until `signal` aborts. */
-  wait(waiting: Set<Waiter>, ms: number, signal: AbortSignal | undefined): void {
-    this.#waiting = waiting.add(this);
-    this.#signal = signal;
-    signal?.addEventListener("abort", this);
-    this.#deadline = deadlines.add(this, ms);
-    if (signal?.aborted) this.settle();
-  }
-
-  /** The client has left. */
-  handleEvent(): void {
-    this.settle();
-  }
-
-  /** Ends the wait. */
-  settle(): void {
-    this.leave();
-    this.settled();
-  }
-
-  /** Ends it without a word. */
-  leave(): void {
-    this.#deadline?.remove(this);
-    this.#signal?.removeEventListener("abort", this);
-    this.#waiting?.delete(this);
-  }
+  settled(): void;
 }
 
 /** All who wait in one room. */
 export class Waiters {
-  readonly #waiting = new Set<Waiter>();
+  readonly #parked = new Map<Waiter, Deadline>();
   /** Who came while news was on its way, in that order. */
-  #outside: (() => void)[] = [];
+  readonly #outside: (() => void)[] = [];
   #news = false;
   #settling = false;
 
   /** Nobody waits. */
   constructor(private readonly hasNews: (waiter: Waiter) => boolean) {}
 
-  /** Settles him when there is news, `ms` milliseconds have passed, `signal` aborts or all are released. */
-  add(waiter: Waiter, ms: number, signal?: AbortSignal): void {
-    waiter.wait(this.#waiting, ms, signal);
+  /** Parks somebody until there is news, or `ms` milliseconds have passed: then his `expire` is called, to have him settled. */
+  park(waiter: Waiter, ms: number): void {
+    this.#parked.set(waiter, deadlines.add(waiter, ms));
+  }
+
+  /** Ends somebody's wait, if he waits. */
+  settle(waiter: Waiter): void {
+    if (this.remove(waiter)) waiter.settled();
+  }
+
+  /** The same without a word. */
+  remove(waiter: Waiter): boolean {
+    const deadline = this.#parked.get(waiter);
+    if (!deadline) return false;
+    this.#parked.delete(waiter);
+    deadline.remove(waiter);
+    return true;
   }
 
   /** While news is on its way: until it is the turn of those who come now. */
@@ -75,40 +59,52 @@ export class Waiters {
     return this.#settling ? new Promise((resolve) => this.#outside.push(resolve)) : undefined;
   }
 
-  /** There is news. Settles all for whom there is, beginning at once. */
+  /** There is news: settles all for whom there is, beginning now, or next turn where those outside are being let in. */
   wake(): void {
     this.#news = true;
     if (!this.#settling) void this.#settleAll();
   }
 
-  /** Settles those of whom `which` is true; all if not given, and lets in who is outside. */
-  release(which?: (waiter: Waiter) => boolean): void {
-    for (const waiter of this.#waiting) if (!which || which(waiter)) waiter.settle();
-    if (!which) this.#letIn(this.#outside.length);
+  /** Settles those of whom `which` is true. */
+  settleWhere(which: (waiter: Waiter) => boolean): void {
+    for (const waiter of this.#parked.keys()) if (which(waiter)) this.settle(waiter);
+  }
+
+  /** Settles all, and lets in who is outside. */
+  release(): void {
+    for (const waiter of this.#parked.keys()) this.settle(waiter);
+    this.#letIn(this.#outside.length);
   }
 
   async #settleAll(): Promise<void> {
     this.#settling = true;
-    while (this.#news || this.#outside.length > 0) {
-      let due = this.#outside.length; // they came during the pass before
-      if (!this.#news) {
-        this.#letIn(SLICE);
-        await nextTurn();
-        continue;
+    try {
+      while (this.#news || this.#outside.length > 0) {
+        if (this.#news) await this.#pass();
+        else {
+          this.#letIn(SLICE);
+          await nextTurn();
+        }
       }
-      this.#news = false;
-      let settled = 0;
-      let left = this.#waiting.size; // who comes back during the pass is for the next one, else it need not end
-      for (const waiter of this.#waiting) {
-        if (left-- === 0) break;
-        if (!this.hasNews(waiter)) continue;
-        waiter.settle();
-        if (++settled % SLICE !== 0) continue;
-        due -= this.#letIn(Math.min(due, SLICE));
-        await nextTurn();
-      }
+    } finally {
+      this.#settling = false;
     }
-    this.#settling = false;
+  }
+
+  /** Goes once through all who wait. */
+  async #pass(): Promise<void> {
+    this.#news = false;
+    let settled = 0;
+    let due = this.#outside.length; // they came during the pass before
+    let left = this.#parked.size; // who comes back during this one is for the next, else it need not end
+    for (const waiter of this.#parked.keys()) {
+      if (left-- === 0) return;
+      if (!this.hasNews(waiter)) continue;
+      this.settle(waiter);
+      if (++settled % SLICE !== 0) continue;
+      due -= this.#letIn(Math.min(due, SLICE));
+      await nextTurn();
+    }
   }
 
   #letIn(count: number): number {

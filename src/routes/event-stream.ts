@@ -39,7 +39,8 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   #entries = NONE;
   #handed = 0;
   #begun = false;
-  #taken = false;
+  /** Whether the subscriber has been asked for more. */
+  #asking = false;
   /** Looks that found it untaken, and how much news there was when it was handed out. */
   #looks = 0;
   #since = 0;
@@ -63,11 +64,12 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
 
   /** It was taken, and there is room for more. */
   pull(): void {
-    this.#taken = true;
     untaken.delete(this);
-    if (!this.#begun) this.#begin();
-    else if (this.#entries !== NONE) this.#handPiece();
-    else this.subscriber.take(this);
+    if (!this.#begun) return this.#begin();
+    if (this.#entries !== NONE) return this.#handPiece();
+    if (this.#asking) return;
+    this.#asking = true;
+    this.subscriber.take(this);
   }
 
   /** The client has left. */
@@ -76,6 +78,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   }
 
   give(entries: readonly Entry[]): void {
+    this.#asking = false;
     if (entries.length === 0) return this.#hand(HEARTBEAT);
     this.#entries = entries;
     this.#handed = 0;
@@ -88,7 +91,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   }
 
   /** Whether it was left untaken for too long, or lets too much news lie; asked every {@linkcode LOOK_MS}. */
-  look(): void {
+  check(): void {
     const late = ++this.#looks * LOOK_MS >= this.patienceMs + LOOK_MS; // the first can come right after the handing out
     if (late || this.subscriber.grown - this.#since > MAX_UNTAKEN_BYTES) this.#close();
   }
@@ -116,9 +119,8 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   }
 
   #hand(bytes: Uint8Array): void {
-    this.#taken = false;
-    this.#controller.enqueue(bytes); // which can find at once that it is taken, or that the client has left
-    if (!this.#taken) this.#awaitTaking();
+    this.#awaitTaking(); // first: handing out can find at once that the client has left, and then ends the wait
+    this.#controller.enqueue(bytes);
   }
 
   #awaitTaking(): void {
@@ -135,7 +137,6 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   #leave(): void {
     clearTimeout(this.#ending);
     untaken.delete(this);
-    this.#taken = true; // nothing more is waited for
     this.subscriber.end();
   }
 }
@@ -148,7 +149,7 @@ class Untaken {
   add(stream: EventStream): void {
     this.#streams.add(stream);
     this.#timer ??= setInterval(() => {
-      for (const stream of this.#streams) stream.look();
+      for (const stream of this.#streams) stream.check();
     }, LOOK_MS);
   }
 
@@ -162,14 +163,16 @@ class Untaken {
 const untaken = new Untaken();
 
 /** The piece that was made last. News reaches all subscribers of a room one right after the other: all send the same bytes. */
-let latest: { entries: readonly Entry[]; start: number; end: number; bytes: Uint8Array } | undefined;
+let latest: { entries: readonly Entry[]; bytes: Uint8Array } | undefined;
 
-function encode(entries: readonly Entry[], start: number, end: number): Uint8Array {
-  if (latest?.entries !== entries || latest.start !== start || latest.end !== end) {
-    const texts = entries.slice(start, end).map(({ cursor, isChange, json }) =>
+function encode(all: readonly Entry[], start: number, end: number): Uint8Array {
+  // Each of them: between the same first and last another can have been edited.
+  if (latest?.entries.length !== end - start || latest.entries.some((entry, i) => entry !== all[start + i])) {
+    const entries = all.slice(start, end);
+    const texts = entries.map(({ cursor, isChange, json }) =>
       `id: ${cursor}\nevent: ${isChange ? "change" : "message"}\ndata: ${json}\n\n`
     );
-    latest = { entries, start, end, bytes: encoder.encode(texts.join("")) };
+    latest = { entries, bytes: encoder.encode(texts.join("")) };
   }
   return latest.bytes;
 }

@@ -159,7 +159,7 @@ function askedBy(c: Context): Asked {
   return asked;
 }
 
-/** Its own function, so that a poll that waits keeps nothing else alive of its request and of the way that it came. */
+/** Its own function: one that is made in another keeps all of that alive, and Hono's context with it, for as long as the poll waits. */
 function answerPoll(
   deps: MessageRoutes,
   chat: Chat,

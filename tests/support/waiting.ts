@@ -1,14 +1,31 @@
 // Waits in a feed, as a promise.
 import type { Feed } from "../../src/chat/feed.ts";
-import { Waiter } from "../../src/chat/waiters.ts";
+import type { Waiter } from "../../src/chat/waiters.ts";
 
-class Wait extends Waiter {
-  constructor(readonly cursor: string, readonly changes: boolean, readonly settled: () => void) {
-    super();
+class Wait implements Waiter {
+  constructor(
+    private readonly feed: Feed,
+    readonly cursor: string,
+    readonly changes: boolean,
+    readonly settled: () => void,
+  ) {}
+
+  expire(): void {
+    this.feed.settle(this);
   }
 }
 
-/** Resolves when somebody who is parked in a feed would be settled. */
-export function wait(feed: Feed, cursor: string, ms: number, signal: AbortSignal, changes = false): Promise<void> {
-  return new Promise((resolve) => feed.park(new Wait(cursor, changes, resolve), ms, signal));
+/** Resolves when somebody who is parked in a feed is settled; which he is, too, when `signal` aborts. */
+export function wait(
+  feed: Feed,
+  cursor: string,
+  ms: number,
+  changes = false,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const waiter = new Wait(feed, cursor, changes, resolve);
+  feed.park(waiter, ms);
+  signal?.addEventListener("abort", () => waiter.expire(), { once: true });
+  return promise;
 }

@@ -1,0 +1,156 @@
+// A poll is answered once, whatever ends its wait; and then nothing is left of it: no place, no hold on its room, no timer, no listener.
+import { setImmediate } from "node:timers";
+import { assertEquals, assertFalse } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { makeId, NIL, NOW, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { Feeds } from "../src/chat/feeds.ts";
+import { type Entry, makeEntry, makePage } from "../src/chat/page.ts";
+import { Places } from "../src/chat/places.ts";
+import { type Poll, Polls } from "../src/chat/polls.ts";
+import type { Asked, Reader } from "../src/chat/reader.ts";
+import { UNLIMITED } from "../src/limits.ts";
+
+const ROOM = "tea";
+const EMPTY = makePage([], false);
+
+for (const end of ["news", "signal", "release", "time"] as const) {
+  Deno.test(`A poll that ends by ${end} is answered once, and nothing is left of it`, async () => {
+    using time = new FakeTime();
+    const world = await setUp();
+    const client = counted();
+    let answers = 0;
+    const poll = world.poll({ client }).then(({ page }) => {
+      answers++;
+      return page.last;
+    });
+    await time.runMicrotasks();
+    assertEquals([world.places.polls, client.listeners.size, answers], [1, 1, 0]);
+    const [news] = end === "news" ? [world.commit()] : [];
+    if (end === "signal") client.abort();
+    if (end === "release") world.feeds.release();
+    if (end === "time") await time.tickAsync(11_000);
+    assertEquals(await poll, news?.id);
+    assertEquals([world.places.polls, world.feeds.size, client.listeners.size], [0, 0, 0]);
+    client.abort();
+    world.feeds.release();
+    assertEquals([client.removals, answers, world.places.polls], [1, 1, 0], "it was settled again");
+    world.close();
+    assertFalse(time.next(), "a timer was left");
+  });
+}
+
+Deno.test("A poll whose client has left before it waits is answered at once, and others go on waiting", async () => {
+  const world = await setUp();
+  const staying = new AbortController();
+  const stays = world.poll({ client: staying });
+  assertEquals((await world.poll({ client: { signal: AbortSignal.abort() } })).page.last, undefined);
+  assertEquals(world.places.polls, 1);
+  staying.abort();
+  await stays;
+  assertEquals(world.places.polls, 0);
+  world.close();
+});
+
+Deno.test("A poll that leaves while its room begins anew gives back one place and one hold", async () => {
+  const world = await setUp();
+  world.feeds.get(ROOM)!.forget(); // so that what comes before the end is to be read
+  const { promise: reading, resolve: readOn } = Promise.withResolvers<void>();
+  world.read = () => reading.then(() => EMPTY);
+  const client = new AbortController();
+  const poll = world.poll({ after: NIL, client });
+  world.feeds.restart(world.feeds.get(ROOM)!); // the database has lost what it knew
+  client.abort();
+  readOn();
+  assertEquals((await poll).page.last, undefined);
+  assertEquals([world.places.polls, world.feeds.size], [0, 0]);
+  world.close();
+});
+
+Deno.test("A poll for now is given what is posted after it came, also while news is on its way to thousands", async () => {
+  const world = await setUp();
+  const start = world.feeds.get(ROOM)!.end;
+  const crowd = Array.from({ length: 2_000 }, () => world.poll({ after: start }));
+  const first = world.commit();
+  const now = world.poll({ after: NOW });
+  const back = world.poll({ after: first.id }); // comes after them
+  for (let turn = 0; turn < 2; turn++) await nextTurn(); // of the eight that it takes
+  const second = world.commit();
+  assertEquals((await now).page.last, second.id);
+  assertEquals((await back).page.last, second.id);
+  await Promise.all(crowd);
+  assertEquals(world.places.polls, 0);
+  world.close();
+});
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Polls of a room with one message, without a database. */
+async function setUp() {
+  const entries: Entry[] = [];
+  const make = () => {
+    entries.push(makeEntry(ROOM, makeId(1, entries.length + 1, randomDigits()), null, "hello"));
+    return entries.at(-1)!;
+  };
+  make();
+  const head = () => ({ place: placeOf(entries.at(-1)!.id), lost: false, trimmed: NIL });
+  const store = {
+    newest: () => Promise.resolve({ entries: [...entries], full: false, head: head() }),
+    news: (_: string, { newest }: { newest: string }) =>
+      Promise.resolve({ entries: entries.filter(({ id }) => id > newest), full: false, head: head() }),
+  };
+  const limits = { messages: 1_000, bytes: 1_000_000, all: 1_000_000 };
+  const feeds = new Feeds(store, limits, () => {}, () => {}, 5_000);
+  const places = new Places(10_000);
+  const world = {
+    feeds,
+    places,
+    read: (_asked: Asked) => Promise.resolve(EMPTY),
+    /** A message that this process has committed. */
+    commit() {
+      const entry = make();
+      feeds.get(ROOM)!.append({ entries: [entry], prior: { ms: 1, seq: seqOf(entry.id) - 1 } });
+      return entry;
+    },
+    poll: (poll: Partial<Poll>) =>
+      polls.answer(ROOM, {
+        after: entries.at(-1)!.id,
+        limit: 10,
+        wait: 10_000,
+        changes: false,
+        client: new AbortController(),
+        allowance: UNLIMITED,
+        ...poll,
+      }),
+    close: () => feeds.close(),
+  };
+  const reader = {
+    refresh: (feed) => feed.refresh(),
+    pageAfter: (asked) => world.read(asked),
+    refuseFuture: () => Promise.resolve(),
+  } as Pick<Reader, "refresh" | "pageAfter" | "refuseFuture"> as Reader;
+  const polls = new Polls({ feeds, reader, places, wake: { blind: false }, draining: () => false });
+  const feed = feeds.hold(ROOM);
+  await feed.refresh();
+  feeds.letGo(feed); // it is kept for a while
+  return world;
+}
+
+/** A signal that tells which listeners it has, and how often one was taken off. */
+function counted() {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { addEventListener, removeEventListener } = signal;
+  const counts = { signal, listeners: new Set<unknown>(), removals: 0, abort: () => controller.abort() };
+  signal.addEventListener = (...args: unknown[]) => {
+    counts.listeners.add(args[1]);
+    Reflect.apply(addEventListener, signal, args);
+  };
+  signal.removeEventListener = (...args: unknown[]) => {
+    counts.listeners.delete(args[1]);
+    counts.removals++;
+    Reflect.apply(removeEventListener, signal, args);
+  };
+  return counts;
+}
