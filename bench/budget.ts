@@ -44,6 +44,7 @@ export async function measureBudget(rig: Rig): Promise<Findings> {
     waiting = await during(`${waiters} waiters`);
   }
   await rig.pause(LEAVING_MS);
+  if (waiting === 0) throw new Error("There was no look at all: nobody has waited");
   const idle = await during("nobody");
   await settings("reset log_statement", "reset log_line_prefix");
   await rig.sql`select pg_reload_conf()`;

@@ -8,7 +8,7 @@
 //   load loop PORT REQUEST CONNECTIONS SECONDS           each connection asks again as soon as it has its answer
 //   load ping PORT PORT GET POST TIMES                   parks one poll at the first port, posts at the second
 //   load follow PORT HOST_PATH QUERY                     reads page after page, as Link says, to the empty one
-//   load hold PORT GET WAITERS                           parks WAITERS polls until standard input ends
+//   load hold PORT GET WAITERS                           keeps WAITERS polls waiting, or streams open, until standard input ends
 //
 // GET, POST and REQUEST are files with a whole request, in which the five characters %room stand for one of as
 // many rooms as the environment's ROOMS says (1): each request takes the next. With BACK in the environment the clients of
@@ -149,13 +149,13 @@ static void settle_for(int ms, const char *get) {
 }
 
 // Comes back with the cursor that an answer gave, if it gave one.
-static void come_back(Connection *c, const char *get) {
+static void come_back(Connection *c, const char *get, long turn) {
   char text[4096];
   char *link = strcasestr(c->head, "\r\nlink: <?");
-  if (!link) return ask(c, get, 0);
+  if (!link) return ask(c, get, turn);
   link += 9;
   sprintf(text, "%.*s%.*s&wait=55%s", (int)strcspn(get, "?"), get, (int)strcspn(link, ">"), link, strstr(get, " HTTP/1.1\r\n"));
-  ask(c, text, 0);
+  ask(c, text, turn);
 }
 
 static void fanout(int port, const char *get, const char *post, int waiters, int rounds, int settle) {
@@ -191,7 +191,7 @@ static void fanout(int port, const char *get, const char *post, int waiters, int
         } else {
           if (served == waiters) fail("more answers than waiters");
           times[served++] = now() - publisher->sent;
-          if (back) come_back(c, get);
+          if (back) come_back(c, get, c - all);
         }
       }
     }
@@ -343,7 +343,20 @@ static void hold(int port, const char *get, int waiters) {
   for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
   puts("{\"held\":true}");
   fflush(stdout);
-  while (getchar() != EOF) {}
+  Connection input = { 0 };
+  struct epoll_event event = { .events = EPOLLIN, .data.ptr = &input };
+  if (epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event)) fail("epoll_ctl");
+  for (;;) {
+    if (epoll_wait(poller, &event, 1, -1) <= 0) continue;
+    Connection *c = event.data.ptr;
+    if (c == &input) return;
+    if (strstr(get, "/events")) {
+      if (recv(c->socket, buffer, sizeof buffer, 0) <= 0) fail("a stream ended");
+    } else if (receive(c)) {
+      if (c->status / 100 != 2) fail("an answer that is not 2xx");
+      come_back(c, get, c - all);
+    }
+  }
 }
 
 int main(int count, char **given) {
