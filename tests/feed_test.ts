@@ -481,11 +481,15 @@ Deno.test("Feed.entriesAfter() gives every subscriber at one place the very same
   assertEquals(feed.entriesAfter(second!.id), []);
   assertEquals(feed.entriesAfter(second!.id, true), [changed.asChange()]);
   assertEquals(feed.entriesAfter(second!.id), []);
+  assertEquals(feed.entriesAfter(first!.id, true), [second!, changed.asChange()]);
+  const deleted = makeEntry("lobby", second!.id, null, "", { changed: makeId(1, 4, randomDigits()) });
+  feed.append({ entries: [deleted.asChange()], prior: { ms: 1, seq: 3 } });
+  assertEquals(feed.entriesAfter(first!.id, true), [changed.asChange(), deleted.asChange()], "what it had before");
 
   const other = await loaded(new FakeRoom());
   assertEquals(other.entriesAfter(NIL), []);
-  const third = makeEntry("lobby", makeId(1, 4, randomDigits()), null, "third");
-  feed.append({ entries: [third], prior: { ms: 1, seq: 3 } });
+  const third = makeEntry("lobby", makeId(1, 5, randomDigits()), null, "third");
+  feed.append({ entries: [third], prior: { ms: 1, seq: 4 } });
   assertEquals(feed.entriesAfter(second!.id), [third]);
 });
 

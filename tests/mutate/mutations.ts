@@ -1870,8 +1870,8 @@ export const mutations: readonly Mutation[] = [
     "return this.subscriber.take(this);",
   ),
   broken(
-    "streams that begin at the same message are given the same bytes",
-    ["events_test.ts > begin at the same message"],
+    "subscribers are given what a room had before",
+    ["feed_test.ts > entriesAfter"],
     FEED,
     "last?.version === this.#version && last.cursor",
     "last && last.cursor",
