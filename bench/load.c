@@ -158,14 +158,29 @@ static void come_back(Connection *c, const char *get, long turn) {
   ask(c, text, turn);
 }
 
+static void await_answer(Connection *c) {
+  struct epoll_event event;
+  do {
+    if (epoll_wait(poller, &event, 1, 60000) <= 0) fail("no answer for a minute");
+    if (event.data.ptr != c) fail("an answer out of turn");
+  } while (!receive(c));
+}
+
 static void fanout(int port, const char *get, const char *post, int waiters, int rounds, int settle) {
   Connection *all = calloc(waiters + 2, sizeof *all);
   struct epoll_event events[1024];
   double *times = calloc(waiters, sizeof *times);
   const char *probe = getenv("PROBE") ? read_file(getenv("PROBE")) : NULL;
   int back = getenv("BACK") != NULL;
-  for (int i = 0; i < waiters + 2; i++) connect_to(&all[i], port);
   Connection *publisher = &all[waiters], *prober = &all[waiters + 1];
+  connect_to(publisher, port);
+  if (back) { // a server that does not see them leave still holds those of the run before, and their files
+    ask(publisher, post, 0);
+    await_answer(publisher);
+    usleep(500000);
+  }
+  connect_to(prober, port);
+  for (int i = 0; i < waiters; i++) connect_to(&all[i], port);
   for (int round = 0; round < rounds; round++) {
     if (!back || round == 0) {
       for (int i = 0; i < waiters; i++) ask(&all[i], get, i);
@@ -276,14 +291,6 @@ static void loop(int port, const char *request, int connections, double seconds)
   qsort(times, done, sizeof *times, by_size);
   printf("{\"perSecond\":%.1f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"refused\":%ld}\n", done / (at - begin) * 1e3,
          share(times, done, .5), share(times, done, .99), share(times, done, 1), refused);
-}
-
-static void await_answer(Connection *c) {
-  struct epoll_event event;
-  do {
-    if (epoll_wait(poller, &event, 1, 60000) <= 0) fail("no answer for a minute");
-    if (event.data.ptr != c) fail("an answer out of turn");
-  } while (!receive(c));
 }
 
 static void ping(int port, int post_port, const char *get, const char *post, int times_count) {

@@ -223,6 +223,11 @@ async function answer(id) {
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
 async function begin(event) {
   for (const type of BEGINNINGS) removeEventListener(type, begin);
+  // Whoever points at a message meanwhile does not do it again.
+  /** @type {Event | undefined} */
+  let pointed;
+  const note = (/** @type {Event} */ event) => pointed = event;
+  addEventListener("pointerover", note);
   const [{ Actions }, reply] = await Promise.all([later(() => import("./actions.js")), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
@@ -239,7 +244,9 @@ async function begin(event) {
       tellNotDone(words.changeNotSaved(room, why), room);
     },
   });
+  removeEventListener("pointerover", note);
   actions.handle(event);
+  if (pointed) actions.handle(pointed);
 }
 
 function showRooms() {

@@ -3169,6 +3169,13 @@ export const mutations: readonly Mutation[] = [
     "if (nextId)",
   ),
   broken(
+    "who points at a message before it is known what can be done with it has to point anew",
+    ["web/actions_test.ts > still to come"],
+    "src/web/page.js",
+    "if (pointed) actions.handle(pointed);",
+    "",
+  ),
+  broken(
     "an edit ends when one looks around in its room",
     ["web/actions_test.ts > edit goes on"],
     "src/web/actions.js",

@@ -612,6 +612,27 @@ webTest(
   },
 );
 
+webTest(
+  "Whoever points at a message while what can be done with it is still to come, sees that as soon as it has come",
+  async () => {
+    await using ada = await visit(site, { room: "pointed", name: "Ada" });
+    const { page } = ada;
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await page.route("**/web/actions.js", async (route) => {
+      ask();
+      await released;
+      await route.continue();
+    });
+    await ada.say("Mine"); // somebody is there, by the keys
+    await ada.settles();
+    await asked;
+    await page.hover('#log .body >> text="Mine"');
+    release();
+    await page.waitForSelector('#actions [aria-label="Edit"]');
+  },
+);
+
 webTest("A quoted line that could not be read is read as soon as that is possible", async () => {
   await writeHistory(
     site.database.sql,
