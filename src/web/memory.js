@@ -136,6 +136,11 @@ export class Memory {
       .filter(({ id }) => !id)
       .sort((a, b) => a.at - b.at);
   }
+  /** Whether it is one of these still: another window says so in the storage before this one hears of it. @param {Unsent} item */
+  isUnsent({ key }) {
+    const kept = this.#get(`unsent ${key}`);
+    return kept !== "" && !JSON.parse(kept).id;
+  }
   /** @param {Unsent} item */
   keepUnsent(item) {
     this.#set(`unsent ${item.key}`, JSON.stringify(item));

@@ -17,6 +17,9 @@ const LATE_MS = 30_000;
 
 /** A message in the outbox; with the id that the server gave it, once it has. @typedef {Unsent} OutboxItem */
 
+/** How long it may take to hear what another window has done, in milliseconds; what is not in the storage for longer was lost with it. */
+const UNHEARD_MS = 10_000;
+
 /** The attempts at one message. */
 class Attempts {
   ended = new AbortController();
@@ -38,6 +41,8 @@ export class Outbox {
   #items;
   /** What is being sent, by room. @type {Map<string, Attempts>} */
   #sending = new Map();
+  /** Since when they are in the storage no more. @type {WeakMap<OutboxItem, number>} */
+  #missing = new WeakMap();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -139,13 +144,21 @@ export class Outbox {
 
   /** Sends the first that there is of a room. @param {string} room */
   async #send(room) {
-    const item = this.of(room).find(isToSend);
+    const item = this.of(room).find((item) => isToSend(item) && !this.#isSentElsewhere(item));
     if (!item || this.#sending.has(room)) return;
     const attempts = new Attempts(item);
     this.#sending.set(room, attempts);
     await this.#post(attempts);
     this.#sending.delete(room);
     this.#work();
+  }
+
+  /** Whether another window has had it confirmed, though this one has not heard of it yet. @param {OutboxItem} item */
+  #isSentElsewhere(item) {
+    if (this.#memory.isUnsent(item)) return false;
+    const since = this.#missing.get(item) ?? Date.now();
+    this.#missing.set(item, since);
+    return Date.now() - since < UNHEARD_MS;
   }
 
   /** @param {Attempts} attempts */

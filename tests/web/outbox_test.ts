@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
 import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
-import { messages, post, posted } from "../support/client.ts";
+import { messages, post, posted, until } from "../support/client.ts";
 import { Proxy } from "../torture/proxy.ts";
 
 const site = await testSite();
@@ -106,6 +106,36 @@ webTest("A failure stays the same element while messages come, with the focus in
   }
   assertEquals(await ada.page.evaluate(() => document.activeElement?.textContent), "Retry");
   assertEquals(await ada.page.evaluate(() => (globalThis as unknown as { alerts: number }).alerts), 0);
+});
+
+webTest("A tab that has not heard yet that another has sent all does not send it again", async () => {
+  await using ada = await visit(site, { room: "unheard", name: "Ada", badNetwork: true });
+  const { context } = ada;
+  const senders: unknown[] = [];
+  context.on("request", (request) => request.method() === "POST" && senders.push(request.frame().page()));
+  await context.route(POSTS, noServer);
+  await ada.say("One");
+  await ada.page.waitForSelector(".failed");
+  const other = new Visitor(context, await context.newPage(), { badNetwork: true });
+  await other.page.addInitScript(() => {
+    addEventListener("storage", (event) => event.stopImmediatePropagation(), true); // it is told of nothing
+  });
+  await other.page.goto(`${site.url}/#unheard`);
+  await other.sees("One");
+  await other.is("live");
+  const holder = () =>
+    other.page.evaluate(() => {
+      const key = Object.keys(localStorage).find((key) => key.endsWith("lease outbox"));
+      return key && localStorage.getItem(key)!.split(" ")[0];
+    });
+  const first = await holder();
+  senders.length = 0;
+  await context.unroute(POSTS);
+  await ada.settles();
+  await until(async () => ![first, undefined].includes(await holder()), "the other one has the lease");
+  await other.page.evaluate((url) => fetch(url), `${site.url}/healthz`); // a request of before would have been seen by now
+  assertEquals(senders.every((page) => page === ada.page), true);
+  assertEquals(await stored("unheard"), ["One"]);
 });
 
 webTest(

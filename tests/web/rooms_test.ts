@@ -78,6 +78,7 @@ webTest("All rooms are a click away, are found by a part of their names, and ope
   await ada.sees("Here");
   assertEquals(await listed(ada), ["far-away", "near"]);
   await ada.page.click("#all-rooms");
+  await ada.page.waitForSelector("#all");
   await ada.page.keyboard.press("Escape");
   await ada.page.waitForSelector("#all", { state: "detached" });
 });
