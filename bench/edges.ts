@@ -2,7 +2,7 @@
 // same server without it.
 import { withToken } from "./identity.ts";
 import { cycle, loop, NEWS, ping } from "./load.ts";
-import { startProgram } from "./program.ts";
+import { startNginx } from "./nginx.ts";
 import type { Rig } from "./rig.ts";
 import { type Server, start, startRival } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
@@ -94,20 +94,10 @@ function fromAddress(server: Server): Server {
 /** Through nginx as deploy/nginx.conf has it, but without TLS and without its limits. */
 async function behindNginx(rig: Rig, server: Server): Promise<Server> {
   const port = freePort();
-  const directory = await Deno.makeTempDir({ dir: rig.home, prefix: "nginx-" });
-  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${directory};`);
-  const config = await rig.write(`
-    ${Deno.uid() === 0 ? "user root;" : ""}
-    daemon off;
-    worker_rlimit_nofile ${rig.files};
-    pid ${directory}/pid;
-    error_log ${directory}/error.log;
-    events { worker_connections ${rig.files - 500}; }
-    http {
-      access_log off;
-      keepalive_requests 1000000;
-      ${places.join(" ")}
-      upstream linger { server 127.0.0.1:${server.port}; keepalive 2000; keepalive_requests 1000000; }
+  const nginx = await startNginx(
+    rig,
+    port,
+    `upstream linger { server 127.0.0.1:${server.port}; keepalive 2000; keepalive_requests 1000000; }
       server {
         listen 127.0.0.1:${port};
         location / {
@@ -118,12 +108,8 @@ async function behindNginx(rig: Rig, server: Server): Promise<Server> {
           proxy_buffering off;
           proxy_read_timeout 75s;
         }
-      }
-    }`);
-  const nginx = await startProgram(rig, port, [
-    rig.programs.nginx,
-    ...["-e", `${directory}/error.log`, "-c", config],
-  ]);
+      }`,
+  );
   return {
     ...server,
     port,

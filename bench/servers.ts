@@ -4,7 +4,8 @@ import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
 import { startDurableStreams } from "./durable-streams.ts";
 import { getRequest, type Loaded, postRequest, streamRequest } from "./load.ts";
-import { childOf, startProgram } from "./program.ts";
+import { startNginx } from "./nginx.ts";
+import { childOf } from "./program.ts";
 import { startPushpin } from "./pushpin.ts";
 import { BODY, type Rig } from "./rig.ts";
 
@@ -99,22 +100,10 @@ export async function startRival(
 
 async function startNchan(rig: Rig, workers: number): Promise<Server> {
   const port = freePort();
-  const directory = await Deno.makeTempDir({ dir: rig.home, prefix: "nginx-" });
-  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${directory};`);
-  const config = await rig.write(`
-    load_module ${rig.programs.nchan};
-    ${Deno.uid() === 0 ? "user root;" : ""}
-    daemon off;
-    worker_processes ${workers};
-    worker_rlimit_nofile ${rig.files};
-    pid ${directory}/pid;
-    error_log ${directory}/error.log;
-    events { worker_connections ${rig.files - 500}; }
-    http {
-      access_log off;
-      keepalive_requests 1000000;
-      nchan_shared_memory_size 512M;
-      ${places.join(" ")}
+  const { pid, [Symbol.asyncDispose]: stop } = await startNginx(
+    rig,
+    port,
+    `nchan_shared_memory_size 512M;
       server {
         listen 127.0.0.1:${port};
         location = /static { default_type application/json; return 200 "{}"; }
@@ -129,12 +118,9 @@ async function startNchan(rig: Rig, workers: number): Promise<Server> {
           nchan_subscriber_first_message newest;
         }
         location ~ ^/publish/(\\w+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 1m; }
-      }
-    }`);
-  const { pid, [Symbol.asyncDispose]: stop } = await startProgram(rig, port, [
-    rig.programs.nginx,
-    ...["-e", `${directory}/error.log`, "-c", config],
-  ]);
+      }`,
+    `load_module ${rig.programs.nchan}; worker_processes ${workers};`,
+  );
   return {
     port,
     pid: await childOf(rig, pid, "nginx"), // one of those that serve
