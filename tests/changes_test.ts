@@ -22,11 +22,15 @@ import { subscribe } from "./support/events.ts";
 import { logged } from "./support/log.ts";
 import { pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
+import { silentStore } from "./support/silent_store.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
 
 const KEY = "a key that nobody else knows";
+
+/** No look within a test's time: what arrives was notified. */
+const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
 
 /** What comes to whoever follows with changes. */
 type Item = Message & { deleted?: boolean };
@@ -292,6 +296,49 @@ Deno.test("An event stream that begins after an edit has the new text, also betw
   assertEquals(after.messages, [a, edited, c]);
 });
 
+Deno.test("Who comes from another server is not given what a message was before he had it, by poll or by stream", async () => {
+  await using database = await postgres.create();
+  await using one = await startServer(database.url);
+  await using two = await startServer(database.url, NEVER);
+  await using silent = await silentStore(database);
+  await using _holds = await subscribe(two, "room", "changes=true&after=now");
+  await until(() => two.chat.state.listening, "the second server hears");
+  const first = await say(one, "First");
+  const second = await say(one, "Second");
+  const older = (await edit(one, first, "Older")).json;
+  await until(async () => (await poll(two, second.id, 5)).json[0]?.changed === older.changed, "it has the older text");
+  for (const way of ["poll", "stream"]) {
+    const changed = await silent.edit(first.id, KEY, `Newer, for the ${way}`);
+    const newer = { ...first, body: `Newer, for the ${way}`, changed };
+    const answer = await get<Item[]>(one, `/rooms/room/messages?wait=0&limit=1&changes=true`);
+    assertEquals(answer.json, [newer]);
+    if (way === "poll") {
+      assertEquals((await poll(two, first.id, 5)).json, [second, newer]);
+    } else {
+      await using stream = await subscribe(two, "room", "changes=true", { "last-event-id": first.id });
+      await until(() => stream.messages.length === 2, "it has come");
+      assertEquals(stream.messages, [second, newer]);
+    }
+  }
+});
+
+Deno.test("Who has read in the database is not given, out of memory, what a message was before", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { ...NEVER, MAX_TAIL_MESSAGES: "10" });
+  await using silent = await silentStore(database);
+  await using _holds = await subscribe(server, "room", "changes=true&after=now");
+  const first = await say(server, "First");
+  const others: Message[] = [];
+  for (let i = 0; i < 29; i++) others.push(await say(server, `${i}`.padEnd(10_000)));
+  await edit(server, first, "Older");
+  const changed = await silent.edit(first.id, KEY, "Newer");
+  const newer = { ...first, body: "Newer", changed };
+  // At most 250 kB are read at a time, so what is read ends before the change, and where the tail has begun.
+  await using stream = await subscribe(server, "room", "changes=true");
+  await until(() => stream.messages.length === 31, "all has come");
+  assertEquals(stream.messages, [newer, ...others, newer]);
+});
+
 Deno.test("Whoever follows with changes, on whichever server and however long away, ends with exactly what there is", async () => {
   await using database = await postgres.create();
   await using one = await startServer(database.url, { MAX_TAIL_MESSAGES: "20" });
@@ -325,6 +372,8 @@ Deno.test("Whoever follows with changes, on whichever server and however long aw
       for (const item of answer.json) {
         const at = cursorAfter(cursor, item);
         assertGreater(at, cursor, "out of order, or twice");
+        const had = held.get(item.id);
+        assert(!had || (item.changed ?? item.id) >= (had.changed ?? had.id), "older than what he had");
         held.set(item.id, item);
         cursor = at;
       }

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import { assertEquals, assertFalse } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, NIL, NOW, placeOf, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { makeId, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry, makePage } from "../src/chat/page.ts";
 import { Places } from "../src/chat/places.ts";
@@ -82,6 +82,31 @@ Deno.test("A poll for now is given what is posted after it came, also while news
   world.close();
 });
 
+Deno.test("A poll that comes while the room is looked at is not given a change that was read before it came", async () => {
+  const world = await setUp();
+  const feed = world.feeds.get(ROOM)!;
+  const held = world.hold();
+  world.edit("older");
+  const looked = feed.refresh();
+  const poll = world.poll({ changes: true }); // by who has the message, as it was then or later
+  const newer = world.edit("newer");
+  held.open();
+  await looked;
+  const { page } = await poll;
+  assertEquals([page.last, JSON.parse(new TextDecoder().decode(page.body))[0].body], [newer.changed, "newer"]);
+  assertEquals(world.looks, 3, "one at the beginning, the one that was too early, and one more");
+  world.close();
+});
+
+Deno.test("News of messages is given to who follows with changes without another look", async () => {
+  const world = await setUp();
+  const poll = world.poll({ changes: true });
+  const news = world.commit();
+  assertEquals((await poll).page.last, news.id);
+  assertEquals(world.looks, 1);
+  world.close();
+});
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -94,11 +119,20 @@ async function setUp() {
     return entries.at(-1)!;
   };
   make();
-  const head = () => ({ place: placeOf(entries.at(-1)!.id), lost: false, trimmed: NIL });
+  const newest = () => entries.reduce((place, { cursor }) => cursor > place ? cursor : place, NIL);
+  const head = () => ({ place: placeOf(newest()), lost: false, trimmed: NIL });
+  let gate: Promise<void> | undefined;
+  /** What is there now, when the gate is open. */
+  const read = async (which: (entry: Entry) => boolean) => {
+    world.looks++;
+    const known = { entries: entries.filter(which), full: false, head: head() };
+    await gate;
+    return known;
+  };
   const store = {
-    newest: () => Promise.resolve({ entries: [...entries], full: false, head: head() }),
-    news: (_: string, { newest }: { newest: string }) =>
-      Promise.resolve({ entries: entries.filter(({ id }) => id > newest), full: false, head: head() }),
+    newest: () => read(({ isChange }) => !isChange),
+    news: (_: string, known: { newest: string; place: string }) =>
+      read(({ cursor, isChange }) => isChange ? placeOf(cursor) > known.place : cursor > known.newest),
   };
   const limits = { messages: 1_000, bytes: 1_000_000, all: 1_000_000 };
   const feeds = new Feeds(store, limits, () => {}, () => {}, 5_000);
@@ -106,6 +140,23 @@ async function setUp() {
   const world = {
     feeds,
     places,
+    /** Reads of the room so far. */
+    looks: 0,
+    /** Holds back what is read from now on. */
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      return { open: resolve };
+    },
+    /** The first message becomes another, by another server. */
+    edit(body: string) {
+      const { id } = entries[0]!;
+      const changed = makeId(timeOf(newest()) + 1, seqOf(newest()), randomDigits());
+      const others = entries.slice(1).filter(({ isChange }) => !isChange);
+      const edited = makeEntry(ROOM, id, null, body, { changed });
+      entries.splice(0, entries.length, edited, ...others, edited.asChange());
+      return edited;
+    },
     read: (_asked: Asked) => Promise.resolve(EMPTY),
     /** A message that this process has committed. */
     commit() {

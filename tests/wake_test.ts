@@ -1,21 +1,20 @@
 // How news gets from one server to the other: at once by notification, and all the same without any.
 import { assert, assertEquals } from "@std/assert";
-import { Client } from "../src/database/client.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
-import { Store } from "../src/chat/store.ts";
+import type { Store } from "../src/chat/store.ts";
 import type { Subscriber } from "../src/chat/subscriptions.ts";
 import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
 import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
-import { draft } from "./support/draft.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
+import { silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
 import { wait } from "./support/waiting.ts";
 
@@ -23,25 +22,6 @@ const postgres = await testPostgres();
 
 /** No look within a test's time: what arrives was notified. */
 const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
-
-/** A store on connections of its own: a server that stores and tells nobody. */
-async function silentStore(
-  database: TestDatabase,
-): Promise<AsyncDisposable & { store: Store; say(body: string): Promise<string> }> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, openPool));
-  const [writes, reads, signals] = clients;
-  const store = new Store(writes!, reads!, signals!, new Floors());
-  return {
-    store,
-    say: async (body) => {
-      const { entries } = await store.append([draft("room", body)]);
-      return entries[0]!.id;
-    },
-    [Symbol.asyncDispose]: async () => void await Promise.all(clients.map((client) => client.close())),
-  };
-}
 
 const listeners = (database: TestDatabase) =>
   database.sql<{ pid: number }[]>`

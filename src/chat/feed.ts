@@ -13,6 +13,9 @@
 // Messages that were too old are removed, too. Whoever stands at the end need not know, so nobody is told: the feed sees it at its next
 // look and lets go of them, whereupon a cursor before them has to ask the database, which says that they are gone.
 //
+// Who follows with changes can come from another server, or from the database itself, with a message as it is after a change that this feed
+// has not heard of. An older change of it is no news for him: where the feed may have one, it looks once more before he is given that.
+//
 // How far it knows the room is told by its place, which is that of the room's head when it was read. It can lie behind the last
 // message: a head also moves when no message comes.
 //
@@ -52,8 +55,14 @@ export interface TailLimits {
 /** Of all feeds. */
 const pages = new Pages();
 let tails = 0;
+let looks = 0;
 /** What subscribers with changes, and without, were given last: news reaches all who stand at one place one right after the other. */
 const given = new Map<boolean, { version: number; cursor: string; entries: readonly Entry[] }>();
+
+/** Looks that have begun, in all rooms: who keeps the number when he comes can tell which began after that. */
+export function looksBegun(): number {
+  return looks;
+}
 
 /** The tail of one room and its waiters. */
 export class Feed {
@@ -69,6 +78,8 @@ export class Feed {
   #newestChange = NIL;
   #newestChanges: readonly KnownChange[] = [];
   #place = placeOf(NIL);
+  /** The look by which it knows the room: nothing that was committed before that began is missing. */
+  #asOf = 0;
   #loaded = false;
   #closed = false;
   #looking: Promise<void> | undefined;
@@ -264,6 +275,15 @@ export class Feed {
     return cursor >= this.#start && (!changes || placeOf(cursor) >= this.#changesStart);
   }
 
+  /**
+   * Whether who stands at `cursor`, and came when `came` looks had begun, may have had one of its messages as it was after the change that
+   * would be given to him.
+   */
+  mayBeOld(cursor: string, came: number): boolean {
+    if (this.#asOf > came || this.#newestChange <= cursor) return false;
+    return this.#changes.slice(firstAfter(this.#changes, cursor)).some(({ id }) => id <= cursor);
+  }
+
   #after(cursor: string, changes: boolean): Entry[] {
     const messages = this.#tail.slice(firstAfter(this.#tail, cursor));
     const changed = changes ? this.#changes.slice(firstAfter(this.#changes, cursor)) : [];
@@ -271,12 +291,14 @@ export class Feed {
   }
 
   async #look(): Promise<void> {
+    const look = ++looks;
     if (!this.#loaded) {
       const { entries, full, head } = await this.store.newest(this.room, PRELOAD + 1);
       // What stands before the oldest of them is not known, so the tail begins after it.
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
+      this.#asOf = look;
       this.#take(entries, head.place);
       this.trim(head.trimmed, placeOf(NIL));
       return;
@@ -291,6 +313,7 @@ export class Feed {
       // not have it, comes from a database that has lost it: the next look will say so.
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
+      if (!full && !passed) this.#asOf = look;
       if (!passed) this.#take(entries, place);
       this.trim(head.trimmed, before);
       more = full || passed;

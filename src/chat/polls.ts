@@ -4,7 +4,7 @@
 import type { Allowance } from "../limits.ts";
 import { unavailable } from "../problem.ts";
 import { NOW, placeOf } from "./cursor.ts";
-import { type Feed, PRELOAD } from "./feed.ts";
+import { type Feed, looksBegun, PRELOAD } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Page } from "./page.ts";
 import type { Places } from "./places.ts";
@@ -64,24 +64,25 @@ export class Polls {
    */
   answer(room: string, poll: Poll): Promise<Reading> {
     const { after, wait, changes, client } = poll;
-    if (wait === 0) return this.#look(room, poll);
+    const came = looksBegun();
+    if (wait === 0) return this.#look(room, poll, came);
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
     // Those who have had the news that is on its way come back after those who still wait for it. `now` is this moment, not that.
     const turn = after === NOW ? undefined : this.options.feeds.get(room)?.turn(after, changes);
-    return turn ? turn.then(() => this.#begin(room, poll)) : this.#begin(room, poll);
+    return turn ? turn.then(() => this.#begin(room, poll, came)) : this.#begin(room, poll, came);
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */
-  #begin(room: string, poll: Poll): Promise<Reading> {
+  #begin(room: string, poll: Poll, came: number): Promise<Reading> {
     const { after, changes } = poll;
     const feed = this.options.feeds.get(room);
-    if (!feed?.loaded || !isReached(feed, after) || !feed.knows(after, changes)) return this.#look(room, poll);
-    return this.#open(this.options.feeds.hold(room), after, poll);
+    if (!feed?.loaded || !isReached(feed, after) || !feed.knows(after, changes)) return this.#look(room, poll, came);
+    return this.#open(this.options.feeds.hold(room), after, poll, came);
   }
 
   /** Looks what there is in the database first. */
-  async #look(room: string, poll: Poll): Promise<Reading> {
+  async #look(room: string, poll: Poll, came: number): Promise<Reading> {
     const { after, limit, wait, changes, client, allowance } = poll;
     const { feeds, reader } = this.options;
     const read = (after: string) =>
@@ -115,7 +116,7 @@ export class Polls {
         }
         cursor = begins;
       }
-      return this.#open(feed, cursor, poll); // not awaited: from here on it lets go of the feed itself
+      return this.#open(feed, cursor, poll, came); // not awaited: from here on it lets go of the feed itself
     } catch (error) {
       feeds.letGo(feed);
       throw error;
@@ -123,8 +124,8 @@ export class Polls {
   }
 
   /** Goes on where the feed, which is held, knows what comes after `cursor`. */
-  #open(feed: Feed, cursor: string, poll: Poll): Promise<Reading> {
-    return new Promise((resolve, reject) => new OpenPoll(this.options, feed, cursor, poll, resolve, reject).go());
+  #open(feed: Feed, cursor: string, poll: Poll, came: number): Promise<Reading> {
+    return new Promise((resolve, reject) => new OpenPoll(this.options, feed, cursor, poll, came, resolve, reject).go());
   }
 }
 
@@ -143,6 +144,8 @@ class OpenPoll implements Waiter {
     private readonly feed: Feed,
     public cursor: string,
     private readonly poll: Poll,
+    /** How many looks had begun when it was asked. */
+    private readonly came: number,
     private readonly resolve: (reading: Reading) => void,
     private readonly reject: (error: unknown) => void,
   ) {}
@@ -189,6 +192,12 @@ class OpenPoll implements Waiter {
   }
 
   #read(woken: boolean): void {
+    const { feed, cursor, changes, came, poll: { allowance } } = this;
+    if (!changes || !feed.mayBeOld(cursor, came)) return this.#give(woken);
+    this.options.reader.refresh(feed, allowance).then(() => this.#give(woken), (error) => this.#fail(error));
+  }
+
+  #give(woken: boolean): void {
     const { feed, cursor, changes, poll: { limit, wait, client, allowance } } = this;
     const begins = feed.startOf(changes);
     const page = feed.page(cursor, limit, changes);

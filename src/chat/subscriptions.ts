@@ -3,7 +3,7 @@
 import { type Allowance, UNLIMITED } from "../limits.ts";
 import { unavailable } from "../problem.ts";
 import { NOW, placeOf } from "./cursor.ts";
-import type { Feed } from "./feed.ts";
+import { type Feed, looksBegun } from "./feed.ts";
 import type { Entry } from "./page.ts";
 import type { PollsOptions } from "./polls.ts";
 import type { Leaving } from "./reader.ts";
@@ -75,6 +75,8 @@ export class Subscriber implements Waiter, Leaving {
   #receiver!: Receiver;
   #leaving: AbortController | undefined;
   #over = false;
+  /** How many looks had begun when he had what he has from elsewhere than the feed. */
+  #came: number = looksBegun();
 
   /** Holds a place and the feed. */
   constructor(
@@ -141,6 +143,7 @@ export class Subscriber implements Waiter, Leaving {
       if (feed.isAtEnd(this.#cursor, changes)) { // from this check to the parking nothing else runs, as in a poll
         return feed.park(this, this.options.heartbeatMs);
       }
+      if (changes && feed.mayBeOld(this.#cursor, this.#came)) return void this.#refresh();
       const begins = feed.startOf(changes);
       const entries = feed.entriesAfter(this.#cursor, changes)!;
       if (entries.length > 0) return this.#give(entries);
@@ -177,8 +180,21 @@ export class Subscriber implements Waiter, Leaving {
     this.#advance();
   }
 
-  #read(): Promise<readonly Entry[]> {
-    return this.options.reader.entriesAfter(this.feed.room, this.#cursor, this.changes, this.allowance, this);
+  /** Goes on with what there is now. */
+  async #refresh(): Promise<void> {
+    try {
+      await this.options.reader.refresh(this.feed, this.allowance);
+    } catch (error) {
+      return this.#finish(error);
+    }
+    this.#advance();
+  }
+
+  async #read(): Promise<readonly Entry[]> {
+    const { feed, changes, allowance } = this;
+    const entries = await this.options.reader.entriesAfter(feed.room, this.#cursor, changes, allowance, this);
+    this.#came = looksBegun(); // the feed may know less than what was read just now
+    return entries;
   }
 
   #give(entries: readonly Entry[]): void {
