@@ -1,7 +1,8 @@
 // What was said can be taken back: edited and deleted, by whom it belongs to; and who follows with changes ends with what there is.
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
-import { NOW } from "../src/chat/cursor.ts";
+import { NIL, NOW } from "../src/chat/cursor.ts";
+import type { Entry } from "../src/chat/page.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { UNLIMITED } from "../src/limits.ts";
@@ -23,6 +24,7 @@ import { logged } from "./support/log.ts";
 import { pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { silentStore } from "./support/silent_store.ts";
+import { take } from "./support/taking.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
@@ -324,19 +326,21 @@ Deno.test("Who comes from another server is not given what a message was before 
 
 Deno.test("Who has read in the database is not given, out of memory, what a message was before", async () => {
   await using database = await postgres.create();
-  await using server = await startServer(database.url, { ...NEVER, MAX_TAIL_MESSAGES: "10" });
+  await using server = await startServer(database.url, { ...NEVER, MAX_TAIL_MESSAGES: "20" });
   await using silent = await silentStore(database);
   await using _holds = await subscribe(server, "room", "changes=true&after=now");
-  const first = await say(server, "First");
-  const others: Message[] = [];
-  for (let i = 0; i < 29; i++) others.push(await say(server, `${i}`.padEnd(10_000)));
-  await edit(server, first, "Older");
-  const changed = await silent.edit(first.id, KEY, "Newer");
-  const newer = { ...first, body: "Newer", changed };
-  // At most 250 kB are read at a time, so what is read ends before the change, and where the tail has begun.
-  await using stream = await subscribe(server, "room", "changes=true");
-  await until(() => stream.messages.length === 31, "all has come");
-  assertEquals(stream.messages, [newer, ...others, newer]);
+  const said: Message[] = [];
+  for (let i = 0; i < 60; i++) said.push(await say(server, `${i}`.padEnd(10_000)));
+  const subscriber = await server.chat.subscribe("room", { after: NIL, parameter: "after", changes: true });
+  const had: Entry[] = [...(await take(subscriber))!]; // 250 kB, out of the database
+  const target = said[30]!.id;
+  await silent.edit(target, KEY, "Older");
+  await messages(server, "room", "wait=0&limit=1"); // looks, and keeps that
+  const newer = await silent.edit(target, KEY, "Newer");
+  while (had.length < 61) had.push(...(await take(subscriber))!);
+  subscriber.end();
+  assertEquals(had.slice(0, 60).map(({ id }) => id), said.map(({ id }) => id));
+  assertEquals(had.filter(({ id }) => id === target).map(({ changed }) => changed), [newer, newer]);
 });
 
 Deno.test("Whoever follows with changes, on whichever server and however long away, ends with exactly what there is", async () => {
