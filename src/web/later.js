@@ -7,12 +7,23 @@
 const PAUSE_MS = 2_000;
 
 /**
- * What `load` gives, as soon as it does.
+ * What `load` gives, as soon as it does; it is asked for by the first call of what is returned, and kept.
+ * @template {object} T
+ * @param {() => Promise<T>} load
+ * @returns {() => Promise<T>}
+ */
+export function later(load) {
+  /** @type {Promise<T> | undefined} */
+  let loaded;
+  return () => loaded ??= had(load);
+}
+
+/**
  * @template {object} T
  * @param {() => Promise<T>} load
  * @returns {Promise<T>}
  */
-export async function later(load) {
+async function had(load) {
   for (;;) {
     const isThere = await fetch(import.meta.url, { method: "HEAD" }).then(({ ok }) => ok, () => false);
     const loaded = isThere && await load().catch(() => undefined);

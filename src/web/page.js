@@ -93,10 +93,19 @@ let reply;
 /** @type {typeof import("./quotes.js") | undefined} */
 let quotes;
 
+const loadStatus = later(() => import("./status.js"));
+const loadQuotes = later(() => import("./quotes.js"));
+const loadReply = later(() => import("./reply.js"));
+const loadActions = later(() => import("./actions.js"));
+const loadAllRooms = later(() => import("./all-rooms.js"));
+const loadSearch = later(() => import("./search.js"));
+const loadNotifications = later(() => import("./notifications.js"));
+const loadVersion = later(() => import("./version.js"));
+
 /** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
 function open() {
   conversation?.leave();
-  document.querySelector("dialog")?.close(); // it is of the room before
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // it is of the room before
   quotes?.clear();
   actions?.clear();
   const place = placeOf(location.hash);
@@ -191,12 +200,12 @@ function grown(newest, messages) {
 
 /** Tells what others have done with messages that are on the page. @param {number} edited @param {number} deleted How many. */
 async function changed(edited, deleted) {
-  const { say } = await later(() => import("./status.js"));
+  const { say } = await loadStatus();
   say(words.changesSeen(edited, deleted));
 }
 
 async function quoting() {
-  return quotes ??= await later(() => import("./quotes.js"));
+  return quotes ??= await loadQuotes();
 }
 
 /** Has all that repeats a message say what it says now, or no more: quotes, what was found, the desktop. @param {Message | Deletion} news */
@@ -208,7 +217,7 @@ async function became(news) {
 }
 
 async function replying() {
-  const { Reply } = await later(() => import("./reply.js"));
+  const { Reply } = await loadReply();
   return reply ??= new Reply();
 }
 
@@ -228,7 +237,7 @@ async function begin(event) {
   let pointed;
   const note = (/** @type {Event} */ event) => pointed = event;
   addEventListener("pointerover", note);
-  const [{ Actions }, reply] = await Promise.all([later(() => import("./actions.js")), replying()]);
+  const [{ Actions }, reply] = await Promise.all([loadActions(), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
     reply: (message) => {
@@ -266,12 +275,12 @@ async function choose(room, choice) {
 }
 
 async function showAll() {
-  const { showAllRooms } = await later(() => import("./all-rooms.js"));
+  const { showAllRooms } = await loadAllRooms();
   showAllRooms(linger, (href) => sidebar.goTo(href));
 }
 
 async function search() {
-  const { searchIn } = await later(() => import("./search.js"));
+  const { searchIn } = await loadSearch();
   found = searchIn(linger.room(current), (href) => {
     if (location.hash === href) open(); // once more to the same message
     else location.hash = href;
@@ -293,13 +302,13 @@ function tellRoom(name) {
 /** Tells on the desktop what nobody looks at. @param {Message[]} messages */
 async function notify(messages) {
   if (!document.hidden || messages.length === 0) return;
-  const { Notifications } = await later(() => import("./notifications.js"));
+  const { Notifications } = await loadNotifications();
   withdraw = Notifications.withdraw;
   new Notifications(memory, session.me, offerNotifications).take(messages);
 }
 
 async function askToNotify() {
-  const { Notifications } = await later(() => import("./notifications.js"));
+  const { Notifications } = await loadNotifications();
   return Notifications.ask();
 }
 
@@ -336,7 +345,7 @@ agree(memory, composer, {
 open();
 rooms.look();
 setTimeout(async () => {
-  const { watchVersion } = await later(() => import("./version.js"));
+  const { watchVersion } = await loadVersion();
   const changed = { text: words.newVersion, button: words.reload, act: () => location.reload() };
   addEventListener("online", watchVersion(base, () => banner.tell("version", changed)));
 }, REST_MS);

@@ -3309,6 +3309,13 @@ export const mutations: readonly Mutation[] = [
     "const loaded = ",
   ),
   broken(
+    "what is there is asked for again each time that it is needed",
+    ["web/search_test.ts > open once"],
+    "src/web/later.js",
+    "loaded ??= had(load)",
+    "loaded = had(load)",
+  ),
+  broken(
     "what one has begun to edit is lost with the next message",
     ["web/actions_test.ts > has begun to edit"],
     "src/web/editor.js",

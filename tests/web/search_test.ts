@@ -87,6 +87,22 @@ webTest("The window closes with its room, and is there once however often it was
   await ada.until(() => document.querySelector("h1")!.textContent === "porch", 0);
 });
 
+webTest("What has been open once opens at once, though the server is away", async () => {
+  await using ada = await visit(site, { room: "yard", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const windows = [["#find", "#search"], ["#all-rooms", "#all"]] as const;
+  const open = async ([button, window]: typeof windows[number]) => {
+    await page.click(button);
+    await page.waitForSelector(window);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(window, { state: "detached" });
+  };
+  for (const each of windows) await open(each);
+  await page.route("**/*", (route) => route.abort());
+  for (const each of windows) await open(each);
+  await page.unrouteAll();
+});
+
 webTest("What others wrote is text here too", async () => {
   await posted(site, "attic", `<img src=x onerror="globalThis.caught = 1"> & teapot`);
   await using ada = await visit(site, { room: "attic", name: "Ada" });
