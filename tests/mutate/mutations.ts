@@ -744,7 +744,7 @@ export const mutations: readonly Mutation[] = [
     "who comes straight back is served before those who still wait",
     ["mutants_test.ts > straight back"],
     POLLS,
-    "return turn ? turn.then(() => this.#begin(room, poll)) : this.#begin",
+    "return turn ? turn.then(() => this.#begin(room, poll, came)) : this.#begin",
     "void turn;\n    return this.#begin",
   ),
   broken(
