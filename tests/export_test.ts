@@ -194,6 +194,49 @@ Deno.test("An import that is killed leaves nothing, and can be run again; a room
   assertMatch(refused.log, /line 1: room new has been used here already/);
 });
 
+Deno.test("A database that says nothing any more is given up, in the middle of an export and of an import", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const lines = Array.from(
+    { length: 4_000 },
+    (_, i) => JSON.stringify({ room: "old", id: makeId(i + 1), body: "word ".repeat(20) }),
+  );
+  assertEquals((await importText(database, lines.join("\n"))).code, 0);
+  const env = { DATABASE_URL: database.url, STATEMENT_TIMEOUT_MS: "200" };
+  /** Stops the process in the database that works for the command, once that waits for the other side. */
+  const silence = async (command: string) => {
+    let pid = 0;
+    await until(async () => {
+      const [row] = await database.sql<{ pid: number }[]>`
+        select pid from pg_stat_activity where datname = current_database() and state = 'idle in transaction'
+          and application_name = ${`linger ${command}`} and (query like '%from messages%' or query like '%into messages%')`;
+      return (pid = row?.pid ?? 0) > 0;
+    }, "it is in the middle");
+    Deno.kill(pid, "SIGSTOP");
+    return { [Symbol.dispose]: () => Deno.kill(pid, "SIGCONT") };
+  };
+  const sentence = `${new URL(database.url).host} has not answered for too long`;
+  {
+    const reading = spawnCommand("export", ["--room", "old"], env);
+    using _silent = await silence("export"); // its output is not read, so it stops after the first rows
+    const { code, stderr } = await reading.output();
+    assertEquals(code, 1);
+    assertStringIncludes(new TextDecoder().decode(stderr), sentence);
+  }
+  {
+    const writing = spawnCommand("import", ["--room", "new"], env, "piped");
+    const stdin = writing.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode(`${lines.slice(0, 2_500).join("\n")}\n`));
+    using _silent = await silence("import");
+    await stdin.write(new TextEncoder().encode(`${lines.slice(2_500).join("\n")}\n`)).catch(() => {});
+    await stdin.close().catch(() => {});
+    const { code, stderr } = await writing.output();
+    assertEquals(code, 1);
+    assertStringIncludes(new TextDecoder().decode(stderr), sentence);
+  }
+  assertEquals((await get(server, "/rooms/new/messages?wait=0")).text, "[]");
+});
+
 Deno.test("What can't be meant is refused", async () => {
   await using database = await postgres.create();
   const env = { DATABASE_URL: database.url };

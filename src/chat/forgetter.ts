@@ -1,13 +1,14 @@
 // Forgets messages for good, beside the servers that run: in small batches, so that nobody who posts waits for long, and told to
 // whoever follows with changes, so that no server goes on showing them. Each batch is done or not: who is ended half-way begins anew.
 import { type Client, DatabaseError } from "../database/client.ts";
+import type { Run } from "../database/transaction.ts";
 import { sleep } from "../sleep.ts";
 import { SKEW_MS } from "./append.ts";
 import { NIL, randomDigits } from "./cursor.ts";
 import { forget, type ForgottenRow, markRemoved, type Removed, removeRows, roomOf } from "./forget.ts";
 import type { Store } from "./store.ts";
 import { CHANNEL, payloadOf } from "./wake.ts";
-import { type Found, type Run, walk, type Which } from "./walk.ts";
+import { type Found, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;

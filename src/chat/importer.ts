@@ -1,6 +1,7 @@
 // Brings messages of another database in, with their ids, so that cursors and links go on to hold. Only into rooms that have never been:
 // ids that came later than those that readers have for a cursor, and lie below, they would miss. All of it comes at one moment, or none.
-import type { Sql } from "../database/pool.ts";
+import { DatabaseError } from "../database/client.ts";
+import type { Run } from "../database/transaction.ts";
 import { parseLine, type StoredHead, type StoredMessage } from "./archive.ts";
 import { seqOf, timeOf } from "./cursor.ts";
 import { type HeadNumbers, MAX_AHEAD_MS } from "./head.ts";
@@ -24,51 +25,50 @@ export interface Imported {
 }
 
 /**
- * Imports lines in one transaction; all rooms become `into`, if that is given. `told` is called now and then with the number of messages so far.
- * @throws {LineError} for a line that can't come in; nothing has come in then.
+ * Imports lines in the transaction of `run`; all rooms become `into`, if that is given. `told` is called now and then with the number of
+ * messages so far.
+ * @throws {LineError} for a line that can't come in; nothing may come in then.
  * @internal
  */
 export async function importAll(
-  sql: Sql,
+  run: Run,
   lines: AsyncIterable<{ line: string; number: number }>,
   into: string | undefined,
   told: (messages: number) => void,
 ): Promise<Imported> {
   const rooms = new Map<string, Coming>();
   let messages = 0;
-  await sql.begin(async (transaction) => {
-    const sql = transaction as unknown as Sql;
-    const [clock] = await sql<{ latest: string }[]>`
-      select floor(extract(epoch from clock_timestamp()) * 1000)::bigint + ${MAX_AHEAD_MS.lift}::int as latest,
-        set_config('idle_in_transaction_session_timeout', '0', true)`;
-    const latest = Number(clock!.latest);
-    let batch: StoredMessage[] = [];
-    let units = 0;
-    const flush = async (number: number) => {
-      await store(sql, batch, number);
-      messages += batch.length;
-      told(messages);
-      [batch, units] = [[], 0];
-    };
-    let at = 0;
-    for await (const { line, number } of lines) {
-      at = number;
-      const read = readLine(line, number, into);
-      const { room } = read;
-      const known = rooms.get(room) ?? await begin(sql, room, number);
-      rooms.set(room, next(known, read, latest, number));
-      if (!("id" in read)) continue;
-      batch.push(read);
-      units += line.length;
-      if (batch.length === BATCH.messages || units > BATCH.units) await flush(number);
-    }
-    await flush(at);
-    for (const [room, coming] of rooms) {
-      demandNewest(room, coming);
-      const { seq, ms, trimmed } = coming;
-      await sql`update heads set seq = ${seq}, ms = ${ms}, trimmed = ${trimmed} where room = ${room}`;
-    }
-  });
+  const [clock] = await run((sql) =>
+    sql<{ latest: string }[]>`
+      select floor(extract(epoch from clock_timestamp()) * 1000)::bigint + ${MAX_AHEAD_MS.lift}::int as latest`
+  );
+  const latest = Number(clock!.latest);
+  let batch: StoredMessage[] = [];
+  let units = 0;
+  const flush = async (number: number) => {
+    await store(run, batch, number);
+    messages += batch.length;
+    told(messages);
+    [batch, units] = [[], 0];
+  };
+  let at = 0;
+  for await (const { line, number } of lines) {
+    at = number;
+    const read = readLine(line, number, into);
+    const { room } = read;
+    const known = rooms.get(room) ?? await begin(run, room, number);
+    rooms.set(room, next(known, read, latest, number));
+    if (!("id" in read)) continue;
+    batch.push(read);
+    units += line.length;
+    if (batch.length === BATCH.messages || units > BATCH.units) await flush(number);
+  }
+  await flush(at);
+  for (const [room, coming] of rooms) {
+    demandNewest(room, coming);
+    const { seq, ms, trimmed } = coming;
+    await run((sql) => sql`update heads set seq = ${seq}, ms = ${ms}, trimmed = ${trimmed} where room = ${room}`);
+  }
   return { messages, heads: rooms };
 }
 
@@ -82,8 +82,10 @@ function readLine(line: string, number: number, into: string | undefined): Store
 }
 
 /** Makes the head of a room, which nobody who posts can make now. */
-async function begin(sql: Sql, room: string, number: number): Promise<Coming> {
-  const { count } = await sql`insert into heads (room, seq, ms) values (${room}, 0, 0) on conflict do nothing`;
+async function begin(run: Run, room: string, number: number): Promise<Coming> {
+  const { count } = await run((sql) =>
+    sql`insert into heads (room, seq, ms) values (${room}, 0, 0) on conflict do nothing`
+  );
   if (count === 0) {
     throw new LineError(
       `line ${number}: room ${room} has been used here already, and what comes in would lie before what its readers know: ` +
@@ -132,17 +134,19 @@ function demandNewest(room: string, { seq, last, trimmed }: Coming): void {
   );
 }
 
-async function store(sql: Sql, batch: readonly StoredMessage[], number: number): Promise<void> {
+async function store(run: Run, batch: readonly StoredMessage[], number: number): Promise<void> {
   try {
-    await sql`
-      insert into messages (room, id, key, author, body, changed, sub, proof, reply_to)
-      select room, id, key, author, body, changed, sub, decode(proof, 'hex'), reply_to
-      from json_to_recordset(${JSON.stringify(batch)}::text::json) as r (
-        room text, id uuid, key text, author text, body text, changed uuid, sub text, proof text, reply_to uuid
-      )`;
+    await run((sql) =>
+      sql`
+        insert into messages (room, id, key, author, body, changed, sub, proof, reply_to)
+        select room, id, key, author, body, changed, sub, decode(proof, 'hex'), reply_to
+        from json_to_recordset(${JSON.stringify(batch)}::text::json) as r (
+          room text, id uuid, key text, author text, body text, changed uuid, sub text, proof text, reply_to uuid
+        )`
+    );
   } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    if (!/^(22|23)/.test(code ?? "")) throw error;
+    if (!(error instanceof DatabaseError) || !/^(22|23)/.test(error.code)) throw error;
+    const { message } = error.cause as Error;
     throw new LineError(`one of the ${batch.length} messages up to line ${number}: ${message}`);
   }
 }

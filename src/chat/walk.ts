@@ -1,6 +1,6 @@
 // Looks through all messages in the order of rooms and ids, in statements that each look at a bounded number of rows: who wrote what is
 // in no index, and one statement for a whole table would hold the database up, or be ended half-way.
-import type { Sql } from "../database/pool.ts";
+import type { Run } from "../database/transaction.ts";
 import { NIL } from "./cursor.ts";
 
 /** Which messages are meant. */
@@ -18,9 +18,6 @@ export interface Found {
   /** The message's id. */
   readonly id: string;
 }
-
-/** Runs one statement. */
-export type Run = <T>(statement: (sql: Sql) => PromiseLike<T>) => Promise<T>;
 
 type WalkedRow = Found & { readonly matches: boolean; readonly looked: number };
 

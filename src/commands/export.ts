@@ -2,10 +2,10 @@
 import { parseArgs } from "node:util";
 import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive.ts";
 import { isRoom } from "../chat/message.ts";
-import { type Run, walk, type Which } from "../chat/walk.ts";
+import { walk, type Which } from "../chat/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
-import type { Sql } from "../database/pool.ts";
 import { withDatabase } from "../database/session.ts";
+import { type Run, transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 
 const HELP = `deno task export --room kitchen > kitchen.jsonl
@@ -29,22 +29,18 @@ export async function exportLines(config: Config, args: string[]): Promise<void>
   const which = read(args);
   if (which === "help") return console.log(HELP);
   await withDatabase(config, "export", async ({ openPool }) => {
-    const { sql, destroy } = openPool("export");
-    let count = 0;
-    try {
-      // All of it as it is at one moment. A cursor of the database would be ended by its timeout where somebody reads slowly.
-      await sql.begin("isolation level repeatable read read only", async (transaction) => {
-        await transaction`set local idle_in_transaction_session_timeout to 0`;
-        const run: Run = async (statement) => await statement(transaction as unknown as Sql);
-        if (which.by === "room") await print([headLineOf(await headOf(run, which.name))]);
-        for await (const messages of walk<StoredMessage>(run, which, COLUMNS, ROWS)) {
-          count += messages.length;
-          await print(messages.map(lineOf));
-        }
-      });
-    } finally {
-      await destroy();
-    }
+    // All of it as it is at one moment. A cursor of the database would be ended by its timeout where somebody reads slowly.
+    const mode = "isolation level repeatable read read only";
+    const deadlineMs = config.STATEMENT_TIMEOUT_MS + 1_000;
+    const count = await transact(openPool, { name: "export", mode, deadlineMs }, async (run) => {
+      let count = 0;
+      if (which.by === "room") await print([headLineOf(await headOf(run, which.name))]);
+      for await (const messages of walk<StoredMessage>(run, which, COLUMNS, ROWS)) {
+        count += messages.length;
+        await print(messages.map(lineOf));
+      }
+      return count;
+    });
     say(`${count.toLocaleString("en")} message${count === 1 ? "" : "s"}, deleted ones too, and that is all`);
   });
 }

@@ -7,7 +7,9 @@ import { isRoom } from "../chat/message.ts";
 import { Store } from "../chat/store.ts";
 import { CHANNEL, payloadOf } from "../chat/wake.ts";
 import { type Config, ConfigError } from "../config.ts";
+import { DatabaseError } from "../database/client.ts";
 import { withDatabase } from "../database/session.ts";
+import { transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 
 const HELP = `deno task import kitchen.jsonl
@@ -34,17 +36,24 @@ export async function importLines(config: Config, args: string[]): Promise<void>
   const { file, room } = given;
   const bytes = await open(file);
   await withDatabase(config, "import", async ({ openPool }, client) => {
-    const { sql, destroy } = openPool("import");
     let toldAt = performance.now();
     const told = (messages: number) => {
       if (performance.now() - toldAt < TELL_MS) return;
       toldAt = performance.now();
       say(`${messages.toLocaleString("en")} messages so far`);
     };
-    const { messages, heads } = await importAll(sql, linesOf(bytes, MAX_LINE), room, told).catch((error) => {
-      if (!(error instanceof LineError)) throw error;
-      throw new ConfigError(`Nothing was imported: ${error.message}`, { cause: error });
-    }).finally(destroy);
+    const options = { name: "import", mode: "", deadlineMs: config.STATEMENT_TIMEOUT_MS + 1_000 };
+    const { messages, heads } = await transact(
+      openPool,
+      options,
+      (run) => importAll(run, linesOf(bytes, MAX_LINE), room, told),
+    ).catch((error) => {
+      if (error instanceof LineError) throw new ConfigError(`Nothing was imported: ${error.message}`, { cause: error });
+      if (error instanceof DatabaseError && error.fate === "unknown") {
+        say("All of it is imported, or nothing: to import it once more tells");
+      }
+      throw error;
+    });
     const store = new Store(client, client, client, new Floors());
     // Who is not told finds out at his next look.
     await store.notify(CHANNEL, Array.from(heads, ([room, head]) => payloadOf(room, head))).catch(() => {});

@@ -190,10 +190,11 @@ export class Client {
   }
 }
 
-const DEADLINE = "DEADLINE";
+/** The code of a statement that was not answered in time. */
+export const DEADLINE = "DEADLINE";
 
 /** What `cause` means for the statement it ended. */
-function failure(cause: unknown, sent: boolean): DatabaseError {
+export function failure(cause: unknown, sent: boolean): DatabaseError {
   const { code = "UNKNOWN", constraint_name } = cause as { code?: string; constraint_name?: string };
   // Only an error of the severity ERROR says that the statement rolled back; FATAL can follow a commit.
   const refused = cause instanceof postgres.PostgresError && cause.severity === "ERROR";
@@ -201,7 +202,8 @@ function failure(cause: unknown, sent: boolean): DatabaseError {
   return new DatabaseError(fate, code, constraint_name, { cause });
 }
 
-function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+/** What `promise` gives, or else, after so many milliseconds, an error with the code `DEADLINE`. */
+export function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
   const { promise: deadline, reject } = Promise.withResolvers<never>();
   const expire = () => reject(Object.assign(new Error(`No answer within ${ms} ms`), { code: DEADLINE }));
   let timer = setTimeout(() => timer = setTimeout(expire, GRACE_MS), ms);

@@ -2,7 +2,7 @@
 // server has that or not.
 import { type Config, ConfigError } from "../config.ts";
 import { log } from "../log.ts";
-import { Client, DatabaseError } from "./client.ts";
+import { Client, DatabaseError, DEADLINE } from "./client.ts";
 import { migrateOnce } from "./migrate.ts";
 import { type Database, openDatabase } from "./open.ts";
 import { Unusable } from "./unusable.ts";
@@ -25,7 +25,9 @@ export async function withDatabase<T>(
   } catch (error) {
     if (error instanceof Unusable) throw new ConfigError(error.message, { cause: error });
     if (error instanceof DatabaseError) {
-      throw new ConfigError(`${database.place.at} says: ${reasonOf(error)}`, { cause: error });
+      const { at } = database.place;
+      const reason = error.code === DEADLINE ? "has not answered for too long" : `says: ${reasonOf(error)}`;
+      throw new ConfigError(`${at} ${reason}`, { cause: error });
     }
     throw error;
   } finally {

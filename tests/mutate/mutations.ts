@@ -3302,6 +3302,13 @@ export const mutations: readonly Mutation[] = [
     "memory.keepDraft(room(), (composer.show(mirrored = draft), draft));",
   ),
   broken(
+    "a statement in a transaction is waited for without end",
+    ["export_test.ts > says nothing"],
+    "src/database/transaction.ts",
+    "withDeadline(Promise.resolve(answer), deadlineMs)",
+    "answer",
+  ),
+  broken(
     "a module is asked for while nobody answers",
     ["web/search_test.ts > The window closes"],
     "src/web/later.js",

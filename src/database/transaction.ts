@@ -1,0 +1,56 @@
+// A transaction in which a command works for as long as it takes, and in which nothing hangs: each statement has the deadline that it has
+// elsewhere. Between two of them it may idle, since who reads or writes its lines can be slow.
+import { DatabaseError, failure, withDeadline } from "./client.ts";
+import type { OpenPool, Sql } from "./pool.ts";
+
+/** Runs one statement. */
+export type Run = <T>(statement: (sql: Sql) => PromiseLike<T>) => Promise<T>;
+
+/** How a transaction is begun. */
+export interface TransactionOptions {
+  /** Tells its connection apart in `pg_stat_activity`. */
+  readonly name: string;
+  /** What stands behind BEGIN. */
+  readonly mode: string;
+  /** How long a statement is waited for, in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/**
+ * Does `work` in one transaction, on a connection of its own.
+ * @throws {DatabaseError} when the database fails or says nothing: `rolled-back`, but where COMMIT was sent, `unknown`.
+ * @throws whatever `work` throws; then nothing of it stands either.
+ * @internal
+ */
+export async function transact<T>(
+  openPool: OpenPool,
+  { name, mode, deadlineMs }: TransactionOptions,
+  work: (run: Run) => Promise<T>,
+): Promise<T> {
+  const pool = openPool(name);
+  const answered = async <R>(answer: PromiseLike<R>, isCommit = false): Promise<R> => {
+    try {
+      return await withDeadline(Promise.resolve(answer), deadlineMs);
+    } catch (cause) {
+      const { fate, code, constraint } = failure(cause, true);
+      throw new DatabaseError(isCommit ? fate : "rolled-back", code, constraint, { cause });
+    }
+  };
+  const begun = Promise.withResolvers<Sql>();
+  const worked = Promise.withResolvers<void>();
+  const transaction = pool.sql.begin(mode, async (sql) => {
+    begun.resolve(sql as unknown as Sql);
+    await worked.promise;
+  });
+  transaction.catch(begun.reject); // and where it fails later, whoever waits for a statement or for the end is told
+  try {
+    const sql = await answered(begun.promise);
+    await answered(sql`set local idle_in_transaction_session_timeout to 0`);
+    const result = await work((statement) => answered(statement(sql)));
+    worked.resolve();
+    await answered(transaction, true);
+    return result;
+  } finally {
+    await pool.destroy();
+  }
+}
