@@ -73,7 +73,7 @@ export class Composer {
       actions.renamed();
     });
     this.#nameForm.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !memory.name) return;
+      if (event.key !== "Escape" || event.isComposing || !memory.name) return;
       this.#showName();
       this.#text.focus();
     });

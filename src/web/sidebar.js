@@ -28,6 +28,8 @@ export class Sidebar {
   #current = "";
   /** The rooms' items stay the same: a press that began on one ends on it. @type {Map<string, Item>} */
   #items = new Map();
+  /** Whether the step of a drawer that was closed is still to go. */
+  #leaving = false;
 
   /** @param {SidebarActions} actions */
   constructor(actions) {
@@ -42,10 +44,16 @@ export class Sidebar {
       event.preventDefault();
       this.goTo(/** @type {string} */ (link.getAttribute("href")));
     });
-    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#isOpen && this.close());
+    document.addEventListener("keydown", (event) => {
+      // What lies over the drawer closes first; and what is still being converted is no word.
+      if (event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]")) this.close();
+    });
     this.#narrow.addEventListener("change", () => this.#close());
     // The drawer is a step in the browser's history, so that Back closes it, and does nothing else.
-    addEventListener("popstate", () => this.#close());
+    addEventListener("popstate", () => {
+      this.#leaving = false;
+      this.#close();
+    });
     if (history.state?.drawer) history.replaceState(null, "");
     this.#close();
   }
@@ -80,9 +88,12 @@ export class Sidebar {
     }
   }
 
+  /** Closes it at once. Its step goes a moment later, and must go once: who goes back twice has left the page. */
   close() {
-    if (this.#isOpen && history.state?.drawer) history.back(); // which closes it
-    else this.#close();
+    if (!this.#isOpen) return;
+    this.#close();
+    this.#leaving = Boolean(history.state?.drawer);
+    if (this.#leaving) history.back();
   }
 
   get #isOpen() {
@@ -99,6 +110,8 @@ export class Sidebar {
   }
 
   #open() {
+    if (this.#leaving) return addEventListener("popstate", () => this.#open(), { once: true });
+    if (this.#isOpen) return;
     history.pushState({ drawer: true }, "");
     this.#sidebar.classList.add("open");
     this.#sidebar.inert = false;

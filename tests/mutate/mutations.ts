@@ -3309,6 +3309,20 @@ export const mutations: readonly Mutation[] = [
     "answer",
   ),
   broken(
+    "who closes the drawer twice goes back twice",
+    ["web/access_test.ts > lies over the drawer"],
+    "src/web/sidebar.js",
+    "    if (!this.#isOpen) return;\n    this.#close();\n    this.#leaving",
+    "    this.#close();\n    this.#leaving",
+  ),
+  broken(
+    "Escape closes what lies over the drawer, and the drawer",
+    ["web/access_test.ts > lies over the drawer"],
+    "src/web/sidebar.js",
+    ' && !document.querySelector("dialog[open]")',
+    "",
+  ),
+  broken(
     "a module is asked for while nobody answers",
     ["web/search_test.ts > The window closes"],
     "src/web/later.js",

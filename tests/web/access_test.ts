@@ -143,6 +143,51 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await h1("garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest(
+  "What lies over the drawer closes first; and who closes the drawer twice in one moment stays on the page",
+  async () => {
+    await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+    const { page } = ada;
+    const open = async () => {
+      await page.click("#menu");
+      await page.waitForSelector("#sidebar.open");
+    };
+    const steps = await page.evaluate(() => history.length);
+    await open();
+    await page.click("#all-rooms");
+    await page.waitForSelector("#all");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#all", { state: "detached" });
+    await page.waitForTimeout(200); // longer than a step back takes
+    assertEquals(await page.locator("#sidebar.open").count(), 1);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+    for (const way of ["Escape", "curtain"]) {
+      await open();
+      await page.evaluate((way) => {
+        for (let i = 0; i < 2; i++) {
+          if (way === "curtain") document.getElementById("curtain")!.click();
+          else document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+        }
+      }, way);
+      await page.waitForTimeout(200);
+      await page.fill("#text", `Still here after ${way}`);
+    }
+    // Who opens it again in that moment has it open, and goes back once.
+    await open();
+    await page.evaluate(() => {
+      document.getElementById("curtain")!.click();
+      document.getElementById("menu")!.click();
+    });
+    await page.waitForTimeout(200);
+    assertEquals(await page.locator("#sidebar.open").count(), 1);
+    await page.evaluate(() => history.back());
+    await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+    assertEquals(await page.evaluate(() => history.state), null);
+    assertEquals(await page.evaluate(() => history.length) - steps, 1);
+  },
+);
+
 webTest("From right to left nothing hangs over the edge", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
   await ada.page.evaluate(() => document.documentElement.dir = "rtl");
