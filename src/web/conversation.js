@@ -175,6 +175,7 @@ export class Conversation {
     if (isLinked || isBehind) {
       this.#timeline.reaches(this.newest);
       await (isLinked ? this.goTo(this.#message, this.#message) : this.goTo(this.#read));
+      signal.throwIfAborted(); // the timeline is another room's now
     } else {
       this.#oldest = messages[0]?.id ?? "";
       this.#timeline.begin(messages, { older: more, newer: false, at: this.#message });

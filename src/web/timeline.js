@@ -314,7 +314,7 @@ export class Timeline {
     this.#atEnd = !this.#newer && scrollHeight - scrollTop - clientHeight < NEAR_END;
     const rows = this.#anchor.rows();
     this.#anchor.take(rows);
-    if (this.#attention.isHere) this.#markRead(rows);
+    if (this.#begun && this.#attention.isHere) this.#markRead(rows); // before that the end of nothing is on the screen
     this.#showPills(rows);
   }
 

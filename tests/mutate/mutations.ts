@@ -3323,6 +3323,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a room that was left is shown in the next one",
+    ["web/catching_up_test.ts > left before it"],
+    "src/web/conversation.js",
+    "signal.throwIfAborted(); // the",
+    "// the",
+  ),
+  broken(
+    "a room is read before it has opened",
+    ["web/catching_up_test.ts > still opening"],
+    "src/web/timeline.js",
+    "if (this.#begun && this.#attention.isHere)",
+    "if (this.#attention.isHere)",
+  ),
+  broken(
     "a module is asked for while nobody answers",
     ["web/search_test.ts > The window closes"],
     "src/web/later.js",

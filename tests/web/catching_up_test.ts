@@ -67,6 +67,51 @@ function look(page: Page, state: "hidden" | "visible"): Promise<void> {
   }, state);
 }
 
+/** Holds back what a room has after a cursor, until that is let through; `asked` resolves when it was asked for. */
+async function hold({ page }: Visitor, room: string): Promise<{ asked: Promise<void>; open: () => void }> {
+  const asked = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<void>();
+  await page.route(new RegExp(`/rooms/${room}/messages\\?after=.*wait=0`), async (route) => {
+    asked.resolve();
+    await opened.promise;
+    await route.continue();
+  });
+  return { asked: asked.promise, open: () => opened.resolve() };
+}
+
+webTest("A room that is left before it has opened leaves nothing behind in the next one", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada", badNetwork: true });
+  await writeHistory(site.database.sql, "left", lines(300));
+  await writeHistory(site.database.sql, "next", lines(4).map(([, ...rest]) => [100_000, ...rest]));
+  const ids = async (room: string) => (await messages(site, room, "wait=0&limit=1000")).map(({ id }) => id);
+  const held = await hold(ada, "left");
+  await open(ada, "left", (await ids("left"))[9]!);
+  await held.asked;
+  const next = await ids("next");
+  await open(ada, "next", next[1]!);
+  await ada.until(() => document.querySelectorAll("#log .body").length === 4, 0);
+  held.open();
+  await ada.is("live");
+  await ada.page.waitForTimeout(500);
+  assertEquals([await read(ada, "next"), await ada.page.title()], [next[3], "next · Linger"]);
+});
+
+webTest("Nothing is read in a room that is still opening, whatever becomes of the window", async () => {
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada", badNetwork: true });
+  await writeHistory(site.database.sql, "opening", lines(300));
+  const ids = (await messages(site, "opening", "wait=0&limit=1000")).map(({ id }) => id);
+  const held = await hold(ada, "opening");
+  await open(ada, "opening", ids[9]!);
+  await held.asked;
+  await ada.page.setViewportSize({ width: 1000, height: 600 });
+  await ada.page.fill("#text", "One\nTwo\nThree");
+  await ada.page.waitForTimeout(300);
+  assertEquals(await read(ada, "opening"), ids[9]);
+  held.open();
+  await ada.until(() => document.querySelectorAll("#log .body").length > 0, 0);
+  assertEquals(await nextOfLine(ada), "11");
+});
+
 for (const missed of [3, 40, 300, 9_000]) {
   webTest(`With ${missed} unread messages a room opens at the line`, async () => {
     await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
