@@ -1,6 +1,6 @@
 // A poll is answered once, whatever ends its wait; and then nothing is left of it: no place, no hold on its room, no timer, no listener.
 import { setImmediate } from "node:timers";
-import { assertEquals, assertFalse } from "@std/assert";
+import { assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
@@ -98,6 +98,30 @@ Deno.test("A poll that comes while the room is looked at is not given a change t
   world.close();
 });
 
+Deno.test("An own change is looked up once for all who wait, not by each of them, and by nobody where none waits", async () => {
+  const world = await setUp();
+  const polls = [1, 2, 3].map(() => world.poll({ changes: true }));
+  const changed = world.editHere("newer");
+  for (const poll of polls) assertEquals((await poll).page.last, changed);
+  assertEquals([world.looks, world.refreshes], [2, 0]);
+  world.editHere("newest");
+  await nextTurn();
+  assertEquals([world.looks, world.refreshes], [2, 0]);
+  world.close();
+});
+
+Deno.test("Who waits is woken by an own change, and by a message right behind it, though the look fails", async () => {
+  const world = await setUp();
+  const follower = world.poll({ changes: true });
+  const reader = world.poll({});
+  world.fails = true;
+  world.editHere("newer");
+  const news = world.commit();
+  assertEquals((await reader).page.last, news.id);
+  await assertRejects(() => follower, Error, "down"); // by which he knows to come back
+  world.close();
+});
+
 Deno.test("News of messages is given to who follows with changes without another look", async () => {
   const world = await setUp();
   const poll = world.poll({ changes: true });
@@ -114,17 +138,19 @@ function nextTurn(): Promise<void> {
 /** Polls of a room with one message, without a database. */
 async function setUp() {
   const entries: Entry[] = [];
+  const newest = () => entries.reduce((place, { cursor }) => cursor > place ? cursor : place, NIL);
   const make = () => {
-    entries.push(makeEntry(ROOM, makeId(1, entries.length + 1, randomDigits()), null, "hello"));
+    const number = entries.filter(({ isChange }) => !isChange).length + 1;
+    entries.push(makeEntry(ROOM, makeId(timeOf(newest()) || 1, number, randomDigits()), null, "hello"));
     return entries.at(-1)!;
   };
   make();
-  const newest = () => entries.reduce((place, { cursor }) => cursor > place ? cursor : place, NIL);
   const head = () => ({ place: placeOf(newest()), lost: false, trimmed: NIL });
   let gate: Promise<void> | undefined;
   /** What is there now, when the gate is open. */
   const read = async (which: (entry: Entry) => boolean) => {
     world.looks++;
+    if (world.fails) throw new Error("The database is down");
     const known = { entries: entries.filter(which), full: false, head: head() };
     await gate;
     return known;
@@ -142,6 +168,10 @@ async function setUp() {
     places,
     /** Reads of the room so far. */
     looks: 0,
+    /** Those of them that somebody asked for himself. */
+    refreshes: 0,
+    /** Whether no read succeeds. */
+    fails: false,
     /** Holds back what is read from now on. */
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -157,11 +187,19 @@ async function setUp() {
       entries.splice(0, entries.length, edited, ...others, edited.asChange());
       return edited;
     },
+    /** The same by this process; returns the place. */
+    editHere(body: string) {
+      const prior = { ms: timeOf(newest()), seq: seqOf(newest()) };
+      const edited = world.edit(body);
+      feeds.get(ROOM)!.append({ entries: [edited.asChange()], prior });
+      return edited.changed!;
+    },
     read: (_asked: Asked) => Promise.resolve(EMPTY),
     /** A message that this process has committed. */
     commit() {
+      const prior = { ms: timeOf(newest()), seq: seqOf(newest()) };
       const entry = make();
-      feeds.get(ROOM)!.append({ entries: [entry], prior: { ms: 1, seq: seqOf(entry.id) - 1 } });
+      feeds.get(ROOM)!.append({ entries: [entry], prior });
       return entry;
     },
     poll: (poll: Partial<Poll>) =>
@@ -177,7 +215,10 @@ async function setUp() {
     close: () => feeds.close(),
   };
   const reader = {
-    refresh: (feed) => feed.refresh(),
+    refresh: (feed) => {
+      world.refreshes++;
+      return feed.refresh();
+    },
     pageAfter: (asked) => world.read(asked),
     refuseFuture: () => Promise.resolve(),
   } as Pick<Reader, "refresh" | "pageAfter" | "refuseFuture"> as Reader;

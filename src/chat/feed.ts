@@ -80,13 +80,19 @@ export class Feed {
   #place = placeOf(NIL);
   /** The look by which it knows the room: nothing that was committed before that began is missing. */
   #asOf = 0;
+  /** Whether something was taken in for which nobody was woken yet. */
+  #news = false;
+  /** While those who follow with changes wait for one more look: how many had begun before. */
+  #owed: number | undefined;
   #loaded = false;
   #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   /** Tells what the tail holds now from what it held before, and from all others: pages are kept by it. */
   #version = ++tails;
-  readonly #waiters = new Waiters(({ cursor, changes }) => !this.isAtEnd(cursor, changes));
+  readonly #waiters = new Waiters(({ cursor, changes }) =>
+    !this.isAtEnd(cursor, changes) && (!changes || this.#owed === undefined)
+  );
 
   /**
    * A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks; `lost` that the database has
@@ -167,9 +173,13 @@ export class Feed {
    */
   append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
     const last = entries.at(-1)!;
-    if (this.#loaded && prior && makePlace(prior.ms, prior.seq) === this.#place) {
-      this.#take(entries, placeOf(last.cursor));
-    } else if (!this.#has(last)) this.wake();
+    if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
+      if (!this.#has(last)) this.wake();
+      return;
+    }
+    this.#take(entries, placeOf(last.cursor));
+    if (last.isChange && this.#waiters.any) this.#lookFirst();
+    else this.#announce();
   }
 
   /** Reads what the database has after the tail, with a look that begins after this call. Calls share looks. */
@@ -298,8 +308,9 @@ export class Feed {
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
-      this.#asOf = look;
+      this.#knows(look);
       this.#take(entries, head.place);
+      this.#announce();
       this.trim(head.trimmed, placeOf(NIL));
       return;
     }
@@ -313,11 +324,20 @@ export class Feed {
       // not have it, comes from a database that has lost it: the next look will say so.
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
-      if (!full && !passed) this.#asOf = look;
-      if (!passed) this.#take(entries, place);
+      if (!full && !passed) this.#knows(look);
+      if (!passed) {
+        this.#take(entries, place);
+        this.#announce();
+      }
       this.trim(head.trimmed, before);
       more = full || passed;
     }
+  }
+
+  /** Nothing that was committed before this look is missing from now on. */
+  #knows(look: number): void {
+    this.#asOf = look;
+    if (this.#owed !== undefined && look > this.#owed) this.#owed = undefined;
   }
 
   /** Takes in what there is up to `place`. */
@@ -334,8 +354,23 @@ export class Feed {
     }
     this.#bound();
     if (place > this.#place) this.#place = place;
-    if (this.#version === before) return; // most refreshes bring nothing, and there can be ten thousand waiters to look at
+    this.#news ||= this.#version !== before; // most refreshes bring nothing, and there can be ten thousand waiters to look at
+  }
+
+  /** Wakes those who wait, if there is something for which they have not been woken. */
+  #announce(): void {
+    if (!this.#news) return;
+    this.#news = this.#owed !== undefined; // for those who wait for the look
     this.#waiters.wake();
+  }
+
+  /** To all who wait already nothing is old after a look that begins now, see {@linkcode mayBeOld}: so none of them has to ask for one. */
+  #lookFirst(): void {
+    this.#owed = looks;
+    this.refresh().catch(() => {}).then(() => {
+      this.#owed = undefined; // also where it has failed
+      this.#announce();
+    });
   }
 
   #grow(fresh: readonly Entry[]): void {

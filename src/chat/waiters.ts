@@ -35,6 +35,11 @@ export class Waiters {
   /** Nobody waits. */
   constructor(private readonly hasNews: (waiter: Waiter) => boolean) {}
 
+  /** Whether anybody waits. */
+  get any(): boolean {
+    return this.#parked.size > 0;
+  }
+
   /** Parks somebody until there is news, or `ms` milliseconds have passed: then his `expire` is called, to have him settled. */
   park(waiter: Waiter, ms: number): void {
     this.#parked.set(waiter, deadlines.add(waiter, ms));
