@@ -90,6 +90,21 @@ Deno.test("A gate refuses the newest of whoever has most waiting, and goes on", 
   assertEquals(begun.length, 501);
 });
 
+Deno.test("A gate knows nothing any more of who was refused since it took too long", async () => {
+  const { gate, ask, end, refused } = setUp(2);
+  for (const [who, name] of [[ada, "ada"], [bob, "bob"], [eve, "eve"]] as const) ask(who, name);
+  await settled();
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 6_000;
+  try {
+    for (const name of ["ada", "bob"]) await end(name);
+  } finally {
+    performance.now = now;
+  }
+  assertEquals(refused, ["eve"]);
+  assert(gate.hasRoomFor(eve));
+});
+
 Deno.test("A gate goes on after work that fails", async () => {
   const gate = new Gate({ ...LIMITS, atOnce: 2 });
   await assertRejects(() => gate.run(eve, "a", () => Promise.reject(new Error("gone"))), Error, "gone");

@@ -130,6 +130,17 @@ Deno.test("A page that was read ahead is on its reader's account, and costs him 
   assertEquals(read, 200);
 });
 
+Deno.test("A page that was read ahead is for nobody but him on whose account it is", async () => {
+  const room = new FakeRoom(40);
+  await using pages = opened(room);
+  const [ada, bob] = [counted("ada"), counted("bob")];
+  const { last } = await pages.page("lobby", NIL, 10, ada);
+  assertEquals(numbers(await pages.page("lobby", last!, 10, bob)), span(11, 20));
+  assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 2);
+  assertEquals(numbers(await pages.page("lobby", last!, 10, ada)), span(11, 20));
+  assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 2);
+});
+
 /** The same messages in every room, and what was asked for. */
 class FakeRoom {
   readonly #rows: Row[] = [];

@@ -129,6 +129,7 @@ export class Gate {
         next.start();
       }
       this.#offer(line);
+      this.#forget(line); // where that was the last of it
     }
   }
 

@@ -27,7 +27,7 @@ interface Ahead {
 
 /** The pages of all rooms. */
 export class ReadAhead {
-  /** By room, cursor and limit. */
+  /** By client, room, cursor and limit. */
   readonly #ahead = new Map<string, Ahead>();
 
   /** Reads nothing by itself. */
@@ -39,7 +39,7 @@ export class ReadAhead {
    * @throws whatever `turn` throws.
    */
   async page(room: string, after: string, limit: number, turn: Turn, allowance: Allowance): Promise<Page> {
-    const ahead = await this.#take(`${room} ${after} ${limit}`);
+    const ahead = await this.#take(`${allowance.client} ${room} ${after} ${limit}`);
     const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit, { turn });
     if (page.full) this.#readAhead(room, page.last!, limit, allowance);
     return page;
@@ -58,7 +58,7 @@ export class ReadAhead {
   }
 
   #readAhead(room: string, after: string, limit: number, allowance: Allowance): void {
-    const place = `${room} ${after} ${limit}`;
+    const place = `${allowance.client} ${room} ${after} ${limit}`;
     if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place) || !this.gate.hasRoomFor(allowance)) return;
     const turn: Turn = async (statement) => {
       if (!allowance.readAhead()) throw unavailable("This client may read no more for now");
