@@ -5,7 +5,7 @@ import { messageAddress } from "./address.js";
 import { clockTime, exactTime, shortTime } from "./calendar.js";
 import { LingerError } from "../client/client.ts";
 import { layOut } from "./chunk.js";
-import { byId, element, isFocusFree } from "./element.js";
+import { byId, element, isConverting, isFocusFree } from "./element.js";
 import { Editor } from "./editor.js";
 import { messageOf, rowOf } from "./message-row.js";
 import { say } from "./status.js";
@@ -23,6 +23,7 @@ const ABOVE = 14;
  * What the page does of it.
  * @typedef {object} Doings
  * @property {() => Room} room The room that one sees.
+ * @property {() => boolean} isSending Whether something that was written in this room is on its way.
  * @property {(message: Seen) => void} reply
  * @property {(message: Message) => void} replace Shows a message as it is now.
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
@@ -134,8 +135,9 @@ export class Actions {
     if (this.#bar.hidden && row instanceof HTMLElement) this.#show(row);
     if (!(event instanceof KeyboardEvent)) return;
     if (event.key === "Tab") this.#rove();
-    const plain = !event.isComposing && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    const plain = !isConverting(event) && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
+    if (this.#doings.isSending()) return; // the last one can't be edited yet, and no other is meant
     const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll("article"));
     const own = [...rows].reverse().map(messageOf).find((message) => message && this.#isOwn(message));
     if (!own) return;
@@ -204,7 +206,12 @@ export class Actions {
 
   #place() {
     if (!this.#row) return;
-    if (!this.#row.isConnected) return this.#hide();
+    if (!this.#row.isConnected) {
+      const hadFocus = this.#bar.contains(document.activeElement);
+      this.#hide();
+      if (hadFocus) this.#scroller.focus({ preventScroll: true });
+      return;
+    }
     const row = this.#row.getBoundingClientRect();
     const { top, left } = this.#scroller.getBoundingClientRect();
     const { clientWidth, scrollTop } = this.#scroller;

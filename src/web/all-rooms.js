@@ -1,6 +1,6 @@
 // @ts-check
 // All rooms of the server that it tells of, the newest first, to find one among them. It is loaded when somebody asks for it.
-import { element } from "./element.js";
+import { element, isConverting } from "./element.js";
 import { openFinder } from "./finder.js";
 import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
@@ -25,7 +25,7 @@ export async function showAllRooms(linger, goTo) {
   field.addEventListener("input", show);
   field.addEventListener("keydown", (event) => {
     const first = list.querySelector("a");
-    if (!first || !["Enter", "ArrowDown"].includes(event.key)) return;
+    if (!first || !["Enter", "ArrowDown"].includes(event.key) || isConverting(event)) return;
     event.preventDefault(); // it would press the button that has the focus then
     if (event.key === "Enter") first.click();
     else first.focus();

@@ -3,7 +3,7 @@
 // what the server would refuse.
 import { boundField } from "./bounded-field.js";
 import { avatar } from "./message-row.js";
-import { byId, element, setText } from "./element.js";
+import { byId, element, isConverting, setText } from "./element.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
 
@@ -14,6 +14,12 @@ const MAX_AUTHOR_BYTES = 100;
 
 /** From so few characters on one is told how many are left. */
 const FEW_LEFT = 1_000;
+
+/**
+ * So soon after the focus has come to the text by itself, in milliseconds, Enter is the second of two that somebody pressed elsewhere, and no
+ * order to send the draft that stands there.
+ */
+const SECOND_PRESS_MS = 500;
 
 /** So soon after an input method has finished, a key belongs to it, in milliseconds: faster than anybody types. */
 const SAME_PRESS_MS = 50;
@@ -33,6 +39,8 @@ export class Composer {
   #actions;
   #room = "";
   #composedAt = -Infinity;
+  /** When the focus has come here, and nobody has clicked or written since. */
+  #cameAt = -Infinity;
   #put;
 
   /** @param {Memory} memory @param {{ send: (body: string) => void, renamed: () => void }} actions */
@@ -44,6 +52,8 @@ export class Composer {
       this.#fit();
     }, (why) => this.#tell(why, true));
     this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
+    this.#text.addEventListener("focus", ({ timeStamp }) => this.#cameAt = timeStamp);
+    for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#cameAt = -Infinity);
     this.#text.addEventListener("keydown", (event) => this.#key(event));
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -73,7 +83,7 @@ export class Composer {
       actions.renamed();
     });
     this.#nameForm.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.isComposing || !memory.name) return;
+      if (event.key !== "Escape" || isConverting(event) || !memory.name) return;
       this.#showName();
       this.#text.focus();
     });
@@ -119,11 +129,11 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    // Safari tells the Enter that ends a conversion after the conversion's end, as 229; others only that it has just ended.
-    const converts = event.isComposing || event.keyCode === 229 || event.timeStamp - this.#composedAt < SAME_PRESS_MS;
+    // Some browsers say of the Enter that ends a conversion only that this has just ended.
+    const converts = isConverting(event) || event.timeStamp - this.#composedAt < SAME_PRESS_MS;
     if (event.key === "Enter" && !event.shiftKey && !converts) {
       event.preventDefault();
-      if (!event.repeat) this.#form.requestSubmit();
+      if (!event.repeat && event.timeStamp - this.#cameAt > SECOND_PRESS_MS) this.#form.requestSubmit();
     }
   }
 

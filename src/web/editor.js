@@ -3,7 +3,7 @@
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
-import { byId, element, isFocusFree } from "./element.js";
+import { byId, element, isConverting, isFocusFree } from "./element.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
@@ -24,7 +24,7 @@ export class Editor {
   #key = /** @type {string | undefined} */ (undefined);
   #room = /** @type {Room | undefined} */ (undefined);
   #cancelled = new AbortController();
-  /** What is on its way to the server. @type {Seen | undefined} */
+  /** What is on its way to the server. @type {{ message: Seen, body: string } | undefined} */
   #sent;
   /** What was written and neither saved nor put aside, by the id of its message. @type {Map<string, string>} */
   #unsaved = new Map();
@@ -46,7 +46,7 @@ export class Editor {
       this.#text.ariaInvalid = "true"; // until the next input
     });
     this.#form.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.keyCode === 229) return;
+      if (isConverting(event)) return;
       if (event.key === "Escape") this.close();
       else if (event.key === "Enter" && event.target === this.#text && !event.shiftKey && isFine()) {
         event.preventDefault();
@@ -94,8 +94,9 @@ export class Editor {
 
   #keep() {
     const message = this.#message;
-    if (!message || message === this.#sent) return;
-    if (this.#body === message.body) this.#unsaved.delete(message.id);
+    if (!message) return;
+    const { body } = this.#sent?.message === message ? this.#sent : message;
+    if (this.#body === body) this.#unsaved.delete(message.id);
     else this.#unsaved.set(message.id, this.#text.value);
   }
 
@@ -106,13 +107,16 @@ export class Editor {
     if (!message || !room) return;
     if (body === message.body) return this.close();
     const { signal } = this.#cancelled;
-    this.#sent = message;
+    const sent = this.#sent = { message, body };
     this.#save.textContent = words.saving;
     this.#save.disabled = true;
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
-      this.#unsaved.delete(message.id);
-      if (this.#message === message) this.leave();
+      // Who went on writing meanwhile goes on.
+      if (this.#message === message) {
+        this.#message = edited;
+        if (this.#body === body) this.leave();
+      }
       this.#doings.replace(edited);
     } catch (error) {
       if (signal.aborted) return;
@@ -128,7 +132,7 @@ export class Editor {
         ? words.changedMeanwhile(now.body)
         : words.deletedMeanwhile;
     } finally {
-      if (this.#sent === message) this.#sent = undefined;
+      if (this.#sent === sent) this.#sent = undefined;
       if (this.#cancelled.signal === signal) {
         this.#save.textContent = words.save;
         this.#look();
@@ -144,7 +148,8 @@ export class Editor {
     this.#text.style.blockSize = "auto";
     this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
     const left = charactersLeft(this.#body, MAX_BODY_BYTES);
-    this.#save.disabled = left < 0 || !isVisible(this.#body);
+    const isOnItsWay = this.#message !== undefined && this.#sent?.message === this.#message;
+    this.#save.disabled = left < 0 || !isVisible(this.#body) || isOnItsWay;
     if (left < 0) this.#note.textContent = words.tooLong(-left);
     else if (this.#text.ariaInvalid === "true") this.#note.textContent = "";
     this.#text.ariaInvalid = `${left < 0}`;

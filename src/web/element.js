@@ -39,6 +39,14 @@ export function isFocusFree(...places) {
   return !focused || focused === document.body || places.some((place) => place?.contains(focused));
 }
 
+/**
+ * Whether a key belongs to an input method that converts what was typed. Safari tells the one that ends a conversion after its end, as 229.
+ * @param {KeyboardEvent} event
+ */
+export function isConverting({ isComposing, keyCode }) {
+  return isComposing || keyCode === 229;
+}
+
 /** Writes an element's text only if it is another: a screen reader may read out whatever is written. @param {Element} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -70,7 +70,7 @@ const timeline = new Timeline({
   edit: (item) => {
     giveBack(item.room, outbox.take(item));
     composer.focus();
-    if (item.replyTo) void answer(item.replyTo);
+    if (item.replyTo) void answer(answering = item.replyTo);
   },
   remove: (item) => outbox.remove(item),
 });
@@ -90,8 +90,13 @@ let found;
 let withdraw;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
+/** The id of what a message answers that one is about to send once more, until it stands above the composer; "" for none. */
+let answering = "";
 /** @type {typeof import("./quotes.js") | undefined} */
 let quotes;
+
+/** A window that somebody waits for. */
+let waited = {};
 
 const loadStatus = later(() => import("./status.js"));
 const loadQuotes = later(() => import("./quotes.js"));
@@ -113,6 +118,7 @@ function open() {
   current = isRoomName(place.room) ? place.room : LOBBY;
   if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for what one writes
     reply?.end();
+    answering = "";
     actions?.leave();
     banner.tell("gap", undefined);
   }
@@ -145,7 +151,8 @@ function open() {
 
 /** @param {string} body */
 function send(body) {
-  const replyTo = reply?.end();
+  const replyTo = reply?.end() || answering;
+  answering = "";
   const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
@@ -226,7 +233,9 @@ async function answer(id) {
   const room = current;
   const [reply, { seen }] = await Promise.all([replying(), quoting()]);
   const original = await seen(id, linger.room(room)).catch(() => undefined);
-  if (original && room === current) reply.begin(original);
+  if (room !== current || answering !== id) return; // it was sent meanwhile, or answers something else
+  answering = "";
+  if (original) reply.begin(original);
 }
 
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
@@ -240,7 +249,9 @@ async function begin(event) {
   const [{ Actions }, reply] = await Promise.all([loadActions(), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
+    isSending: () => outbox.of(current).some(({ state }) => state !== "refused"),
     reply: (message) => {
+      answering = "";
       reply.begin(message);
       text.focus();
     },
@@ -274,14 +285,25 @@ async function choose(room, choice) {
   else showRooms();
 }
 
+/**
+ * What somebody waits for who has asked for a window; undefined when it comes, if he has asked for another since, or gone on.
+ * @template T
+ * @param {() => Promise<T>} load
+ */
+async function wanted(load) {
+  const want = waited = {};
+  const loaded = await load();
+  return want === waited ? loaded : undefined;
+}
+
 async function showAll() {
-  const { showAllRooms } = await loadAllRooms();
-  showAllRooms(linger, (href) => sidebar.goTo(href));
+  const { showAllRooms } = await wanted(loadAllRooms) ?? {};
+  showAllRooms?.(linger, (href) => sidebar.goTo(href));
 }
 
 async function search() {
-  const { searchIn } = await loadSearch();
-  found = searchIn(linger.room(current), (href) => {
+  const { searchIn } = await wanted(loadSearch) ?? {};
+  found = searchIn?.(linger.room(current), (href) => {
     if (location.hash === href) open(); // once more to the same message
     else location.hash = href;
   });
@@ -322,6 +344,7 @@ function offerNotifications({ author, room }) {
 }
 
 byId("find").addEventListener("click", search);
+for (const type of ["input", "hashchange"]) addEventListener(type, () => waited = {});
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
   await (await quoting()).quote(line, reply_to, linger.room(room));

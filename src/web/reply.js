@@ -1,6 +1,6 @@
 // @ts-check
 // Says above the composer which message one is about to answer, until it is sent, or one thinks better of it.
-import { byId, element } from "./element.js";
+import { byId, element, isConverting } from "./element.js";
 import { said } from "./quotes.js";
 import * as words from "./words.js";
 
@@ -17,7 +17,7 @@ export class Reply {
 
   constructor() {
     this.#composer.prepend(this.#bar);
-    this.#text.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && this.end());
+    this.#text.addEventListener("keydown", (event) => event.key === "Escape" && !isConverting(event) && this.end());
   }
 
   /** @param {Seen} message */

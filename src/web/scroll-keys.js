@@ -1,6 +1,6 @@
 // @ts-check
 // The keys that scroll the messages: also where one writes, as long as nothing is written that they could move in.
-import { byId } from "./element.js";
+import { byId, isConverting } from "./element.js";
 
 /** A page is so much of the screen: some of it stays to be recognized. */
 const PAGE = .85;
@@ -10,7 +10,7 @@ export function listenForScrollKeys(goToEnd) {
   const scroller = byId("scroller");
   const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
   text.addEventListener("keydown", (event) => {
-    if (text.value || event.isComposing || isChord(event)) return;
+    if (text.value || isConverting(event) || isChord(event)) return;
     if (event.key === "End") goToEnd();
     else if (event.key === "PageUp") scroller.scrollBy({ top: -PAGE * scroller.clientHeight });
     else if (event.key === "PageDown") scroller.scrollBy({ top: PAGE * scroller.clientHeight });

@@ -4,7 +4,7 @@
 import { LingerError } from "../client/client.ts";
 import { hashOf } from "./address.js";
 import { clockTime, dayName } from "./calendar.js";
-import { element } from "./element.js";
+import { element, isConverting } from "./element.js";
 import { openFinder } from "./finder.js";
 import * as words from "./words.js";
 
@@ -76,7 +76,7 @@ export function searchIn(room, goTo) {
 
   field.addEventListener("input", start);
   field.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown") return;
+    if (event.key !== "ArrowDown" || isConverting(event)) return;
     event.preventDefault();
     list.querySelector("a")?.focus();
   });

@@ -1,6 +1,6 @@
 // @ts-check
 // Your rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
-import { byId, element, setText } from "./element.js";
+import { byId, element, isConverting, setText } from "./element.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import * as words from "./words.js";
 
@@ -46,7 +46,7 @@ export class Sidebar {
     });
     document.addEventListener("keydown", (event) => {
       // What lies over the drawer closes first; and what is still being converted is no word.
-      if (event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]")) this.close();
+      if (event.key === "Escape" && !isConverting(event) && !document.querySelector("dialog[open]")) this.close();
     });
     this.#narrow.addEventListener("change", () => this.#close());
     // The drawer is a step in the browser's history, so that Back closes it, and does nothing else.

@@ -1,6 +1,7 @@
 // @ts-check
 // What is not among the messages yet, below them. A row stays the same element for as long as it looks the same: else a button
 // would be gone under a finger, and a screen reader would read out the same failure with every message that comes.
+import { byId } from "./element.js";
 import { outboxRow } from "./message-row.js";
 
 /** @import { OutboxActions } from "./message-row.js" */
@@ -25,6 +26,8 @@ export class Waiting {
    */
   show(items, goesOn) {
     const before = this.#rows;
+    const { activeElement: focused } = document;
+    const [focusedKey = ""] = [...before].find(([, { row }]) => row.contains(focused)) ?? [];
     this.#rows = new Map();
     const head = items.find(({ id, state }) => !id && state !== "refused");
     for (const [i, item] of items.entries()) {
@@ -44,6 +47,13 @@ export class Waiting {
       if (row === place) place = place.nextElementSibling;
       else this.#root.insertBefore(row, place);
     }
+    if (focusedKey && !focused?.isConnected) this.#focus(focusedKey, focused?.textContent);
+  }
+
+  /** Puts the focus where it was in a row, or where one goes on from there. @param {string} key @param {string | null | undefined} name */
+  #focus(key, name) {
+    const buttons = this.#rows.get(key)?.row.querySelectorAll("button") ?? [];
+    ([...buttons].find(({ textContent }) => textContent === name) ?? byId("scroller")).focus({ preventScroll: true });
   }
 
   clear() {

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
 import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
-import { type Message, messages, post, posted, until } from "../support/client.ts";
+import { type Message, messages, post, posted, read, until } from "../support/client.ts";
 import { writeHistory } from "../support/history.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
@@ -142,6 +142,66 @@ webTest("What one has begun to edit is there again after another message or room
   await page.press("#edited-text", "Escape");
   await act(ada, "One", "Edit");
   assertEquals(await edited(), "One");
+});
+
+webTest("The arrow that leads to the last message of one's own edits no other while that is on its way", async () => {
+  await using ada = await visit(site, { room: "arrow", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  const { promise: sent, resolve: send } = Promise.withResolvers<void>();
+  await page.route(/\/messages$/, async (route) => {
+    await sent;
+    await route.continue();
+  });
+  await ada.say("Twoo");
+  await page.keyboard.press("ArrowUp");
+  await page.waitForTimeout(300);
+  assertEquals(await page.isVisible("#editor"), false);
+  send();
+  await ada.settles();
+  await page.keyboard.press("ArrowUp");
+  assertEquals(await page.inputValue("#edited-text"), "Twoo");
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
+webTest("Who goes on writing while his edit is saved goes on, and saves that too", async () => {
+  await using ada = await visit(site, { room: "going-on", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  const held = await hold(page, "PATCH");
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "Two");
+  await page.press("#edited-text", "Enter");
+  await held.asked;
+  await page.keyboard.type(" and more");
+  await page.keyboard.press("Enter"); // too soon
+  held.release();
+  await ada.sees("Two");
+  assertEquals(await page.inputValue("#edited-text"), "Two and more");
+  await page.unrouteAll({ behavior: "wait" });
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Two and more");
+  await page.waitForSelector("#editor", { state: "hidden" });
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
+webTest("Who presses Enter twice where one was meant does not send the draft that waits", async () => {
+  await using ada = await visit(site, { room: "twice", name: "Ada" });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  await page.fill("#text", "Half a thought");
+  await act(ada, "One", "Edit");
+  for (let i = 0; i < 2; i++) await page.keyboard.press("Enter"); // nothing was changed, so the editor closes at once
+  await page.evaluate(() => location.hash = "another");
+  await ada.until(() => document.querySelector("h1")!.textContent === "another", 0);
+  await page.evaluate(() => location.hash = "twice");
+  await ada.until(() => document.querySelector("h1")!.textContent === "twice", 0);
+  await page.keyboard.press("Enter");
+  assertEquals(await page.inputValue("#text"), "Half a thought");
+  await page.waitForTimeout(600);
+  await page.keyboard.press("Enter");
+  await ada.sees("One", "Half a thought");
 });
 
 webTest("What was changed meanwhile is shown before it is put aside", async () => {
@@ -527,6 +587,19 @@ webTest("By keyboard one is never nowhere after a deletion, also not of the last
   await page.keyboard.press("Enter");
   await ada.sees("One");
   await ada.until(() => document.activeElement!.matches("#log article"), 0);
+});
+
+webTest("Whose message is taken away by another while he is at its buttons is not nowhere", async () => {
+  await using ada = await visit(site, { room: "buttons", name: "Ada" });
+  const { page } = ada;
+  const key = { "message-key": "a key that nobody else knows" };
+  const { json: { id } } = await read<Message>(post(site, "buttons", { body: "Goes" }, key));
+  await ada.sees("Goes");
+  await page.hover("#log .body");
+  await page.focus("#actions button");
+  await fetch(`${site.url}/rooms/buttons/messages/${id}`, { method: "DELETE", headers: key });
+  await page.waitForSelector("#log .body", { state: "detached" });
+  await ada.until(() => document.activeElement?.id === "scroller", 0);
 });
 
 webTest("A deletion that is refused is told, for everybody to see", async () => {

@@ -108,6 +108,45 @@ webTest("A failure stays the same element while messages come, with the focus in
   assertEquals(await ada.page.evaluate(() => (globalThis as unknown as { alerts: number }).alerts), 0);
 });
 
+webTest("Whoever takes back or repeats what was refused by keyboard is not nowhere then", async () => {
+  await using ada = await visit(site, { room: "nowhere", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const focused = (id: string) => ada.until((id) => document.activeElement?.id === id, id);
+  await page.route(POSTS, refuse);
+  await ada.say("Refused");
+  await page.waitForSelector(".failed");
+  await page.focus(".failed >> text=Retry");
+  await page.keyboard.press("Enter");
+  await focused("scroller"); // there is no such button while it is on its way
+  await page.waitForSelector(".failed");
+  await page.focus(".failed >> text=Delete");
+  await page.keyboard.press("Enter");
+  await focused("scroller");
+});
+
+webTest("What is sent once more answers what it did, however soon it is sent", async () => {
+  await using ada = await visit(site, { room: "answers", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const original = await posted(site, "answers", "The question");
+  await ada.sees("The question");
+  await page.hover("#log .body");
+  await page.click("#actions [aria-label=Reply]");
+  await page.route(POSTS, refuse);
+  await ada.say("The answer");
+  await page.waitForSelector(".failed");
+  await page.unroute(POSTS);
+  await page.evaluate(() => {
+    const edit = [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Edit");
+    edit!.click();
+    (document.getElementById("composer") as HTMLFormElement).requestSubmit();
+  });
+  await until(async () => (await stored("answers")).length === 2, "it is stored");
+  const [, answer] = await messages(site, "answers", "wait=0");
+  assertEquals([answer!.body, answer!.reply_to], ["The answer", original.id]);
+  await page.waitForTimeout(300);
+  assertEquals(await page.isVisible("#replying"), false);
+});
+
 webTest("A tab that has not heard yet that another has sent all does not send it again", async () => {
   await using ada = await visit(site, { room: "unheard", name: "Ada", badNetwork: true });
   const { context } = ada;

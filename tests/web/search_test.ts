@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { testSite, visit, webTest } from "../support/browser.ts";
-import { post, posted } from "../support/client.ts";
+import { get, post, posted, until } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
@@ -101,6 +101,56 @@ webTest("What has been open once opens at once, though the server is away", asyn
   await page.route("**/*", (route) => route.abort());
   for (const each of windows) await open(each);
   await page.unrouteAll();
+});
+
+webTest("A window that comes late opens over nobody who has gone on to write", async () => {
+  await using ada = await visit(site, { room: "late", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const { promise: there, resolve: come } = Promise.withResolvers<void>();
+  await page.route(/\/web\/(all-rooms|search)\.js/, async (route) => {
+    ask();
+    await there;
+    await route.continue();
+  });
+  for (const button of ["#find", "#all-rooms"]) await page.click(button);
+  await asked;
+  await page.click("#text");
+  await page.keyboard.type("Hello");
+  come();
+  await page.waitForTimeout(1_000);
+  assertEquals(await page.locator("dialog").count(), 0);
+  await page.keyboard.type(" there");
+  assertEquals(await page.inputValue("#text"), "Hello there");
+  await page.click("#find");
+  await page.waitForSelector("#search");
+});
+
+webTest("Keys of an input method belong to it, in the windows and before they are open", async () => {
+  await posted(site, "converting", "Here");
+  // The server looks which rooms there are only now and then.
+  await until(async () => (await get<unknown[]>(site, "/rooms")).json.length > 0, "it is listed");
+  await using ada = await visit(site, { room: "converting", name: "Ada" });
+  const { page } = ada;
+  const press = (selector: string, init: { key: string; keyCode?: number; isComposing?: boolean }) =>
+    page.$eval(selector, (node, init) => {
+      node.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...init }));
+    }, init);
+  await page.hover("#log .body");
+  await page.click("#actions [aria-label=Reply]");
+  await press("#text", { key: "Escape", keyCode: 229 }); // as Safari has it
+  assertEquals(await page.isVisible("#replying"), true);
+  await page.click("#find");
+  await page.fill("#search input", "He");
+  await page.waitForSelector("#search li");
+  await press("#search input", { key: "ArrowDown", isComposing: true });
+  assertEquals(await page.evaluate(() => document.activeElement?.localName), "input");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await page.click("#all-rooms");
+  await page.waitForSelector("#all a");
+  await press("#all input", { key: "Enter", isComposing: true });
+  assertEquals(await page.locator("#all").count(), 1);
 });
 
 webTest("What others wrote is text here too", async () => {
