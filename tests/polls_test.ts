@@ -118,7 +118,10 @@ Deno.test("Who waits is woken by an own change, and by a message right behind it
   world.editHere("newer");
   const news = world.commit();
   assertEquals((await reader).page.last, news.id);
-  await assertRejects(() => follower, Error, "down"); // by which he knows to come back
+  const refused = assertRejects(() => follower, Error, "down"); // by which he knows to come back
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  assertEquals(world.places.polls, 0, "he waits on");
+  await refused;
   world.close();
 });
 

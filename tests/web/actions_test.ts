@@ -174,8 +174,12 @@ webTest("Who goes on writing while his edit is saved goes on, and saves that too
   await page.fill("#edited-text", "Two");
   await page.press("#edited-text", "Enter");
   await held.asked;
+  let again = 0;
+  page.on("request", (request) => request.method() === "PATCH" && again++);
   await page.keyboard.type(" and more");
   await page.keyboard.press("Enter"); // too soon
+  await page.waitForTimeout(300);
+  assertEquals(again, 0);
   held.release();
   await ada.sees("Two");
   assertEquals(await page.inputValue("#edited-text"), "Two and more");
