@@ -9,6 +9,7 @@ import { Gate } from "./gate.ts";
 import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
+import { Sharing } from "./sharing.ts";
 import type { Store, Turn } from "./store.ts";
 
 /** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */
@@ -19,17 +20,6 @@ const PER_CLIENT = 2;
 
 /** Reads that wait for their turn, of all clients: a second's work or two. */
 const MAX_WAITING = 500;
-
-/**
- * A refresh whose turn has not come: all who ask for the same room meanwhile share it. Whoever asked first may have a long line before
- * it, or be refused; so the next client waits in his own line too, and all the others for what comes first.
- */
-interface Refresh {
-  readonly client: string;
-  readonly done: Promise<void>;
-  /** That, or the same in the turn of another client. */
-  either?: Promise<void>;
-}
 
 /** Which page somebody asks for. */
 export interface Asked {
@@ -58,7 +48,9 @@ export class Reader {
   readonly #gate: Gate;
   readonly #readAhead: ReadAhead;
   readonly #clock: Clock;
-  readonly #refreshes = new Map<Feed, Refresh>();
+  readonly #refreshes = new Sharing<Feed, void>();
+  readonly #pages = new Sharing<string, Page>();
+  readonly #entries = new Sharing<string, Entry[]>();
 
   /** As many reads at a time as there are connections. */
   constructor(private readonly store: Store, private readonly floors: Floors, connections: number) {
@@ -80,15 +72,17 @@ export class Reader {
 
   /**
    * The messages of `room` after a cursor, and the changes if asked for, at most `limit` and a page. With `exact` as they are at this moment; without,
-   * what was read ahead may be given, a second ago.
+   * what was read ahead may be given, a second ago. Who asks for the same before that is begun shares it.
    */
   pageAfter(
     { room, after, limit, changes = false, exact, client }: Asked,
     allowance: Allowance,
   ): Promise<Page> {
-    const turn = this.#turns(allowance, room, client);
-    if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
-    return this.#readAhead.page(room, after, limit, turn, allowance);
+    return this.#pages.ask(`${room} ${after} ${limit} ${changes} ${exact}`, allowance.client, (begun) => {
+      const turn = this.#turns(allowance, room, client, begun);
+      if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
+      return this.#readAhead.page(room, after, limit, turn, allowance);
+    });
   }
 
   /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
@@ -104,29 +98,34 @@ export class Reader {
     return { page: makePage(entries, full), final: full && past };
   }
 
-  /** What a subscriber is read next after a cursor. */
-  async entriesAfter(
+  /** What a subscriber is read next after a cursor; it is shared as a page is. */
+  entriesAfter(
     room: string,
     after: string,
     changes: boolean,
     allowance: Allowance,
     client: Leaving,
-  ): Promise<Entry[]> {
-    const turn = this.#turns(allowance, room, client);
-    const options = { bytes: SUBSCRIBER_BYTES, changes, turn };
-    return (await this.store.readAfter(room, after, MAX_LIMIT, options)).entries;
+  ): Promise<readonly Entry[]> {
+    return this.#entries.ask(`${room} ${after} ${changes}`, allowance.client, async (begun) => {
+      const turn = this.#turns(allowance, room, client, begun);
+      const options = { bytes: SUBSCRIBER_BYTES, changes, turn };
+      return (await this.store.readAfter(room, after, MAX_LIMIT, options)).entries;
+    });
   }
 
   /**
    * The turns of one read: past many deleted messages it is several statements, each of which waits for others and counts. After the first
    * it goes on only for who is still there; a signal that nobody has asked for before costs those nothing who need one statement.
    */
-  #turns(allowance: Allowance, room: string, client: Leaving | undefined): Turn {
-    let begun = false;
+  #turns(allowance: Allowance, room: string, client: Leaving | undefined, begun = () => {}): Turn {
+    let goesOn = false;
     return async (statement) => {
-      if (begun && client?.signal.aborted) throw unavailable("The client has left");
-      begun = true;
-      return await this.run(allowance, room, statement);
+      if (goesOn && client?.signal.aborted) throw unavailable("The client has left");
+      goesOn = true;
+      return await this.run(allowance, room, () => {
+        begun();
+        return statement();
+      });
     };
   }
 
@@ -137,24 +136,11 @@ export class Reader {
 
   /** Refreshes a feed, with a look that begins after this call. */
   refresh(feed: Feed, allowance: Allowance): Promise<void> {
-    const { client } = allowance;
-    const known = this.#refreshes.get(feed);
-    if (known?.either) return known.either;
-    if (known?.client === client) return known.done;
-    const forget = () => {
-      if (this.#refreshes.get(feed) === refresh) this.#refreshes.delete(feed);
-    };
-    const done = this.run(allowance, feed.room, () => {
-      forget();
-      return feed.refresh();
-    });
-    done.catch(forget); // perhaps refused before it began
-    const refresh = known ?? { client, done };
-    this.#refreshes.set(feed, refresh);
-    if (!known) return done;
-    return known.either = Promise.any([known.done, done]).catch(({ errors: [, error] }) => {
-      throw error;
-    });
+    return this.#refreshes.ask(feed, allowance.client, (begun) =>
+      this.run(allowance, feed.room, () => {
+        begun();
+        return feed.refresh();
+      }));
   }
 
   /**

@@ -1,0 +1,50 @@
+// Work whose turn has not come, for all who ask for the same meanwhile. When a server ends, ten thousand come to another one in a moment, all
+// from the same place: were each given a read of its own, most would be refused.
+//
+// Whoever asked first may have a long line before him, or be refused. So the next client waits in his own line too, and all the others for
+// what comes first. What these two are refused is for them alone: then the others try for themselves.
+import { Problem } from "../problem.ts";
+
+/** Work that has not begun. */
+interface Pending<T> {
+  readonly client: string;
+  readonly done: Promise<T>;
+  /** That, or the same in the turn of another client. */
+  either?: Promise<T>;
+}
+
+/** Work that is shared, by what it is for. */
+export class Sharing<Key, T> {
+  readonly #pending = new Map<Key, Pending<T>>();
+
+  /**
+   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come.
+   * @throws {Problem} where this client's own work was refused.
+   * @throws whatever else `work` throws.
+   */
+  ask(key: Key, client: string, work: (begun: () => void) => Promise<T>): Promise<T> {
+    const known = this.#pending.get(key);
+    const shared = known?.client === client ? known.done : known?.either;
+    if (shared) return shared.catch((error) => this.#again(error, key, client, work));
+    const forget = () => {
+      if (this.#pending.get(key) === pending) this.#pending.delete(key);
+    };
+    const done = work(() => forget());
+    const pending: Pending<T> = known ?? { client, done };
+    done.then(forget, forget); // perhaps refused before it began
+    if (!known) {
+      this.#pending.set(key, pending);
+      return done;
+    }
+    known.either = Promise.any([known.done, done]).catch(({ errors: [, error] }) => {
+      throw error;
+    });
+    return known.either;
+  }
+
+  /** A refusal, or that he has left for whom it was, is nobody else's. */
+  #again(error: unknown, key: Key, client: string, work: (begun: () => void) => Promise<T>): Promise<T> {
+    if (error instanceof Problem) return this.ask(key, client, work);
+    throw error;
+  }
+}
