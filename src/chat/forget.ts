@@ -2,6 +2,7 @@
 // its author. And those that remove a room, of which then nothing is left but its head.
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
+import { begin } from "../database/transaction.ts";
 import { NIL } from "./cursor.ts";
 import { idOf, SETTINGS } from "./head.ts";
 
@@ -84,7 +85,7 @@ export function markRemoved(
   sql: Sql,
   { room, after, most, random }: { room: string; after: string; most: number; random: string },
 ): Promise<Removed | undefined> {
-  return sql.begin(async (sql) => {
+  return begin(sql, "", async (sql) => {
     await sql.unsafe(`with ${SETTINGS} select from heads, settings where room = $1 for no key update of heads`, [room]);
     // Only a statement that begins after the wait sees what was posted before it.
     const rest = await sql<{ id: string }[]>`

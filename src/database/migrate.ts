@@ -9,6 +9,7 @@ import { examine } from "./examine.ts";
 import type { Database, Place } from "./open.ts";
 import { type Sql, TIMEOUTS } from "./pool.ts";
 import { Reminder } from "./reminder.ts";
+import { begin } from "./transaction.ts";
 import { Unusable } from "./unusable.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
@@ -70,7 +71,7 @@ function comesBetween({ code, routine }: { code?: string; routine?: string }): b
 
 async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number): Promise<string[]> {
   // Not the default of the role: each statement has to see what another migrator did while this one waited.
-  return await sql.begin("isolation level read committed", async (sql) => {
+  return await begin(sql, "isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
     await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${TIMEOUTS.join()}, ','))`;
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
@@ -125,7 +126,7 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
     };
     // It does nothing where there is one of that name, which another may be making, and may give up.
     while (!await isMade(sql)) {
-      await sql.begin(async (sql) => {
+      await begin(sql, "", async (sql) => {
         await sql`select set_config('lock_timeout', '0', true)`;
         await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
         await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
@@ -215,7 +216,7 @@ async function withConnection<T>(
  */
 export async function isSame(direct: Sql, pooled: Sql): Promise<boolean> {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2)).map((number) => number >>> 1);
-  return await direct.begin(async (sql) => {
+  return await begin(direct, "", async (sql) => {
     await sql`select pg_advisory_xact_lock(${high!}::int, ${low!}::int)`;
     const seen = await pooled`
       select from pg_locks where locktype = 'advisory' and classid = ${high!}::oid and objid = ${low!}::oid

@@ -28,9 +28,9 @@ export async function transact<T>(
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const pool = openPool(name);
-  const answered = async <R>(answer: PromiseLike<R>, isCommit = false): Promise<R> => {
+  const answered = async <R>(ask: () => PromiseLike<R>, isCommit = false): Promise<R> => {
     try {
-      return await withDeadline(Promise.resolve(answer), deadlineMs);
+      return await withDeadline(Promise.resolve(ask()), deadlineMs);
     } catch (cause) {
       const { fate, code, constraint } = failure(cause, true);
       throw new DatabaseError(isCommit ? fate : "rolled-back", code, constraint, { cause });
@@ -38,19 +38,50 @@ export async function transact<T>(
   };
   const begun = Promise.withResolvers<Sql>();
   const worked = Promise.withResolvers<void>();
-  const transaction = pool.sql.begin(mode, async (sql) => {
-    begun.resolve(sql as unknown as Sql);
-    await worked.promise;
+  const transaction = begin(pool.sql, mode, (sql) => {
+    begun.resolve(sql);
+    return worked.promise;
   });
-  transaction.catch(begun.reject); // and where it fails later, whoever waits for a statement or for the end is told
+  transaction.catch(begun.reject); // where it fails later, whoever waits for a statement or for the end is told
   try {
-    const sql = await answered(begun.promise);
-    await answered(sql`set local idle_in_transaction_session_timeout to 0`);
-    const result = await work((statement) => answered(statement(sql)));
+    const sql = await answered(() => begun.promise);
+    await answered(() => sql`set local idle_in_transaction_session_timeout to 0`);
+    const result = await work((statement) => answered(() => statement(sql)));
     worked.resolve();
-    await answered(transaction, true);
+    await answered(() => transaction, true);
     return result;
   } finally {
     await pool.destroy();
   }
+}
+
+/**
+ * The driver's `begin`, which ends the whole process where its connection is lost and the work goes on: it writes the next statement, or
+ * COMMIT, to a socket that is none any more (postgres.js 3.4.9, `nextWrite`). Here nothing is written then, and it rejects.
+ * @internal
+ */
+export function begin<T>(sql: Sql, mode: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  let lost: { readonly error: unknown } | undefined;
+  const demand = () => {
+    if (lost) throw lost.error;
+  };
+  const transaction = sql.begin(mode, async (transaction) => {
+    const guarded = new Proxy(transaction as unknown as Sql, {
+      apply(target, self, parameters) {
+        demand();
+        return Reflect.apply(target, self, parameters);
+      },
+      get(target, name) {
+        if (name === "unsafe") demand();
+        return Reflect.get(target, name);
+      },
+    });
+    try {
+      return await work(guarded);
+    } finally {
+      if (lost) await new Promise(() => {}); // COMMIT and ROLLBACK come behind this
+    }
+  }) as Promise<T>;
+  transaction.catch((error) => lost = { error });
+  return transaction;
 }

@@ -44,6 +44,7 @@ const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
 const READER = "src/chat/reader.ts";
+const SHARING = "src/chat/sharing.ts";
 const SEARCH = "src/chat/search.ts";
 const SEARCHER = "src/chat/searcher.ts";
 const CHAT = "src/chat/chat.ts";
@@ -570,7 +571,7 @@ export const mutations: readonly Mutation[] = [
     "a read past deleted messages goes on for who has left",
     ["reader_test.ts > when its client has left"],
     READER,
-    "if (begun && client?.signal.aborted)",
+    "if (goesOn && client?.signal.aborted)",
     "if (!begun && client?.signal.aborted)",
   ),
 
@@ -802,6 +803,27 @@ export const mutations: readonly Mutation[] = [
     FEED,
     "this.#news = this.#owed !== undefined; // for",
     "this.#news = false; // for",
+  ),
+  broken(
+    "what others are refused is refused to all who wait for it",
+    ["sharing_test.ts > the others try"],
+    SHARING,
+    "if (error instanceof Problem) return this.ask(key, client, work);",
+    "void [this.ask, key, client, work];",
+  ),
+  broken(
+    "what has begun is shared with who comes later",
+    ["sharing_test.ts > before it is begun"],
+    SHARING,
+    "const done = work(() => forget());",
+    "const done = work(() => {});",
+  ),
+  broken(
+    "all who come to a server that has just started read for themselves",
+    ["sharing_test.ts > A thousand"],
+    SHARING,
+    "const known = this.#pending.get(key);",
+    "const known = Math.random() < 2 ? undefined : this.#pending.get(key);",
   ),
   broken(
     "a poll is settled by its client and by its feed",
@@ -2182,14 +2204,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a poll waits in the line of whoever asked first for the same room",
     ["limits_test.ts > no turn of another"],
-    READER,
-    "known?.client === client",
-    "known",
+    SHARING,
+    "known?.client === client ? known.done : known?.either",
+    "known?.done",
   ),
   broken(
     "a poll is refused with whoever asked first for the same room",
     ["limits_test.ts > no turn of another"],
-    READER,
+    SHARING,
     "Promise.any([known.done, done])",
     "Promise.race([known.done, done])",
   ),
@@ -2717,8 +2739,8 @@ export const mutations: readonly Mutation[] = [
     "migrators have the isolation of the role",
     ["defaults_test.ts > Migrators"],
     MIGRATE,
-    'sql.begin("isolation level read committed", ',
-    "sql.begin(",
+    'begin(sql, "isolation level read committed", ',
+    'begin(sql, "", ',
   ),
   broken(
     "any encoding will do",
@@ -3323,11 +3345,18 @@ export const mutations: readonly Mutation[] = [
     "memory.keepDraft(room(), (composer.show(mirrored = draft), draft));",
   ),
   broken(
+    "a transaction goes on to write to a connection that is gone",
+    ["transaction_test.ts"],
+    "src/database/transaction.ts",
+    "transaction.catch((error) => lost = { error });",
+    "transaction.catch(() => {});",
+  ),
+  broken(
     "a statement in a transaction is waited for without end",
     ["export_test.ts > says nothing"],
     "src/database/transaction.ts",
-    "withDeadline(Promise.resolve(answer), deadlineMs)",
-    "answer",
+    "withDeadline(Promise.resolve(ask()), deadlineMs)",
+    "ask()",
   ),
   broken(
     "who closes the drawer twice goes back twice",

@@ -2,6 +2,8 @@
 // and takes it away again; then it is over, and what it hit has to serve again by itself.
 import { join } from "node:path";
 import driver from "postgres";
+import type { Sql } from "../../src/database/pool.ts";
+import { begin } from "../../src/database/transaction.ts";
 import { until } from "../support/client.ts";
 import { pause } from "./clients.ts";
 import type { Weather } from "./proxy.ts";
@@ -62,7 +64,7 @@ const killBackends = ({ postgres }: World, which: string) =>
 /** Holds a transaction open for `ms` milliseconds after `statement`. */
 async function holdTransaction({ postgres }: World, statement: string, ms: number): Promise<void> {
   await postgres.admin(async (sql) => {
-    await sql.begin(async (sql) => {
+    await begin(sql as unknown as Sql, "", async (sql) => {
       await sql.unsafe(statement);
       await pause(ms);
     });

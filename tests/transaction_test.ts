@@ -1,0 +1,59 @@
+// A transaction that is lost half-way is told, and nothing else comes of it: not the end of the process, nor a wait without end.
+import { assertEquals, assertRejects } from "@std/assert";
+import { readConfig } from "../src/config.ts";
+import { DatabaseError } from "../src/database/client.ts";
+import { openDatabase } from "../src/database/open.ts";
+import type { Sql } from "../src/database/pool.ts";
+import { begin, transact } from "../src/database/transaction.ts";
+import { until } from "./support/client.ts";
+import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+
+const postgres = await testPostgres();
+
+/** Ends the connection of a transaction, from another. */
+async function cut(database: TestDatabase): Promise<void> {
+  const which = "datname = current_database() and application_name = 'linger lost'";
+  await database.sql.unsafe(`select pg_terminate_backend(pid, 10000) from pg_stat_activity where ${which}`);
+  await new Promise((resolve) => setTimeout(resolve, 300)); // so that it is known on this side too
+}
+
+for (const end of ["asks on", "ends", "fails"] as const) {
+  Deno.test(`A transaction whose connection is lost is told of that, though its work ${end}`, async () => {
+    await using database = await postgres.create();
+    const pool = (await open(database))("lost");
+    const world = { asked: false, working: Promise.resolve() };
+    const work = async (sql: Sql) => {
+      await sql`select 1`;
+      await cut(database);
+      if (end === "asks on") await sql`select 2`.then(() => world.asked = true);
+      if (end === "fails") throw new Error("something else");
+    };
+    await assertRejects(() => begin(pool.sql, "", (sql) => world.working = work(sql)), Error, "CONNECTION_CLOSED");
+    await world.working.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 100)); // in which what was written too late would end the process
+    assertEquals(world.asked, false);
+    await pool.destroy();
+  });
+}
+
+Deno.test("What a transaction has done is undone where its connection is lost, and who asks on is told so", async () => {
+  await using database = await postgres.create();
+  await database.sql`create table notes (text text)`;
+  const openPool = await open(database);
+  const error = await assertRejects(
+    () =>
+      transact(openPool, { name: "lost", mode: "", deadlineMs: 10_000 }, async (run) => {
+        await run((sql) => sql`insert into notes values ('one')`);
+        await cut(database);
+        await run((sql) => sql`insert into notes values ('two')`);
+      }),
+    DatabaseError,
+  );
+  assertEquals(error.fate, "rolled-back");
+  await until(async () => (await database.sql`select from notes`).length === 0, "nothing of it is there");
+});
+
+async function open(database: TestDatabase) {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  return (await openDatabase(config, "serve", () => {})).openPool;
+}
