@@ -29,6 +29,7 @@ const ABOVE = 14;
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
  * @property {(id: string) => void} remove Takes a message away.
  * @property {(why: string) => void} notDeleted
+ * @property {(text: string) => void} notDone Tells that something else could not be done.
  * @property {(room: string, body: string, why: string) => void} notSaved Somebody who is in another room by now has written this to be saved.
  */
 
@@ -281,7 +282,12 @@ export class Actions {
 
   /** @param {Seen} message */
   async #copyLink({ room, id }) {
-    await copy(messageAddress(room, id));
+    const address = messageAddress(room, id);
+    try {
+      await copy(address);
+    } catch {
+      return this.#doings.notDone(words.linkNotCopied(address));
+    }
     say(words.linkCopied);
     this.#bar.querySelector("button[data-key=c]")?.classList.add("done");
   }

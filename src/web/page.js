@@ -258,6 +258,7 @@ async function begin(event) {
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),
+    notDone: (text) => tellNotDone(text),
     notDeleted: (why) => tellNotDone(words.notDeleted(why)),
     notSaved: (room, body, why) => {
       giveBack(room, body);
@@ -279,7 +280,7 @@ function showRooms() {
 
 /** @param {string} room @param {Choice} choice */
 async function choose(room, choice) {
-  if (choice === "loud" && !await askToNotify()) return;
+  if (choice === "loud" && !await askToNotify()) return tellNotDone(words.notNotified);
   memory.choose(room, choice);
   if (choice === "left" && room === current) location.hash = LOBBY;
   else showRooms();

@@ -268,6 +268,14 @@ export const copyLink = "Copy link";
 export const edit = "Edit";
 export const deletes = "Delete";
 export const linkCopied = "The link is copied";
+
+/** @param {string} address */
+export function linkNotCopied(address) {
+  return `The browser did not let the link be copied. It is ${address}`;
+}
+
+export const notNotified =
+  "The browser does not let this page notify you. You can allow it in the browser’s settings for this page.";
 export const deleted = "The message is deleted";
 export const askDelete = "Delete this message, for everybody and for good?";
 export const askDeleteOther = "Delete this message of somebody else, for everybody and for good?";

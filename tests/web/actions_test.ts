@@ -398,6 +398,18 @@ webTest("A message's link is copied, and its exact time seen", async () => {
   );
 });
 
+webTest("A link that the browser does not let be copied is shown", async () => {
+  await using ada = await visit(site, { room: "unlinked", name: "Ada" });
+  await ada.page.evaluate(() => {
+    Object.defineProperty(navigator, "clipboard", { value: { writeText: () => Promise.reject(new Error("No")) } });
+  });
+  await ada.say("Here");
+  await ada.settles();
+  await act(ada, "Here", "Copy link");
+  const [message] = await messages(site, "unlinked", "wait=0");
+  await ada.page.waitForSelector(`#banner >> text=${site.url}/#unlinked/${message!.id}`);
+});
+
 webTest("A tap on a message shows what can be done with it, and another hides it", async () => {
   await using ada = await visit(site, {
     room: "tap",

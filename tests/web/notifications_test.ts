@@ -147,6 +147,16 @@ webTest("A room that is chosen tells each of its messages, a muted one none", as
   assertEquals((await shown(ada)).length, 1);
 });
 
+webTest("Who asks to be notified where the browser does not allow it is told so", async () => {
+  await using ada = await visit(site, { room: "denied", name: "Ada" });
+  await ada.page.evaluate(() => {
+    Object.defineProperty(Notification, "requestPermission", { value: () => Promise.resolve("denied") });
+  });
+  await ada.page.click(`[aria-label="Options of denied"]`);
+  await ada.page.click("text=Notify me of everything");
+  await ada.page.waitForSelector("#banner >> text=does not let this page notify you");
+});
+
 webTest("The banner tells one thing at a time, the most important first, and each once", async () => {
   await using ada = await visit(site, { room: "told", name: "Ada", badNetwork: true });
   const { page } = ada;
