@@ -309,10 +309,13 @@ export class Actions {
     const next = this.#beside(row, 1) ?? this.#beside(row, -1);
     const nextId = next && messageOf(next)?.id;
     this.#doings.deletes(id);
+    row?.classList.add("deleting");
+    const onRetry = () => say(words.notDeletedYet);
     try {
-      await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id) });
+      await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id), onRetry });
     } catch (error) {
       if (!(error instanceof LingerError)) throw error;
+      rowOf(id)?.classList.remove("deleting");
       return this.#doings.notDeleted(error.problem?.detail ?? error.message);
     }
     // That took a while, in which one may have gone elsewhere; and a row that is gone by now has left the focus to all of them.

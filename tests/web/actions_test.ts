@@ -618,6 +618,20 @@ webTest("Whose message is taken away by another while he is at its buttons is no
   await ada.until(() => document.activeElement?.id === "scroller", 0);
 });
 
+webTest("A deletion that is on its way is seen, and told when it takes long", async () => {
+  await using ada = await visit(site, { room: "under-way", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  agree(page);
+  await ada.say("Goes");
+  await ada.settles();
+  await page.route(/\/messages\/[0-9a-f-]+$/, (route) => route.abort());
+  await act(ada, "Goes", "Delete");
+  await page.waitForSelector("#log .deleting >> text=Goes");
+  await page.waitForSelector("[role=status] >> text=not deleted yet");
+  await page.unrouteAll({ behavior: "wait" });
+  await page.waitForSelector("#log .body", { state: "detached" });
+});
+
 webTest("A deletion that is refused is told, for everybody to see", async () => {
   await using ada = await visit(site, { room: "refused-deletion", name: "Ada", badNetwork: true });
   const { page } = ada;
