@@ -36,6 +36,23 @@ for (const end of ["asks on", "ends", "fails"] as const) {
   });
 }
 
+Deno.test("A transaction whose connection is lost under a statement is told of that", async () => {
+  await using database = await postgres.create();
+  for (let i = 0; i < 20; i++) {
+    const pool = (await open(database))("lost");
+    const lost = assertRejects(() => begin(pool.sql, "", (sql) => sql`select pg_sleep(60)`));
+    const which = "datname = current_database() and application_name = 'linger lost' and wait_event = 'PgSleep'";
+    await until(
+      async () =>
+        (await database.sql.unsafe(`select pg_terminate_backend(pid) from pg_stat_activity where ${which}`)).length > 0,
+      "it sleeps",
+    );
+    await lost;
+    await new Promise((resolve) => setTimeout(resolve, 20)); // as above
+    await pool.destroy();
+  }
+});
+
 Deno.test("What a transaction has done is undone where its connection is lost, and who asks on is told so", async () => {
   await using database = await postgres.create();
   await database.sql`create table notes (text text)`;

@@ -56,16 +56,26 @@ export async function transact<T>(
 }
 
 /**
- * The driver's `begin`, which ends the whole process where its connection is lost and the work goes on: it writes the next statement, or
- * COMMIT, to a socket that is none any more (postgres.js 3.4.9, `nextWrite`). Here nothing is written then, and it rejects.
+ * The driver's `begin`, which ends the whole process where its connection is lost and the transaction goes on: it writes the next statement,
+ * COMMIT or ROLLBACK to a socket that is none any more (postgres.js 3.4.9, `nextWrite`). Here nothing is written then, and it rejects.
+ * `sql` must have one connection and no other transaction.
  * @internal
  */
 export function begin<T>(sql: Sql, mode: string, work: (sql: Sql) => Promise<T>): Promise<T> {
-  let lost: { readonly error: unknown } | undefined;
-  const demand = () => {
-    if (lost) throw lost.error;
+  // Who waits for an answer is told later than this, so nothing is written in between.
+  const { options } = sql;
+  const { onclose } = options;
+  let isLost = false;
+  options.onclose = (id) => {
+    isLost = true;
+    onclose?.(id);
   };
-  const transaction = sql.begin(mode, async (transaction) => {
+  const demand = () => {
+    if (isLost) {
+      throw Object.assign(new Error("The connection of the transaction was lost"), { code: "CONNECTION_CLOSED" });
+    }
+  };
+  return sql.begin(mode, async (transaction) => {
     const guarded = new Proxy(transaction as unknown as Sql, {
       apply(target, self, parameters) {
         demand();
@@ -79,9 +89,7 @@ export function begin<T>(sql: Sql, mode: string, work: (sql: Sql) => Promise<T>)
     try {
       return await work(guarded);
     } finally {
-      if (lost) await new Promise(() => {}); // COMMIT and ROLLBACK come behind this
+      if (isLost) await new Promise(() => {}); // COMMIT and ROLLBACK come behind this
     }
-  }) as Promise<T>;
-  transaction.catch((error) => lost = { error });
-  return transaction;
+  }).finally(() => options.onclose = onclose) as Promise<T>;
 }
