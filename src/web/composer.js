@@ -16,8 +16,8 @@ const MAX_AUTHOR_BYTES = 100;
 const FEW_LEFT = 1_000;
 
 /**
- * So soon after the focus has come to the text by itself, in milliseconds, Enter is the second of two that somebody pressed elsewhere, and no
- * order to send the draft that stands there.
+ * So soon after Enter was pressed elsewhere, in milliseconds, another is the second of two, and no order to send the draft to which the focus
+ * has come meanwhile.
  */
 const SECOND_PRESS_MS = 500;
 
@@ -39,8 +39,8 @@ export class Composer {
   #actions;
   #room = "";
   #composedAt = -Infinity;
-  /** When the focus has come here, and nobody has clicked or written since. */
-  #cameAt = -Infinity;
+  /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
+  #enteredAt = -Infinity;
   #put;
 
   /** @param {Memory} memory @param {{ send: (body: string) => void, renamed: () => void }} actions */
@@ -52,8 +52,10 @@ export class Composer {
       this.#fit();
     }, (why) => this.#tell(why, true));
     this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
-    this.#text.addEventListener("focus", ({ timeStamp }) => this.#cameAt = timeStamp);
-    for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#cameAt = -Infinity);
+    addEventListener("keydown", ({ key, target, timeStamp }) => {
+      if (key === "Enter" && target !== this.#text) this.#enteredAt = timeStamp;
+    }, true);
+    for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#enteredAt = -Infinity);
     this.#text.addEventListener("keydown", (event) => this.#key(event));
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -133,7 +135,7 @@ export class Composer {
     const converts = isConverting(event) || event.timeStamp - this.#composedAt < SAME_PRESS_MS;
     if (event.key === "Enter" && !event.shiftKey && !converts) {
       event.preventDefault();
-      if (!event.repeat && event.timeStamp - this.#cameAt > SECOND_PRESS_MS) this.#form.requestSubmit();
+      if (!event.repeat && event.timeStamp - this.#enteredAt > SECOND_PRESS_MS) this.#form.requestSubmit();
     }
   }
 

@@ -3411,7 +3411,7 @@ export const mutations: readonly Mutation[] = [
     "the second of two Enters sends the draft",
     ["web/actions_test.ts > presses Enter twice"],
     "src/web/composer.js",
-    "event.timeStamp - this.#cameAt > SECOND_PRESS_MS",
+    "event.timeStamp - this.#enteredAt > SECOND_PRESS_MS",
     "true",
   ),
   broken(
