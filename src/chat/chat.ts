@@ -1,6 +1,6 @@
 // The chat itself: post, read, poll, follow. Everything that a client can ask for comes through here.
 import type { Config } from "../config.ts";
-import { Client } from "../database/client.ts";
+import { Client, deadlineOf } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { isClosed } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
@@ -94,7 +94,7 @@ export class Chat {
   /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
   constructor(database: Pick<Database, "openPool">, config: Config) {
     const client = (name: string, connections: number) =>
-      new Client(name, connections, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
+      new Client(name, connections, deadlineOf(config), database.openPool);
     const { writes, reads, looks, signals, readsAtOnce } = shareOut(config.DATABASE_CONNECTIONS, client);
     this.#clients = [...new Set([writes, reads, looks, signals])];
     const floors = this.#floors;

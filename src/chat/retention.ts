@@ -8,7 +8,7 @@
 // that stand at or before it. So where a reader does not find one, the mark in the same snapshot says why. And the head, for which
 // whoever posts has to wait, is held for the mark alone. What a server leaves that dies between the two, the next run finds.
 import type { Config } from "../config.ts";
-import { Client, DatabaseError } from "../database/client.ts";
+import { Client, DatabaseError, deadlineOf } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
@@ -47,10 +47,10 @@ export class Retention {
 
   /** Connects with a run, and leaves no connection behind it. */
   constructor({ openPool }: Pick<Database, "openPool">, settings: RetentionSettings) {
-    const { RETENTION, DATABASE_POOLED, DATABASE_DIRECT_URL, STATEMENT_TIMEOUT_MS } = settings;
+    const { RETENTION, DATABASE_POOLED, DATABASE_DIRECT_URL } = settings;
     this.#ages = new Ages(RETENTION);
     const open: Database["openPool"] = (name, options) => openPool(name, { ...options, direct: true });
-    this.#openClient = () => new Client("retention", 1, STATEMENT_TIMEOUT_MS + 1_000, open);
+    this.#openClient = () => new Client("retention", 1, deadlineOf(settings), open);
     // A lock that ends with the session outlasts the rests. A pooler would keep it; behind one it ends with each statement, so that
     // servers take turns batch by batch.
     this.#mark = mark(DATABASE_POOLED && !DATABASE_DIRECT_URL ? "pg_try_advisory_xact_lock" : "pg_try_advisory_lock");

@@ -4,6 +4,7 @@ import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive
 import { isRoom } from "../chat/message.ts";
 import { walk, type Which } from "../chat/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
+import { deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/session.ts";
 import { type Run, transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
@@ -31,8 +32,8 @@ export async function exportLines(config: Config, args: string[]): Promise<void>
   await withDatabase(config, "export", async ({ openPool }) => {
     // All of it as it is at one moment. A cursor of the database would be ended by its timeout where somebody reads slowly.
     const mode = "isolation level repeatable read read only";
-    const deadlineMs = config.STATEMENT_TIMEOUT_MS + 1_000;
-    const count = await transact(openPool, { name: "export", mode, deadlineMs }, async (run) => {
+    const options = { name: "export", mode, deadlineMs: deadlineOf(config) };
+    const count = await transact(openPool, options, async (run) => {
       let count = 0;
       if (which.by === "room") await print([headLineOf(await headOf(run, which.name))]);
       for await (const messages of walk<StoredMessage>(run, which, COLUMNS, ROWS)) {

@@ -7,7 +7,7 @@ import { isRoom } from "../chat/message.ts";
 import { Store } from "../chat/store.ts";
 import { CHANNEL, payloadOf } from "../chat/wake.ts";
 import { type Config, ConfigError } from "../config.ts";
-import { DatabaseError } from "../database/client.ts";
+import { DatabaseError, deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/session.ts";
 import { transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
@@ -42,7 +42,7 @@ export async function importLines(config: Config, args: string[]): Promise<void>
       toldAt = performance.now();
       say(`${messages.toLocaleString("en")} messages so far`);
     };
-    const options = { name: "import", mode: "", deadlineMs: config.STATEMENT_TIMEOUT_MS + 1_000 };
+    const options = { name: "import", mode: "", deadlineMs: deadlineOf(config) };
     const { messages, heads } = await transact(
       openPool,
       options,

@@ -2,6 +2,7 @@
 // in a bad moment, and can't give up one connection, only a whole pool. So every statement has a deadline here, after
 // which its pool is thrown away and a new one made. And the caller is told what a failure means for its statement.
 import postgres from "postgres";
+import type { Config } from "../config.ts";
 import { log } from "../log.ts";
 import { Outage } from "./outage.ts";
 import type { OpenPool, Pool, Sql } from "./pool.ts";
@@ -67,6 +68,11 @@ const MAX_QUEUED = 10_000;
  * passed and the answer unread in its socket; the answer goes first.
  */
 const GRACE_MS = 50;
+
+/** How long a statement is waited for, in milliseconds: a second longer than the database lets it run. */
+export function deadlineOf({ STATEMENT_TIMEOUT_MS }: Pick<Config, "STATEMENT_TIMEOUT_MS">): number {
+  return STATEMENT_TIMEOUT_MS + 1_000;
+}
 
 /** A pool of `connections` connections, with a deadline of `deadlineMs` on every statement. */
 export class Client {

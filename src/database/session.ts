@@ -2,7 +2,7 @@
 // server has that or not.
 import { type Config, ConfigError } from "../config.ts";
 import { log } from "../log.ts";
-import { Client, DatabaseError, DEADLINE } from "./client.ts";
+import { Client, DatabaseError, DEADLINE, deadlineOf } from "./client.ts";
 import { migrateOnce } from "./migrate.ts";
 import { type Database, openDatabase } from "./open.ts";
 import { Unusable } from "./unusable.ts";
@@ -20,7 +20,7 @@ export async function withDatabase<T>(
   const database = await openDatabase(config, command, (line) => log("info", line));
   try {
     await migrateOnce(database);
-    const client = new Client(command, 1, config.STATEMENT_TIMEOUT_MS + 1_000, database.openPool);
+    const client = new Client(command, 1, deadlineOf(config), database.openPool);
     return await work(database, client).finally(() => client.close());
   } catch (error) {
     if (error instanceof Unusable) throw new ConfigError(error.message, { cause: error });
