@@ -148,7 +148,7 @@ export class Editor {
     this.#text.style.blockSize = "auto";
     this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
     const left = charactersLeft(this.#body, MAX_BODY_BYTES);
-    const isOnItsWay = this.#message !== undefined && this.#sent?.message === this.#message;
+    const isOnItsWay = this.#sent !== undefined && this.#sent.message === this.#message;
     this.#save.disabled = left < 0 || !isVisible(this.#body) || isOnItsWay;
     if (left < 0) this.#note.textContent = words.tooLong(-left);
     else if (this.#text.ariaInvalid === "true") this.#note.textContent = "";

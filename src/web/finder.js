@@ -39,8 +39,6 @@ export function openFinder(id, heading, label, goTo) {
     dialog.close();
     goTo(/** @type {string} */ (link.getAttribute("href")));
   });
-  // One that somebody has asked for several times, or in another room; it is there for a moment after it was closed.
-  for (const other of document.querySelectorAll("dialog")) other.close();
   document.body.append(dialog);
   dialog.showModal();
   return { dialog, field, told, list, left: left.signal };

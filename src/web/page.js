@@ -110,7 +110,7 @@ const loadVersion = later(() => import("./version.js"));
 /** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
 function open() {
   conversation?.leave();
-  for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // it is of the room before
+  document.querySelector("dialog")?.close(); // it is of the room before
   quotes?.clear();
   actions?.clear();
   const place = placeOf(location.hash);
@@ -298,16 +298,18 @@ async function wanted(load) {
 }
 
 async function showAll() {
-  const { showAllRooms } = await wanted(loadAllRooms) ?? {};
-  showAllRooms?.(linger, (href) => sidebar.goTo(href));
+  const part = await wanted(loadAllRooms);
+  part?.showAllRooms(linger, (href) => sidebar.goTo(href));
 }
 
 async function search() {
-  const { searchIn } = await wanted(loadSearch) ?? {};
-  found = searchIn?.(linger.room(current), (href) => {
-    if (location.hash === href) open(); // once more to the same message
-    else location.hash = href;
-  });
+  const part = await wanted(loadSearch);
+  if (part) {
+    found = part.searchIn(linger.room(current), (href) => {
+      if (location.hash === href) open(); // once more to the same message
+      else location.hash = href;
+    });
+  }
 }
 
 /** Says of the name in the address when it can't be a room's. @param {string} name */

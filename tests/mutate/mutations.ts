@@ -815,7 +815,7 @@ export const mutations: readonly Mutation[] = [
     "what has begun is shared with who comes later",
     ["sharing_test.ts > before it is begun"],
     SHARING,
-    "const done = work(() => forget());",
+    "const done = work(forget);",
     "const done = work(() => {});",
   ),
   broken(
