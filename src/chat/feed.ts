@@ -308,7 +308,7 @@ export class Feed {
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
-      this.#knows(look);
+      this.#looked(look);
       this.#take(entries, head.place);
       this.#announce();
       this.trim(head.trimmed, placeOf(NIL));
@@ -324,7 +324,7 @@ export class Feed {
       // not have it, comes from a database that has lost it: the next look will say so.
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
-      if (!full && !passed) this.#knows(look);
+      if (!full && !passed) this.#looked(look);
       if (!passed) {
         this.#take(entries, place);
         this.#announce();
@@ -335,7 +335,7 @@ export class Feed {
   }
 
   /** Nothing that was committed before this look is missing from now on. */
-  #knows(look: number): void {
+  #looked(look: number): void {
     this.#asOf = look;
     if (this.#owed !== undefined && look > this.#owed) this.#owed = undefined;
   }

@@ -18,7 +18,7 @@ export class Sharing<Key, T> {
   readonly #pending = new Map<Key, Pending<T>>();
 
   /**
-   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come.
+   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come, which is not before it has returned.
    * @throws {Problem} where this client's own work was refused.
    * @throws whatever else `work` throws.
    */
@@ -29,7 +29,7 @@ export class Sharing<Key, T> {
     const forget = () => {
       if (this.#pending.get(key) === pending) this.#pending.delete(key);
     };
-    const done = work(() => forget());
+    const done = work(forget);
     const pending: Pending<T> = known ?? { client, done };
     done.then(forget, forget); // perhaps refused before it began
     if (!known) {
