@@ -5,7 +5,8 @@ import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { logged } from "./support/log.ts";
-import { hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
 
@@ -119,3 +120,19 @@ async function applied({ sql }: TestDatabase): Promise<{ number: number; name: s
     ...await sql<{ number: number; name: string }[]>`select number, name from migrations order by number`,
   ];
 }
+
+Deno.test("A server whose connection is lost while it migrates goes on trying, and serves", async () => {
+  await using database = await postgres.create();
+  const lock = await hold(database, (sql) => sql`select pg_advisory_xact_lock(119212478817650)`);
+  await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
+  for (let i = 0; i < 3; i++) {
+    await until(async () => {
+      const ended = await database.sql`
+        select pg_terminate_backend(pid, 10000) from pg_stat_activity
+        where datname = current_database() and wait_event = 'advisory'`;
+      return ended.length > 0;
+    }, "it waits for another migrator");
+  }
+  await lock.end();
+  await until(() => server.log().includes("Linger is ready"), "it is ready");
+});
