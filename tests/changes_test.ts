@@ -23,16 +23,13 @@ import { subscribe } from "./support/events.ts";
 import { logged } from "./support/log.ts";
 import { pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
-import { silentStore } from "./support/silent_store.ts";
+import { NEVER, silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
 
 const KEY = "a key that nobody else knows";
-
-/** No look within a test's time: what arrives was notified. */
-const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
 
 /** What comes to whoever follows with changes. */
 type Item = Message & { deleted?: boolean };

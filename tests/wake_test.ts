@@ -14,14 +14,11 @@ import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
-import { silentStore } from "./support/silent_store.ts";
+import { NEVER, silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
 import { wait } from "./support/waiting.ts";
 
 const postgres = await testPostgres();
-
-/** No look within a test's time: what arrives was notified. */
-const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
 
 const listeners = (database: TestDatabase) =>
   database.sql<{ pid: number }[]>`

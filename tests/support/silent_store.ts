@@ -9,6 +9,9 @@ import { openDatabase } from "../../src/database/open.ts";
 import { draft } from "./draft.ts";
 import type { TestDatabase } from "./postgres.ts";
 
+/** Settings of a server that does not look by itself within a test's time: what arrives was notified. */
+export const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
+
 /** A store on connections of its own. */
 export interface SilentStore extends AsyncDisposable {
   readonly store: Store;
