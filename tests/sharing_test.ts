@@ -1,7 +1,7 @@
 // What many ask for at once is done once, in the turn of whoever's comes first; and a refusal is for him alone who is refused.
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { Sharing } from "../src/chat/sharing.ts";
-import { unavailable } from "../src/problem.ts";
+import { Problem, unavailable } from "../src/problem.ts";
 import { get, type Message, posted, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
@@ -35,6 +35,30 @@ Deno.test("What two clients are refused is for them; the others try for themselv
   assertEquals(await Promise.all(asked.slice(3, 5)), ["zoe's", "zoe's"]);
   world.end(2, "eve's");
   assertEquals([await asked[2], await asked[5]], ["eve's", "eve's"]);
+});
+
+Deno.test("Who shares twice with others who are refused does it for himself", async () => {
+  const world = setUp();
+  const noor = ["ada", "bob", "eve", "zoe", "noor"].map((client) => {
+    const asked = world.ask(client);
+    asked.catch(() => {});
+    return asked;
+  }).at(-1)!;
+  for (const [i, client] of ["ada", "bob", "eve", "zoe"].entries()) {
+    await until(() => world.asked.includes(client), "he tries");
+    world.refuse(i);
+  }
+  await until(() => world.asked.length === 5, "Noor tries");
+  world.end(4, "noor's");
+  assertEquals(await noor, "noor's");
+});
+
+Deno.test("That what was asked for is gone is told to all, and not asked again", async () => {
+  const world = setUp();
+  const asked = ["ada", "bob", "eve", "eve"].map((client) => assertRejects(() => world.ask(client), Problem, "gone"));
+  for (const i of [0, 1]) world.tellGone(i);
+  await Promise.all(asked);
+  assertEquals(world.asked.length, 2);
 });
 
 Deno.test("What fails fails for all", async () => {
@@ -85,6 +109,7 @@ function setUp() {
     begin: (i: number) => works[i]!.begun(),
     end: (i: number, result: string) => works[i]!.resolve(result),
     refuse: (i: number) => works[i]!.reject(unavailable("Not now")),
+    tellGone: (i: number) => works[i]!.reject(new Problem(410, "trimmed", "Gone", "It is gone")),
     fail: (i: number) => works[i]!.reject(new Error("The database is down")),
   };
 }

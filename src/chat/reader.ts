@@ -136,11 +136,11 @@ export class Reader {
 
   /** Refreshes a feed, with a look that begins after this call. */
   refresh(feed: Feed, allowance: Allowance): Promise<void> {
-    return this.#refreshes.ask(feed, allowance.client, (begun) =>
-      this.run(allowance, feed.room, () => {
-        begun();
-        return feed.refresh();
-      }));
+    return this.#refreshes.ask(
+      feed,
+      allowance.client,
+      (begun) => this.#turns(allowance, feed.room, undefined, begun)(() => feed.refresh()),
+    );
   }
 
   /**

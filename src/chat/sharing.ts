@@ -13,19 +13,28 @@ interface Pending<T> {
   either?: Promise<T>;
 }
 
+/** How often somebody waits for what others ask for, who are then refused. After that he does it for himself. */
+const MAX_TRIES = 2;
+
 /** Work that is shared, by what it is for. */
 export class Sharing<Key, T> {
   readonly #pending = new Map<Key, Pending<T>>();
 
   /**
-   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come, which is not before it has returned.
+   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come, which is not before it has
+   * returned. `tries` counts how often it was shared.
    * @throws {Problem} where this client's own work was refused.
    * @throws whatever else `work` throws.
    */
-  ask(key: Key, client: string, work: (begun: () => void) => Promise<T>): Promise<T> {
+  ask(key: Key, client: string, work: (begun: () => void) => Promise<T>, tries = 1): Promise<T> {
     const known = this.#pending.get(key);
     const shared = known?.client === client ? known.done : known?.either;
-    if (shared) return shared.catch((error) => this.#again(error, key, client, work));
+    if (shared) {
+      return shared.catch((error) => {
+        if (!isRefusal(error)) throw error;
+        return tries < MAX_TRIES ? this.ask(key, client, work, tries + 1) : work(() => {});
+      });
+    }
     const forget = () => {
       if (this.#pending.get(key) === pending) this.#pending.delete(key);
     };
@@ -41,10 +50,9 @@ export class Sharing<Key, T> {
     });
     return known.either;
   }
+}
 
-  /** A refusal, or that he has left for whom it was, is nobody else's. */
-  #again(error: unknown, key: Key, client: string, work: (begun: () => void) => Promise<T>): Promise<T> {
-    if (error instanceof Problem) return this.ask(key, client, work);
-    throw error;
-  }
+/** Whether it says nothing of what was asked for: he was refused, or has left, for whom it was. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Problem && (error.status === 429 || error.status === 503);
 }
