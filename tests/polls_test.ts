@@ -110,6 +110,20 @@ Deno.test("An own change is looked up once for all who wait, not by each of them
   world.close();
 });
 
+Deno.test("Of two own changes right after one another the first does not end the wait for the second", async () => {
+  const world = await setUp();
+  const feed = world.feeds.get(ROOM)!;
+  const follower = world.poll({ changes: true });
+  const held = world.hold();
+  world.editHere("newer");
+  const second = world.poll({ changes: true, after: feed.endOfChanges });
+  const newest = world.editHere("newest");
+  held.open();
+  for (const poll of [follower, second]) assertEquals((await poll).page.last, newest);
+  assertEquals(world.refreshes, 0);
+  world.close();
+});
+
 Deno.test("Who waits is woken by an own change, and by a message right behind it, though the look fails", async () => {
   const world = await setUp();
   const follower = world.poll({ changes: true });

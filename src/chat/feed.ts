@@ -366,9 +366,9 @@ export class Feed {
 
   /** To all who wait already nothing is old after a look that begins now, see {@linkcode mayBeOld}: so none of them has to ask for one. */
   #lookFirst(): void {
-    this.#owed = looks;
+    const owed = this.#owed = looks;
     this.refresh().catch(() => {}).then(() => {
-      this.#owed = undefined; // also where it has failed
+      if (this.#owed === owed) this.#owed = undefined; // where it has failed
       this.#announce();
     });
   }
