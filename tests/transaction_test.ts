@@ -70,6 +70,20 @@ Deno.test("What a transaction has done is undone where its connection is lost, a
   await until(async () => (await database.sql`select from notes`).length === 0, "nothing of it is there");
 });
 
+Deno.test("A transaction that is lost before its end has done nothing, for sure", async () => {
+  await using database = await postgres.create();
+  const openPool = await open(database);
+  const error = await assertRejects(
+    () =>
+      transact(openPool, { name: "lost", mode: "", deadlineMs: 10_000 }, async (run) => {
+        await run((sql) => sql`select 1`);
+        await cut(database);
+      }),
+    DatabaseError,
+  );
+  assertEquals(error.fate, "rolled-back");
+});
+
 async function open(database: TestDatabase) {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
   return (await openDatabase(config, "serve", () => {})).openPool;

@@ -100,7 +100,7 @@ export function markRemoved(
         (select changed from messages where room = ${room} and changed is not null order by changed desc limit 1)
       ) where room = ${room} returning trimmed, seq, ms`;
     return row && { ...row, trimmed: row.trimmed ?? NIL, ahead: forgotten?.ahead ?? "0", ids };
-  }) as Promise<Removed | undefined>;
+  });
 }
 
 /**

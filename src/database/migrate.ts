@@ -130,7 +130,7 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
         await sql`select set_config('lock_timeout', '0', true)`;
         await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
         await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
-        if (await isMade(sql as unknown as Sql) === false) await sql.unsafe(`drop index ${index}`);
+        if (await isMade(sql) === false) await sql.unsafe(`drop index ${index}`);
       });
       await sql.unsafe(statement);
     }

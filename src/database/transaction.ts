@@ -42,13 +42,17 @@ export async function transact<T>(
     begun.resolve(sql);
     return worked.promise;
   });
-  transaction.catch(begun.reject); // where it fails later, whoever waits for a statement or for the end is told
+  let isOver = false;
+  transaction.catch((error) => {
+    isOver = true; // whoever waits for a statement, or for the end, is told
+    begun.reject(error);
+  });
   try {
     const sql = await answered(() => begun.promise);
     await answered(() => sql`set local idle_in_transaction_session_timeout to 0`);
     const result = await work((statement) => answered(() => statement(sql)));
     worked.resolve();
-    await answered(() => transaction, true);
+    await answered(() => transaction, !isOver);
     return result;
   } finally {
     await pool.destroy();
