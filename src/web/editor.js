@@ -66,7 +66,7 @@ export class Editor {
     this.#message = message;
     this.#room = room;
     this.#key = key;
-    this.#put(this.#unsaved.get(message.id) ?? message.body);
+    this.#put(this.#unsaved.get(message.id) ?? this.#latest(message));
     this.#note.textContent = "";
     this.#save.textContent = words.save;
     this.#form.hidden = false;
@@ -95,9 +95,13 @@ export class Editor {
   #keep() {
     const message = this.#message;
     if (!message) return;
-    const { body } = this.#sent?.message === message ? this.#sent : message;
-    if (this.#body === body) this.#unsaved.delete(message.id);
+    if (this.#body === this.#latest(message)) this.#unsaved.delete(message.id);
     else this.#unsaved.set(message.id, this.#text.value);
+  }
+
+  /** What it says, or will say once that has arrived. @param {Seen} message */
+  #latest(message) {
+    return this.#sent?.message === message ? this.#sent.body : message.body;
   }
 
   async #send() {
@@ -112,10 +116,10 @@ export class Editor {
     this.#save.disabled = true;
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
-      // Who went on writing meanwhile goes on.
+      // Who went on writing meanwhile, or has begun anew, goes on.
       if (this.#message === message) {
         this.#message = edited;
-        if (this.#body === body) this.leave();
+        if (this.#body === body && this.#cancelled.signal === signal) this.leave();
       }
       this.#doings.replace(edited);
     } catch (error) {
@@ -133,7 +137,7 @@ export class Editor {
         : words.deletedMeanwhile;
     } finally {
       if (this.#sent === sent) this.#sent = undefined;
-      if (this.#cancelled.signal === signal) {
+      if (!this.#sent) {
         this.#save.textContent = words.save;
         this.#look();
       }

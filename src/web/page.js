@@ -10,7 +10,7 @@ import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
 import { copyAsWritten } from "./copying.js";
-import { byId, writeMarkup } from "./element.js";
+import { byId, isConverting, writeMarkup } from "./element.js";
 import { later } from "./later.js";
 import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
@@ -161,9 +161,8 @@ function send(body) {
 /** Puts words that went nowhere before the draft of their room. @param {string} room @param {string} body */
 function giveBack(room, body) {
   const draft = [body, room === current ? text.value : memory.draft(room)].filter(Boolean).join("\n\n");
-  if (room !== current) return memory.keepDraft(room, draft);
-  text.value = draft;
-  text.dispatchEvent(new Event("input"));
+  memory.keepDraft(room, draft);
+  if (room === current) composer.show(draft);
 }
 
 /** Tells that something could not be done. @param {string} text @param {string} [room] Where one can look. */
@@ -348,6 +347,9 @@ function offerNotifications({ author, room }) {
 
 byId("find").addEventListener("click", search);
 for (const type of ["input", "hashchange"]) addEventListener(type, () => waited = {});
+text.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !isConverting(event)) answering = "";
+});
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
   await (await quoting()).quote(line, reply_to, linger.room(room));

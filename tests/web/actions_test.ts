@@ -189,6 +189,27 @@ webTest("Who goes on writing while his edit is saved goes on, and saves that too
   await page.waitForSelector("#editor", { state: "hidden" });
 }, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
+webTest("Who opens a message again whose edit is being saved has that before him, and can go on", async () => {
+  await using ada = await visit(site, { room: "again", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  const held = await hold(page, "PATCH");
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "Two");
+  await page.press("#edited-text", "Enter");
+  await held.asked;
+  await act(ada, "One", "Edit");
+  assertEquals(await page.inputValue("#edited-text"), "Two");
+  held.release();
+  await ada.sees("Two");
+  await page.unrouteAll({ behavior: "wait" });
+  await page.waitForSelector("#editor button.primary:not(:disabled)");
+  await page.fill("#edited-text", "Three");
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Three");
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
 webTest("Who presses Enter twice where one was meant does not send the draft that waits", async () => {
   await using ada = await visit(site, { room: "twice", name: "Ada" });
   const { page } = ada;

@@ -124,6 +124,26 @@ webTest("Whoever takes back or repeats what was refused by keyboard is not nowhe
   await focused("scroller");
 });
 
+webTest("Who presses Enter twice to edit what was refused does not send it", async () => {
+  await using ada = await visit(site, { room: "pressed", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.route(POSTS, refuse);
+  await ada.say("Refused");
+  await page.waitForSelector(".failed");
+  await page.evaluate(() => {
+    const edit = [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Edit")!;
+    const press = (node: Element) =>
+      node.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    press(edit);
+    edit.click();
+    press(document.activeElement!);
+  });
+  assertEquals(await page.inputValue("#text"), "Refused");
+  await page.reload();
+  await ada.is("live");
+  assertEquals(await page.inputValue("#text"), "Refused"); // it is kept as a draft
+});
+
 webTest("What is sent once more answers what it did, however soon it is sent", async () => {
   await using ada = await visit(site, { room: "answers", name: "Ada", badNetwork: true });
   const { page } = ada;
