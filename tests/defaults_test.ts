@@ -5,7 +5,7 @@ import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { get, messages, post, posted, until } from "./support/client.ts";
-import { MIGRATIONS, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, MIGRATIONS, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { write } from "./torture/clients.ts";
@@ -180,15 +180,25 @@ for (const pooled of ["false", "true"]) {
 
 Deno.test("Migrators at a database that is serializable by default, and limits its transactions, wait for each other", async () => {
   await using database = await postgres.create();
+  const limitMs = 3_000; // as far as a slow machine needs from BEGIN to what lifts it
+  await using another = await hold(database, (sql) => sql`select pg_advisory_xact_lock(119212478817650)`);
   await set(database, {
     default_transaction_isolation: "'serializable'",
     lock_timeout: "'1ms'",
-    transaction_timeout: "'300ms'",
+    transaction_timeout: `${limitMs}`,
   });
   const config = readConfig({
     get: (name) => ({ DATABASE_URL: database.url, DATABASE_POOLED: "true" } as Record<string, string>)[name],
   });
   const opened = await openDatabase(config, "serve", () => {});
-  const applied = await Promise.all(Array.from({ length: 10 }, () => migrateOnce(opened)));
-  assertEquals(applied.filter((names) => names.length > 0), [MIGRATIONS]);
+  const migrating = Promise.all(Array.from({ length: 10 }, () => migrateOnce(opened)));
+  const longAgo = until(async () => {
+    const waiting = await database.sql`
+      select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'
+        and extract(epoch from clock_timestamp() - xact_start) * 1000 > ${limitMs}`;
+    return waiting.length === 10;
+  }, "all have waited for longer than the limit");
+  await Promise.race([longAgo, migrating]);
+  await another.end();
+  assertEquals((await migrating).filter((names) => names.length > 0), [MIGRATIONS]);
 });

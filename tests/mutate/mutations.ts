@@ -2778,6 +2778,13 @@ export const mutations: readonly Mutation[] = [
     'begin(sql, "", ',
   ),
   broken(
+    "migrators have the time limits of the role",
+    ["defaults_test.ts > Migrators"],
+    MIGRATE,
+    "${TIMEOUTS.join()}",
+    "${TIMEOUTS.length}",
+  ),
+  broken(
     "any encoding will do",
     ["examine_test.ts > encoding"],
     EXAMINE,
