@@ -124,20 +124,26 @@ export class Actions {
       const action = this.#actions.find(({ label }) => label === button?.ariaLabel);
       if (action) this.#do(action);
     });
-    addEventListener("keydown", (event) => this.handle(event));
+    addEventListener("keydown", (event) => this.#handle(event));
     // What is added or taken away above moves the row.
     new ResizeObserver(() => this.#place()).observe(this.#log);
   }
 
-  /** Keys that are for the messages, though the focus is not there; and what somebody did before this was there. @param {Event} event */
-  handle(event) {
+  /** What somebody did before this was there, if he is still where he did it. @param {Event} event */
+  makeUp(event) {
+    this.#handle(event);
+    if (event instanceof KeyboardEvent && document.activeElement === event.target) this.#press(event);
+  }
+
+  /** Keys that are for the messages, though the focus is not there. @param {Event} event */
+  #handle(event) {
     const pointed = event instanceof PointerEvent && event.pointerType !== "touch" ? rowAt(event) : null;
     const row = pointed ?? document.activeElement?.closest("#log article");
     if (this.#bar.hidden && row instanceof HTMLElement) this.#show(row);
     if (!(event instanceof KeyboardEvent)) return;
     if (event.key === "Tab") this.#rove();
     const plain = !isConverting(event) && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
-    if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
+    if (event.key !== "ArrowUp" || !plain || document.activeElement !== this.#text || this.#text.value) return;
     if (this.#doings.isSending()) return; // the last one can't be edited yet, and no other is meant
     const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll("article"));
     const own = [...rows].reverse().map(messageOf).find((message) => message && this.#isOwn(message));

@@ -240,11 +240,10 @@ async function answer(id) {
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
 async function begin(event) {
   for (const type of BEGINNINGS) removeEventListener(type, begin);
-  // Whoever points at a message meanwhile does not do it again.
-  /** @type {Event | undefined} */
-  let pointed;
-  const note = (/** @type {Event} */ event) => pointed = event;
-  addEventListener("pointerover", note);
+  // What somebody does meanwhile he does not do again: of each kind the last one counts.
+  const done = new Map([[event.type, event]]);
+  const note = (/** @type {Event} */ event) => done.set(event.type, event);
+  for (const type of BEGINNINGS) addEventListener(type, note);
   const [{ Actions }, reply] = await Promise.all([loadActions(), replying()]);
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
@@ -264,9 +263,8 @@ async function begin(event) {
       tellNotDone(words.changeNotSaved(room, why), room);
     },
   });
-  removeEventListener("pointerover", note);
-  actions.handle(event);
-  if (pointed) actions.handle(pointed);
+  for (const type of BEGINNINGS) removeEventListener(type, note);
+  for (const event of done.values()) actions.makeUp(event);
 }
 
 function showRooms() {

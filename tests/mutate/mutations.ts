@@ -3290,10 +3290,24 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "who points at a message before it is known what can be done with it has to point anew",
-    ["web/actions_test.ts > still to come"],
+    ["web/actions_test.ts > Whoever points"],
     "src/web/page.js",
-    "if (pointed) actions.handle(pointed);",
+    "for (const event of done.values()) actions.makeUp(event);",
+    "actions.makeUp(event);",
+  ),
+  broken(
+    "a key that is pressed before it is known what can be done with a message does nothing",
+    ["web/actions_test.ts > A key for a message"],
+    "src/web/actions.js",
+    "if (event instanceof KeyboardEvent && document.activeElement === event.target) this.#press(event);",
     "",
+  ),
+  broken(
+    "a key that was pressed before counts also for who has gone elsewhere since",
+    ["web/actions_test.ts > A key for a message"],
+    "src/web/actions.js",
+    "if (event instanceof KeyboardEvent && document.activeElement === event.target) this",
+    "if (event instanceof KeyboardEvent) this",
   ),
   broken(
     "an edit ends when one looks around in its room",

@@ -762,6 +762,40 @@ webTest(
   },
 );
 
+webTest(
+  "A key for a message that is pressed while what can be done with it is still to come, does it then",
+  async () => {
+    for (const key of ["ArrowUp", "r", "none any more"]) {
+      await using ada = await visit(site, { room: "pressed", name: "Ada" });
+      const { page } = ada;
+      const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+      const { promise: released, resolve: release } = Promise.withResolvers<void>();
+      await page.route("**/web/actions.js", async (route) => {
+        ask();
+        await released;
+        await route.continue();
+      });
+      await ada.say(`Mine, for ${key}`);
+      await ada.settles();
+      await asked;
+      if (key === "ArrowUp") await page.press("#text", key);
+      else {
+        await page.locator("#log article").last().focus();
+        await page.keyboard.press("r");
+      }
+      if (key === "none any more") await page.focus("#text");
+      release();
+      if (key === "ArrowUp") assertEquals(await page.inputValue("#edited-text:visible"), `Mine, for ${key}`);
+      else if (key === "r") await page.waitForSelector(`#replying >> text=Mine, for ${key}`);
+      else {
+        await page.hover("#log article:last-child .body");
+        await page.waitForSelector('#actions [aria-label="Edit"]');
+        assert(await page.isHidden("#replying"));
+      }
+    }
+  },
+);
+
 webTest("A quoted line that could not be read is read as soon as that is possible", async () => {
   await writeHistory(
     site.database.sql,
