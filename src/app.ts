@@ -5,6 +5,7 @@ import { log } from "./log.ts";
 import type { Origins } from "./origin.ts";
 import { internal, Problem, unavailable, uriTooLong } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
+import { answerInTurn } from "./routes/asked.ts";
 import { type ChangeRoutes, changeRoutes } from "./routes/changes.ts";
 import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -56,7 +57,8 @@ export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & App
   function answerOrRefuse(request: Request, info: object | undefined): Response | Promise<Response> {
     const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL).heldBack() : origins.refuse(request);
     if (refusal) return refuse(refusal);
-    return origins.shares && origins.preflight(request) || answer(request, info);
+    return origins.shares && origins.preflight(request) ||
+      answerInTurn(deps, request, () => answer(request, info)) || answer(request, info);
   }
 
   return {

@@ -351,24 +351,24 @@ Deno.test("Feed settles who has been passed over, too, when the news for them co
   await soon(ahead.promise);
 });
 
-Deno.test("Feed.turn() lets nobody in before all have the news who have waited for it, and nobody waits without news", async () => {
+Deno.test("Feed.keepOutside() lets nobody in before all have the news who have waited for it, and nobody waits without news", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
-  assertEquals(feed.turn(NIL, false), undefined);
+  assert(!feed.isBusy(NIL, false));
   let settled = 0;
   const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS).then(() => settled++));
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   const before: number[] = [];
-  const outside = Array.from({ length: CROWD }, () => feed.turn(feed.end, false)!.then(() => before.push(settled)));
+  const outside = Array.from({ length: CROWD }, () => keptOutside(feed).then(() => before.push(settled)));
   await soon(Promise.all(outside));
   assertEquals(new Set(before), new Set([CROWD]));
   await soon(Promise.all(waiting));
   for (let turn = 0; turn < 3; turn++) await nextTurn();
-  assertEquals(feed.turn(NIL, false), undefined);
+  assert(!feed.isBusy(NIL, false));
 });
 
-Deno.test("Feed.turn() lets people in also where there is news without end, for many who come back each time", async () => {
+Deno.test("Feed.keepOutside() lets people in also where there is news without end, for many who come back each time", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);
   let over = false;
@@ -378,7 +378,7 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
   feed.append(commitOf(room.commit(1)));
   await nextTurn();
   let outside = 2 * CROWD;
-  for (let i = 0; i < 2 * CROWD; i++) void feed.turn(feed.end, false)!.then(() => outside--);
+  for (let i = 0; i < 2 * CROWD; i++) void keptOutside(feed).then(() => outside--);
   let news = 0;
   for (; outside > 0 && news < CROWD; news++) {
     feed.append(commitOf(room.commit(1)));
@@ -390,20 +390,42 @@ Deno.test("Feed.turn() lets people in also where there is news without end, for 
   await soon(Promise.all(following));
 });
 
-Deno.test("Feed.turn() is over when the waiters are released, and nobody stays outside who asks for what the tail does not know", async () => {
+Deno.test("Feed.keepOutside() is over when the waiters are released, and nobody stays outside who asks for what the tail does not know", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room, { messages: 1, bytes: 1_000_000 });
   const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS));
   feed.append(commitOf(room.commit(2)));
   await nextTurn();
-  assertEquals(feed.turn(NIL, false), undefined);
+  assert(!feed.isBusy(NIL, false));
   let inside = false;
-  void feed.turn(feed.end, false)!.then(() => inside = true);
+  void keptOutside(feed).then(() => inside = true);
   feed.release();
   await Promise.resolve();
   assert(inside);
   await soon(Promise.all(waiting));
 });
+
+Deno.test("Feed.keepOutside() keeps nobody outside twice who asks once more on his way in", async () => {
+  const room = new FakeRoom();
+  const feed = await loaded(room);
+  const waiting = Array.from({ length: CROWD }, () => wait(feed, NIL, HOUR_MS));
+  feed.append(commitOf(room.commit(1)));
+  await nextTurn();
+  const busy: boolean[] = [];
+  const outside = Array.from({ length: CROWD }, () =>
+    keptOutside(feed, () => {
+      busy.push(feed.isBusy(feed.end, false));
+    }));
+  await soon(Promise.all(outside));
+  assertEquals(new Set(busy), new Set([false]));
+  await soon(Promise.all(waiting));
+});
+
+/** Stays outside a feed that is busy with news; `enter` is called when it is his turn. */
+function keptOutside(feed: Feed, enter = () => {}): Promise<void> {
+  assert(feed.isBusy(feed.end, false));
+  return new Promise((resolve) => feed.keepOutside(() => resolve(enter())));
+}
 
 Deno.test("Feed.release() settles all waiters, and later ones wait again", async () => {
   const room = new FakeRoom();

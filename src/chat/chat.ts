@@ -183,6 +183,15 @@ export class Chat {
     return this.#polls.answer(room, poll);
   }
 
+  /** What `begin` returns for a poll that has to stay outside for a moment, see {@linkcode Polls.inTurn}. */
+  inTurn<T>(
+    room: string,
+    poll: Pick<Poll, "after" | "changes">,
+    begin: () => T | Promise<T>,
+  ): Promise<T> | undefined {
+    return this.#polls.inTurn(room, poll, begin);
+  }
+
   /**
    * Follows `room`: its messages after a cursor, those to come too. Whoever does must end it.
    * @throws {Problem} see {@linkcode Subscriptions.open}.

@@ -218,9 +218,14 @@ export class Feed {
     this.#waiters.remove(waiter);
   }
 
-  /** While news is on its way to those who wait: until it is the turn of who comes now with a cursor that the tail knows. */
-  turn(cursor: string, changes: boolean): Promise<void> | undefined {
-    return this.knows(cursor, changes) ? this.#waiters.turn() : undefined;
+  /** Whether news is on its way to those who wait, so that who comes now with a cursor that the tail knows has to stay outside. */
+  isBusy(cursor: string, changes: boolean): boolean {
+    return this.#waiters.busy && this.knows(cursor, changes);
+  }
+
+  /** Keeps somebody outside while it is busy: `enter` is called when it is his turn. It must not throw. */
+  keepOutside(enter: () => void): void {
+    this.#waiters.keepOutside(enter);
   }
 
   /** Settles all waiters, news or not. */

@@ -63,14 +63,26 @@ export class Polls {
    * old, 429, 503.
    */
   answer(room: string, poll: Poll): Promise<Reading> {
-    const { after, wait, changes, client } = poll;
+    const { wait, client } = poll;
     const came = looksBegun();
     if (wait === 0) return this.#look(room, poll, came);
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
-    // Those who have had the news that is on its way come back after those who still wait for it. `now` is this moment, not that.
-    const turn = after === NOW ? undefined : this.options.feeds.get(room)?.turn(after, changes);
-    return turn ? turn.then(() => this.#begin(room, poll, came)) : this.#begin(room, poll, came);
+    return this.inTurn(room, poll, () => this.#begin(room, poll, came)) ?? this.#begin(room, poll, came);
+  }
+
+  /**
+   * While news is on its way to those who wait in a room: what `begin` returns for a poll that comes now, when it is its turn. Those who have
+   * had the news come back after those who still wait for it. Undefined where its turn is now.
+   */
+  inTurn<T>(
+    room: string,
+    { after, changes }: Pick<Poll, "after" | "changes">,
+    begin: () => T | Promise<T>,
+  ): Promise<T> | undefined {
+    const feed = this.options.feeds.get(room);
+    if (!feed?.isBusy(after, changes) || after === NOW) return undefined; // `now` is this moment, not that
+    return new Promise((resolve) => feed.keepOutside(() => resolve(begin())));
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */

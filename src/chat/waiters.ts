@@ -31,6 +31,7 @@ export class Waiters {
   readonly #outside: (() => void)[] = [];
   #news = false;
   #settling = false;
+  #lettingIn = false;
 
   /** Nobody waits. */
   constructor(private readonly hasNews: (waiter: Waiter) => boolean) {}
@@ -59,9 +60,14 @@ export class Waiters {
     return true;
   }
 
-  /** While news is on its way: until it is the turn of those who come now. */
-  turn(): Promise<void> | undefined {
-    return this.#settling ? new Promise((resolve) => this.#outside.push(resolve)) : undefined;
+  /** Whether news is on its way, so that who comes now has to stay outside. */
+  get busy(): boolean {
+    return this.#settling && !this.#lettingIn;
+  }
+
+  /** Keeps somebody outside who comes while it is {@linkcode busy}: `enter` is called when it is his turn. It must not throw. */
+  keepOutside(enter: () => void): void {
+    this.#outside.push(enter);
   }
 
   /** There is news: settles all for whom there is, beginning now, or next turn where those outside are being let in. */
@@ -114,7 +120,9 @@ export class Waiters {
 
   #letIn(count: number): number {
     const first = this.#outside.splice(0, count);
+    this.#lettingIn = true; // who asks once more, on his way in, has had his turn
     for (const enter of first) enter();
+    this.#lettingIn = false;
     return first.length;
   }
 }

@@ -2,15 +2,7 @@
 import type { Context, Hono } from "hono";
 import type { Chat } from "../chat/chat.ts";
 import { NIL, NOW, parseCursor } from "../chat/cursor.ts";
-import {
-  DEFAULT_LIMIT,
-  DEFAULT_WAIT_SECONDS,
-  IdempotencyKey,
-  MAX_LIMIT,
-  MAX_WAIT_SECONDS,
-  MessageKey,
-  NewMessage,
-} from "../chat/message.ts";
+import { DEFAULT_WAIT_SECONDS, IdempotencyKey, MessageKey, NewMessage } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
 import type { Poll, Reading } from "../chat/polls.ts";
 import type { Found } from "../chat/searcher.ts";
@@ -18,9 +10,10 @@ import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
+import { askedBy } from "./asked.ts";
 import { json, leadOn, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
-import { cursor, flag, preferredWait, queryOf, roomOf, searchText, valid, wholeNumber } from "./parameters.ts";
+import { preferredWait, roomOf, valid } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
@@ -100,7 +93,7 @@ function list(
   room: string,
   allowance: Allowance,
 ): Response | Promise<Response> {
-  const { before, after, limit, wait, changes, text } = askedBy(c);
+  const { before, after, limit, wait, changes, text } = askedBy(c, room);
   // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
   if (c.req.method === "HEAD") return json("", 200);
   if (text !== undefined) {
@@ -121,42 +114,6 @@ function list(
   const poll = { after: after ?? NIL, limit, wait: ms, changes, client: c.req.raw, allowance };
   const answer = answerPoll(deps, chat, room, poll, preferred);
   return poll.wait > 0 ? Parked.response(answer) : answer;
-}
-
-/** What a list asks for by its URL. */
-interface Asked {
-  readonly before: string | undefined;
-  readonly after: string | undefined;
-  readonly limit: number;
-  readonly wait: number | undefined;
-  readonly changes: boolean;
-  readonly text: string | undefined;
-}
-
-/** What was asked last: ten thousand who have been given the same come back with the same. */
-let latest: { readonly url: string; readonly asked: Asked } | undefined;
-
-/** @throws {Problem} 400. */
-function askedBy(c: Context): Asked {
-  const { url } = c.req;
-  if (latest?.url === url) return latest.asked;
-  const query = queryOf(c);
-  const before = cursor(query, "before");
-  const after = cursor(query, "after");
-  const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
-  const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
-  const changes = flag(query, "changes");
-  const text = searchText(query, "q", url);
-  if (text !== undefined && (after !== undefined || wait !== undefined || changes)) {
-    throw invalid("q", "looks back from before, and can't be given together with after, wait or changes");
-  }
-  if (before !== undefined && changes) throw invalid("changes", "can't be given together with before");
-  if (before !== undefined && after !== undefined) {
-    throw invalid("before", "can't be given together with after");
-  }
-  const asked = { before, after, limit, wait, changes, text };
-  latest = { url, asked };
-  return asked;
 }
 
 /** Its own function: one that is made in another keeps all of that alive, and Hono's context with it, for as long as the poll waits. */

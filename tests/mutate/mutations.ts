@@ -56,6 +56,7 @@ const EVENTS = "src/routes/events.ts";
 const EVENT_STREAM = "src/routes/event-stream.ts";
 const POLLS = "src/chat/polls.ts";
 const SUBSCRIPTIONS = "src/chat/subscriptions.ts";
+const ASKED = "src/routes/asked.ts";
 const WAITERS = "src/chat/waiters.ts";
 const HISTORY_CACHE = "src/routes/history-cache.ts";
 const MESSAGES = "src/routes/messages.ts";
@@ -745,15 +746,71 @@ export const mutations: readonly Mutation[] = [
     "who comes straight back is served before those who still wait",
     ["mutants_test.ts > straight back"],
     POLLS,
-    "return turn ? turn.then(() => this.#begin(room, poll, came)) : this.#begin",
-    "void turn;\n    return this.#begin",
+    "return this.inTurn(room, poll, () => this.#begin(room, poll, came)) ?? this",
+    "return this",
   ),
   broken(
     "who asks for now is let in after the news of that moment",
     ["polls_test.ts > for now"],
     POLLS,
-    "after === NOW ? undefined : this",
-    'after === NOW ? this.options.feeds.get(room)?.turn("now", changes) : this',
+    "|| after === NOW",
+    "",
+  ),
+  broken(
+    "whoever has been kept outside is kept outside once more on his way in",
+    ["feed_test.ts > Feed.keepOutside"],
+    WAITERS,
+    "this.#lettingIn = true;",
+    "",
+  ),
+  broken(
+    "whatever has the URL of the poll before is kept outside",
+    ["asked_test.ts > nothing else"],
+    ASKED,
+    ' || request.method !== "GET"',
+    "",
+  ),
+  broken(
+    "who follows a link of another site is kept outside",
+    ["asked_test.ts > nothing else"],
+    ASKED,
+    " || isForeignLink(request)",
+    "",
+  ),
+  broken(
+    "who does not wait is kept outside",
+    ["asked_test.ts > Who asks"],
+    ASKED,
+    " || wait === 0",
+    "",
+  ),
+  broken(
+    "who looks back is kept outside",
+    ["asked_test.ts > Who asks"],
+    ASKED,
+    "before !== undefined || text",
+    "text",
+  ),
+  broken(
+    "who searches is kept outside",
+    ["asked_test.ts > Who asks"],
+    ASKED,
+    "text !== undefined || wait === 0",
+    "wait === 0",
+  ),
+  broken(
+    "nobody sees who leaves while he is kept outside",
+    ["asked_test.ts > HTTP/2"],
+    ASKED,
+    "if (turn) void request.signal;",
+    "",
+  ),
+  broken(
+    "nobody is kept outside by his URL",
+    ["asked_test.ts > nothing else"],
+    "src/app.ts",
+    "answerInTurn(deps, request, () => answer(request, info)) || answer",
+    "void answerInTurn || answer",
   ),
   broken(
     "a poll is given a change that is older than what another server gave",
@@ -869,31 +926,31 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "nobody is let in while there is news",
-    ["feed_test.ts > Feed.turn"],
+    ["feed_test.ts > Feed.keepOutside"],
     WAITERS,
     "due -= this.#letIn(Math.min(due, SLICE));",
     "",
   ),
   broken(
     "a pass goes on for as long as there is news",
-    ["feed_test.ts > Feed.turn"],
+    ["feed_test.ts > Feed.keepOutside"],
     WAITERS,
     "if (left-- === 0) return;",
     "",
   ),
   broken(
     "those outside stay there when all others are released",
-    ["feed_test.ts > Feed.turn"],
+    ["feed_test.ts > Feed.keepOutside"],
     WAITERS,
     "this.#letIn(this.#outside.length);",
     "",
   ),
   broken(
     "who catches up waits outside, too",
-    ["feed_test.ts > Feed.turn"],
+    ["feed_test.ts > Feed.keepOutside"],
     FEED,
-    "return this.knows(cursor, changes) ? this.#waiters.turn() : undefined;",
-    "return this.#waiters.turn();",
+    "return this.#waiters.busy && this.knows(cursor, changes);",
+    "return this.#waiters.busy;",
   ),
   broken(
     "news settles all waiters in one turn",
@@ -3071,7 +3128,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a search waits for what is to come, or so it seems",
     ["search_test.ts > is refused by name"],
-    MESSAGES,
+    ASKED,
     "after !== undefined || wait !== undefined || changes)",
     "after !== undefined || changes)",
   ),

@@ -1,0 +1,72 @@
+// What a list asks for by its URL. Ten thousand who have been given the same come straight back with the same, many while others still wait
+// for what these have had. So the answer to the last URL is kept in mind, and by it they are kept outside before anything else is read.
+import type { Context } from "hono";
+import { NIL } from "../chat/cursor.ts";
+import { DEFAULT_LIMIT, MAX_LIMIT, MAX_WAIT_SECONDS } from "../chat/message.ts";
+import { isForeignLink } from "../origin.ts";
+import { invalid } from "../problem.ts";
+import { cursor, flag, queryOf, searchText, wholeNumber } from "./parameters.ts";
+import type { ChatSource } from "./started.ts";
+
+/** What a list asks for by its URL. */
+export interface Asked {
+  /** A cursor, or `now`: asks for what stands before it. */
+  readonly before: string | undefined;
+  /** A cursor, or `now`: asks for what comes after it. */
+  readonly after: string | undefined;
+  /** Most messages in the answer. */
+  readonly limit: number;
+  /** Seconds to wait for news. */
+  readonly wait: number | undefined;
+  /** Whether changes are news, too. */
+  readonly changes: boolean;
+  /** Searches for messages with it. */
+  readonly text: string | undefined;
+}
+
+let latest: { readonly url: string; readonly room: string; readonly asked: Asked } | undefined;
+
+/**
+ * What a list of `room` asks for.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function askedBy(c: Context, room: string): Asked {
+  const { url } = c.req;
+  if (latest?.url === url) return latest.asked;
+  const query = queryOf(c);
+  const before = cursor(query, "before");
+  const after = cursor(query, "after");
+  const limit = wholeNumber(query, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
+  const wait = wholeNumber(query, "wait", 0, MAX_WAIT_SECONDS);
+  const changes = flag(query, "changes");
+  const text = searchText(query, "q", url);
+  if (text !== undefined && (after !== undefined || wait !== undefined || changes)) {
+    throw invalid("q", "looks back from before, and can't be given together with after, wait or changes");
+  }
+  if (before !== undefined && changes) throw invalid("changes", "can't be given together with before");
+  if (before !== undefined && after !== undefined) {
+    throw invalid("before", "can't be given together with after");
+  }
+  const asked = { before, after, limit, wait, changes, text };
+  latest = { url, room, asked };
+  return asked;
+}
+
+/**
+ * The answer to a poll that asks the same as the one before it, if it has to stay outside for a moment; `answer`, which is called then,
+ * must not throw.
+ * @internal
+ */
+export function answerInTurn(
+  { chat }: ChatSource,
+  request: Request,
+  answer: () => Response | Promise<Response>,
+): Promise<Response> | undefined {
+  if (latest?.url !== request.url || request.method !== "GET") return undefined;
+  const { room, asked: { before, after = NIL, wait, changes, text } } = latest;
+  if (before !== undefined || text !== undefined || wait === 0 || isForeignLink(request)) return undefined;
+  const turn = chat()?.inTurn(room, { after, changes }, answer);
+  if (turn) void request.signal; // one that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
+  return turn;
+}

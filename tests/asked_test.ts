@@ -1,0 +1,91 @@
+// Those who come straight back with the same URL are kept outside by it, before anything else of them is read.
+import { once } from "node:events";
+import http2 from "node:http2";
+import { assertEquals } from "@std/assert";
+import { type Message, posted, read, until } from "./support/client.ts";
+import { testPostgres } from "./support/postgres.ts";
+import { startServer, type TestServer } from "./support/server.ts";
+
+const postgres = await testPostgres();
+
+/** As if news were on its way in all rooms, until it is disposed of. */
+function busy(server: TestServer) {
+  const ended = Promise.withResolvers<void>();
+  const kept = Promise.withResolvers<never>();
+  const gate = {
+    /** How many are kept outside. */
+    outside: 0,
+    [Symbol.dispose]: ended.resolve,
+    /** What is answered to somebody who is not kept outside. */
+    answered: (response: Promise<Response>) => Promise.race([read<Message[]>(response), kept.promise]),
+  };
+  kept.promise.catch(() => {});
+  server.chat.inTurn = async (_room, _poll, begin) => {
+    gate.outside++;
+    kept.reject(new Error("Somebody is kept outside"));
+    await ended.promise;
+    return await begin();
+  };
+  return gate;
+}
+
+/** A poll that waits, and its URL, which is the last one then. */
+async function poll(server: TestServer) {
+  const { id } = await posted(server, "room", "old");
+  const url = `${server.url}/rooms/room/messages?after=${id}`;
+  const answer = read(fetch(url));
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  return { url, answer };
+}
+
+Deno.test("A poll that asks for the same as the one before it is kept outside while news is on its way, and nothing else that stands at its URL", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const { url, answer } = await poll(server);
+  using gate = busy(server);
+  const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+  assertEquals((await gate.answered(fetch(url, { method: "HEAD" }))).status, 200);
+  assertEquals((await gate.answered(fetch(url, { headers: link }))).json, []);
+  assertEquals((await gate.answered(fetch(url, { headers: { "sec-fetch-site": "cross-site" } }))).status, 403);
+  const back = read(fetch(url));
+  await until(() => gate.outside === 1, "it is kept outside");
+  const news = await posted(server, "room", "news");
+  assertEquals((await answer).json, [news]);
+  gate[Symbol.dispose]();
+  assertEquals((await back).json, [news]);
+});
+
+Deno.test("Who asks for what there is, looks back or searches with the same URL as the one before is not kept outside", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const message = await posted(server, "room", "first");
+  using gate = busy(server);
+  for (const query of ["wait=0", "before=now", "q=first"]) {
+    for (let time = 0; time < 2; time++) {
+      const answer = gate.answered(fetch(`${server.url}/rooms/room/messages?${query}`));
+      assertEquals((await answer).json, [message], query);
+    }
+  }
+});
+
+Deno.test("A client that takes its polls back over HTTP/2 while they are kept outside holds no places", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const session = http2.connect(server.url);
+  const { id } = await posted(server, "room", "old");
+  const headers = { ":path": `/rooms/room/messages?after=${id}&wait=50` };
+  const first = session.request(headers).on("error", () => {});
+  await until(() => server.chat.state.waiters === 1, "one waits");
+  using gate = busy(server);
+  const polls = Array.from({ length: 20 }, () => session.request(headers).on("error", () => {}));
+  await until(() => gate.outside === 20, "they are kept outside");
+  for (const poll of [...polls, first]) poll.close(http2.constants.NGHTTP2_CANCEL);
+  await until(() => server.chat.state.waiters === 0, "it is seen that they have left");
+  gate[Symbol.dispose]();
+  // The answer to what was asked after that says that all have been let in.
+  const [{ ":status": status }] = await once(session.request({ ":path": "/healthz" }).resume(), "response");
+  assertEquals(status, 200);
+  assertEquals(server.chat.state.waiters, 0);
+  session.close();
+  await once(session, "close");
+});
