@@ -6,6 +6,9 @@ import { byId, setText } from "./element.js";
 /** What can be told, the most important first. */
 const KINDS = /** @type {const} */ (["signed-out", "no-room", "not-done", "gap", "storage", "version", "mention"]);
 
+/** How long after a notice another is not meant by who clicks, in milliseconds: the second click of two. */
+const TOO_SOON_MS = 500;
+
 /** @typedef {typeof KINDS[number]} Kind */
 
 /**
@@ -23,10 +26,17 @@ export class Banner {
   #notices = new Map();
   /** What somebody does not want to see any more, until it is over and comes again. @type {Set<Kind>} */
   #dismissed = new Set();
+  /** @type {Kind | undefined} */
+  #shown;
+  /** Until when another was shown, by the page's clock. */
+  #until = -Infinity;
 
   constructor() {
-    this.#button.addEventListener("click", () => this.#first()?.[1].act?.());
+    this.#button.addEventListener("click", () => {
+      if (this.#isMeant) this.#first()?.[1].act?.();
+    });
     byId("banner-close").addEventListener("click", () => {
+      if (!this.#isMeant) return;
       const [kind] = this.#first() ?? [];
       if (kind) this.#dismissed.add(kind);
       this.#show();
@@ -49,8 +59,15 @@ export class Banner {
     return kind && /** @type {const} */ ([kind, /** @type {Notice} */ (this.#notices.get(kind))]);
   }
 
+  /** Whether what is shown is what somebody who clicks now has seen there. */
+  get #isMeant() {
+    return performance.now() - this.#until > TOO_SOON_MS;
+  }
+
   #show() {
-    const notice = this.#first()?.[1];
+    const [kind, notice] = this.#first() ?? [];
+    if (this.#shown !== undefined && kind !== this.#shown) this.#until = performance.now();
+    this.#shown = kind;
     this.#banner.classList.toggle("shown", Boolean(notice));
     setText(this.#text, notice?.text ?? "");
     this.#button.textContent = notice?.button ?? "";

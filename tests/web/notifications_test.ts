@@ -175,6 +175,7 @@ webTest("The banner tells one thing at a time, the most important first, and eac
   await page.waitForSelector("#banner >> text=This browser keeps nothing more");
   await page.evaluate(() => location.hash = "#so%20so");
   await page.waitForSelector("#banner >> text=There is no room “so so”");
+  await page.waitForTimeout(600); // a click right after another notice is not meant for this one
   await page.click("#banner >> text=Open so-so");
   await page.waitForSelector("#banner >> text=This browser keeps nothing more");
   await page.waitForResponse(/\/rooms$/);
@@ -183,6 +184,28 @@ webTest("The banner tells one thing at a time, the most important first, and eac
   assertEquals(await page.isVisible("#banner-close"), false);
   const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
   assertEquals(heard.map((text) => text.slice(0, 12)), ["This browser", "There is no ", "This browser", ""]);
+});
+
+webTest("A double click puts one thing aside that the banner tells, and not the next", async () => {
+  await using ada = await visit(site, { room: "twice", name: "Ada" });
+  const { page } = ada;
+  await page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await page.fill("#text", "A draft");
+  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
+  await page.evaluate(() => location.hash = "#so%20so");
+  await page.waitForSelector("#banner >> text=There is no room “so so”");
+  await page.waitForTimeout(600);
+  await page.evaluate(() => {
+    for (let click = 0; click < 2; click++) document.getElementById("banner-close")!.click();
+  });
+  await page.waitForSelector("#banner.shown >> text=This browser keeps nothing more");
+  await page.waitForTimeout(600);
+  await page.click("#banner-close");
+  assertEquals(await page.textContent("#banner-text"), "");
 });
 
 webTest("A new version of the page is told, with a button that loads it", async () => {
