@@ -48,7 +48,10 @@ export class Sidebar {
       // What lies over the drawer closes first; and what is still being converted is no word.
       if (event.key === "Escape" && !isConverting(event) && !document.querySelector("dialog[open]")) this.close();
     });
-    this.#narrow.addEventListener("change", () => this.#close());
+    this.#narrow.addEventListener("change", () => {
+      this.close();
+      this.#close(); // also what is none any more, or is one from now on
+    });
     // The drawer is a step in the browser's history, so that Back closes it, and does nothing else.
     addEventListener("popstate", () => {
       this.#leaving = false;

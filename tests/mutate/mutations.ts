@@ -3374,6 +3374,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a drawer that is none any more leaves its step in the browser's history",
+    ["web/access_test.ts > is turned"],
+    "src/web/sidebar.js",
+    "      this.close();\n      this.#close(); // also",
+    "      this.#close(); // also",
+  ),
+  broken(
     "an edit ends when one looks around in its room",
     ["web/actions_test.ts > edit goes on"],
     "src/web/actions.js",

@@ -188,6 +188,21 @@ webTest(
   },
 );
 
+webTest("Where the screen is turned and the drawer is none any more, Back leads to the room before", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  const { page } = ada;
+  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  await page.evaluate(() => location.hash = "#shed");
+  await h1("shed");
+  await page.click("#menu");
+  await page.waitForSelector("#sidebar.open");
+  await page.setViewportSize({ width: 1000, height: 390 });
+  await page.waitForSelector("#sidebar:not(.open):not([inert])");
+  await page.waitForTimeout(200); // longer than a step back takes
+  await page.evaluate(() => history.back());
+  await h1("garden");
+});
+
 webTest("From right to left nothing hangs over the edge", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
   await ada.page.evaluate(() => document.documentElement.dir = "rtl");
