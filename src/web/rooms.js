@@ -17,6 +17,9 @@ const LOOK_MS = 3_000;
 /** The same while nobody looks: only the number in the title changes, and notifications. */
 const LOOK_HIDDEN_MS = 15_000;
 
+/** The longest that an answer is waited for, in milliseconds, before it is asked for anew: as long as the client waits for it. */
+const PATIENCE_MS = 20_000;
+
 /** So many rooms are a full list, from which a server leaves older rooms out. */
 const FULL_LIST = 100;
 
@@ -49,6 +52,8 @@ export class Rooms {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #looking = new AbortController();
+  /** How long the list is waited for, in milliseconds; after it, so long for what is looked at in the rooms. */
+  #patience = LOOK_MS;
 
   /**
    * @param {Linger} linger @param {Memory} memory @param {Session} session
@@ -77,10 +82,20 @@ export class Rooms {
   /** Asks for the list, now and then again and again. */
   async look() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.look(), document.hidden ? LOOK_HIDDEN_MS : LOOK_MS);
     this.#looking.abort(); // it would go on until there is an answer
     const { signal } = this.#looking = new AbortController();
+    const began = performance.now();
+    this.#timer = setTimeout(() => {
+      this.#patience = Math.min(2 * this.#patience, PATIENCE_MS); // the way may be slow
+      this.look();
+    }, this.#patience);
     const listed = await this.#linger.rooms({ signal }).catch(() => undefined);
+    if (!signal.aborted) {
+      clearTimeout(this.#timer);
+      this.#patience = Math.min(Math.max(LOOK_MS, 2 * (performance.now() - began)), PATIENCE_MS);
+      const pause = document.hidden ? LOOK_HIDDEN_MS : LOOK_MS;
+      this.#timer = setTimeout(() => this.look(), Math.max(pause, this.#patience));
+    }
     for (const { room, newest } of listed ?? []) this.saw(room, newest);
     this.#changed();
     if (!listed || !this.#lease.take()) return;

@@ -3381,6 +3381,20 @@ export const mutations: readonly Mutation[] = [
     "      this.#close(); // also",
   ),
   broken(
+    "a list of the rooms that takes longer than the pause between two looks never comes",
+    ["web/rooms_test.ts > On a slow way"],
+    "src/web/rooms.js",
+    "this.#patience = Math.min(2 * this.#patience, PATIENCE_MS);",
+    "",
+  ),
+  broken(
+    "what is looked at in the rooms has no more time on a slow way",
+    ["web/rooms_test.ts > On a slow way"],
+    "src/web/rooms.js",
+    "Math.max(pause, this.#patience)",
+    "pause",
+  ),
+  broken(
     "an edit ends when one looks around in its room",
     ["web/actions_test.ts > edit goes on"],
     "src/web/actions.js",

@@ -237,6 +237,18 @@ webTest(
   },
 );
 
+webTest("On a slow way one sees what is unread, and who speaks of one, all the same", async () => {
+  for (const room of ["slow", "slower"]) await posted(site, room, "Old");
+  await using ada = await regular(["slow", "slower"], { badNetwork: true });
+  await ada.page.route(/\/rooms($|\/slower\/messages)/, async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 4_000)); // longer than the pause between two looks
+    await route.continue().catch(() => {}); // it was given up meanwhile
+  });
+  await post(site, "slower", { body: "Ada, come as you can", author: "Noor" });
+  await ada.page.waitForSelector(`${count("slower")} >> text=@ 1`);
+  await ada.page.unrouteAll({ behavior: "ignoreErrors" });
+});
+
 webTest(
   "A press on a room during which a message comes still leads there, and the focus stays where it is",
   async () => {
