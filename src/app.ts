@@ -99,7 +99,7 @@ function answerError(
   log("error", "A request failed", {
     id,
     method,
-    path: new URL(url).pathname,
+    path: URL.parse(url)?.pathname, // what stands for the host can make a URL that is none
     error: error.stack,
     cause: error.cause && `${error.cause}`,
   });

@@ -66,6 +66,10 @@ Deno.test("Who asks for what there is, looks back or searches with the same URL 
       assertEquals((await answer).json, [message], query);
     }
   }
+  for (let time = 0; time < 2; time++) {
+    const { json } = await gate.answered(fetch(`${server.url}/rooms/room/messages`, { headers: { prefer: "wait=0" } }));
+    assertEquals(json, [message]);
+  }
 });
 
 Deno.test("A client that takes its polls back over HTTP/2 while they are kept outside holds no places", async () => {

@@ -277,6 +277,58 @@ Deno.test("Whoever comes straight back with the news comes after all who still w
   assertEquals(await back, 1_000);
 });
 
+Deno.test("Who is kept outside before he is read is kept outside once, and answered though the server drains meanwhile", async () => {
+  for (const drains of [false, true]) {
+    await using database = await postgres.create();
+    await using alone = await openAlone(database);
+    const { chat } = alone;
+    let outside: Promise<boolean>[] | undefined;
+    const polls = Array.from({ length: 1_000 }, async () => {
+      await alone.poll("room", { after: NOW });
+      if (outside) return;
+      outside = Array.from({ length: 500 }, () => {
+        const client = new AbortController();
+        const poll = { after: NIL, limit: 100, wait: 50_000, changes: false, client, allowance: UNLIMITED };
+        return chat.inTurn("room", poll, async () => {
+          let answered = false;
+          const answer = chat.poll("room", poll).then(() => answered = true);
+          for (let i = 0; i < 100 && !answered; i++) await null; // what the feed knows is given in this turn
+          const atOnce = answered;
+          await answer;
+          return atOnce;
+        })!;
+      });
+      if (drains) chat.drain();
+    });
+    await until(() => chat.state.waiters === 1_000, "all wait");
+    await say(chat, "news");
+    await Promise.all(polls);
+    assertEquals(new Set(await Promise.all(outside!)), new Set([true]), `drains: ${drains}`);
+  }
+});
+
+Deno.test("What one answers throws nothing into the way of those behind him", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  const { chat } = alone;
+  let outside: Promise<PromiseSettledResult<string>[]> | undefined;
+  const polls = Array.from({ length: 1_000 }, async () => {
+    await alone.poll("room", { after: NOW });
+    const turn = (begin: () => string) =>
+      chat.inTurn("room", { after: NIL, changes: false, client: new AbortController() }, begin)!;
+    outside ??= Promise.allSettled([
+      turn(() => {
+        throw new Error("thrown");
+      }),
+      turn(() => "answered"),
+    ]);
+  });
+  await until(() => chat.state.waiters === 1_000, "all wait");
+  await say(chat, "news");
+  await Promise.all(polls);
+  assertEquals((await outside!).map(({ status }) => status), ["rejected", "fulfilled"]);
+});
+
 /** A chat that hears nothing and looks by itself at most once a minute, and a store of somebody else who tells it nothing. */
 async function openAlone(database: TestDatabase, fallbackMs = "60000") {
   const variables: Record<string, string> = {

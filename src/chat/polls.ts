@@ -54,6 +54,9 @@ export interface PollsOptions {
 
 /** The polls of one process. */
 export class Polls {
+  /** Who had to stay outside, and how many looks had begun when he came. */
+  readonly #outside = new WeakMap<Leaving, number>();
+
   /** Nobody has asked. */
   constructor(private readonly options: PollsOptions) {}
 
@@ -64,8 +67,10 @@ export class Polls {
    */
   answer(room: string, poll: Poll): Promise<Reading> {
     const { wait, client } = poll;
-    const came = looksBegun();
+    const outside = this.#outside.get(client);
+    const came = outside ?? looksBegun();
     if (wait === 0) return this.#look(room, poll, came);
+    if (outside !== undefined) return this.#begin(room, poll, came); // he has had his turn, and came before any drain
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
     return this.inTurn(room, poll, () => this.#begin(room, poll, came)) ?? this.#begin(room, poll, came);
@@ -77,12 +82,13 @@ export class Polls {
    */
   inTurn<T>(
     room: string,
-    { after, changes }: Pick<Poll, "after" | "changes">,
+    { after, changes, client }: Pick<Poll, "after" | "changes" | "client">,
     begin: () => T | Promise<T>,
   ): Promise<T> | undefined {
     const feed = this.options.feeds.get(room);
     if (!feed?.isBusy(after, changes) || after === NOW) return undefined; // `now` is this moment, not that
-    return new Promise((resolve) => feed.keepOutside(() => resolve(begin())));
+    this.#outside.set(client, looksBegun());
+    return new Promise((resolve) => feed.keepOutside(() => resolve(Promise.try(begin)))); // which must not throw
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */

@@ -31,7 +31,6 @@ export class Waiters {
   readonly #outside: (() => void)[] = [];
   #news = false;
   #settling = false;
-  #lettingIn = false;
 
   /** Nobody waits. */
   constructor(private readonly hasNews: (waiter: Waiter) => boolean) {}
@@ -62,7 +61,7 @@ export class Waiters {
 
   /** Whether news is on its way, so that who comes now has to stay outside. */
   get busy(): boolean {
-    return this.#settling && !this.#lettingIn;
+    return this.#settling;
   }
 
   /** Keeps somebody outside who comes while it is {@linkcode busy}: `enter` is called when it is his turn. It must not throw. */
@@ -120,9 +119,7 @@ export class Waiters {
 
   #letIn(count: number): number {
     const first = this.#outside.splice(0, count);
-    this.#lettingIn = true; // who asks once more, on his way in, has had his turn
     for (const enter of first) enter();
-    this.#lettingIn = false;
     return first.length;
   }
 }

@@ -54,8 +54,7 @@ export function askedBy(c: Context, room: string): Asked {
 }
 
 /**
- * The answer to a poll that asks the same as the one before it, if it has to stay outside for a moment; `answer`, which is called then,
- * must not throw.
+ * The answer to a poll that asks the same as the one before it, if it has to stay outside for a moment: what `answer` returns then.
  * @internal
  */
 export function answerInTurn(
@@ -66,7 +65,8 @@ export function answerInTurn(
   if (latest?.url !== request.url || request.method !== "GET") return undefined;
   const { room, asked: { before, after = NIL, wait, changes, text } } = latest;
   if (before !== undefined || text !== undefined || wait === 0 || isForeignLink(request)) return undefined;
-  const turn = chat()?.inTurn(room, { after, changes }, answer);
+  if (wait === undefined && request.headers.get("prefer") !== null) return undefined; // he may not want to wait
+  const turn = chat()?.inTurn(room, { after, changes, client: request }, answer);
   if (turn) void request.signal; // one that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
   return turn;
 }

@@ -758,9 +758,30 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "whoever has been kept outside is kept outside once more on his way in",
-    ["feed_test.ts > Feed.keepOutside"],
-    WAITERS,
-    "this.#lettingIn = true;",
+    ["mutants_test.ts > kept outside once"],
+    POLLS,
+    "if (outside !== undefined) return this",
+    "if (outside !== undefined && this.options.draining()) return this",
+  ),
+  broken(
+    "whoever has been kept outside is refused where the server drains meanwhile",
+    ["mutants_test.ts > kept outside once"],
+    POLLS,
+    "if (outside !== undefined) return this",
+    "if (outside !== undefined && !this.options.draining()) return this",
+  ),
+  broken(
+    "who throws an error on his way in takes those behind him with him",
+    ["mutants_test.ts > throws nothing"],
+    POLLS,
+    "resolve(Promise.try(begin))",
+    "resolve(begin())",
+  ),
+  broken(
+    "who prefers not to wait is kept outside",
+    ["asked_test.ts > Who asks"],
+    ASKED,
+    'if (wait === undefined && request.headers.get("prefer") !== null) return undefined;',
     "",
   ),
   broken(
