@@ -143,7 +143,8 @@ export class Actions {
     if (!(event instanceof KeyboardEvent)) return;
     if (event.key === "Tab") this.#rove();
     const plain = !isConverting(event) && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
-    if (event.key !== "ArrowUp" || !plain || document.activeElement !== this.#text || this.#text.value) return;
+    if (document.activeElement !== event.target) return; // it was pressed before this was there, elsewhere
+    if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
     if (this.#doings.isSending()) return; // the last one can't be edited yet, and no other is meant
     const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll("article"));
     const own = [...rows].reverse().map(messageOf).find((message) => message && this.#isOwn(message));

@@ -98,6 +98,9 @@ let quotes;
 /** A window that somebody waits for. */
 let waited = {};
 
+/** What was done while {@linkcode actions} was still to come, by its kind: the last counts. @type {Map<string, Event>} */
+const done = new Map();
+
 const loadStatus = later(() => import("./status.js"));
 const loadQuotes = later(() => import("./quotes.js"));
 const loadReply = later(() => import("./reply.js"));
@@ -120,6 +123,7 @@ function open() {
     reply?.end();
     answering = "";
     actions?.leave();
+    done.clear();
     banner.tell("gap", undefined);
   }
   tellRoom(place.room);
@@ -240,9 +244,7 @@ async function answer(id) {
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
 async function begin(event) {
   for (const type of BEGINNINGS) removeEventListener(type, begin);
-  // What somebody does meanwhile he does not do again: of each kind the last one counts.
-  const done = new Map([[event.type, event]]);
-  const note = (/** @type {Event} */ event) => done.set(event.type, event);
+  note(event);
   for (const type of BEGINNINGS) addEventListener(type, note);
   const [{ Actions }, reply] = await Promise.all([loadActions(), replying()]);
   actions = new Actions(session, memory, {
@@ -265,6 +267,15 @@ async function begin(event) {
   });
   for (const type of BEGINNINGS) removeEventListener(type, note);
   for (const event of done.values()) actions.makeUp(event);
+}
+
+/**
+ * Keeps in mind what somebody does while what can be done with a message is still to come; he does not do it again. A key that is pressed in
+ * a text is for the text. @param {Event} event
+ */
+function note(event) {
+  if (event.target instanceof HTMLTextAreaElement && event.target.value !== "") done.delete(event.type);
+  else done.set(event.type, event);
 }
 
 function showRooms() {

@@ -785,6 +785,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "an arrow that was pressed elsewhere begins an edit when one comes into the composer",
+    ["web/actions_test.ts > A key for a message"],
+    "src/web/actions.js",
+    "if (document.activeElement !== event.target) return;",
+    "Object.defineProperty(event, 'target', { value: document.activeElement });",
+  ),
+  broken(
+    "an arrow that was pressed in words begins an edit once they are gone",
+    ["web/actions_test.ts > A key for a message"],
+    "src/web/page.js",
+    'event.target.value !== ""',
+    "false",
+  ),
+  broken(
     "whatever has the URL of the poll before is kept outside",
     ["asked_test.ts > nothing else"],
     ASKED,

@@ -765,7 +765,7 @@ webTest(
 webTest(
   "A key for a message that is pressed while what can be done with it is still to come, does it then",
   async () => {
-    for (const key of ["ArrowUp", "r", "none any more"]) {
+    for (const key of ["ArrowUp", "r", "none any more", "ArrowUp elsewhere", "ArrowUp in words"]) {
       await using ada = await visit(site, { room: "pressed", name: "Ada" });
       const { page } = ada;
       const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
@@ -778,7 +778,15 @@ webTest(
       await ada.say(`Mine, for ${key}`);
       await ada.settles();
       await asked;
-      if (key === "ArrowUp") await page.press("#text", key);
+      if (key === "ArrowUp elsewhere" || key === "ArrowUp in words") {
+        if (key === "ArrowUp in words") await page.fill("#text", "Words");
+        else await page.focus("#scroller");
+        await page.keyboard.press("ArrowUp");
+        await page.$eval("#text", (text) => { // fill() would press another key
+          (text as HTMLTextAreaElement).value = "";
+          (text as HTMLTextAreaElement).focus();
+        });
+      } else if (key === "ArrowUp") await page.press("#text", key);
       else {
         await page.locator("#log article").last().focus();
         await page.keyboard.press("r");
@@ -790,7 +798,7 @@ webTest(
       else {
         await page.hover("#log article:last-child .body");
         await page.waitForSelector('#actions [aria-label="Edit"]');
-        assert(await page.isHidden("#replying"));
+        assert(await page.isHidden("#replying") && await page.isHidden("#editor"));
       }
     }
   },
