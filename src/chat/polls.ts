@@ -54,7 +54,7 @@ export interface PollsOptions {
 
 /** The polls of one process. */
 export class Polls {
-  /** Who had to stay outside, and how many looks had begun when he came. */
+  /** Who had to stay outside before he was read, and how many looks had begun when he came. */
   readonly #outside = new WeakMap<Leaving, number>();
 
   /** Nobody has asked. */
@@ -73,22 +73,33 @@ export class Polls {
     if (outside !== undefined) return this.#begin(room, poll, came); // he has had his turn, and came before any drain
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
-    return this.inTurn(room, poll, () => this.#begin(room, poll, came)) ?? this.#begin(room, poll, came);
+    return this.#turn(room, poll, () => this.#begin(room, poll, came)) ?? this.#begin(room, poll, came);
   }
 
   /**
-   * While news is on its way to those who wait in a room: what `begin` returns for a poll that comes now, when it is its turn. Those who have
-   * had the news come back after those who still wait for it. Undefined where its turn is now.
+   * While news is on its way to those who wait in a room: what `begin` returns for a poll that comes now, when it is its turn; it then asks
+   * for the poll's {@linkcode answer}. Undefined where its turn is now.
    */
   inTurn<T>(
     room: string,
-    { after, changes, client }: Pick<Poll, "after" | "changes" | "client">,
+    poll: Pick<Poll, "after" | "changes" | "client">,
+    begin: () => T | Promise<T>,
+  ): Promise<T> | undefined {
+    const came = looksBegun();
+    const turn = this.#turn(room, poll, begin);
+    if (turn) this.#outside.set(poll.client, came);
+    return turn;
+  }
+
+  /** Those who have had the news come back after those who still wait for it. */
+  #turn<T>(
+    room: string,
+    { after, changes }: Pick<Poll, "after" | "changes">,
     begin: () => T | Promise<T>,
   ): Promise<T> | undefined {
     const feed = this.options.feeds.get(room);
     if (!feed?.isBusy(after, changes) || after === NOW) return undefined; // `now` is this moment, not that
-    this.#outside.set(client, looksBegun());
-    return new Promise((resolve) => feed.keepOutside(() => resolve(Promise.try(begin)))); // which must not throw
+    return new Promise((resolve) => feed.keepOutside(() => resolve(Promise.try(begin)))); // enters without throwing
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */

@@ -24,6 +24,7 @@ export interface Asked {
   readonly text: string | undefined;
 }
 
+/** What was asked last, of which room. */
 let latest: { readonly url: string; readonly room: string; readonly asked: Asked } | undefined;
 
 /**

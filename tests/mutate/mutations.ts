@@ -746,7 +746,7 @@ export const mutations: readonly Mutation[] = [
     "who comes straight back is served before those who still wait",
     ["mutants_test.ts > straight back"],
     POLLS,
-    "return this.inTurn(room, poll, () => this.#begin(room, poll, came)) ?? this",
+    "return this.#turn(room, poll, () => this.#begin(room, poll, came)) ?? this",
     "return this",
   ),
   broken(
