@@ -164,16 +164,22 @@ webTest("The arrow that leads to the last message of one's own edits no other wh
   assertEquals(await page.inputValue("#edited-text"), "Twoo");
 }, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
+/** Edits "One" into "Two", of which the server hears as soon as it is released. */
+async function saveSlowly(ada: Visitor) {
+  await ada.say("One");
+  await ada.settles();
+  const held = await hold(ada.page, "PATCH");
+  await act(ada, "One", "Edit");
+  await ada.page.fill("#edited-text", "Two");
+  await ada.page.press("#edited-text", "Enter");
+  await held.asked;
+  return held;
+}
+
 webTest("Who goes on writing while his edit is saved goes on, and saves that too", async () => {
   await using ada = await visit(site, { room: "going-on", name: "Ada", badNetwork: true });
   const { page } = ada;
-  await ada.say("One");
-  await ada.settles();
-  const held = await hold(page, "PATCH");
-  await act(ada, "One", "Edit");
-  await page.fill("#edited-text", "Two");
-  await page.press("#edited-text", "Enter");
-  await held.asked;
+  const held = await saveSlowly(ada);
   let again = 0;
   page.on("request", (request) => request.method() === "PATCH" && again++);
   await page.keyboard.type(" and more");
@@ -192,13 +198,7 @@ webTest("Who goes on writing while his edit is saved goes on, and saves that too
 webTest("Who opens a message again whose edit is being saved has that before him, and can go on", async () => {
   await using ada = await visit(site, { room: "again", name: "Ada", badNetwork: true });
   const { page } = ada;
-  await ada.say("One");
-  await ada.settles();
-  const held = await hold(page, "PATCH");
-  await act(ada, "One", "Edit");
-  await page.fill("#edited-text", "Two");
-  await page.press("#edited-text", "Enter");
-  await held.asked;
+  const held = await saveSlowly(ada);
   await act(ada, "One", "Edit");
   assertEquals(await page.inputValue("#edited-text"), "Two");
   held.release();

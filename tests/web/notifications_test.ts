@@ -157,15 +157,8 @@ webTest("Who asks to be notified where the browser does not allow it is told so"
   await ada.page.waitForSelector("#banner >> text=does not let this page notify you");
 });
 
-webTest("The banner tells one thing at a time, the most important first, and each once", async () => {
-  await using ada = await visit(site, { room: "told", name: "Ada", badNetwork: true });
-  const { page } = ada;
-  await page.evaluate(() => {
-    const heard: string[] = [];
-    Object.assign(globalThis, { heard });
-    new MutationObserver(() => heard.push(document.getElementById("banner-text")!.textContent!))
-      .observe(document.getElementById("banner-text")!, { childList: true });
-  });
+/** Has the banner tell that the storage is full, and then that there is no such room, which is more important. */
+async function tellTwoThings({ page }: Visitor): Promise<void> {
   await page.evaluate(() => {
     Storage.prototype.setItem = () => {
       throw new DOMException("full", "QuotaExceededError");
@@ -175,6 +168,18 @@ webTest("The banner tells one thing at a time, the most important first, and eac
   await page.waitForSelector("#banner >> text=This browser keeps nothing more");
   await page.evaluate(() => location.hash = "#so%20so");
   await page.waitForSelector("#banner >> text=There is no room “so so”");
+}
+
+webTest("The banner tells one thing at a time, the most important first, and each once", async () => {
+  await using ada = await visit(site, { room: "told", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    new MutationObserver(() => heard.push(document.getElementById("banner-text")!.textContent!))
+      .observe(document.getElementById("banner-text")!, { childList: true });
+  });
+  await tellTwoThings(ada);
   await page.waitForTimeout(600); // a click right after another notice is not meant for this one
   await page.click("#banner >> text=Open so-so");
   await page.waitForSelector("#banner >> text=This browser keeps nothing more");
@@ -189,15 +194,7 @@ webTest("The banner tells one thing at a time, the most important first, and eac
 webTest("A double click puts one thing aside that the banner tells, and not the next", async () => {
   await using ada = await visit(site, { room: "twice", name: "Ada" });
   const { page } = ada;
-  await page.evaluate(() => {
-    Storage.prototype.setItem = () => {
-      throw new DOMException("full", "QuotaExceededError");
-    };
-  });
-  await page.fill("#text", "A draft");
-  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
-  await page.evaluate(() => location.hash = "#so%20so");
-  await page.waitForSelector("#banner >> text=There is no room “so so”");
+  await tellTwoThings(ada);
   await page.waitForTimeout(600);
   await page.evaluate(() => {
     for (let click = 0; click < 2; click++) document.getElementById("banner-close")!.click();
