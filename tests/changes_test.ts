@@ -229,12 +229,17 @@ Deno.test("Many large edits take no more memory than messages may, and leave the
   const said = [];
   for (let i = 0; i < 20; i++) said.push(await say(server, `${i}`));
   const start = said.at(-1)!.id;
-  const waiting = poll(server, start, 50);
+  const holding = get<Message[]>(server, `/rooms/room/messages?after=${start}&wait=50`);
   await until(() => server.chat.state.waiters === 1, "somebody keeps the room in memory");
+  const waiting = poll(server, start, 50);
+  await until(() => server.chat.state.waiters === 2, "somebody waits for changes");
   const edited: Message[] = [];
-  for (const message of said) edited.push((await edit(server, message, `${message.body} ${"x".repeat(9_000)}`)).json);
+  for (const message of said) {
+    edited.push((await edit(server, message, `${message.body} ${"x".repeat(9_000)}`)).json);
+    assertEquals((await waiting).json, [edited[0]]); // before there are more
+  }
   const news = await say(server, "news");
-  assertEquals((await waiting).json, [edited[0]]);
+  assertEquals((await holding).json, [news]);
   assertEquals((await poll(server, start, 5)).json, [...edited, news]);
   assertEquals((await poll(server, edited[18]!.changed!, 5)).json, [edited[19], news]);
   assertEquals(await messages(server, "room", `after=${said[18]!.id}&wait=5`), [edited[19], news]);
