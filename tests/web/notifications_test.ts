@@ -133,6 +133,7 @@ webTest("A room that is chosen tells each of its messages, a muted one none", as
   await desk(ada, "default");
   await ada.page.click(`[aria-label="Options of bell"]`);
   await ada.page.click("text=Notify me of everything");
+  await ada.until(() => localStorage.getItem("linger / room bell") === "loud", 0); // which the browser is asked for first
   await hide(ada, true);
   await post(site, "bell", { body: "Ding", author: "Noor" });
   await ada.until(() => localStorage.getItem("test shown") !== null, 0);
