@@ -1329,6 +1329,13 @@ export const mutations: readonly Mutation[] = [
     "if (rest.length > 0) return undefined;",
   ),
   broken(
+    "what is forgotten waits for the clock in a room that others have put ahead of it",
+    ["forget_test.ts > far ahead of the clock"],
+    FORGETTER,
+    "Math.min(Math.max(0, Number(ahead) - SKEW_MS), count)",
+    "Math.max(0, Number(ahead) - SKEW_MS)",
+  ),
+  broken(
     "a room that is forgotten is not marked as removed",
     ["forget_test.ts > A room is forgotten"],
     FORGET,
