@@ -179,6 +179,10 @@ class FakeRoom {
   #head = { ms: 0, seq: 0 };
   #states: { count: number; head: { ms: number; seq: number } }[] = [];
   #clock = 1_000;
+  /** The highest time that the head has had. */
+  #highest = 0;
+  /** Whether a message has come to stand in the very place of a lost one: see `commit`. */
+  collided = false;
   /** The newest time that this server has seen. */
   seen = 0;
   /** The look under way; `news` once it has read. */
@@ -202,6 +206,10 @@ class FakeRoom {
       const random = `8${(this.ever.length + i).toString(16).padStart(9, "0")}`;
       return makeEntry("room", makeId(this.#head.ms, before.seq + i + 1, random), null, `x${"é".repeat(size)}`);
     });
+    // A server that has not seen a lost message can store another one in its very place, which no feed can tell from it. That is said in
+    // docs/running.md, and where it happens nothing more is asked of the feed.
+    const places = new Set(this.ever.map(({ id }) => placeOf(id)));
+    if (floor < this.#head.ms) this.collided ||= entries.some(({ id }) => places.has(placeOf(id)));
     this.messages.push(...entries);
     this.ever = [...this.ever, ...entries].sort((a, b) => a.id < b.id ? -1 : 1);
     return { room: "room", entries, prior: behind ? undefined : before };
@@ -221,15 +229,16 @@ class FakeRoom {
     this.lost.push(this.messages);
     this.messages = this.messages.slice(0, state.count);
     this.#head = state.head;
-    // What takes a database away takes longer than a millisecond; and before a clock that is behind comes to where the lost
-    // messages were, every feed has looked.
-    this.#clock = behind ? -1_000_000 : this.#clock + 1;
+    // What takes a database away takes longer than a millisecond, and than changes have put the head ahead of the clock; and before a
+    // clock that is behind comes to where the lost messages were, every feed has looked.
+    this.#clock = behind ? -1_000_000 : Math.max(this.#clock, this.#highest) + 1;
   }
 
   #move(ms: number, count: number) {
     const before = this.#head;
     this.#states.push({ count: this.messages.length, head: before });
     this.#head = { ms, seq: before.seq + count };
+    this.#highest = Math.max(this.#highest, ms);
     return before;
   }
 
@@ -449,6 +458,7 @@ property(
     }
     for (const step of steps) {
       (take[step.do] as (step: FeedStep) => void)(step);
+      if (room.collided) return feed.release();
       await check();
     }
     await finish();
