@@ -3,6 +3,12 @@
 import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { NIL } from "../src/chat/cursor.ts";
+import { Floors } from "../src/chat/floors.ts";
+import { Forgetter } from "../src/chat/forgetter.ts";
+import { Store } from "../src/chat/store.ts";
+import { readConfig } from "../src/config.ts";
+import { Client } from "../src/database/client.ts";
+import { openDatabase } from "../src/database/open.ts";
 import { type Answer, get, health, type Message, messages, post, read, soon, until } from "./support/client.ts";
 import { runCommand, spawnCommand } from "./support/command.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
@@ -123,7 +129,24 @@ Deno.test("One message is forgotten by its id, as if its author had deleted it",
   assertEquals((await get(server, `/rooms/other/messages/${two.id}`)).status, 410);
   const headers = { "message-key": KEY, "idempotency-key": "b" };
   assertEquals((await read(post(server, "other", { body: "Two" }, headers))).status, 410);
-  assertEquals((await forget(database, "--id", NIL, "--yes")).log.includes("nothing to forget"), true);
+  for (const id of [NIL, two.id]) {
+    assertStringIncludes((await forget(database, "--id", id, "--yes")).log, "nothing to forget");
+  }
+});
+
+Deno.test("A message that was imported under another name is forgotten by its id in both rooms", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const one = await say(server, "room", { body: "One" }, "a");
+  const two = await say(server, "room", { body: "Two" }, "b");
+  await database.sql`insert into heads (room, seq, ms) select 'a copy', seq, ms from heads where room = 'room'`;
+  await database
+    .sql`insert into messages (room, id, key, author, body) select 'a copy', id, key, author, body from messages`;
+  const { code, log } = await forget(database, "--id", one.id, "--yes");
+  assertEquals(code, 0, log);
+  assertStringIncludes(log, "A message that is in rooms a copy, room");
+  const left = await database.sql`select room, id from messages where body <> '' order by room`;
+  assertEquals([...left], [{ room: "a copy", id: two.id }, { room: "room", id: two.id }]);
 });
 
 Deno.test("A room is forgotten: no server has it, also one that was asleep; it is listed no more, and goes on when somebody posts", async () => {
@@ -218,6 +241,29 @@ Deno.test("What somebody posts into a room while it is forgotten is forgotten to
   assert(said.every(({ id }, i) => i === 0 || id > said[i - 1]!.id));
   const [row] = await database.sql<{ trimmed: string }[]>`select trimmed from heads where room = 'busy'`;
   assert(stored.every(({ id }) => id > row!.trimmed));
+});
+
+Deno.test("A room is forgotten as it was at the beginning, and what has come meanwhile all at once, however much comes", async () => {
+  await using database = await postgres.create();
+  await using _server = await startServer(database.url); // which makes the tables
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "forget", () => {});
+  const client = new Client("test", 1, 30_000, openPool);
+  try {
+    const forgetter = new Forgetter(client, new Store(client, client, client, new Floors()));
+    const comes = async () => {
+      await addMany(database, "room", 10_000, "Ada");
+      await database.sql`update messages set body = '' where id not in (select max(id::text)::uuid from messages)`;
+    };
+    await comes();
+    let steps = 0;
+    for await (const _ of forgetter.removeRoom("room")) {
+      assert(++steps < 5, "it goes on for ever");
+      await comes();
+    }
+  } finally {
+    await client.close();
+  }
 });
 
 Deno.test("A room whose head is far ahead of the clock is forgotten all the same", async () => {

@@ -330,11 +330,11 @@ export class Feed {
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!full && !passed) this.#looked(look);
-      if (!passed) {
-        this.#take(entries, place);
-        this.#announce();
-      }
+      if (!passed) this.#take(entries, place);
+      // First, so that nobody is given what stands at the mark and takes it for all: of a room that is forgotten while many post, the last
+      // ones are removed without a change of their own.
       this.trim(head.trimmed, before);
+      if (!passed) this.#announce();
       more = full || passed;
     }
   }

@@ -68,65 +68,85 @@ const FORGET = `
   update heads h set prior = h.ms, ms = told.ms from head, told where h.room = $1 and told.ms is not null
   returning h.seq, h.ms, h.ms - head.clock as ahead`;
 
+/**
+ * The id of a room's newest message; the nil cursor where it has none.
+ * @internal
+ */
+export async function newestOf(sql: Sql, room: string): Promise<string> {
+  const [row] = await sql<{ id: string }[]>`select id from messages where room = ${room} order by id desc limit 1`;
+  return row?.id ?? NIL;
+}
+
 /** How a room is marked as removed. */
 export interface Removed extends ForgottenRow {
   /** The newest place that is removed; without one the nil cursor. */
   readonly trimmed: string;
-  /** The ids of the messages that were forgotten with it. */
-  readonly ids: readonly string[];
+  /** The id of the newest message that was not forgotten yet, and is with it; undefined where there was none. */
+  readonly newest: string | undefined;
 }
 
 /**
- * Forgets what a room has after the id `after`, up to which all is forgotten, and marks all of the room as removed; undefined where that
- * is more than `most` messages. Nobody posts meanwhile: the head is locked. So it comes to an end in a room where somebody always posts.
+ * Marks all of a room as removed; undefined where there is none. What has come after the id `after` is still there, and the newest of it
+ * is forgotten with that: so
+ * the mark lies behind the last place that anybody has been given, and whoever follows with changes is told that all before it is gone.
+ * Nobody posts meanwhile, since the head is locked; and it takes no longer where there are many.
  * @internal
  */
 export function markRemoved(
   sql: Sql,
-  { room, after, most, random }: { room: string; after: string; most: number; random: string },
+  { room, after, random }: { room: string; after: string; random: string },
 ): Promise<Removed | undefined> {
   return begin(sql, "", async (sql) => {
     await sql.unsafe(`with ${SETTINGS} select from heads, settings where room = $1 for no key update of heads`, [room]);
     // Only a statement that begins after the wait sees what was posted before it.
-    const rest = await sql<{ id: string }[]>`
-      select id from messages where room = ${room} and id > ${after} and body <> '' order by id limit ${most + 1}`;
-    if (rest.length > most) return undefined;
-    const ids = rest.map(({ id }) => id);
-    const [forgotten] = ids.length ? await forget(sql, { room, ids, names: true, random }) : [];
+    const [message] = await sql<{ id: string }[]>`
+      select id from messages where room = ${room} and id > ${after} and body <> '' order by id desc limit 1`;
+    const [forgotten] = message ? await forget(sql, { room, ids: [message.id], names: true, random }) : [];
     const [row] = await sql<{ trimmed: string | null; seq: string; ms: string }[]>`
       update heads set trimmed = greatest(
         trimmed,
         (select id from messages where room = ${room} order by id desc limit 1),
         (select changed from messages where room = ${room} and changed is not null order by changed desc limit 1)
       ) where room = ${room} returning trimmed, seq, ms`;
-    return row && { ...row, trimmed: row.trimmed ?? NIL, ahead: forgotten?.ahead ?? "0", ids };
+    return row && { ...row, trimmed: row.trimmed ?? NIL, ahead: forgotten?.ahead ?? "0", newest: message?.id };
   });
 }
 
 /**
- * Removes messages of a room up to the place `last`, at most `limit`; returns how many there were.
+ * Removes messages of a room up to the place `last`, at most `limit`. Gives how many there were, and the ids of those that were not
+ * forgotten yet, ascending.
  * @internal
  */
-export async function removeRows(sql: Sql, room: string, last: string, limit: number): Promise<number> {
-  const { count } = await sql`
-    delete from messages m using (
-      select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
-    ) old where m.room = ${room} and m.id = old.id`;
-  return count;
+export async function removeRows(
+  sql: Sql,
+  room: string,
+  last: string,
+  limit: number,
+): Promise<{ looked: number; ids: string[] }> {
+  const rows = await sql<{ id: string; there: boolean }[]>`
+    with gone as (
+      delete from messages m using (
+        select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
+      ) old where m.room = ${room} and m.id = old.id returning m.id, m.body <> '' as there
+    ) select id, there from gone order by id`;
+  return { looked: rows.length, ids: rows.filter(({ there }) => there).map(({ id }) => id) };
 }
 
 /**
- * The room of a message, looked for in at most `limit` rooms after `after`; and the last of these rooms. Ids alone are in no index.
+ * The rooms where a message with this id stands that has not been deleted, looked for in at most `limit` rooms after `after`; and the last
+ * of these rooms. Ids alone are in no index.
  * @internal
  */
-export async function roomOf(
+export async function roomsOf(
   sql: Sql,
   id: string,
   after: string,
   limit: number,
-): Promise<{ room: string | null; last: string | null }> {
-  const [row] = await sql<{ room: string | null; last: string | null }[]>`
-    select max(room) as last, max(case when (select true from messages m where m.room = part.room and m.id = ${id}) then room end) as room
+): Promise<{ rooms: string[]; last: string | null }> {
+  const [row] = await sql<{ rooms: string[]; last: string | null }[]>`
+    select max(room) as last, coalesce(json_agg(room) filter (
+      where exists (select from messages m where m.room = part.room and m.id = ${id} and m.body <> '')
+    ), '[]') as rooms
     from (select room from heads where room > ${after} order by room limit ${limit}) part`;
   return row!;
 }

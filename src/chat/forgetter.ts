@@ -4,17 +4,14 @@ import { type Client, DatabaseError } from "../database/client.ts";
 import type { Run } from "../database/transaction.ts";
 import { sleep } from "../sleep.ts";
 import { SKEW_MS } from "./append.ts";
-import { NIL, randomDigits } from "./cursor.ts";
-import { forget, type ForgottenRow, markRemoved, type Removed, removeRows, roomOf } from "./forget.ts";
+import { randomDigits } from "./cursor.ts";
+import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./forget.ts";
 import type { Store } from "./store.ts";
 import { CHANNEL, payloadOf } from "./wake.ts";
 import { type Found, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;
-
-/** Messages that are forgotten at last while nobody posts. Where there are always more it becomes four times as many with each round. */
-const AT_LAST = 1_000;
 
 /** Rows of messages that one statement removes, which holds nobody up. */
 const REMOVED_AT_ONCE = 1_000;
@@ -59,12 +56,13 @@ export class Forgetter {
   /** `store` tells the servers, over the same connection. */
   constructor(private readonly client: Client, private readonly store: Pick<Store, "notify">) {}
 
-  /** Where a message is, or undefined. */
-  async find(id: string): Promise<Found | undefined> {
+  /** Where a message is that has not been deleted: in one room, and in each into which it was imported under another name. */
+  async find(id: string): Promise<Found[]> {
+    const found: Found[] = [];
     for (let after = "";;) {
-      const { room, last } = await this.#run((sql) => roomOf(sql, id, after, LOOKED_AT));
-      if (room) return { room, id };
-      if (!last) return undefined;
+      const { rooms, last } = await this.#run((sql) => roomsOf(sql, id, after, LOOKED_AT));
+      found.push(...rooms.map((room) => ({ room, id })));
+      if (!last) return found;
       after = last;
     }
   }
@@ -94,26 +92,27 @@ export class Forgetter {
   }
 
   /**
-   * Removes a room: forgets its messages, those too that come meanwhile, and then the rows that are left. Its head stays, so that no
-   * id ever goes back. Yields as `forget` does.
+   * Removes a room: forgets its messages, one by one those that are there when it begins, and then the rows, with what has come meanwhile.
+   * Its head stays, so that no id ever goes back. Yields as `forget` does.
    */
   async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
     const which = { by: "room", name: room } as const;
-    let last = NIL;
-    let removed: Removed | undefined;
-    for (let most = AT_LAST; !removed; most *= 4) {
-      for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT)) {
-        yield* this.#all(found, which);
-        last = found.at(-1)?.id ?? last;
-      }
-      removed = await this.#run((sql) => markRemoved(sql, { room, after: last, most, random: randomDigits() }));
+    // Where more is posted in a second than can be told of one by one, it would go on for ever without such an end.
+    const last = await this.#run((sql) => newestOf(sql, room));
+    for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT, last)) {
+      yield* this.#all(found, which);
     }
-    const { ids, trimmed } = removed;
-    if (ids.length) {
-      await this.#tell(room, removed, ids.length);
-      yield { room, messages: ids.length, first: ids[0]!, last: ids.at(-1)! };
+    const removed = await this.#run((sql) => markRemoved(sql, { room, after: last, random: randomDigits() }));
+    if (!removed) return; // there never was such a room
+    if (removed.newest) {
+      await this.#tell(room, removed, 1);
+      yield { room, messages: 1, first: removed.newest, last: removed.newest };
     }
-    while (await this.#run((sql) => removeRows(sql, room, trimmed, REMOVED_AT_ONCE)) > 0);
+    for (let more = true; more;) {
+      const { looked, ids } = await this.#run((sql) => removeRows(sql, room, removed.trimmed, REMOVED_AT_ONCE));
+      if (ids.length) yield { room, messages: ids.length, first: ids[0]!, last: ids.at(-1)! };
+      more = looked > 0;
+    }
   }
 
   async *#all(found: readonly FoundMessage[], { by }: Which): AsyncGenerator<Forgotten, void, void> {

@@ -1,7 +1,7 @@
 // Looks through all messages in the order of rooms and ids, in statements that each look at a bounded number of rows: who wrote what is
 // in no index, and one statement for a whole table would hold the database up, or be ended half-way.
 import type { Run } from "../database/transaction.ts";
-import { NIL } from "./cursor.ts";
+import { END, NIL } from "./cursor.ts";
 
 /** Which messages are meant. */
 export interface Which {
@@ -23,29 +23,32 @@ type WalkedRow = Found & { readonly matches: boolean; readonly looked: number };
 
 /**
  * Finds the messages that are meant, deleted ones too, ascending by room and id. Yields `columns` of those among each `rows` that were
- * looked at, none if there are none. What is stored behind it while it walks it does not see.
+ * looked at, none if there are none, up to the id `last` of each room. What is stored behind it while it walks it does not see.
  */
 export async function* walk<T extends Found>(
   run: Run,
   { by, name }: Which,
   columns: string,
   rows: number,
+  last = END,
 ): AsyncGenerator<readonly T[], void, void> {
   const statement = `
     select *, ${by} = $3 as matches from (
       select room, id, ${columns}, count(*) over () as looked, row_number() over (order by room, id) as nth from (
-        select * from messages where (room, id) > ($1, $2::uuid) ${by === "room" ? "and room = $3" : ""}
+        select * from messages where (room, id) > ($1, $2::uuid) and id <= $4::uuid ${
+    by === "room" ? "and room = $3" : ""
+  }
         order by room, id limit ${rows}
       ) page
     ) numbered where ${by} = $3 or nth = looked order by room, id`;
   let at: Found = { room: by === "room" ? name : "", id: NIL };
   while (true) {
     const found = await run((sql) =>
-      sql.unsafe<(T & WalkedRow)[]>(statement, [at.room, at.id, name], { prepare: true })
+      sql.unsafe<(T & WalkedRow)[]>(statement, [at.room, at.id, name, last], { prepare: true })
     );
     yield found.filter(({ matches }) => matches);
-    const last = found.at(-1);
-    if (!last || Number(last.looked) < rows) return;
-    at = last;
+    const end = found.at(-1);
+    if (!end || Number(end.looked) < rows) return;
+    at = end;
   }
 }

@@ -52,12 +52,15 @@ interface Plan {
 
 async function one(forgetter: Forgetter, id: string): Promise<Plan> {
   const found = await forgetter.find(id);
-  if (!found) return { count: undefined, run: () => Promise.resolve() };
+  if (found.length === 0) return { count: undefined, run: () => Promise.resolve() };
   const run = async () => {
-    await forgetter.forgetOne(found);
-    tell({ room: found.room, messages: 1, first: id, last: id });
+    for (const message of found) {
+      await forgetter.forgetOne(message);
+      tell({ room: message.room, messages: 1, first: id, last: id });
+    }
   };
-  return { count: `A message in room ${found.room}`, run };
+  const rooms = found.map(({ room }) => room).join(", ");
+  return { count: found.length === 1 ? `A message in room ${rooms}` : `A message that is in rooms ${rooms}`, run };
 }
 
 async function many(forgetter: Forgetter, which: Which): Promise<Plan> {
