@@ -868,6 +868,44 @@ test("What is refused for good is told with its problem", async (server) => {
   assertEquals(room.connection.state, { status: "idle" });
 });
 
+test("What is refused after a redirect that made another request of it is told with the URL to use", async (server) => {
+  const messageKey = "only I know this, and no one else";
+  const { id } = await new Linger(server.url).room("room").post("1", { messageKey });
+  let status = 301;
+  await using box = middlebox(server, ({ url }) => {
+    const { pathname, search } = new URL(url);
+    return new Response(null, { status, headers: { location: server.url + pathname + search } });
+  });
+  const room = new Linger(box.url).room("room");
+  const path = "/rooms/room/messages";
+  const ended = new AbortController();
+  const once = { signal: ended.signal, onRetry: () => ended.abort("It is tried again") };
+  const moved = await assertRejects(() => room.post("2", once), LingerError);
+  assertEquals([moved.status, moved.problem], [200, undefined]);
+  assertEquals(
+    moved.message,
+    `POST ${box.url}${path} was redirected to ${server.url}${path}, and came there as another request: use that URL`,
+  );
+  status = 303; // makes another request of these, too
+  await assertRejects(() => room.delete(id, { messageKey, ...once }), LingerError, "use that URL");
+  assertEquals((await room.history()).messages.map(({ body }) => body), ["1"]); // what only reads loses nothing
+  status = 308;
+  await room.post("2");
+  await room.delete(id, { messageKey });
+  assertEquals((await room.history()).messages.map(({ body }) => body), ["2"]);
+});
+
+test("A post that is redirected to the page of a hotel is tried again", async (server) => {
+  await using hotel = middlebox(server, () => new Response("<h1>Welcome to our hotel</h1>"));
+  let asked = 0;
+  await using box = middlebox(
+    server,
+    (_, forward) => ++asked === 1 ? new Response(null, { status: 302, headers: { location: hotel.url } }) : forward(),
+  );
+  assertEquals((await new Linger(box.url).room("room").post("1")).body, "1");
+  assertEquals([asked, hotel.seen], [2, ["GET /"]]);
+});
+
 test("401, 403 and the like end a follow, also from one who is not Linger", async (server) => {
   for (const status of [401, 403, 404, 405, 410]) {
     await using box = middlebox(server, (request, forward) => isPoll(request) ? busy({}, status) : forward());

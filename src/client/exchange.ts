@@ -24,9 +24,9 @@ export class LingerError extends Error {
   /** What the server says of it; undefined where the answer is not Linger's. */
   readonly problem: ProblemDetails | undefined;
 
-  /** An answer of this status. */
-  constructor(status: number, problem?: ProblemDetails) {
-    super(problem?.detail ?? `The answer has status ${status}`);
+  /** An answer of this status; `message` for people, where there is no problem. */
+  constructor(status: number, problem?: ProblemDetails, message = `The answer has status ${status}`) {
+    super(problem?.detail ?? message);
     this.status = status;
     this.problem = problem;
   }
@@ -78,7 +78,7 @@ const LONGEST_RETRY_AFTER_MS = 3_600_000;
  * One try: sends a request, and reads its answer, which has to begin within `ms` milliseconds. `read` makes a result of the
  * answer's JSON and its headers, or returns undefined where it is not what Linger says.
  * @throws {Failure} when nothing is known, or the server asks to try again.
- * @throws {LingerError} for any other status that is not 2xx.
+ * @throws {LingerError} for any other status that is not 2xx; and where a redirect has made another request of it.
  * @throws the reason of `signal`, and TypeError for a request that can't be made.
  */
 export function exchange<T>(
@@ -106,6 +106,15 @@ export function exchange<T>(
     if (ok) {
       const result = read(json, headers, status);
       if (result !== undefined) return result;
+      // By 301, 302 and 303 a post comes there as a GET, and would each time. What is no JSON can be a hotel's page: that passes.
+      if (response.redirected && request.method !== "GET" && json !== undefined) {
+        const asked = `${request.method} ${url}`;
+        throw new LingerError(
+          status,
+          undefined,
+          `${asked} was redirected to ${response.url}, and came there as another request: use that URL`,
+        );
+      }
       throw new Failure("The answer is cut, or not Linger's");
     }
     const problem = isProblem(json) ? json : undefined;
