@@ -289,8 +289,88 @@ test("Whoever keeps the cursor while he follows with changes goes on with exactl
     cursor = NIL;
     assertEquals([...await take(count), ...await take()], all, `stopped after ${count}`);
   }
-  // Where he began with `now`, what comes first can have been edited already.
+  // Where he began with `now`, what comes first can have been edited already; and no other cursor than a UUID tells whether it is.
   assertEquals(cursorAfter("now", all[1]!), ids[1]);
+  assertEquals(cursorAfter("7zzzzzzzzzzzzzzzzzzzzzzzzz", all[1]!), ids[1]);
+  assertEquals(cursorAfter(ids[3]!.toUpperCase(), all[3]!), (all[3] as Message).changed);
+});
+
+for (const fault of ["hides Link", "gives a page once more"]) {
+  for (const start of ["a cursor", "now", "a gap"]) {
+    if (fault === "hides Link" && start === "now") continue; // then there is no start at all
+    test(`Behind what ${fault}, a follow from ${start} goes on where an edit stands, not where its message does`, async (server) => {
+      const origin = new Linger(server.url).room("room");
+      const messageKey = "only I know this, and no one else";
+      const [one, two, three] = [
+        await origin.post("1"),
+        await origin.post("2", { messageKey }),
+        await origin.post("3"),
+      ];
+      let again: Response | undefined;
+      let pages = 0;
+      await using box = middlebox(server, async (request, forward) => {
+        const gap = { type: "urn:linger:problem:trimmed", title: "", status: 410, detail: "", earliest: three.id };
+        if (request.url.includes(one.id)) return Response.json(gap, { status: 410 });
+        if (again) return [again, again = undefined][0]!;
+        const answer = await forward();
+        if (fault === "hides Link") answer.headers.delete("link");
+        else if (await answer.clone().text() !== "[]" && ++pages === 1) again = answer.clone();
+        return answer;
+      });
+      const after = { "a cursor": three.id, "a gap": one.id, now: "now" }[start]!;
+      const seen = follow(new Linger(box.url).room("room"), { after, changes: true });
+      await until(async () => (await health(server)).waiters === 1, "it waits");
+      await origin.edit(two.id, "two", { messageKey });
+      await until(() => seen.bodies.length > 0, "the edit is there");
+      await origin.post("4");
+      await until(() => seen.bodies.includes("4"), "the next is there");
+      await seen.stop();
+      assertEquals([seen.bodies, again], [["two", "4"], undefined]);
+    });
+  }
+}
+
+for (const start of ["a cursor", "now", "a gap"]) {
+  test(`What a proxy has kept from before the start of a follow from ${start} is not given`, async (server) => {
+    const [one, two] = [await posted(server, "room", "1"), await posted(server, "room", "2")];
+    const old = JSON.stringify([one, two]);
+    let answers = 0;
+    await using box = middlebox(server, async (request, forward) => {
+      const gap = { type: "urn:linger:problem:trimmed", title: "", status: 410, detail: "", earliest: two.id };
+      if (request.url.includes(one.id)) return Response.json(gap, { status: 410 });
+      return ++answers === (start === "now" ? 2 : 1) ? new Response(old) : await forward();
+    });
+    const after = { "a cursor": two.id, "a gap": one.id, now: "now" }[start]!;
+    const seen = follow(new Linger(box.url).room("room"), { after });
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    await posted(server, "room", "3");
+    await until(() => seen.bodies.includes("3"), "the next is there");
+    await seen.stop();
+    assertEquals(seen.bodies, ["3"]);
+  });
+}
+
+test("A page that comes once more loses nothing, though a message on it was edited since", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const messageKey = "only I know this, and no one else";
+  const { id } = await room.post("1", { messageKey });
+  for (const body of ["2", "3", "4"]) await room.post(body);
+  await room.edit(id, "one", { messageKey });
+  let first: string | undefined;
+  for (const changes of [false, true]) {
+    let asked = 0;
+    await using box = middlebox(server, async ({ url, headers }) => {
+      const { pathname, search } = new URL(url);
+      const answer = await fetch(server.url + pathname + search.replace("limit=500", "limit=2"), { headers });
+      const text = await answer.text();
+      if (++asked === 1) first = text;
+      return new Response(asked === 2 ? first : text, asked === 2 ? {} : answer);
+    });
+    const seen = follow(new Linger(box.url).room("room"), { after: NIL, changes });
+    await until(() => seen.bodies.length >= 4 + Number(changes), "all is there");
+    await seen.stop();
+    assertEquals(seen.bodies, ["one", "2", "3", "4", ...changes ? ["one"] : []]);
+  }
 });
 
 test("A URL can have a path prefix, with or without a slash, and the token goes with every request", async (server) => {

@@ -223,6 +223,8 @@ const SENT_BACK_MS = 1_000;
 /** Pause between news and the next poll while the page is hidden, in milliseconds: one answer then brings what many would. */
 const HIDDEN_PAUSE_MS = 10_000;
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /** A Linger server. */
 export class Linger {
   readonly #base: URL;
@@ -413,10 +415,12 @@ class RemoteRoom implements Room {
         // The first poll, and the first after a failure, does not wait: so one knows at once that all is well. Nor does one that
         // catches up: a cache before the server can answer it, since nobody's news is held up behind it there.
         const wait = live && !more ? WAIT_S : 0;
+        // What stands at or before the cursor was given, or is not asked for: also where `now` turned out to be, or a gap ends.
+        if (placeOf(after) > last) last = placeOf(after);
         if (!live) this.connection.set({ status: "connecting" });
         const begun = Date.now();
         const lingered = () => Date.now() - begun >= LINGERED_MS;
-        let news: (Message | Deletion)[];
+        let news: Placed[];
         let comeBack: boolean;
         try {
           ({ news, next: after, comeBack, more } = await this.#poll(after, changes, last, wait, ended.signal));
@@ -450,10 +454,10 @@ class RemoteRoom implements Room {
         live = true;
         this.connection.set({ status: "live" });
 
-        for (const message of news) {
+        for (const { place, item } of news) {
           if (ended.signal.aborted) return;
-          last = cursorAfter(last, message);
-          yield message;
+          last = place;
+          yield item;
         }
         // A page that nobody sees need not be the first to know. The pause ends as soon as it is looked at.
         const hidden = host.document?.visibilityState === "hidden";
@@ -479,21 +483,30 @@ class RemoteRoom implements Room {
     const query = queryOf({ after, limit: PAGE_LIMIT, wait, changes: changes ? "true" : undefined });
     return this.#try(query, {}, wait * 1_000 + ANSWER_MS, signal, (json, headers) => {
       if (!isList<Message>(json, "id")) return undefined;
-      const end = json.at(-1);
-      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ??
-        (end ? cursorAfter(last, end) : after);
+      let end = after;
+      const placed = json.map((item) => ({ place: end = changes ? cursorAfter(end, item) : item.id, item }));
+      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ?? end;
       const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
       if (next === "now") return undefined;
-      const news = json.filter((one) => cursorAfter(last, one) > last);
-      return { news, next, comeBack, more: json.length === PAGE_LIMIT };
+      const more = json.length === PAGE_LIMIT;
+      // What ends where we were already was given: a cache can have kept it. An edit since then makes some of it look new.
+      const isOld = placeOf(next) !== "" && placeOf(next) <= last;
+      if (isOld) return { news: [], next: after, comeBack, more };
+      return { news: placed.filter(({ place }) => place > last), next, comeBack, more };
     });
   }
 }
 
+/** Something new, and its place in the room's order. */
+interface Placed {
+  place: string;
+  item: Message | Deletion;
+}
+
 /** What a poll got. */
 interface Polled {
-  news: (Message | Deletion)[];
+  news: Placed[];
   /** The cursor from which to go on. */
   next: string;
   /** Whether the server ends, and asks to come back soon. */
@@ -576,12 +589,18 @@ export function messageNumber(id: string): number {
 /**
  * The cursor at what a follow has given: who keeps it goes on after that. `cursor` is the one before, after which it came. A message that
  * was edited meanwhile comes first where it was posted, and once more where its edit stands, after all that was said between the two; so
- * its `changed` alone does not tell which of them this is.
+ * its `changed` alone does not tell which of them this is. Nor does a `cursor` that is no UUID, such as `now`: then it is taken for the
+ * first, so that nothing is lost, and what was said since then comes again.
  */
 export function cursorAfter(cursor: string, news: Message | Deletion): string {
   const { id, changed = id } = news;
-  const isFirst = !("deleted" in news) && (id > cursor || cursor === "now");
+  const isFirst = !("deleted" in news) && id > placeOf(cursor);
   return isFirst ? id : changed;
+}
+
+/** Where a cursor stands, to be compared with ids; "", which is before all of them, where only the server knows. */
+function placeOf(cursor: string): string {
+  return UUID.test(cursor) ? cursor.toLowerCase() : "";
 }
 
 /** From where to go on, where the server says by an error that it has removed what would come next. */
