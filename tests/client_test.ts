@@ -758,6 +758,26 @@ for (
   });
 }
 
+test("A token that never comes is asked for again: late, or as soon as the network is back", async (server) => {
+  let asked = 0;
+  const token = () => ++asked > 2 ? "token" : new Promise<string>(() => {});
+  using time = new FakeTime();
+  const traffic = new Traffic();
+  const room = new Linger(server.url, { ...traffic, token }).room("room");
+  const tries: Retry[] = [];
+  const post = room.post("1", { onRetry: (retry) => tries.push(retry) });
+  time.tick(19_999);
+  await idle(time);
+  assertEquals([asked, tries.length], [1, 0]);
+  time.tick(1);
+  await settled(time, () => tries.length === 1, "it is late");
+  time.tick(500);
+  await settled(time, () => asked === 2, "it is asked for again");
+  dispatchEvent(new Event("online"));
+  await settled(time, () => asked === 3, "it is asked for without a pause: the time stands still");
+  assertEquals([(await post).body, tries.length], ["1", 1]);
+});
+
 test("An answer that comes slowly is waited for, one that stops in its middle is not", async (server) => {
   await posted(server, "room", "1");
   let writer: ReadableStreamDefaultController<Uint8Array>;
@@ -1034,6 +1054,11 @@ const situations: Record<
     const box = middlebox(server, never);
     const room = new Linger(box.url).room("room");
     return { room, there: () => box.seen.length === 1, [Symbol.asyncDispose]: box[Symbol.asyncDispose] };
+  },
+  "while its token does not come": ({ url }) => {
+    let asked = 0;
+    const room = new Linger(url, { token: () => (asked++, new Promise<string>(() => {})) }).room("room");
+    return { room, there: () => asked === 1, [Symbol.asyncDispose]: () => Promise.resolve() };
   },
   "while it pauses": (server) => {
     const box = middlebox(server, () => busy());

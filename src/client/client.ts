@@ -1,7 +1,7 @@
 // Linger's client for browsers, Deno, Node and Bun: a post is retried until the server has told what became of it, a follow
 // goes on through restarts, sleep and bad networks without a loss or a double. It imports nothing from the rest of Linger,
 // and has only types that can be stripped, as the server does for browsers: no enum, parameter property or namespace.
-import { backOff, exchange, Failure, host, LingerError, pause, type ProblemDetails } from "./exchange.ts";
+import { answerOf, backOff, exchange, Failure, host, LingerError, pause, type ProblemDetails } from "./exchange.ts";
 
 export { LingerError };
 export type { ProblemDetails };
@@ -79,7 +79,7 @@ export interface Connection {
 export interface LingerOptions {
   /**
    * Sent as `Authorization: Bearer`. A function is asked before each request, and once more when the server does not take what it
-   * gave; if it fails, that is tried again like a request. None is sent for undefined.
+   * gave; if it fails, or takes longer than 20 seconds, that is tried again like a request. None is sent for undefined.
    */
   token?: string | (() => string | undefined | Promise<string | undefined>);
   /** Used instead of the global `fetch`; called with one `Request`. */
@@ -260,7 +260,7 @@ export class Linger {
 
   #try: Try = async (path, init, ms, signal, read) => {
     const attempt = async () => {
-      const token = await this.#tokenNow();
+      const token = await this.#tokenNow(signal);
       const headers = { ...token !== undefined && { authorization: `Bearer ${token}` }, ...init.headers };
       return await exchange(this.#fetch, new URL(path, this.#base), { ...init, headers }, ms, signal, read);
     };
@@ -270,12 +270,9 @@ export class Linger {
     });
   };
 
-  async #tokenNow(): Promise<string | undefined> {
-    try {
-      return typeof this.#token === "function" ? await this.#token() : this.#token;
-    } catch (error) {
-      throw new Failure(`No token: ${error}`);
-    }
+  async #tokenNow(signal: AbortSignal | undefined): Promise<string | undefined> {
+    const token = this.#token;
+    return typeof token === "function" ? await answerOf(token, "No token", ANSWER_MS, signal) : token;
   }
 }
 

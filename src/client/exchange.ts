@@ -126,6 +126,27 @@ export function exchange<T>(
 }
 
 /**
+ * One try to get what a function gives that knows of no signal, within `ms` milliseconds.
+ * @throws {Failure} when it fails or is late, with `what` before the reason; the reason of `signal`.
+ */
+export function answerOf<T>(
+  ask: () => T | Promise<T>,
+  what: string,
+  ms: number,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  return bounded(ms, signal, ["online"], async (ended) => {
+    const over = new Promise<never>((_, reject) => ended.addEventListener("abort", () => reject(ended.reason)));
+    try {
+      return await Promise.race([ask(), over]);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new Failure(`${what}: ${error}`, 0, ended.reason === "online");
+    }
+  });
+}
+
+/**
  * Pauses before the next try: as long as the server asked for, and then a random part of a span that doubles with each
  * failure in a row, so that the clients of a server that was away don't all come back at one moment. `tell` is told when,
  * in milliseconds since 1970.

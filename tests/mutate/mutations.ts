@@ -2662,6 +2662,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "the client waits for a token for ever",
+    ["client_test.ts > token that never comes", "client_test.ts > post that is ended while its token"],
+    EXCHANGE,
+    "Promise.race([ask(), over])",
+    "Promise.race([ask(), over.catch(() => new Promise<never>(() => {}))])",
+  ),
+  broken(
+    "the client pauses after a token that the network has cut short",
+    ["client_test.ts > token that never comes"],
+    EXCHANGE,
+    'new Failure(`${what}: ${error}`, 0, ended.reason === "online")',
+    "new Failure(`${what}: ${error}`)",
+  ),
+  broken(
     "the client does not see that its machine slept",
     ["client_test.ts > sleeps for an hour"],
     EXCHANGE,
@@ -2721,8 +2735,8 @@ export const mutations: readonly Mutation[] = [
     "online does not end a request that hangs",
     ["client_test.ts > is used at once"],
     EXCHANGE,
-    '["online"], async',
-    "[], async",
+    '["online"], async (ended, extend)',
+    "[], async (ended, extend)",
   ),
   broken(
     "online does not end a pause",
@@ -2791,8 +2805,8 @@ export const mutations: readonly Mutation[] = [
     "a client that leaves says first that it reconnects",
     ["client_test.ts > is ended while it waits"],
     EXCHANGE,
-    "      signal?.throwIfAborted();\n      throw",
-    "      throw",
+    "      signal?.throwIfAborted();\n      throw new Failure(`${error}`",
+    "      throw new Failure(`${error}`",
   ),
 
   // The database, and the way to it
