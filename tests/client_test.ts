@@ -350,6 +350,24 @@ for (const start of ["a cursor", "now", "a gap"]) {
   });
 }
 
+test("A full page that comes again and again is asked for less and less, and the rest comes with another", async (server) => {
+  const page = Array.from({ length: 500 }, (_, i) => ({ id: `00000000-0001-0000-0000-${`${i}`.padStart(12, "0")}` }));
+  let old: string | undefined = JSON.stringify(page);
+  await using box = middlebox(server, (_, forward) => old === undefined ? forward() : new Response(old));
+  using time = new FakeTime();
+  const traffic = new Traffic();
+  const room = new Linger(box.url, traffic).room("room");
+  const seen = follow(room, { after: NIL });
+  await settled(time, () => seen.bodies.length === 500, "the page is there");
+  await settled(time, () => room.connection.state.status === "reconnecting", "it has come again");
+  assertEquals(box.seen.length, 2); // the time stands still
+  await posted(server, "room", "new");
+  old = undefined;
+  await passing(time, traffic, () => seen.bodies.length > 500, "the rest is there");
+  assertEquals(seen.bodies.slice(500), ["new"]);
+  await seen.stop();
+});
+
 test("A page that comes once more loses nothing, though a message on it was edited since", async (server) => {
   const room = new Linger(server.url).room("room");
   const messageKey = "only I know this, and no one else";

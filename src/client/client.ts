@@ -426,6 +426,7 @@ class RemoteRoom implements Room {
             await pause(Math.random() * COME_BACK_MS, ended.signal);
             continue;
           }
+          if (more && news.length === 0) throw new Failure("A full page, and nothing new on it");
           if (wait > 0 && news.length === 0 && !lingered()) throw new Failure("An empty answer, and too soon");
           sentBack = false;
         } catch (failure) {

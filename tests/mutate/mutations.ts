@@ -2543,6 +2543,13 @@ export const mutations: readonly Mutation[] = [
     "if (after < last) last",
   ),
   broken(
+    "the client hammers a cache that gives one full page again and again",
+    ["client_test.ts > is asked for less"],
+    PUBLIC_CLIENT,
+    "if (more && news.length === 0) throw",
+    "if (more && news.length === -1) throw",
+  ),
+  broken(
     "the client takes the place of an edit in a page that it is given once more for where it is",
     ["client_test.ts > edited since"],
     PUBLIC_CLIENT,
