@@ -33,6 +33,12 @@ const PREFLIGHT = {
 const EXPOSED =
   "etag, link, location, retry-after, ratelimit, ratelimit-policy, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
 
+/**
+ * "All addresses", which lead to this machine as its own do; but browsers don't take them for it, and send no Sec-Fetch-Site there. So
+ * that of a page elsewhere could not be told from a program.
+ */
+const UNSPECIFIED = ["0.0.0.0", "[::]", "[::ffff:0:0]"];
+
 /** The settings that say which page may ask. */
 export type OriginSettings = Pick<Config, "HOST" | "ALLOWED_HOSTS" | "ALLOWED_ORIGINS" | "onDeploy">;
 
@@ -99,9 +105,9 @@ export class Origins {
   answersFor(host: string): boolean {
     if (!this.#hosts) return true;
     const name = plain(host.replace(/:\d*$/, ""));
-    // An address can't be made to lead elsewhere, and without a name it is no browser that asks.
+    // An address that is one can't be made to lead elsewhere, and without a name it is no browser that asks.
     return name === "" || name === "localhost" || name.endsWith(".localhost") ||
-      isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 ||
+      isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNSPECIFIED.includes(name) ||
       this.#hosts.has(name);
   }
 }

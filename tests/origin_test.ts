@@ -47,6 +47,11 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
     "127-0-0-1.evil.test",
     "[::1].evil.test",
     "notlocalhost",
+    // They lead to this machine, but no browser takes them for it: of a page that asks there it says nothing.
+    "0.0.0.0",
+    "0.0.0.0:8080",
+    "[::]:8080",
+    "[::ffff:0:0]:8080", // as a browser writes 0.0.0.0 in IPv6
   ];
   for (
     const HOST of [

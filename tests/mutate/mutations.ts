@@ -1542,6 +1542,13 @@ export const mutations: readonly Mutation[] = [
     "if (false) return",
   ),
   broken(
+    "all addresses are taken for one of this machine's",
+    ["origin_test.ts > Where only this machine"],
+    ORIGIN,
+    " && !UNSPECIFIED.includes(name)",
+    "",
+  ),
+  broken(
     "a page of a neighbour may ask",
     ["origin_test.ts"],
     ORIGIN,
