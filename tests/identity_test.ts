@@ -6,6 +6,7 @@ import { SignJWT } from "jose/jwt/sign";
 import type { Config } from "../src/config.ts";
 import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
+import { Remembered } from "../src/identity/remembered.ts";
 import { verifyToken } from "../src/identity/token.ts";
 import { type Allowance, UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
@@ -612,6 +613,16 @@ Deno.test("A token is known under one text, whatever case its scheme is written 
     assertEquals(await holds(token, `${scheme} ${token}`), true);
   }
   assertEquals(charged, ["verify"]);
+});
+
+Deno.test("Of what is remembered, what comes again stays, however much comes once", () => {
+  const remembered = new Remembered<number>(2);
+  remembered.set("comes again", 0);
+  for (let i = 1; i < 20; i++) {
+    remembered.set(`${i}`, i);
+    assertEquals(remembered.get("comes again"), 0);
+  }
+  assertEquals([remembered.get("1"), remembered.get("19")], [undefined, 19]);
 });
 
 Deno.test("/healthz tells how much goes on to nobody who may see nothing of it", async () => {

@@ -11,7 +11,11 @@ export class Remembered<V> {
 
   /** What was remembered last under a text. */
   get(text: string): V | undefined {
-    return this.#now.get(text) ?? this.#before.get(text);
+    const now = this.#now.get(text);
+    if (now !== undefined) return now;
+    const before = this.#before.get(text);
+    if (before !== undefined) this.set(text, before); // it has come again
+    return before;
   }
 
   /** Remembers it, and may forget the older half. */

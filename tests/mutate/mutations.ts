@@ -1612,6 +1612,13 @@ export const mutations: readonly Mutation[] = [
     'const algorithms = ["HS256", "RS256",',
   ),
   broken(
+    "what comes again is forgotten with what came once",
+    ["identity_test.ts > what comes again stays"],
+    "src/identity/remembered.ts",
+    "this.set(text, before);",
+    "",
+  ),
+  broken(
     "a token that is known holds for ever",
     ["identity_test.ts > ends with its token"],
     IDENTITIES,
