@@ -13,6 +13,7 @@ import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
+import { logged } from "./support/log.ts";
 import { projectPath, testPostgres } from "./support/postgres.ts";
 import { Provider } from "./support/provider.ts";
 import { startServer, type TestServer } from "./support/server.ts";
@@ -649,6 +650,29 @@ Deno.test("A token that names no key is tried with each that could have signed i
   provider.keys = [];
   const stranger = await provider.key("ES256");
   assertEquals((await get(server, "/rooms/room/messages?wait=0", bearer(await stranger({})))).status, 401);
+});
+
+Deno.test("A key of the provider that can't be used shuts out nobody but who names it, and the log has it once", async () => {
+  await using database = await postgres.create();
+  await using provider = new Provider();
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) };
+  const weak = await crypto.subtle.generateKey({ ...algorithm, hash: "SHA-256" }, true, ["sign", "verify"]);
+  const jwk = await crypto.subtle.exportKey("jwk", weak.publicKey);
+  provider.keys.push({ ...jwk, alg: "RS256", kid: "weak" }, { kty: "RSA", alg: "RS256", kid: "no key", n: "", e: "" });
+  const good = await provider.key("RS256");
+  await using server = await startServer(database.url, { ...REMOTE, TOKEN_JWKS_URL: provider.url });
+  await until(async () => (await get(server, "/readyz")).status === 200, "the keys are there");
+  const lines = await logged(async () => {
+    const status = async (token: string) => (await get(server, "/rooms/room/messages?wait=0", bearer(token))).status;
+    for (let i = 0; i < 3; i++) assertEquals(await status(await good({ jti: `${i}` })), 200);
+    for (const kid of ["weak", "no key", "weak"]) {
+      const [, ...rest] = (await good({ jti: crypto.randomUUID() })).split(".");
+      const header = Buffer.from(JSON.stringify({ alg: "RS256", kid })).toString("base64url");
+      assertEquals(await status([header, ...rest].join(".")), 401);
+    }
+  });
+  assertEquals(lines.filter((line) => line.includes("error")).length, 1, lines.join("\n"));
+  assertStringIncludes(lines.join("\n"), "2048 bits");
 });
 
 Deno.test("A poll with a token waits, is woken and is forgotten as any other", async () => {

@@ -5,7 +5,9 @@ import * as errors from "jose/errors";
 import { jwtVerify } from "jose/jwt/verify";
 import { z } from "zod";
 import { MAX_AUTHOR_BYTES, text } from "../chat/message.ts";
-import { type Problem, unauthorized } from "../problem.ts";
+import { Reminder } from "../database/reminder.ts";
+import { log } from "../log.ts";
+import { Problem, unauthorized } from "../problem.ts";
 import { Identity, NOT_YET } from "./identity.ts";
 import { isPattern, MAX_PATTERNS, RoomList } from "./rights.ts";
 
@@ -16,6 +18,8 @@ const LEEWAY_SECONDS = 30;
 const MAX_SUB_BYTES = 100;
 
 const encoder = new TextEncoder();
+
+const reminder = new Reminder();
 
 const short = (most: number) =>
   text.refine((value) => encoder.encode(value).length <= most, `must be at most ${most} bytes of UTF-8`);
@@ -87,8 +91,9 @@ export async function verifyToken(
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw unauthorized("The token has expired");
       if (error instanceof errors.JWTClaimValidationFailed) throw refusalOf(error.claim);
-      // No key, the wrong one, or no token at all: perhaps the next key fits.
-      if (!(error instanceof errors.JOSEError)) throw error;
+      if (error instanceof Problem) throw error;
+      // No key, the wrong one, one that can't be used, or no token at all: perhaps the next key fits.
+      tell(error);
       if (error instanceof errors.JWKSNoMatchingKey) cause = NOT_YET; // the next keys may have it
     }
   }
@@ -106,11 +111,19 @@ async function payloadOf(token: string, key: Key, options: JWTVerifyOptions): Pr
       try {
         return (await jwtVerify(token, one, options)).payload;
       } catch (cause) {
-        if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;
+        // It was this key, and what the token says is wrong.
+        if (cause instanceof errors.JWTExpired || cause instanceof errors.JWTClaimValidationFailed) throw cause;
+        tell(cause);
       }
     }
     throw new errors.JWSSignatureVerificationFailed();
   }
+}
+
+/** What is no fault of a token's: a provider's key that is too short, or none at all. */
+function tell(error: unknown): void {
+  if (error instanceof errors.JOSEError || !reminder.isDue("key")) return;
+  log("error", "A key that tokens name can't be used", { error: `${error}` });
 }
 
 function identityOf(payload: JWTPayload, anybody: Identity | undefined): Identity {

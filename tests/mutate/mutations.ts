@@ -1633,6 +1633,20 @@ export const mutations: readonly Mutation[] = [
     "; // the next",
   ),
   broken(
+    "a key that can't be used stands before those behind it",
+    ["identity_test.ts > shuts out nobody"],
+    "src/identity/token.ts",
+    "tell(cause);",
+    "if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;",
+  ),
+  broken(
+    "a token that names a key that can't be used is an error of the server's",
+    ["identity_test.ts > shuts out nobody"],
+    "src/identity/token.ts",
+    "tell(error);",
+    "if (!(error instanceof errors.JOSEError)) throw error;",
+  ),
+  broken(
     "a token that does not hold is verified again and again",
     ["identity_test.ts > charged once"],
     IDENTITIES,
