@@ -3,6 +3,8 @@ import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assert
 import { Buffer } from "node:buffer";
 import { generateKeyPair } from "jose/key/generate/keypair";
 import { SignJWT } from "jose/jwt/sign";
+import { createApp } from "../src/app.ts";
+import type { Chat } from "../src/chat/chat.ts";
 import type { Config } from "../src/config.ts";
 import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
@@ -11,12 +13,12 @@ import { verifyToken } from "../src/identity/token.ts";
 import { type Allowance, UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
-import { get, messages, post, type ProblemDetails, until } from "./support/client.ts";
+import { get, messages, post, type ProblemDetails, soon, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { logged } from "./support/log.ts";
 import { projectPath, testPostgres } from "./support/postgres.ts";
 import { Provider } from "./support/provider.ts";
-import { startServer, type TestServer } from "./support/server.ts";
+import { LIMITS, LOCAL, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
@@ -565,7 +567,7 @@ async function identitiesOf(provider: Provider) {
         throw error;
       });
   };
-  return { clock, keys, charged, holds };
+  return { clock, keys, identities, charged, holds };
 }
 
 Deno.test("A token whose key is new is taken half a minute after it was refused, however often it is shown", async () => {
@@ -603,6 +605,46 @@ Deno.test("A token that does not hold is charged once, a token that held is char
   assertEquals(await holds(ended), false); // by other keys, so it is looked at anew
   assertEquals(await holds(ended), false);
   assertEquals(charged.splice(0), ["verify", "bad"]);
+});
+
+Deno.test("A stream ends when the keys are others than its token was verified by, and who comes back is verified anew", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await using provider = new Provider();
+  const [stays, goes] = [await provider.key("ES256", "stays"), await provider.key("ES256", "goes")];
+  const { clock, holds, identities } = await identitiesOf(provider);
+  const [token, withdrawn] = [await stays({}), await goes({})];
+  const gate: { shut?: Promise<void> } = {};
+  const { chat } = server;
+  const subscribe: typeof chat.subscribe = async (...args) => (await gate.shut, await chat.subscribe(...args));
+  const app = createApp({
+    chat: () => ({ subscribe }) as Chat,
+    uploadTimeoutMs: 1_000,
+    heartbeatMs: 1_000,
+    origins: LOCAL,
+    limits: LIMITS,
+    identities,
+  });
+  const open = async (token: string) =>
+    await app.fetch(new Request("http://localhost/rooms/room/events", { headers: bearer(token) }));
+  const toEnd = async (response: Response) => (await response.text(), response.status);
+
+  const streams = [await open(token), await open(withdrawn)].map(toEnd);
+  assertEquals(chat.state.subscribers, 2);
+  const opened = Promise.withResolvers<void>();
+  gate.shut = opened.promise;
+  assert(await holds(withdrawn)); // so that it is known already
+  const late = open(withdrawn).then(toEnd); // comes while it still holds, and has its stream when it does not
+  provider.keys.pop();
+  clock.now += 30_000;
+  assert(await holds(await (await provider.key("ES256", "another"))({})));
+  opened.resolve();
+  await soon(Promise.all([...streams, late]));
+  assertEquals(chat.state.subscribers, 0);
+  assertEquals(await toEnd(await open(withdrawn)), 401);
+  const again = await open(token);
+  assertEquals([again.status, chat.state.subscribers], [200, 1]);
+  await again.body!.cancel();
 });
 
 Deno.test("A token is known under one text, whatever case its scheme is written in", async () => {

@@ -122,6 +122,11 @@ export class Identities {
     return known.version === this.#version ? known.identity : this.#verifyAgain(token);
   }
 
+  /** Aborts when what is verified now does not count any more, since the keys are others; undefined where they stay. */
+  get outdated(): AbortSignal | undefined {
+    return this.keys?.outdated;
+  }
+
   /** Of the keys: what was verified by others does not count. */
   get #version(): number {
     return this.keys?.version ?? 0;

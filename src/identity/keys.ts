@@ -25,6 +25,7 @@ export class RemoteKeys {
   #find: JWTVerifyGetKey | undefined;
   #text = "";
   #version = 0;
+  #outdated = new AbortController();
   #asked = -Infinity;
   #loading: Promise<void> | undefined;
   readonly #reminder = new Reminder();
@@ -40,6 +41,11 @@ export class RemoteKeys {
   /** Goes up when other keys are there. */
   get version(): number {
     return this.#version;
+  }
+
+  /** Aborts when other keys are there than those of now. */
+  get outdated(): AbortSignal {
+    return this.#outdated.signal;
   }
 
   /** Fetches them now, and again and again until `signal` aborts. */
@@ -85,8 +91,12 @@ export class RemoteKeys {
       const text = await response.text();
       if (!response.ok) throw new Error(`It answers ${response.status}`);
       this.#find = createLocalJWKSet(JSON.parse(text));
-      if (text !== this.#text) this.#version++;
+      if (text === this.#text) return;
       this.#text = text;
+      this.#version++;
+      const before = this.#outdated;
+      this.#outdated = new AbortController();
+      before.abort();
     } catch (error) {
       if (this.#reminder.isDue("keys")) {
         log("error", "The keys at TOKEN_JWKS_URL can't be fetched", { error: `${error}`, known: this.known });

@@ -32,6 +32,14 @@ const HEARTBEAT = encoder.encode(": alive\n\n");
 
 const NONE: readonly Entry[] = [];
 
+/** How long a client's token holds. */
+export interface StreamToken {
+  /** In milliseconds since 1970. */
+  readonly until: number;
+  /** Aborts when it has to be verified anew: the client comes back, and is. */
+  readonly outdated?: AbortSignal | undefined;
+}
+
 /** The events of one subscriber: handed out as they are taken. */
 export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receiver {
   #controller!: ReadableStreamDefaultController<Uint8Array>;
@@ -45,20 +53,23 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   #looks = 0;
   #since = 0;
   readonly #ending: ReturnType<typeof setTimeout> | undefined;
+  readonly #end = () => this.#close();
 
-  /** Ends when it was not taken for `patienceMs` milliseconds; and at the time `until`, if there is one, when the client's token does. */
+  /** Ends when it was not taken for `patienceMs` milliseconds; and when the client's token does, if there is one. */
   constructor(
     private readonly subscriber: Subscriber,
     private readonly patienceMs: number,
-    until: number | undefined,
+    private readonly token: StreamToken | undefined,
   ) {
-    if (until === undefined) return;
-    this.#ending = setTimeout(() => this.#close(), Math.min(Math.max(0, until - Date.now()), MAX_TIMER_MS));
+    if (!token) return;
+    this.#ending = setTimeout(this.#end, Math.min(Math.max(0, token.until - Date.now()), MAX_TIMER_MS));
+    token.outdated?.addEventListener("abort", this.#end);
   }
 
   /** Waits until it is read. */
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
+    if (this.token?.outdated?.aborted) return this.#close();
     this.#awaitTaking();
   }
 
@@ -136,6 +147,7 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
 
   #leave(): void {
     clearTimeout(this.#ending);
+    this.token?.outdated?.removeEventListener("abort", this.#end);
     untaken.delete(this);
     this.subscriber.end();
   }

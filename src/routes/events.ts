@@ -39,6 +39,7 @@ export function eventRoutes(app: Hono, deps: EventRoutes): void {
 
 async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Response> {
   const room = roomOf(c);
+  const outdated = deps.identities?.outdated; // of before: meanwhile there can be other keys
   const who = await permit(deps, c, "read", room);
   const query = queryOf(c);
   const after = cursor(query, "after");
@@ -53,7 +54,8 @@ async function subscribe(c: Context, chat: Chat, deps: EventRoutes): Promise<Res
     allowance: allowanceOf(deps, c, who),
   }).catch((error) => leadOn(error, changes ? "&changes=true" : ""));
   // A client that leaves before it has the stream is found out by it, too.
-  const stream = new EventStream(subscriber, PATIENCE_HEARTBEATS * deps.heartbeatMs, who?.sub ? who.until : undefined);
+  const token = who?.sub ? { until: who.until, outdated } : undefined;
+  const stream = new EventStream(subscriber, PATIENCE_HEARTBEATS * deps.heartbeatMs, token);
   return new Response(new ReadableStream(stream, { highWaterMark: 0 }), { headers: HEADERS });
 }
 

@@ -1619,6 +1619,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a stream goes on though the key of its token was withdrawn",
+    ["identity_test.ts > A stream ends when the keys"],
+    EVENT_STREAM,
+    'token.outdated?.addEventListener("abort", this.#end);',
+    "",
+  ),
+  broken(
+    "a stream begins though the key of its token was withdrawn meanwhile",
+    ["identity_test.ts > A stream ends when the keys"],
+    "src/routes/events.ts",
+    "until: who.until, outdated }",
+    "until: who.until, outdated: deps.identities?.outdated }",
+  ),
+  broken(
     "a token that is known holds for ever",
     ["identity_test.ts > ends with its token"],
     IDENTITIES,
@@ -1706,7 +1720,7 @@ export const mutations: readonly Mutation[] = [
     "a stream outlives its token",
     ["identity_test.ts > ends with its token"],
     EVENT_STREAM,
-    "setTimeout(() => this.#close(),",
+    "setTimeout(this.#end,",
     "setTimeout(() => {},",
   ),
   broken(
