@@ -285,7 +285,7 @@ async function countingChat(database: TestDatabase, env: Record<string, string>)
 Deno.test("A head that moves without a message is looked at once; then nothing is refreshed, and LISTEN is believed", async () => {
   await using database = await postgres.create();
   await using _migrated = await startServer(database.url);
-  const { chat, sent } = await countingChat(database, { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" });
+  const { chat, sent } = await countingChat(database, { FALLBACK_MS: "400", FALLBACK_WITHOUT_LISTEN_MS: "400" });
   await using _closed = { [Symbol.asyncDispose]: () => chat.close() }; // also where it fails: it would go on in the tests behind it
   const { entry } = await say(chat, "one");
   const leaving = new AbortController();
@@ -301,13 +301,18 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
     () => database.sql`select pg_notify('linger', '1 room')`,
   ];
   for (const move of moves) {
-    await move();
-    const looks = sent.signals!;
-    await until(() => sent.signals! > looks + 3, "it has looked");
-    const refreshes = sent.looks;
-    await until(() => sent.signals! > looks + 20, "it has looked twenty times");
-    assertEquals(sent.looks, refreshes, "it goes on refreshing");
-    assert(chat.state.listening);
+    // On a busy machine a probe can be late, and LISTEN is doubted for that: not each time.
+    for (let round = 1;; round++) {
+      await until(() => chat.state.listening, "a probe is back");
+      await move();
+      const looks = sent.signals!;
+      await until(() => sent.signals! > looks + 2, "it has looked");
+      const refreshes = sent.looks;
+      await until(() => sent.signals! > looks + 7, "it has looked five times more");
+      assertEquals(sent.looks, refreshes, "it goes on refreshing");
+      if (chat.state.listening) break;
+      assert(round < 5, "LISTEN is doubted");
+    }
   }
   assertEquals(chat.state.waiters, 1);
   const next = await say(chat, "three");
