@@ -14,7 +14,7 @@ import { NIL, NOW } from "../src/chat/cursor.ts";
 import { Places } from "../src/chat/places.ts";
 import { Problem } from "../src/problem.ts";
 import { get, messages, post, type ProblemDetails, read, until } from "./support/client.ts";
-import { hold, pauseWrites, testPostgres } from "./support/postgres.ts";
+import { hold, pauseWrites, testPostgres, untilTold } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -258,6 +258,7 @@ Deno.test("A server whose queue is full of one client's bytes refuses the newest
   const say = (body: string, client: string) =>
     read<{ type: string }>(post(server, "room", { body }, { "x-forwarded-for": client }));
   assertEquals((await say("first", "203.0.113.7")).status, 201);
+  await untilTold(database);
   using writes = await pauseWrites(database);
   const sent = server.chat.state.statements;
   const posts = [say("under way", "203.0.113.7")];

@@ -26,7 +26,14 @@ import {
   read,
   until,
 } from "./support/client.ts";
-import { connectTo, pauseWrites, serversAreGone, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import {
+  connectTo,
+  pauseWrites,
+  serversAreGone,
+  type TestDatabase,
+  testPostgres,
+  untilTold,
+} from "./support/postgres.ts";
 import { type Env, LIMITS, LOCAL, startServer, type TestServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
@@ -791,8 +798,9 @@ test("HEAD has no wait, so no preference is applied to it", async (server) => {
   assertEquals(head.headers.get("preference-applied"), null);
 });
 
-test("HEAD of a list reads no page, and leaves out what depends on one", async (server) => {
+test("HEAD of a list reads no page, and leaves out what depends on one", async (server, sql) => {
   await posted(server, "tea", "Hello");
+  await untilTold({ sql });
   const { statements } = server.chat.state;
   for (const query of ["", "?after=now", `?after=${NIL}&limit=1000`, "?before=now"]) {
     const { status, headers } = await read(fetch(`${server.url}/rooms/tea/messages${query}`, { method: "HEAD" }));
@@ -1073,6 +1081,7 @@ async function postWhileHeld(
   expected: number,
 ) {
   await posted(server, "before", "Hello"); // so that there is a connection to pause
+  await untilTold({ sql });
   const stored: Answer<Message>[] = [];
   const refused: Answer<unknown>[] = [];
   const send = (room: string) =>

@@ -124,6 +124,19 @@ async function pause({ sql }: Pick<TestDatabase, "sql">, connections: string): P
   return { resume, [Symbol.dispose]: resume };
 }
 
+/**
+ * Resolves when a server that has stored something has told the others of it, and has counted that statement: the connection on
+ * which it tells them is only made then.
+ */
+export async function untilTold({ sql }: Pick<TestDatabase, "sql">): Promise<void> {
+  await until(async () => {
+    const told = await sql`
+      select from pg_stat_activity where datname = current_database() and application_name = 'linger signals'
+        and state = 'idle' and query like '%pg_notify%'`;
+    return told.length === 1;
+  }, "the others are told");
+}
+
 /** A connection of a test's own, for one that outlives the servers on its database. */
 export function connectTo({ url }: TestDatabase): Sql {
   return postgres(url, { fetch_types: false, max: 1, max_lifetime: null, onnotice: () => {} }) as unknown as Sql;
