@@ -13,3 +13,14 @@ export async function writeHistory(sql: postgres.Sql, room: string, lines: Line[
   await sql`insert into messages ${sql(messages)}`;
   await sql`insert into heads values (${room}, ${lines.length}, ${Date.now() - lines.at(-1)![0] * 60_000})`;
 }
+
+/**
+ * How many minutes ago it was noon yesterday, on this machine: what was said about then stands under one day, at whatever time
+ * a test runs.
+ */
+export function sinceNoonYesterday(): number {
+  const noon = new Date();
+  noon.setDate(noon.getDate() - 1);
+  noon.setHours(12, 0, 0, 0);
+  return Math.round((Date.now() - noon.getTime()) / 60_000);
+}

@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { proofOf } from "../../src/chat/proof.ts";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages } from "../support/client.ts";
-import { type Line, writeHistory } from "../support/history.ts";
+import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
 
@@ -106,12 +106,13 @@ webTest("Who is at the newest stays there, whatever is changed or goes", async (
 });
 
 webTest("Neighbours of a message that goes stand under their name and their day", async () => {
+  const noon = sinceNoonYesterday();
   await using ada = await reader("names", [
-    [60 * 24 * 2, "Ada", "Long ago"],
-    [5, "Ada", "One"],
-    [4, "Ada", "Two"],
-    [3, "Noor", "Three"],
-    [2, "Ada", "Four"],
+    [noon + 60 * 24 * 2, "Ada", "Long ago"],
+    [noon + 5, "Ada", "One"],
+    [noon + 4, "Ada", "Two"],
+    [noon + 3, "Noor", "Three"],
+    [noon + 2, "Ada", "Four"],
   ]);
   const { page } = ada;
   const all = await messages(site, "names", "wait=0");

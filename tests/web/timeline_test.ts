@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import type { Page } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
-import { type Line, writeHistory } from "../support/history.ts";
+import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
 
@@ -157,14 +157,18 @@ webTest("A page that stays open lets go of old messages, and loads them again wh
 });
 
 webTest("Messages of one author within minutes stand under one name, and a day begins with its name", async () => {
+  const noon = sinceNoonYesterday();
   await writeHistory(site.database.sql, "grouped", [
-    [60 * 24 * 400, "Ada", "Long ago"],
-    [60 * 24, "Ada", "Yesterday"],
-    [3, "Ada", "One"],
-    [2, "Ada", "Two"],
-    [1, "Noor", "Three"],
+    [noon + 60 * 24 * 400, "Ada", "Long ago"],
+    [noon + 60 * 24, "Ada", "Yesterday"],
+    [noon + 3, "Ada", "One"],
+    [noon + 2, "Ada", "Two"],
+    [noon + 1, "Noor", "Three"],
   ]);
   await using reader = await visit(site, { room: "grouped", name: "Ada" });
+  await reader.page.clock.install({ time: Date.now() - noon * 60_000 });
+  await reader.page.reload();
+  await reader.sees("Long ago", "Yesterday", "One", "Two", "Three");
   const days = await reader.page.$$eval(".day", (days) => days.map(({ textContent }) => textContent));
   assertEquals(days[1], "Yesterday");
   assertEquals(days[2], "Today");
