@@ -9,14 +9,22 @@ import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
 import { openDatabase } from "../src/database/open.ts";
-import { type Answer, get, health, type Message, messages, post, read, soon, until } from "./support/client.ts";
+import {
+  type Answer,
+  get,
+  health,
+  LISTED_MS,
+  type Message,
+  messages,
+  post,
+  read,
+  soon,
+  until,
+} from "./support/client.ts";
 import { runCommand, spawnCommand } from "./support/command.ts";
 import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, spawnStarting, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
-
-/** A list of rooms is given out for fifty times as long as it took to make: a second, on a busy machine. In milliseconds. */
-const LISTED_MS = 90_000;
 
 const postgres = await testPostgres();
 

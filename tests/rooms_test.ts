@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Rooms } from "../src/chat/rooms.ts";
 import type { ListedRoom } from "../src/chat/store.ts";
-import { get, posted, type ProblemDetails, until } from "./support/client.ts";
+import { get, LISTED_MS, posted, type ProblemDetails, until } from "./support/client.ts";
 import { hold, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 
@@ -44,7 +44,7 @@ Deno.test("Before the first message there are no rooms, and two seconds later th
   await using two = await startServer(database.url);
   assertEquals((await get(one, "/rooms")).text, "[]");
   const { id } = await posted(two, "tea", "Hello");
-  await until(async () => (await get(one, "/rooms")).text !== "[]", "the list is renewed");
+  await until(async () => (await get(one, "/rooms")).text !== "[]", "the list is renewed", LISTED_MS);
   assertEquals((await get<ListedRoom[]>(one, "/rooms")).json, [{ room: "tea", newest: id }]);
 });
 

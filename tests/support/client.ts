@@ -57,6 +57,12 @@ export async function health(
  */
 export const PATIENCE_MS = Number(Deno.env.get("TEST_PATIENCE_MS") ?? 30_000);
 
+/**
+ * How long a test waits for a change of the list of rooms, in milliseconds: that is given out for fifty times as long as it took to
+ * make, which is a second on a busy machine.
+ */
+export const LISTED_MS = 90_000;
+
 /** Resolves when `condition` holds; fails after `ms` milliseconds, so that a test that would hang says why. */
 export async function until(
   condition: () => boolean | Promise<boolean>,

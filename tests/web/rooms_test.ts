@@ -1,7 +1,7 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
-import { get, messages, post, posted, until } from "../support/client.ts";
+import { get, LISTED_MS, messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -67,7 +67,7 @@ webTest("All rooms are a click away, are found by a part of their names, and ope
   // The server looks which rooms there are only now and then.
   const isListed = async () =>
     (await get<{ room: string }[]>(site, "/rooms")).json.some(({ room }) => room === "far-away");
-  await until(isListed, "the room is listed");
+  await until(isListed, "the room is listed", LISTED_MS);
   await using ada = await visit(site, { name: "Ada", room: "near" });
   await ada.page.focus("#all-rooms");
   await ada.page.keyboard.press("Enter");

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { testSite, visit, webTest } from "../support/browser.ts";
-import { get, post, posted, until } from "../support/client.ts";
+import { get, LISTED_MS, post, posted, until } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
@@ -129,7 +129,7 @@ webTest("A window that comes late opens over nobody who has gone on to write", a
 webTest("Keys of an input method belong to it, in the windows and before they are open", async () => {
   await posted(site, "converting", "Here");
   // The server looks which rooms there are only now and then.
-  await until(async () => (await get<unknown[]>(site, "/rooms")).json.length > 0, "it is listed");
+  await until(async () => (await get<unknown[]>(site, "/rooms")).json.length > 0, "it is listed", LISTED_MS);
   await using ada = await visit(site, { room: "converting", name: "Ada" });
   const { page } = ada;
   const press = (selector: string, init: { key: string; keyCode?: number; isComposing?: boolean }) =>
