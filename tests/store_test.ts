@@ -207,20 +207,30 @@ Deno.test("A store that has given an id out makes none below it, though the data
 Deno.test("Store.append() that waited for another's post comes after it, though it began before that was there", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);
-  await opened.append([draft("old", "1")]);
-  for (const room of ["old", "new"]) {
+  const rounds = ["old", "new"];
+  for (const [i, kind] of rounds.entries()) {
+    const room = `${kind}-${i}`;
+    if (kind === "old") await opened.append([draft(room, "1")]);
     const future = Date.now() + 5_000; // the other's clock is ahead
-    const seq = room === "old" ? 2 : 1;
+    const seq = kind === "old" ? 2 : 1;
     const theirs = makeId(future, seq, "ffffffffff");
     const other = await hold(database, async (sql) => {
       await sql`insert into heads as h values (${room}, 1, ${future})
         on conflict (room) do update set seq = h.seq + 1, ms = excluded.ms`;
       await sql`insert into messages (room, id, body) values (${room}, ${theirs}, 'theirs')`;
     });
-    const appending = opened.append([draft(room, "ours", { random: "0000000000" })]);
-    await waiting(database);
+    let refused = false;
+    const appending = opened.append([draft(room, "ours", { random: "0000000000" })]).catch((error) => {
+      // On a machine that is too busy to end the other's in time.
+      assert(error instanceof DatabaseError && error.code === "55P03" && rounds.length < 10, `${error}`);
+      refused = true;
+      rounds.push(kind);
+      return [];
+    });
+    await waiting(database, () => refused);
     await other.end();
     const [ours] = await appending;
+    if (refused) continue;
     assertGreater(ours!.id, theirs);
     assertEquals([seqOf(ours!.id), timeOf(ours!.id)], [seq + 1, future]);
     assertEquals((await stored(database, room)).map(({ id }) => id).slice(-2), [theirs, ours!.id]);
@@ -553,10 +563,10 @@ async function open({ url }: TestDatabase) {
   };
 }
 
-/** Resolves when a statement waits for a lock. */
-function waiting({ sql, name }: TestDatabase): Promise<void> {
+/** Resolves when a statement waits for a lock, or does no more. */
+function waiting({ sql, name }: TestDatabase, ended = () => false): Promise<void> {
   const backends = () => sql`select from pg_stat_activity where datname = ${name} and wait_event_type = 'Lock'`;
-  return until(async () => (await backends()).length > 0, "a statement waits for a lock");
+  return until(async () => ended() || (await backends()).length > 0, "a statement waits for a lock");
 }
 
 async function stored({ sql }: TestDatabase, room: string): Promise<{ id: string; body: string }[]> {

@@ -336,11 +336,17 @@ Deno.test("Writer says outcome-unknown when a statement's backend is killed, and
   await using server = await open(database.url);
   const writer = server.writer();
   await post(writer, draft("lobby", "first"));
-  const lock = await holdHead(database, "lobby");
-  const killed = problem(post(writer, draft("lobby", "x", { key: "k" })));
-  await killWaiting(database);
-  assertEquals(await killed, [503, "outcome-unknown"]);
-  await lock.end();
+  for (let round = 1;; round++) {
+    const lock = await holdHead(database, "lobby");
+    let answered = false;
+    const killed = problem(post(writer, draft("lobby", "x", { key: "k" }))).finally(() => answered = true);
+    await killWaiting(database, () => answered);
+    const answer = await killed;
+    await lock.end();
+    if (answer[1] === "not-stored" && round < 5) continue; // it was given up before it was killed, on a busy machine
+    assertEquals(answer, [503, "outcome-unknown"]);
+    break;
+  }
   const again = await post(writer, draft("lobby", "x", { key: "k" }));
   assertEquals((await post(writer, draft("lobby", "x", { key: "k" }))).entry, again.entry);
   assertEquals((await rows(database, "lobby")).map(({ body }) => body), ["first", "x"]);
@@ -484,12 +490,12 @@ function holdHead(database: TestDatabase, room: string) {
   });
 }
 
-/** Kills the backend that waits for a lock, as soon as there is one; returns when it is gone. */
-async function killWaiting({ sql, name }: TestDatabase): Promise<void> {
+/** Kills the backend that waits for a lock, as soon as there is one, unless that has ended; returns when it is gone. */
+async function killWaiting({ sql, name }: TestDatabase, ended = () => false): Promise<void> {
   const kill = () =>
     sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
       where datname = ${name} and wait_event_type = 'Lock'`;
-  await until(async () => (await kill()).length > 0, "a statement waits for a lock");
+  await until(async () => ended() || (await kill()).length > 0, "a statement waits for a lock");
 }
 
 async function rows({ sql }: TestDatabase, room: string): Promise<{ id: string; body: string }[]> {

@@ -39,6 +39,7 @@ async function startServer(settings: Record<string, string>): Promise<string> {
     listen_addresses: "127.0.0.1",
     port: `${port}`,
     max_connections: "100",
+    fsync: "off", // no test here takes the power away; and a disk that is busy holds a commit for longer than others wait for its room
     ...settings,
   });
   Deno.test.afterAll(async () => {
