@@ -202,7 +202,7 @@ Deno.test("A database that says nothing any more is given up, in the middle of a
     (_, i) => JSON.stringify({ room: "old", id: makeId(i + 1), body: "word ".repeat(20) }),
   );
   assertEquals((await importText(database, lines.join("\n"))).code, 0);
-  const env = { DATABASE_URL: database.url, STATEMENT_TIMEOUT_MS: "200" };
+  const env = { DATABASE_URL: database.url, STATEMENT_TIMEOUT_MS: "2000" };
   /** Stops the process in the database that works for the command, once that waits for the other side. */
   const silence = async (command: string) => {
     let pid = 0;
