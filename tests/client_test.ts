@@ -1246,7 +1246,7 @@ test("A client that is always sent back at once backs off", async (server) => {
 
 Deno.test("A client that posts too much is told so, waits as it is told, and posts all of it", async () => {
   await using database = await postgres.create();
-  await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "240" });
+  await using server = await startServer(database.url, { PROXY_HOPS: "1", POSTS_PER_MINUTE: "120" });
   const send = (request: Request | URL | string) => {
     const proxied = new Request(request);
     proxied.headers.set("x-forwarded-for", "203.0.113.7");
@@ -1254,8 +1254,12 @@ Deno.test("A client that posts too much is told so, waits as it is told, and pos
   };
   const room = new Linger(server.url, { fetch: send }).room("room");
   const retries: Retry[] = [];
-  const bodies = Array.from({ length: 25 }, (_, i) => `${i}`);
-  await Promise.all(bodies.map((body) => room.post(body, { onRetry: (retry) => retries.push(retry) })));
+  const bodies: string[] = [];
+  while (retries.length === 0) { // while 25 are posted more may be allowed, on a busy machine: then it has used up what it had
+    const more = Array.from({ length: 25 }, (_, i) => `${bodies.length + i}`);
+    bodies.push(...more);
+    await Promise.all(more.map((body) => room.post(body, { onRetry: (retry) => retries.push(retry) })));
+  }
   const stored = await database.sql<{ body: string }[]>`select body from messages`;
   assertEquals(stored.map(({ body }) => body).sort(), bodies.sort());
   assertGreater(retries.length, 0);
