@@ -13,6 +13,9 @@ Deno.test("Two servers keep their promises through kills, a crash and a failover
     seed: 1,
     mixedMs: 0,
     faultMs: 1_000,
+    // Beside other tests all is slower. How long these take on a machine of their own, the long form sees.
+    stallLimitMs: 15_000,
+    drainLimitMs: 15_000,
     only: [
       "kill -9",
       "SIGTERM",

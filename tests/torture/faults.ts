@@ -15,8 +15,8 @@ export interface Fault {
   readonly name: string;
   /** What is hit: meanwhile, all else has to serve as ever. */
   readonly hits: "server" | "database" | "nobody";
-  /** Does the harm and takes it away; resolves to the server that it hit. */
-  readonly run: (world: World, random: Random, ms: number) => Promise<Server | void>;
+  /** Does the harm and takes it away; resolves to the server that it hit. One that is told to end may take `drainLimitMs` for it. */
+  readonly run: (world: World, random: Random, ms: number, drainLimitMs: number) => Promise<Server | void>;
   /** Whether this machine can do it. */
   readonly possible?: (world: World) => boolean;
 }
@@ -24,12 +24,15 @@ export interface Fault {
 const encoder = new TextEncoder();
 
 /** Harm to one server, chosen by chance. */
-const toServer = (name: string, run: (server: Server, world: World, ms: number) => Promise<void>): Fault => ({
+const toServer = (
+  name: string,
+  run: (server: Server, world: World, ms: number, drainLimitMs: number) => Promise<void>,
+): Fault => ({
   name,
   hits: "server",
-  run: async (world, random, ms) => {
+  run: async (world, random, ms, drainLimitMs) => {
     const server = random.pick(world.servers);
-    await run(server, world, ms);
+    await run(server, world, ms, drainLimitMs);
     return server;
   },
 });
@@ -110,13 +113,13 @@ export const faults: readonly Fault[] = [
     await pause(ms / 4);
     await server.start();
   }),
-  toServer("server: SIGTERM", async (server) => {
+  toServer("server: SIGTERM", async (server, _world, _ms, drainLimitMs) => {
     const start = performance.now();
     server.kill("SIGTERM");
     const code = await server.gone();
     const took = performance.now() - start;
     await server.start();
-    if (code !== 0 || took > 5_000) throw new Error(`A drain took ${took.toFixed()} ms and ended with ${code}`);
+    if (code !== 0 || took > drainLimitMs) throw new Error(`A drain took ${took.toFixed()} ms and ended with ${code}`);
   }),
   toServer("server: SIGSTOP", async (server, _, ms) => {
     server.kill("SIGSTOP");

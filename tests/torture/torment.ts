@@ -24,9 +24,6 @@ const MAX_READERS = 70;
 /** How long a server may take to serve again once a fault is over, in milliseconds. */
 const RECOVERY_LIMIT_MS = 20_000;
 
-/** How long those that a fault does not hit may be kept waiting by it, in milliseconds. */
-const STALL_LIMIT_MS = 3_000;
-
 /** How long a fault and all that it takes to serve again may last, or the reading to the end, in milliseconds. */
 const LIMIT_MS = 300_000;
 
@@ -73,6 +70,10 @@ export interface TormentOptions {
   readonly mixedMs: number;
   /** How long one fault lasts, in milliseconds. */
   readonly faultMs: number;
+  /** How long those that a fault does not hit may be kept waiting by it, in milliseconds: 3 s if not given. */
+  readonly stallLimitMs?: number;
+  /** How long a server may take to end when it is told to, in milliseconds: 5 s if not given. */
+  readonly drainLimitMs?: number;
   /** Pause of each writer between two posts, in milliseconds. */
   readonly paceMs?: number;
   /** How many of the posts are followed by an edit or a deletion, from 0 to 1. */
@@ -95,8 +96,10 @@ export function torment(world: World, options: TormentOptions): Promise<Verdict>
 
 async function run(
   world: World,
-  { seed, mixedMs, faultMs, paceMs = 10, changes: share = 0.5, crowd: crowdSize = 0, only, say }: TormentOptions,
+  options: TormentOptions,
 ): Promise<Verdict> {
+  const { seed, mixedMs, faultMs, stallLimitMs = 3_000, drainLimitMs = 5_000, only, say } = options;
+  const { paceMs = 10, changes: share = 0.5, crowd: crowdSize = 0 } = options;
   const random = new Random(seed);
   const tally = newTally();
   const posts: PostRecord[] = [];
@@ -192,7 +195,7 @@ async function run(
     const lines = world.servers.map(linesOf);
     const start = performance.now();
     const runs = batch.map((fault) =>
-      fault.run(world, random, faultMs).catch((error) => {
+      fault.run(world, random, faultMs, drainLimitMs).catch((error) => {
         found.push(`${fault.name}: ${error instanceof Error ? error.message : error}`);
       })
     );
@@ -217,7 +220,7 @@ async function run(
       for (const { server, sent, answered, body } of posts) {
         if (sent < start || sent > end || !spared.has(server!)) continue;
         report.stall = Math.max(report.stall, answered - sent);
-        if (answered - sent > STALL_LIMIT_MS) {
+        if (answered - sent > stallLimitMs) {
           found.push(`${name}: ${body} took ${(answered - sent).toFixed()} ms elsewhere`);
         }
       }
