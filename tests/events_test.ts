@@ -20,6 +20,7 @@ import {
 import { subscribe, type Subscriber } from "./support/events.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { LIMITS, LOCAL, spawnServer, startServer } from "./support/server.ts";
+import { NEVER } from "./support/silent_store.ts";
 import { startPostgres } from "./support/start_postgres.ts";
 
 const postgres = await testPostgres();
@@ -241,13 +242,14 @@ Deno.test("A room with 5,000 messages is caught up on, and then followed, withou
 
 Deno.test("News reaches all subscribers of all servers without a query for each", async () => {
   await using database = await postgres.create();
-  await using one = await startServer(database.url);
-  await using two = await startServer(database.url);
+  await using one = await startServer(database.url, NEVER);
+  await using two = await startServer(database.url, NEVER);
   await posted(one, "tea", "first");
   const streams = await Promise.all(
     Array.from({ length: 200 }, (_, i) => subscribe(i % 2 ? one : two, "tea", "after=now")),
   );
   await until(() => one.chat.state.subscribers + two.chat.state.subscribers === 200, "all are subscribed");
+  await until(() => one.chat.state.listening && two.chat.state.listening, "they hear of each other");
   const sent = () => one.chat.state.statements + two.chat.state.statements;
   const before = sent();
   const posts = [];
