@@ -3,28 +3,29 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { readConfig } from "../src/config.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { openDatabase } from "../src/database/open.ts";
-import type { Sql } from "../src/database/pool.ts";
+import type { OpenPool, Sql } from "../src/database/pool.ts";
 import { begin, transact } from "../src/database/transaction.ts";
-import { until } from "./support/client.ts";
+import { soon, until } from "./support/client.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
-/** Ends the connection of a transaction, from another. */
-async function cut(database: TestDatabase): Promise<void> {
+/** Ends the connection of a transaction, from another; resolves when that is known on this side too, where `closed` does. */
+async function cut(database: TestDatabase, closed: Promise<void>): Promise<void> {
   const which = "datname = current_database() and application_name = 'linger lost'";
   await database.sql.unsafe(`select pg_terminate_backend(pid, 10000) from pg_stat_activity where ${which}`);
-  await new Promise((resolve) => setTimeout(resolve, 300)); // so that it is known on this side too
+  await soon(closed);
 }
 
 for (const end of ["asks on", "ends", "fails"] as const) {
   Deno.test(`A transaction whose connection is lost is told of that, though its work ${end}`, async () => {
     await using database = await postgres.create();
-    const pool = (await open(database))("lost");
+    const { openPool, closed } = await open(database);
+    const pool = openPool("lost");
     const world = { asked: false, working: Promise.resolve() };
     const work = async (sql: Sql) => {
       await sql`select 1`;
-      await cut(database);
+      await cut(database, closed);
       if (end === "asks on") await sql`select 2`.then(() => world.asked = true);
       if (end === "fails") throw new Error("something else");
     };
@@ -39,7 +40,7 @@ for (const end of ["asks on", "ends", "fails"] as const) {
 Deno.test("A transaction whose connection is lost under a statement is told of that", async () => {
   await using database = await postgres.create();
   for (let i = 0; i < 20; i++) {
-    const pool = (await open(database))("lost");
+    const pool = (await open(database)).openPool("lost");
     const lost = assertRejects(() => begin(pool.sql, "", (sql) => sql`select pg_sleep(60)`));
     const which = "datname = current_database() and application_name = 'linger lost' and wait_event = 'PgSleep'";
     await until(
@@ -56,12 +57,12 @@ Deno.test("A transaction whose connection is lost under a statement is told of t
 Deno.test("What a transaction has done is undone where its connection is lost, and who asks on is told so", async () => {
   await using database = await postgres.create();
   await database.sql`create table notes (text text)`;
-  const openPool = await open(database);
+  const { openPool, closed } = await open(database);
   const error = await assertRejects(
     () =>
       transact(openPool, { name: "lost", mode: "", deadlineMs: 10_000 }, async (run) => {
         await run((sql) => sql`insert into notes values ('one')`);
-        await cut(database);
+        await cut(database, closed);
         await run((sql) => sql`insert into notes values ('two')`);
       }),
     DatabaseError,
@@ -72,19 +73,22 @@ Deno.test("What a transaction has done is undone where its connection is lost, a
 
 Deno.test("A transaction that is lost before its end has done nothing, for sure", async () => {
   await using database = await postgres.create();
-  const openPool = await open(database);
+  const { openPool, closed } = await open(database);
   const error = await assertRejects(
     () =>
       transact(openPool, { name: "lost", mode: "", deadlineMs: 10_000 }, async (run) => {
         await run((sql) => sql`select 1`);
-        await cut(database);
+        await cut(database, closed);
       }),
     DatabaseError,
   );
   assertEquals(error.fate, "rolled-back");
 });
 
-async function open(database: TestDatabase) {
+/** Opens pools; `closed` resolves when a connection of one has ended. */
+async function open(database: TestDatabase): Promise<{ openPool: OpenPool; closed: Promise<void> }> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  return (await openDatabase(config, "serve", () => {})).openPool;
+  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { promise: closed, resolve: onClose } = Promise.withResolvers<void>();
+  return { openPool: (name, options) => openPool(name, { ...options, onClose }), closed };
 }
