@@ -43,10 +43,14 @@ Deno.test("Edits of one message from two servers at once have one order, the las
   const attempts: Attempt[] = [];
   const said: Message[] = [];
   let left = EDITS;
+  const enough = () => {
+    const refused = attempts.filter(({ status }) => status !== 200).length;
+    return refused > EDITS / 100 && attempts.length - refused > EDITS / 4;
+  };
   await Promise.all(Array.from({ length: EDITORS }, async (_, editor) => {
     const server = editor % 2 ? one : two;
     let known = id;
-    for (let i = 1; left-- > 0; i++) {
+    for (let i = 1; left-- > 0 || !enough(); i++) {
       const body = `${editor} ${i}`;
       const match = (i + editor) % 2 ? known : undefined;
       const sent = performance.now();
