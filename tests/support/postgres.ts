@@ -153,15 +153,20 @@ export async function serversAreGone(sql: Sql): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
+/** The ports that were given, on some of which nobody listens yet. */
+const given = new Set<number>();
+
 /**
- * A TCP port that nobody listens on at this moment. It is none of those that systems give to outgoing connections: one of
+ * A TCP port that nobody listens on at this moment, another each time. It is none of those that systems give to outgoing connections: one of
  * these would take it away from a server that is to come back to it.
  */
 export function freePort(): number {
   while (true) {
     const port = 10_000 + Math.floor(20_000 * Math.random());
+    if (given.has(port)) continue;
     try {
       Deno.listen({ hostname: "127.0.0.1", port }).close();
+      given.add(port);
       return port;
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
