@@ -147,7 +147,7 @@ Deno.test("A poll that waits while the database goes away is not told that there
   const database = await own.start();
   await using server = await startServer(own.url, { FALLBACK_MS: "100", FALLBACK_WITHOUT_LISTEN_MS: "100" });
   await posted(server, "room", "first");
-  const poll = fetch(`${server.url}/rooms/room/messages?after=now&wait=2`);
+  const poll = fetch(`${server.url}/rooms/room/messages?after=now&wait=10`);
   await until(() => server.chat.state.waiters === 1, "the poll waits");
   await database.stop();
   const response = await poll;

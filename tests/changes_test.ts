@@ -413,7 +413,8 @@ Deno.test("Whoever follows with changes, on whichever server and however long aw
 Deno.test("A poll that was woken by a message which is deleted before it is read goes on waiting", async () => {
   await using database = await postgres.create();
   // No message fits the tail: who is woken reads it out of the database.
-  await using server = await startServer(database.url, { MAX_TAIL_BYTES: "1", DATABASE_CONNECTIONS: "5" });
+  const env = { MAX_TAIL_BYTES: "1", DATABASE_CONNECTIONS: "5", STATEMENT_TIMEOUT_MS: "600000" };
+  await using server = await startServer(database.url, env);
   const first = await say(server, "One");
   await messages(server, "room", "before=now");
   let answered = false;

@@ -14,7 +14,7 @@ import {
   type Message,
 } from "../src/client/client.ts";
 import { messageNumber, type Retry, type Room } from "../src/client/client.ts";
-import { health, messages, posted, until } from "./support/client.ts";
+import { health, messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { cutter, middlebox } from "./support/middlebox.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
 import { type ServerProcess, spawnServer, startServer } from "./support/server.ts";
@@ -48,7 +48,7 @@ function follow(room: Room, options: FollowOptions = {}): Follow {
 /** Waits, in real time, for a condition, while the faked time stands still. */
 async function settled(time: FakeTime, condition: () => boolean, what: string): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 5_000) throw new Error(`Waited in vain until ${what}`);
+    if (i > PATIENCE_MS / 2) throw new Error(`Waited in vain until ${what}`);
     await time.delay(2);
   }
 }

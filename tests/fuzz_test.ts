@@ -746,7 +746,7 @@ property(
     const last = /<\?after=([^&]*)/.exec(await linkOf(fetch(`${url}?after=now&wait=0`)))![1];
     const leave = new AbortController();
     try {
-      const polling = fetch(`${url}?after=${last}&wait=10`, { signal: leave.signal }).then((response) =>
+      const polling = fetch(`${url}?after=${last}&wait=55`, { signal: leave.signal }).then((response) =>
         response.text()
       );
       polling.catch(() => {});

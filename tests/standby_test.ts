@@ -118,7 +118,7 @@ Deno.test("A host that answers nobody costs one timeout, not one for each connec
   })();
   const { port } = mute.addr as Deno.NetAddr;
   await using server = await startServer(
-    `postgres://postgres@127.0.0.1:${port},127.0.0.1:${postgres.port}/postgres?connect_timeout=2`,
+    `postgres://postgres@127.0.0.1:${port},127.0.0.1:${postgres.port}/postgres?connect_timeout=5`,
   );
   await posted(server, "room", "stored");
   await messages(server, "room", "before=now");
