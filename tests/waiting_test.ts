@@ -3,7 +3,7 @@ import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { once } from "node:events";
 import http2 from "node:http2";
 import { connect } from "node:net";
-import { messages, posted, until } from "./support/client.ts";
+import { messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { hold, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -44,9 +44,13 @@ function park(
   return { leave, answers };
 }
 
-/** A feed is kept for some seconds; then nothing is sent any more. */
+/** A feed is kept for five to ten seconds; then nothing is sent any more. */
 async function untilQuiet(server: TestServer): Promise<void> {
-  await until(async () => await statementsDuring(server, 500) === 0, "nothing is sent any more");
+  await until(
+    async () => await statementsDuring(server, 500) === 0,
+    "nothing is sent any more",
+    10_000 + PATIENCE_MS,
+  );
 }
 
 Deno.test("A disconnected poller is forgotten, and nothing asks for its room any more", async () => {
