@@ -47,13 +47,15 @@ export class Session {
     history.replaceState(null, "", location.pathname + location.search);
     const { name, rooms } = claimsOf(token);
     const { name: before, token: tokenBefore } = this.#memory;
-    if (token === tokenBefore) return false;
-    if ((tokenBefore || before) && !confirm(words.linkForAnother(name, before))) return false;
-    this.#memory.forget(token); // what one has written is not for the next to send
-    if (name) this.#memory.name = name;
+    const isAnother = token !== tokenBefore;
+    if (isAnother) {
+      if ((tokenBefore || before) && !confirm(words.linkForAnother(name, before))) return false;
+      this.#memory.forget(token); // what one has written is not for the next to send
+      if (name) this.#memory.name = name;
+    }
     const room = rooms.find(isRoomName);
     if (room) history.replaceState(null, "", `#${room}`);
-    return true;
+    return isAnother;
   }
 
   /** What goes with each request. */

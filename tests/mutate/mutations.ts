@@ -3475,6 +3475,13 @@ export const mutations: readonly Mutation[] = [
     "const honest = named !== host ||",
   ),
   broken(
+    "an invitation link that is opened again leads to the lobby",
+    ["web/session_test.ts > came in by"],
+    "src/web/session.js",
+    "if (room) history",
+    "if (isAnother && room) history",
+  ),
+  broken(
     "an edit on the page puts aside what another has become",
     ["web/actions_test.ts > meanwhile"],
     "src/web/editor.js",

@@ -103,6 +103,28 @@ webTest(
   },
 );
 
+webTest("The link that one came in by leads to its room again, and asks nothing", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  const link = `${server.url}/#token=${await tokenOf({ sub: "u3", name: "Ada", read: ["garden"] })}`;
+  await page.goto(link);
+  await page.waitForSelector("#connection[data-status=live]");
+  const questions: string[] = [];
+  page.on("dialog", async (dialog) => {
+    questions.push(dialog.message());
+    await dialog.dismiss();
+  });
+  // In a window of its own, and in one that is there already.
+  for (const before of ["about:blank", `${server.url}/#elsewhere`]) {
+    await page.goto(before);
+    await page.goto(link);
+    await page.waitForSelector("h1 >> text=garden");
+    await page.waitForSelector("#connection[data-status=live]");
+    assertEquals([new URL(page.url()).hash, await page.isVisible("#gate")], ["#garden", false]);
+  }
+  assertEquals(questions, []);
+});
+
 webTest("Without a token, and with one that holds no more, the page says so, with a way in", async () => {
   await using visit = await newPage();
   const { page } = visit;
