@@ -373,7 +373,7 @@ memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(i
 copyAsWritten();
 agree(memory, composer, {
   room: () => current,
-  isSame: () => memory.token === (session.token ?? ""), // else one's words would be the next one's
+  isSame: () => session.isSame, // else one's words would be the next one's
   renamed: () => {
     composer.renamed();
     open();

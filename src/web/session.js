@@ -40,7 +40,7 @@ export class Session {
     });
   }
 
-  /** Takes the token out of the address, if there is one; returns whether you are somebody else by it. */
+  /** Takes the token out of the address, if there is one; returns whether it is another than before. */
   accept() {
     if (!location.hash.startsWith(LINK)) return false;
     const token = location.hash.slice(LINK.length);
@@ -49,8 +49,12 @@ export class Session {
     const { name: before, token: tokenBefore } = this.#memory;
     const isAnother = token !== tokenBefore;
     if (isAnother) {
-      if ((tokenBefore || before) && !confirm(words.linkForAnother(name, before))) return false;
-      this.#memory.forget(token); // what one has written is not for the next to send
+      const isRenewed = ofOne(token, tokenBefore);
+      // What a link says nobody has verified: so also a new token for the same one is asked about.
+      const question = isRenewed ? words.linkRenews(name) : words.linkForAnother(name, before);
+      if ((tokenBefore || before) && !confirm(question)) return false;
+      if (isRenewed) this.#memory.token = token;
+      else this.#memory.forget(token); // what one has written is not for the next to send
       if (name) this.#memory.name = name;
     }
     const room = rooms.find(isRoomName);
@@ -61,6 +65,11 @@ export class Session {
   /** What goes with each request. */
   get token() {
     return this.#token || undefined;
+  }
+
+  /** Whether this browser is still yours: another window can have become somebody else, or have renewed your token. */
+  get isSame() {
+    return ofOne(this.#memory.token, this.#token);
   }
 
   /** Who you are for the server. @returns {Me} */
@@ -133,6 +142,12 @@ function claimsOf(token) {
   } catch {
     return { name: "", sub: "", rooms: [], moderate: [] };
   }
+}
+
+/** Whether two tokens say that they are of the same person. @param {string} token @param {string} other */
+function ofOne(token, other) {
+  const { sub } = claimsOf(token);
+  return token === other || sub !== "" && sub === claimsOf(other).sub;
 }
 
 /** @param {unknown} claim */

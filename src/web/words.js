@@ -356,3 +356,8 @@ export const signIn = "Sign in";
 export function linkForAnother(name, before) {
   return `This link is for ${name || "somebody without a name"}. Here you are ${before || "somebody else"}. Change?`;
 }
+
+/** @param {string} name "" for a link without one. */
+export function linkRenews(name) {
+  return `This link renews your invitation${name && `, as ${name}`}. Use it from now on?`;
+}

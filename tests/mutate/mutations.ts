@@ -3482,6 +3482,20 @@ export const mutations: readonly Mutation[] = [
     "if (isAnother && room) history",
   ),
   broken(
+    "a renewed invitation takes what one has written along",
+    ["web/session_test.ts > renews an invitation"],
+    "src/web/session.js",
+    "if (isRenewed) this",
+    "if (false) this",
+  ),
+  broken(
+    "two tokens that do not say whose they are pass for one person's",
+    ["web/session_test.ts > renews an invitation"],
+    "src/web/session.js",
+    'sub !== "" && sub ===',
+    "sub ===",
+  ),
+  broken(
     "an edit on the page puts aside what another has become",
     ["web/actions_test.ts > meanwhile"],
     "src/web/editor.js",

@@ -1,7 +1,7 @@
 // The page where a server asks for a token: an invitation link lets one in, and what is in it is nobody else's to see.
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
-import { launchBrowser, webTest } from "../support/browser.ts";
+import { launchBrowser, refuse, webTest } from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -123,6 +123,54 @@ webTest("The link that one came in by leads to its room again, and asks nothing"
     assertEquals([new URL(page.url()).hash, await page.isVisible("#gate")], ["#garden", false]);
   }
   assertEquals(questions, []);
+});
+
+webTest("A link that renews an invitation asks whether it may, and takes nothing of what one has here", async () => {
+  const claims = { sub: "u4", read: ["shed", "*"], write: ["shed"] };
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${await tokenOf({ ...claims, name: "Ada" })}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  await page.route(/\/messages$/, refuse);
+  await page.fill("#text", "refused");
+  await page.press("#text", "Enter");
+  await page.waitForSelector(".failed >> text=refused");
+  await page.fill("#text", "a draft");
+  const kept = () => page.evaluate(() => [localStorage["linger / draft shed"], localStorage["linger / token"]]);
+  const [, before] = await kept();
+  const questions: string[] = [];
+  let answer = false;
+  page.on("dialog", async (dialog) => {
+    questions.push(dialog.message());
+    await (answer ? dialog.accept() : dialog.dismiss());
+  });
+  const renewed = await tokenOf({ ...claims, name: "Ada Lovelace", exp: Math.floor(Date.now() / 1000) + 7_200 });
+  const open = async () => {
+    await page.goto("about:blank");
+    await page.goto(`${server.url}/#token=${renewed}`);
+    await page.waitForSelector("#connection[data-status=live]");
+  };
+  await open();
+  assertEquals(await kept(), ["a draft", before]);
+  answer = true;
+  await open();
+  assertEquals(await kept(), ["a draft", renewed]);
+  assertEquals(questions, Array(2).fill("This link renews your invitation, as Ada Lovelace. Use it from now on?"));
+  await page.waitForSelector(".failed >> text=refused");
+  assertEquals(await page.inputValue("#text"), "a draft");
+  assertEquals([await page.textContent("#you bdi"), new URL(page.url()).hash], ["Ada Lovelace", "#shed"]);
+
+  // Of two tokens that do not say whose they are nobody knows whether they are of the same.
+  for (const token of [1, 2].map((sub) => `x.${btoa(JSON.stringify({ sub, name: "Ada" }))}.y`)) {
+    await page.goto("about:blank");
+    await page.goto(`${server.url}/#token=${token}`);
+    await page.waitForSelector("#gate >> text=Your invitation holds no more");
+  }
+  assertEquals(questions.slice(2), [
+    "This link is for Ada. Here you are Ada Lovelace. Change?",
+    "This link is for Ada. Here you are Ada. Change?",
+  ]);
+  assertEquals((await kept())[0], undefined);
 });
 
 webTest("Without a token, and with one that holds no more, the page says so, with a way in", async () => {
