@@ -20,6 +20,7 @@ import { Patience } from "./patience.js";
  * @property {() => void} gap The server has removed messages that were to come next, and so perhaps some that are shown.
  * @property {() => void} missed Messages that were not read yet are gone, since they were old.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
+ * @property {() => void} accepted What was refused is done.
  */
 
 /** Messages in one page of history: some screens. */
@@ -66,7 +67,7 @@ export class Conversation {
     this.#outbox = outbox;
     this.#timeline = timeline;
     this.#told = told;
-    this.#patience = new Patience(this.#left.signal, told.refused);
+    this.#patience = new Patience(this.#left.signal, told.refused, told.accepted);
     this.#run().catch((error) => {
       if (!this.#left.signal.aborted) throw error;
     });

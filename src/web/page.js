@@ -139,7 +139,12 @@ function open() {
   timeline.clear(session.me, memory.lastRead(current));
   byId("notice").hidden = !place.message || isMessageId(place.message);
   session.show();
-  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap, missed, refused }, {
+  const accepted = () => { // where only a page of history was refused, nothing else says that one is in
+    if (room.connection.state.status !== "live") return;
+    session.show();
+    connectionLine.watch(room.connection);
+  };
+  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap, missed, refused, accepted }, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });

@@ -13,21 +13,26 @@ const LASTED_MS = 60_000;
 export class Patience {
   #signal;
   #refused;
+  #accepted;
 
   /**
    * @param {AbortSignal} signal Ends it.
    * @param {(error: LingerError, retryAt: number) => void} refused Is told of each refusal, and when it is tried again, in milliseconds since 1970.
+   * @param {() => void} [accepted] Is told when something is done that was refused before.
    */
-  constructor(signal, refused) {
+  constructor(signal, refused, accepted = () => {}) {
     this.#signal = signal;
     this.#refused = refused;
+    this.#accepted = accepted;
   }
 
   /** Does something until it is not refused. @template T @param {() => Promise<T>} attempt @returns {Promise<T>} */
   async until(attempt) {
     for (let refusals = 0;; refusals++) {
       try {
-        return await attempt();
+        const done = await attempt();
+        if (refusals > 0) this.#accepted();
+        return done;
       } catch (error) {
         await this.#pause(error, refusals);
       }

@@ -3496,6 +3496,20 @@ export const mutations: readonly Mutation[] = [
     "sub ===",
   ),
   broken(
+    "one page of history that is refused for a while takes the composer away for good",
+    ["web/refusal_test.ts > only a page"],
+    "src/web/patience.js",
+    "if (refusals > 0) this.#accepted();",
+    "",
+  ),
+  broken(
+    "the line of the connection goes on to tell of what was refused",
+    ["web/refusal_test.ts > only a page"],
+    "src/web/page.js",
+    "    connectionLine.watch(room.connection);\n  };",
+    "  };",
+  ),
+  broken(
     "an edit on the page puts aside what another has become",
     ["web/actions_test.ts > meanwhile"],
     "src/web/editor.js",

@@ -9,6 +9,9 @@ const site = await testSite();
 
 const POLLS = /\/messages\?/;
 
+/** Pages of history, but for the newest. */
+const PAGES = /[?&]before=(?!now)/;
+
 const answer = (status: number) => (route: Route) =>
   route.fulfill({ status, contentType: "text/html", body: "<h1>No" });
 
@@ -31,6 +34,29 @@ webTest(
     }
   },
 );
+
+webTest("Where only a page of history was refused for a while, one writes on as soon as it comes", async () => {
+  const bodies = Array.from({ length: 200 }, (_, i) => `Number ${i}`);
+  for (const body of bodies) await posted(site, "pages", body);
+  for (const status of [404, 403, 401]) {
+    await using ada = await visit(site, { room: "pages", name: "Ada", badNetwork: true });
+    await ada.page.waitForSelector("#log >> text=Number 199");
+    await ada.page.route(PAGES, answer(status));
+    await ada.page.$eval("#scroller", (scroller) => scroller.scrollTop = 0);
+    if (status === 404) await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
+    else await ada.page.waitForSelector(`#banner >> text=${status === 403 ? "not open to you" : "by invitation"}`);
+    const { length } = await ada.bodies();
+    await ada.page.unroute(PAGES);
+    await ada.page.evaluate(() => dispatchEvent(new Event("focus")));
+    await ada.until((before) => document.querySelectorAll(".body").length > before, length);
+    await ada.is("live");
+    assertEquals([await ada.page.textContent("#connection-said"), await ada.page.textContent("#banner-text")], [
+      "Live",
+      "",
+    ]);
+    assertEquals(await ada.page.isVisible("#text"), true);
+  }
+});
 
 webTest("Nobody is told that a room is empty that could not be read", async () => {
   await posted(site, "unread", "Something");
