@@ -30,6 +30,10 @@ const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/v;
 /** @type {Map<string, ("em" | "strong")[]>} */
 const EMPHASIS = new Map([["*", ["em"]], ["_", ["em"]], ["**", ["strong"]], ["***", ["strong", "em"]]]);
 
+/** A part of a host's name that is Latin letters, but for those of clicks and stops; and one of other letters, without signs. */
+const LATIN = /^[[\p{Script=Latin}\d_\-]--[ǀ-ǃꞌꞏ]]*$/v;
+const UNSIGNED = /^[^@%\p{S}]*$/v;
+
 /**
  * A piece of the line with a meaning of its own.
  * @typedef {{ start: number, end: number, kind: "link" | "code" | "open" | "close", run: string }} Piece
@@ -147,9 +151,15 @@ function link(address) {
   link.dir = "ltr"; // by itself, whatever is around it, and from its beginning
   const { host } = new URL(address);
   const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").toLowerCase().replace(/:(?:80|443)?$/, "");
-  const honest = named === host || /\P{ASCII}/v.test(named) && !/[@%]/.test(named) && !looksLatin(named);
+  const honest = named === host || /\P{ASCII}/v.test(named) && isPlain(named) && !looksLatin(named);
   if (!honest) link.dataset.host = host;
   return link;
+}
+
+/** Whether nothing in a host's name can be taken for its end, as a letter or a sign can that looks like a slash. @param {string} named */
+function isPlain(named) {
+  const labels = named.replace(/:\d*$/, "").normalize("NFC").split(".");
+  return labels.every((label) => (/[a-z]/.test(label) ? LATIN : UNSIGNED).test(label));
 }
 
 /** @param {string} text @param {number} ticks */

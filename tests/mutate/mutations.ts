@@ -3475,6 +3475,20 @@ export const mutations: readonly Mutation[] = [
     "const honest = named !== host ||",
   ),
   broken(
+    "a sign that looks like a slash passes for the end of a host's name",
+    ["web/safety_test.ts > A link never seems"],
+    "src/web/phrase.js",
+    "/^[^@%\\p{S}]*$/v",
+    "/^[^@%]*$/v",
+  ),
+  broken(
+    "a letter that looks like a slash passes for the end of a host's name",
+    ["web/safety_test.ts > A link never seems"],
+    "src/web/phrase.js",
+    "(/[a-z]/.test(label) ? LATIN : UNSIGNED)",
+    "UNSIGNED",
+  ),
+  broken(
     "an invitation link that is opened again leads to the lobby",
     ["web/session_test.ts > came in by"],
     "src/web/session.js",

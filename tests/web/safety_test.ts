@@ -90,7 +90,15 @@ webTest(
       ["http://0x7f.1/", "127.0.0.1"],
       ["https://EXAMPLE.org:443/x https://my-bank.com\\@evil.example/", undefined],
       ["https://bücher.example/", undefined],
+      ["https://bu\u0308cher.example:8080/", undefined],
+      ["https://пример.рф/ノ", undefined],
+      ["https://ノート.example/", undefined],
     ];
+    // What looks like the end of the host's name, and is none.
+    const ends = [..."\u2044\u2215\u29F8\u0338ǃ丿ノ"].map((end) => `https://my-bank.com${end}login.evil.example/`);
+    for (const address of [...ends, "https://пример.рф\u2044вход.evil.example/"]) {
+      cases.push([address, new URL(address).host]);
+    }
     for (const [body] of cases) await post(site, "elsewhere", { body });
     await using reader = await visit(site, { room: "elsewhere", name: "Ada" });
     await reader.sees(...cases.map(([body]) => body));
