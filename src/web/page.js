@@ -366,7 +366,7 @@ text.addEventListener("keydown", (event) => {
 });
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
-  await (await quoting()).quote(line, reply_to, linger.room(room));
+  await (await quoting()).quote(line, reply_to, linger.room(room), open);
 });
 for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {

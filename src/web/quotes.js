@@ -27,8 +27,12 @@ export function clear() {
   fetched.clear();
 }
 
-/** Fills the line above a message. @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room */
-export async function quote(line, id, room) {
+/**
+ * Fills the line above a message.
+ * @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room
+ * @param {() => void} goThere Opens what the page's address is already.
+ */
+export async function quote(line, id, room, goThere) {
   const { signal } = left;
   // By then the page that it came with is there.
   await new Promise((resolve) => setTimeout(resolve));
@@ -47,9 +51,11 @@ export async function quote(line, id, room) {
   }
   line.addEventListener("click", (event) => {
     const row = rowOf(id);
-    if (!row) return; // the address leads there
+    const isThere = line.getAttribute("href") === location.hash;
+    if (!row && !isThere) return; // the address leads there
     event.preventDefault();
-    showRow(row);
+    if (row) showRow(row);
+    else goThere(); // once more: one has gone elsewhere since
   });
 }
 

@@ -3524,6 +3524,13 @@ export const mutations: readonly Mutation[] = [
     "  };",
   ),
   broken(
+    "the line above a reply leads far back once only",
+    ["web/actions_test.ts > far back as often"],
+    "src/web/quotes.js",
+    "if (!row && !isThere) return;",
+    "if (!row) return;",
+  ),
+  broken(
     "an edit on the page puts aside what another has become",
     ["web/actions_test.ts > meanwhile"],
     "src/web/editor.js",

@@ -825,6 +825,25 @@ webTest("A quoted line that could not be read is read as soon as that is possibl
   await page.waitForSelector(".quoted >> text=Far away");
 });
 
+webTest("The line above a reply leads far back as often as one likes", async () => {
+  await writeHistory(
+    site.database.sql,
+    "far-back",
+    Array.from({ length: 500 }, (_, i) => [600 - i, "Noor", i === 0 ? "Far away" : `Filler ${i}`]),
+  );
+  const [original] = await messages(site, "far-back", "wait=0&limit=1");
+  await post(site, "far-back", { body: "An answer", reply_to: original!.id });
+  await using ada = await visit(site, { room: "far-back", name: "Ada" });
+  const { page } = ada;
+  for (let times = 0; times < 2; times++) {
+    await page.click(".quoted >> text=Far away");
+    await page.waitForSelector(".found >> text=Far away");
+    await page.click("#pill");
+    await page.waitForSelector("#log >> text=An answer");
+    assertEquals(await page.locator("#log .body >> text=Far away").count(), 0);
+  }
+});
+
 webTest("What one is about to answer is shown as it is now, and not at all when it is deleted", async () => {
   const room = "reply-bar";
   const key = "a key that nobody can guess";
