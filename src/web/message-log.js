@@ -6,7 +6,7 @@
 import { dayName, sameDay } from "./calendar.js";
 import { layOut, settle } from "./chunk.js";
 import { byId, element, setText } from "./element.js";
-import { messageRow } from "./message-row.js";
+import { messageRow, unfoldAs } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
@@ -114,6 +114,7 @@ export class MessageLog {
     if (!entry) return;
     const row = this.#row(message);
     row.ariaLive = "off";
+    unfoldAs(row, entry.row);
     this.#change(entry.row, () => {
       entry.row.replaceWith(row);
       Object.assign(entry, { message, row });

@@ -148,13 +148,23 @@ function whatIsWritten(text, changed) {
   const more = element("button", { type: "button", className: "unfold", textContent: words.showMore, ariaLive: "off" });
   more.ariaExpanded = "false";
   more.addEventListener("click", () => {
+    const scroller = more.closest("#scroller");
+    const { top } = more.getBoundingClientRect();
     const folded = body.classList.toggle("folded");
     more.textContent = folded ? words.showMore : words.showLess;
     more.ariaExpanded = `${!folded}`;
-    // It grows below, and what one reads stays; the timeline has to see that this is not the end any more.
-    more.closest("#scroller")?.dispatchEvent(new Event("scroll"));
+    if (!scroller) return;
+    // It grows below, and what one reads stays. Where it shrinks, one is at its end, and that stays.
+    if (folded) scroller.scrollTop += more.getBoundingClientRect().top - top;
+    scroller.dispatchEvent(new Event("scroll")); // the timeline has to see whether this is the end
   });
   return [body, more];
+}
+
+/** Unfolds a row if the one was unfolded whose place it takes. @param {Element} row @param {Element} before */
+export function unfoldAs(row, before) {
+  if (!before.querySelector(".unfold[aria-expanded=true]")) return;
+  /** @type {HTMLElement | null} */ (row.querySelector(".unfold"))?.click();
 }
 
 /** Says that a message was edited; what is to be copied of it is its text alone. @param {string} changed */

@@ -3531,6 +3531,20 @@ export const mutations: readonly Mutation[] = [
     "if (!row) return;",
   ),
   broken(
+    "whoever folds a long message is thrown far on",
+    ["web/message_test.ts > folds a long message"],
+    "src/web/message-row.js",
+    "if (folded) scroller.scrollTop",
+    "if (false) scroller.scrollTop",
+  ),
+  broken(
+    "an edit folds a long message again",
+    ["web/message_test.ts > folds a long message"],
+    "src/web/message-log.js",
+    "    unfoldAs(row, entry.row);\n",
+    "",
+  ),
+  broken(
     "an edit on the page puts aside what another has become",
     ["web/actions_test.ts > meanwhile"],
     "src/web/editor.js",

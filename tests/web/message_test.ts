@@ -49,6 +49,38 @@ webTest(
   },
 );
 
+webTest("Whoever folds a long message again is where he was; and an edit folds nothing", async () => {
+  const room = "folded";
+  const key = "a key that nobody can guess";
+  const lines = Array.from({ length: 300 }, (_, i) => `Line ${i}`).join("\n");
+  for (let i = 0; i < 30; i++) await post(site, room, { body: `Before ${i}` });
+  const long = await (await post(site, room, { body: lines }, { "message-key": key })).json();
+  for (let i = 0; i < 60; i++) await post(site, room, { body: `After ${i}` });
+  await using reader = await visit(site, { room, name: "Ada" });
+  const { page } = reader;
+  await page.waitForSelector(".unfold");
+  await page.$eval(".unfold", (more) => more.scrollIntoView({ block: "center" }));
+  await page.click(".unfold");
+  const atButton = async () => {
+    // After whatever holds what one reads in its place.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    return await page.$eval(".unfold", (more) => [more.textContent, Math.round(more.getBoundingClientRect().top)]);
+  };
+  const edit = await fetch(`${site.url}/rooms/${room}/messages/${long.id}`, {
+    method: "PATCH",
+    headers: { "message-key": key, "content-type": "application/json" },
+    body: JSON.stringify({ body: `${lines}\nThe end` }),
+  });
+  assertEquals([edit.status, (await edit.json()).id], [200, long.id]);
+  await page.waitForSelector(".body:not(.folded) >> text=The end");
+
+  await page.$eval(".unfold", (more) => more.scrollIntoView({ block: "center" }));
+  const [said, top] = await atButton();
+  assertEquals(said, "Show less");
+  await page.click(".unfold");
+  assertEquals(await atButton(), ["Show more", top]);
+});
+
 webTest("What reaches out of a message by marks upon marks is clipped", async () => {
   await post(site, "marks", { body: `Z${"\u0310\u0323".repeat(60)}`, author: `Z${"\u0310\u0323".repeat(20)}` });
   await using reader = await visit(site, { room: "marks", name: "Ada" });
