@@ -104,6 +104,10 @@ export class Memory {
   keepMention(room, id) {
     if (id > this.mention(room)) this.#set(`mention ${room}`, id);
   }
+  /** None up to this one speaks of you any more. @param {string} room @param {string} id */
+  forgetMention(room, id) {
+    if (this.mention(room) <= id) this.#set(`mention ${room}`, "");
+  }
 
   /** What you have chosen for a room; "" where nothing is known of it. @param {string} room @returns {Choice | ""} */
   choice(room) {

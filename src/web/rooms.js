@@ -26,6 +26,9 @@ const FULL_LIST = 100;
 /** The most that is read of a room that is not open, to see who wrote: more are only counted. */
 const GLANCE = 20;
 
+/** How often a room with something unread is looked at again, in milliseconds: some of that may have been deleted, or changed. */
+const AGAIN_MS = 60_000;
+
 /**
  * @typedef {object} RoomEntry
  * @property {string} room
@@ -49,6 +52,8 @@ export class Rooms {
   #asked = new Set();
   /** When each room was last asked for here. @type {Map<string, number>} */
   #tried = new Map();
+  /** When each room was last looked into here. @type {Map<string, number>} */
+  #glanced = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #looking = new AbortController();
@@ -108,10 +113,11 @@ export class Rooms {
     if (id > (this.#newest.get(room) ?? "")) this.#newest.set(room, id);
   }
 
-  /** Takes note of messages that speak of you. @param {string} room @param {Message[]} messages */
+  /** Takes note of messages that speak of you; returns whether any does. @param {string} room @param {Message[]} messages */
   heard(room, messages) {
     const said = messages.findLast((message) => !this.#isOwn(message) && mentions(message.body, this.#memory.name));
     if (said) this.#memory.keepMention(room, said.id);
+    return said !== undefined;
   }
 
   /** Your rooms, by name: an order in which nothing jumps. @returns {RoomEntry[]} */
@@ -150,12 +156,19 @@ export class Rooms {
     this.#changed();
   }
 
-  /** Looks at what is unread in your rooms; one that refuses, or does not answer, takes nothing from the others. @param {AbortSignal} signal */
+  /**
+   * Looks at what is unread in your rooms, and at one of those that it looked at long ago; one that refuses, or does not answer, takes nothing
+   * from the others. @param {AbortSignal} signal
+   */
   async #lookAround(signal) {
-    const rooms = this.list().filter(({ room, choice }) => choice !== "muted" && room !== this.#current);
-    for (const { room, unread } of rooms.sort((a, b) => this.#inTurn(a.room, b.room))) {
+    const rooms = this.list().filter(({ room, choice, unread }) =>
+      unread > 0 && choice !== "muted" && room !== this.#current
+    ).sort((a, b) => this.#inTurn(a.room, b.room));
+    const again = rooms.find(({ room }) => performance.now() - (this.#glanced.get(room) ?? 0) >= AGAIN_MS);
+    for (const entry of rooms) {
       if (signal.aborted) return;
-      await this.#glance(room, unread, signal).catch(() => {}); // a later look does it
+      if (entry !== again && this.#newestOf(entry.room) <= this.#memory.glanced(entry.room)) continue;
+      await this.#glance(entry, signal).catch(() => {}); // a later look does it
     }
   }
 
@@ -166,13 +179,13 @@ export class Rooms {
 
   /**
    * Looks at what is unread: who has written there himself, on another device, has read what stands before it.
-   * @param {string} room @param {number} unread @param {AbortSignal} signal
+   * @param {RoomEntry} entry @param {AbortSignal} signal
    */
-  async #glance(room, unread, signal) {
+  async #glance({ room, unread }, signal) {
     const newest = this.#newestOf(room);
     const until = this.#memory.glanced(room);
-    if (unread === 0 || newest <= until) return;
     this.#tried.set(room, performance.now());
+    this.#glanced.set(room, performance.now());
     const limit = Math.min(unread + 1, GLANCE); // one more, to see whether some are missing
     const { messages, more } = await this.#linger.room(room).history({ before: "now", limit, signal });
     const last = messages.at(-1)?.id ?? "";
@@ -187,7 +200,7 @@ export class Rooms {
     if (isAll && left.length < this.#unread(room)) {
       this.#memory.markRead(room, left[0] ? justBefore(left[0].id) : newest);
     }
-    this.heard(room, left);
+    if (!this.heard(room, left) && isAll) this.#memory.forgetMention(room, newest);
     this.#news(left.filter(({ id }) => id > until));
     this.#changed();
   }

@@ -211,6 +211,35 @@ webTest("What was deleted before I came is not unread, and is asked for once", a
 });
 
 webTest(
+  "What is deleted after it was counted is counted no more before long, and nothing speaks of me by it",
+  async () => {
+    for (const room of ["square", "street"]) await posted(site, room, "Old");
+    await using ada = await regular(["house", "square", "street"]);
+    const { page } = ada;
+    await page.clock.install();
+    await page.reload();
+    await ada.is("live");
+    await posted(site, "street", "Anybody?");
+    const headers = { "message-key": "a key that nobody can guess" };
+    for (const room of ["square", "street"]) {
+      const { id } = await (await post(site, room, { body: "Ada?", author: "Noor" }, headers)).json();
+      await page.waitForSelector(`${count(room)} >> text=@`);
+      const path = `${site.url}/rooms/${room}/messages/${id}`;
+      assertEquals((await fetch(path, { method: "DELETE", headers })).status, 204);
+    }
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+    assertEquals(asked.filter((url) => /square|street/.test(url)), []); // not at each look
+    for (const room of ["square", "street"]) assert((await page.textContent(count(room)))!.includes("@"));
+    await page.clock.fastForward(60_000);
+    await page.waitForSelector(count("square"), { state: "hidden" });
+    await ada.until((count) => !document.querySelector(count)!.textContent!.includes("@"), count("street"));
+    assertEquals(await page.isVisible(count("street")), true); // there is something to read
+  },
+);
+
+webTest(
   "What others write in a room that I opened while it was empty is unread, and the line is above it",
   async () => {
     await using ada = await regular(["shelter", "trip"]);
