@@ -19,11 +19,22 @@ export function agree(memory, composer, { room, renamed, isSame }) {
     if (draftOf !== room() || !isSame()) return;
     const { text } = composer;
     // What is shown here was written there, and goes on there, or was sent.
-    if (!composer.isIn && ["", before, mirrored].includes(text)) composer.show(mirrored = draft);
+    const isTheirs = ["", mirrored].includes(text) || text === before && goesOn(draft, before);
+    if (!composer.isIn && isTheirs) composer.show(mirrored = draft);
     else if (draft === "" && text !== "") memory.keepDraft(room(), text); // other words were sent
   });
   addEventListener("pagehide", () => {
     const { text } = composer;
     if (text && text !== mirrored && isSame()) memory.keepDraft(room(), text);
   });
+}
+
+/** Whether somebody goes on with a draft, or has sent it: not who has put other words in its place. @param {string} draft @param {string} before */
+function goesOn(draft, before) {
+  const length = Math.min(draft.length, before.length);
+  let start = 0;
+  while (start < length && draft[start] === before[start]) start++;
+  let end = 0;
+  while (start + end < length && draft.at(-1 - end) === before.at(-1 - end)) end++;
+  return draft === "" || start + end >= before.length / 2;
 }

@@ -3748,6 +3748,13 @@ export const mutations: readonly Mutation[] = [
     "// first:",
   ),
   broken(
+    "other words take a draft out of another window",
+    ["web/tabs_test.ts > no focus gives way"],
+    "src/web/agreement.js",
+    "text === before && goesOn(draft, before)",
+    "text === before",
+  ),
+  broken(
     "a window keeps the draft that it only shows",
     ["web/tabs_test.ts > takes no other words"],
     "src/web/agreement.js",

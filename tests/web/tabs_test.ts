@@ -218,6 +218,35 @@ webTest(
   },
 );
 
+webTest("A draft in a tab that has no focus gives way to what goes on with it, and not to other words", async () => {
+  await using first = await visit(site, { room: "two-drafts", name: "Ada" });
+  await first.page.fill("#text", "A long draft");
+  const second = await tab(first, "two-drafts");
+  // For the browser under test each tab has the focus, which in a real one only one has.
+  await first.page.evaluate(() => document.hasFocus = () => false);
+  const text = () => first.page.inputValue("#text");
+  await first.page.evaluate(() => {
+    // After the page's own listeners.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key?.includes(" draft ")) Object.assign(globalThis, { heard: newValue });
+    });
+  });
+  const heard = async (draft: string) => {
+    await second.page.fill("#text", draft);
+    await first.until((draft) => (globalThis as unknown as { heard?: string }).heard === draft, draft);
+  };
+  await heard("A long draft that goes on");
+  assertEquals(await text(), "A long draft that goes on");
+  await first.page.fill("#text", "A lnog draft");
+  await heard("A long draft");
+  assertEquals(await text(), "A long draft");
+  await first.page.fill("#text", "A long draft of this tab");
+  for (const other of ["A", "Also ok", "A long draft of the other tab"]) {
+    await heard(other);
+    assertEquals(await text(), "A long draft of this tab");
+  }
+});
+
 webTest(
   "A refused message that is deleted in one tab is gone in the others, and can't be sent from there",
   async () => {
