@@ -351,3 +351,32 @@ Deno.test("A pool that is destroyed while it connects leaves nothing behind", as
   await destroy();
   await failed;
 });
+
+Deno.test("A host that is given up before it has answered is followed by the next one, and by none further on", async () => {
+  for (const more of [0, 1]) {
+    const mute = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const there = (mute.addr as Deno.NetAddr).port;
+    const hosts = [there, port, ...Array(more).fill(there)].map((port) => `127.0.0.1:${port}`).join();
+    const openPool = pools(readAddress(`postgres://postgres@${hosts}/postgres?connect_timeout=20`), {
+      pooled: false,
+      startup: {},
+      setup: "",
+    });
+    const first = openPool("first");
+    const failed = assertRejects(async () => await first.sql`select 1`);
+    const connection = await mute.accept();
+    await first.destroy();
+    await failed;
+    const second = openPool("second");
+    const again = mute.accept().then((connection) => {
+      connection.close();
+      return "the mute host is asked again";
+    }, () => "the mute host is gone");
+    const answer = second.sql`select 1 as one`.then(([row]) => row!.one);
+    assertEquals(await Promise.race([answer, again]), 1);
+    await second.destroy();
+    connection.close();
+    mute.close();
+    await again;
+  }
+});

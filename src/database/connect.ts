@@ -15,7 +15,7 @@ export interface Turn {
 
 /**
  * Connects to one of the address's hosts. `opened` is told of every socket.
- * @throws {Unusable} when none of them will do: why not.
+ * @throws {Unusable} when none of them will do: why not. Where the signal has aborted, when the one under way will not.
  * @throws the signal's reason when it aborts between two attempts; to end one, destroy its socket too.
  */
 export async function connect(
@@ -33,7 +33,8 @@ export async function connect(
     } catch (error) {
       // Others connect at the same time: only the first of them moves on.
       if (turn.host === host) turn.host = (host + 1) % address.hosts.length;
-      if (!(error instanceof Unusable)) throw error;
+      // Where it is we who gave up, the next one is for who comes next: to go on here would move past it.
+      if (!(error instanceof Unusable) || signal.aborted) throw error;
       failed.set(host, error);
     }
   }

@@ -2899,8 +2899,15 @@ export const mutations: readonly Mutation[] = [
     "a host that will not do ends the attempt",
     ["connect_test.ts > :1,127.0.0.1:5432/postgres Linger"],
     CONNECT,
-    "if (!(error instanceof Unusable)) throw error;",
+    "if (!(error instanceof Unusable) || signal.aborted) throw error;",
     "throw error;",
+  ),
+  broken(
+    "a host that is given up takes the one after it along",
+    ["connect_test.ts > given up before"],
+    CONNECT,
+    "|| signal.aborted) throw error;",
+    ") throw error;",
   ),
   broken(
     "each connection begins with the first host",
