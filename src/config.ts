@@ -162,7 +162,7 @@ export class ConfigError extends Error {
 
 /**
  * Reads the settings out of `env`. An empty value counts as not set, as container tools hand it over.
- * @throws {ConfigError} that names the variable, its value and what is allowed.
+ * @throws {ConfigError} that names the variable, its value unless that may be a secret, and what is allowed.
  */
 export function readConfig(env: { get(name: string): string | undefined } = Deno.env): Config {
   const given = Object.fromEntries(Object.keys(settings).map((name) => [name, env.get(name) || undefined]));
@@ -214,8 +214,19 @@ function contentsOf(name: string, path: string | undefined): string | undefined 
   try {
     return Deno.readTextFileSync(path).trimEnd();
   } catch (error) {
-    throw new ConfigError(`${name}=${path} can't be read: ${error instanceof Error ? error.message : error}`);
+    // What stands there can be the secret itself, which Deno's message would repeat.
+    throw new ConfigError(`${name} must be the path of a file that can be read${reason(error)}`);
   }
+}
+
+/** Why a file can't be read, as the end of a sentence and without its name. */
+function reason(error: unknown): string {
+  const { NotFound, NotADirectory, IsADirectory, PermissionDenied, NotCapable } = Deno.errors;
+  if (error instanceof NotFound || error instanceof NotADirectory) return ", and there is no such file";
+  if (error instanceof IsADirectory) return ", and that is a folder";
+  if (error instanceof PermissionDenied) return ", and this user may not read it";
+  if (error instanceof NotCapable) return ": add it to --allow-read in the command that starts Linger";
+  return "";
 }
 
 /** What can't be meant together. */

@@ -300,7 +300,7 @@ Deno.test("readConfig() refuses what would leave a server open, or closed to all
       { DATABASE_URL: "postgres://db", DATABASE_DIRECT_URL: `mysql://me:${LONG}@db` },
       "DATABASE_DIRECT_URL must be a URL that begins with postgres://",
     ],
-    [{ TOKEN_SECRET_FILE: "/nowhere/secret" }, "TOKEN_SECRET_FILE=/nowhere/secret can't be read"],
+    [{ TOKEN_SECRET_FILE: "/nowhere/secret" }, "TOKEN_SECRET_FILE must be the path of a file that can be read"],
   ];
   for (const [variables, sentence] of refused) {
     const { message } = assertThrows(() => read(variables), ConfigError);
@@ -328,6 +328,28 @@ Deno.test("readConfig() takes secrets from files, without the line's end, and a 
   const { message } = assertThrows(() => read({ DATABASE_URL_FILE: file }), ConfigError);
   assertFalse(message.includes("secret"));
   await Deno.remove(file);
+});
+
+Deno.test("What stands where a file should be named may be the secret itself, and is not told", () => {
+  const why = (variables: Record<string, string>) => {
+    const { message, cause } = assertThrows(() => read(variables), ConfigError);
+    for (const value of Object.values(variables)) assertFalse(message.includes(value), "it is told");
+    assertEquals(cause, undefined);
+    return message;
+  };
+  const none = (name: string) => `${name} must be the path of a file that can be read, and there is no such file`;
+  for (const value of [LONG, `/${LONG}`, `./${LONG}`]) {
+    for (const name of ["TOKEN_SECRET_FILE", "TOKEN_SECRET_PREVIOUS_FILE"]) {
+      assertEquals(why({ [name]: value }), none(name));
+    }
+  }
+  for (const name of ["DATABASE_URL_FILE", "DATABASE_DIRECT_URL_FILE"]) {
+    assertEquals(why({ [name]: "postgres://linger:s3cret@db/chat" }), none(name));
+  }
+  const tooLong = why({ TOKEN_SECRET_FILE: LONG.repeat(100) });
+  assertEquals(tooLong, "TOKEN_SECRET_FILE must be the path of a file that can be read");
+  const folder = why({ TOKEN_SECRET_FILE: Deno.cwd() });
+  assertEquals(folder, "TOKEN_SECRET_FILE must be the path of a file that can be read, and that is a folder");
 });
 
 function read(variables: Record<string, string>) {

@@ -2896,6 +2896,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what stands where a file should be named is repeated",
+    ["config_test.ts > may be the secret itself"],
+    CONFIG,
+    "throw new ConfigError(`${name} must be the path",
+    "throw new ConfigError(`${name}=${path} must be the path",
+  ),
+  broken(
     "a parameter in the environment counts more than in the URL",
     ["address_test.ts > variables of psql"],
     PARAMETERS,
