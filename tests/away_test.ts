@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { messages, post, posted, until } from "./support/client.ts";
+import { runCommand } from "./support/command.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
 import { follow, recordPost } from "./torture/clients.ts";
 import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
@@ -140,6 +141,25 @@ Deno.test("What is acknowledged survives a crash, also where the database has sy
   database = await own.start();
   assertEquals(await messages(server, "room", "before=now"), stored);
   await database.stop();
+});
+
+Deno.test("What import says is imported survives a crash, also where the database has synchronous_commit off", async () => {
+  await using own = await ownPostgres({ synchronous_commit: "off", wal_writer_delay: "10s" });
+  let database = await own.start();
+  await using server = await startServer(own.url);
+  for (let i = 0; i < 20; i++) await posted(server, "room", `${i}`);
+  const stored = await messages(server, "room", "before=now");
+  const env = { DATABASE_URL: own.url };
+  const file = await Deno.makeTempFile({ prefix: "linger-test-" });
+  await Deno.writeTextFile(file, (await runCommand("export", ["--room", "room"], env)).stdout);
+  const { code, log } = await runCommand("import", [file, "--room", "copy"], env);
+  assertEquals(code, 0, log);
+  await own.crash();
+  await database.stop();
+  database = await own.start();
+  assertEquals((await messages(server, "copy", "before=now")).map(({ id }) => id), stored.map(({ id }) => id));
+  await database.stop();
+  await Deno.remove(file);
 });
 
 Deno.test("A poll that waits while the database goes away is not told that there is no news", async () => {

@@ -85,6 +85,28 @@ Deno.test("A transaction that is lost before its end has done nothing, for sure"
   assertEquals(error.fate, "rolled-back");
 });
 
+Deno.test("A transaction of a command may take longer, and rest longer, than the database lets others", async () => {
+  await using database = await postgres.create();
+  const limitMs = 2_000; // as far as a slow machine needs from BEGIN to what lifts it
+  const limits = await database.sql<{ name: string }[]>`
+    select name from pg_settings where name in ('transaction_timeout', 'idle_in_transaction_session_timeout')`;
+  for (const { name } of limits) {
+    await database.admin((sql) => sql.unsafe(`alter database "${database.name}" set ${name} = ${limitMs}`));
+  }
+  const { openPool } = await open(database);
+  const rows = await transact(openPool, { name: "long", mode: "", deadlineMs: 10_000 }, async (run) => {
+    const isOver = async () => {
+      const [own] = await database.sql<{ late: boolean }[]>`
+        select extract(epoch from clock_timestamp() - xact_start) * 1000 > ${limitMs} + 200 as late
+        from pg_stat_activity where datname = current_database() and application_name = 'linger long'`;
+      return own?.late ?? true;
+    };
+    await until(isOver, "it has taken, and rested, longer than the limits");
+    return await run((sql) => sql`select 1 as one`);
+  });
+  assertEquals([...rows], [{ one: 1 }]);
+});
+
 /** Opens pools; `closed` resolves when a connection of one has ended. */
 async function open(database: TestDatabase): Promise<{ openPool: OpenPool; closed: Promise<void> }> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });

@@ -1,5 +1,6 @@
 // A room's head in SQL: how far the room is, whether the database has lost what was known of it, and what holds for each statement
 // that moves it.
+import { DURABLE } from "../database/transaction.ts";
 import { makePlace, NIL } from "./cursor.ts";
 
 /** Which message was changed, and where that stands. */
@@ -69,13 +70,12 @@ export function makeHead({ seq, ms, lost, trimmed }: Omit<HeadRow, "room"> = NON
 }
 
 /**
- * What holds for a statement that moves a head, and the database's clock before it waits for one. What is acknowledged is on disk,
- * also where the database or the role has that turned off for speed; and a warning comes through, which is all that tells of a commit
- * whose wait for its standby was cancelled.
+ * What holds for a statement that moves a head, and the database's clock before it waits for one. What is acknowledged is on disk;
+ * and a warning comes through, which is all that tells of a commit whose wait for its standby was cancelled.
  */
 export const SETTINGS = `settings as materialized (
   select set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true),
-    set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true),
+    ${DURABLE},
     set_config('client_min_messages', 'warning', true),
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint as clock
 )`;

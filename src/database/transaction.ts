@@ -1,5 +1,5 @@
 // A transaction in which a command works for as long as it takes, and in which nothing hangs: each statement has the deadline that it has
-// elsewhere. Between two of them it may idle, since who reads or writes its lines can be slow.
+// elsewhere. Between two of them it may idle, since who reads or writes its lines can be slow; and all of them may take as long as they do.
 import { DatabaseError, failure, withDeadline } from "./client.ts";
 import type { OpenPool, Sql } from "./pool.ts";
 
@@ -15,6 +15,17 @@ export interface TransactionOptions {
   /** How long a statement is waited for, in milliseconds. */
   readonly deadlineMs: number;
 }
+
+/**
+ * Has what a transaction commits on disk when its end is told, also where the database or the role has that turned off for speed.
+ * @internal
+ */
+export const DURABLE =
+  "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)";
+
+/** What ends a transaction that takes long, or rests long, is off; the second has come with PostgreSQL 17. */
+const SETTINGS = `select ${DURABLE}, set_config(name, '0', true) from pg_settings
+  where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
 
 /**
  * Does `work` in one transaction, on a connection of its own.
@@ -49,7 +60,7 @@ export async function transact<T>(
   });
   try {
     const sql = await answered(() => begun.promise);
-    await answered(() => sql`set local idle_in_transaction_session_timeout to 0`);
+    await answered(() => sql.unsafe(SETTINGS));
     const result = await work((statement) => answered(() => statement(sql)));
     worked.resolve();
     await answered(() => transaction, !isOver);

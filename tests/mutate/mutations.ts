@@ -74,6 +74,7 @@ const ATTEMPT = "src/database/attempt.ts";
 const AUTHENTICATION = "src/database/authentication.ts";
 const POOL = "src/database/pool.ts";
 const OPEN = "src/database/open.ts";
+const TRANSACTION = "src/database/transaction.ts";
 const EXAMINE = "src/database/examine.ts";
 const MIGRATE = "src/database/migrate.ts";
 const READINESS = "src/chat/readiness.ts";
@@ -238,10 +239,24 @@ export const mutations: readonly Mutation[] = [
   },
   broken(
     "synchronous_commit stays off where it is",
-    ["away_test.ts > survives a crash"],
+    ["away_test.ts > is acknowledged survives a crash"],
     HEAD,
-    "coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')",
-    "current_setting('synchronous_commit')",
+    "    ${DURABLE},\n",
+    "",
+  ),
+  broken(
+    "synchronous_commit stays off for an import",
+    ["away_test.ts > import says is imported"],
+    TRANSACTION,
+    "select ${DURABLE}, set_config(name",
+    "select set_config(name",
+  ),
+  broken(
+    "transaction_timeout ends an export that takes long",
+    ["transaction_test.ts > may take longer"],
+    TRANSACTION,
+    "'idle_in_transaction_session_timeout', 'transaction_timeout'",
+    "'idle_in_transaction_session_timeout'",
   ),
   broken(
     "client_min_messages keeps the warning back that a commit is not on its standby",
@@ -934,7 +949,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a transaction that was lost before its end may have been done",
     ["transaction_test.ts > for sure"],
-    "src/database/transaction.ts",
+    TRANSACTION,
     "() => transaction, !isOver",
     "() => transaction, true",
   ),
@@ -3785,14 +3800,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a transaction goes on to write to a connection that is gone",
     ["transaction_test.ts"],
-    "src/database/transaction.ts",
+    TRANSACTION,
     "    isLost = true;",
     "",
   ),
   broken(
     "a statement in a transaction is waited for without end",
     ["export_test.ts > says nothing"],
-    "src/database/transaction.ts",
+    TRANSACTION,
     "withDeadline(Promise.resolve(ask()), deadlineMs)",
     "ask()",
   ),
