@@ -162,6 +162,22 @@ Deno.test("What import says is imported survives a crash, also where the databas
   await Deno.remove(file);
 });
 
+Deno.test("What forget says is forgotten stays so after a crash, also where the database has synchronous_commit off", async () => {
+  await using own = await ownPostgres({ synchronous_commit: "off", wal_writer_delay: "10s" });
+  let database = await own.start();
+  await using server = await startServer(own.url);
+  for (let i = 0; i < 20; i++) await posted(server, "room", `${i}`);
+  const { code, log } = await runCommand("forget", ["--room", "room", "--yes"], { DATABASE_URL: own.url });
+  assertEquals(code, 0, log);
+  await own.crash();
+  await database.stop();
+  database = await own.start();
+  const sql = driver(own.url, { max: 1, fetch_types: false, onnotice: () => {} });
+  assertEquals([...await sql`select id from messages`], []);
+  await sql.end();
+  await database.stop();
+});
+
 Deno.test("A poll that waits while the database goes away is not told that there is no news", async () => {
   await using own = await ownPostgres();
   const database = await own.start();

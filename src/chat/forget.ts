@@ -124,8 +124,9 @@ export async function removeRows(
   limit: number,
 ): Promise<{ looked: number; ids: string[] }> {
   const rows = await sql<{ id: string; there: boolean }[]>`
-    with gone as (
-      delete from messages m using (
+    with ${sql.unsafe(SETTINGS)},
+    gone as (
+      delete from messages m using settings, (
         select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
       ) old where m.room = ${room} and m.id = old.id returning m.id, m.body <> '' as there
     ) select id, there from gone order by id`;

@@ -245,6 +245,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "synchronous_commit stays off where a forgotten room's rows go",
+    ["away_test.ts > What forget says"],
+    FORGET,
+    "using settings, (",
+    "using (",
+  ),
+  broken(
     "synchronous_commit stays off for an import",
     ["away_test.ts > import says is imported"],
     TRANSACTION,
