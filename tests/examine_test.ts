@@ -93,6 +93,28 @@ Deno.test("A search_path that leads nowhere is told with the schema to make", as
   }
 });
 
+Deno.test("A schema that has come before the one with the tables gets no empty ones, and how to go on with those is told", async () => {
+  const { role, url, run } = await make();
+  await run(`grant usage, create on schema public to ${quoted(role)}`);
+  await migrated(url);
+  await run(`create schema ${quoted(role)} authorization ${quoted(role)}`); // "$user" comes first by default
+  assertEquals(await migrated(url), [], "as long as nothing is to be made, it does not matter");
+  await using server = await startServer(url);
+  const message = await posted(server, "room", "said before");
+  const newest = MIGRATIONS.length;
+  await run(`delete from migrations where number = ${newest}`); // as if this were a later version
+  const error = await lack(url);
+  assertEquals([error.code, error.cure], ["OTHER_SCHEMA", "person"]);
+  assertStringIncludes(
+    error.message,
+    `Linger's tables are in schema public, and new ones would come into schema ${role}`,
+  );
+  await run(cure(error));
+  assertEquals(await migrated(url), MIGRATIONS.slice(-1));
+  await using later = await startServer(url);
+  assertEquals(await messages(later, "room", "before=now"), [message]);
+});
+
 Deno.test("Tables of another program are left alone, and the schema is told in which Linger can be beside it", async () => {
   for (
     const table of [

@@ -92,7 +92,7 @@ export async function examine(sql: Sql, known: number, place: string): Promise<E
   const [row] = tables.length === 0 ? [] : await sql<{ count: number }[]>`
     select coalesce(max(number), 0)::int as count from migrations`;
   const migrations = row?.count ?? 0;
-  return found(migrations, migrations < known ? lackToMigrate(server) : undefined);
+  return found(migrations, migrations < known ? lackToMigrate(server, tables) : undefined);
 }
 
 function lackOfServer({ version, number, encoding, database, ...server }: Server, place: string): Unusable | undefined {
@@ -149,9 +149,19 @@ function lackOfTables(server: Server, tables: readonly Table[]): Unusable | unde
 }
 
 /** What keeps us from making tables. */
-function lackToMigrate(server: Server): Unusable | undefined {
+function lackToMigrate(server: Server, tables: readonly Table[]): Unusable | undefined {
   const { schema, closed, path, creates } = server;
   const role = identifier(server.role);
+  const made = tables.find(({ name }) => name === "migrations");
+  if (made && schema !== null && made.schema !== schema) {
+    // Those would hide the ones that hold the messages: the chat would be empty.
+    return new Unusable(
+      "OTHER_SCHEMA",
+      "person",
+      `Linger's tables are in schema ${made.schema}, and new ones would come into schema ${schema}, which the search_path has first: ` +
+        `alter role ${role} in database ${identifier(server.database)} set search_path = ${identifier(made.schema)}`,
+    );
+  }
   if (creates) return undefined;
   if (schema === null && closed === null) {
     return new Unusable(

@@ -3077,6 +3077,13 @@ export const mutations: readonly Mutation[] = [
     "if (!made)",
   ),
   broken(
+    "a schema that has come before the tables gets empty ones",
+    ["examine_test.ts > gets no empty ones"],
+    EXAMINE,
+    "made.schema !== schema",
+    "false",
+  ),
+  broken(
     "a server whose database refuses posts says that it is ready",
     ["full_disk_test.ts > without room", "readiness_test.ts"],
     READINESS,
