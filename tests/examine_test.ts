@@ -5,7 +5,7 @@ import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { Unusable } from "../src/database/unusable.ts";
-import { messages, posted } from "./support/client.ts";
+import { type Message, messages, post, posted, read } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { startServer } from "./support/server.ts";
 
@@ -142,7 +142,9 @@ Deno.test("Tables of another program are left alone, and the schema is told in w
 Deno.test("A role that may not use the tables that are there is told the grants, and needs no more than those", async () => {
   const { database, role, url, run } = await make();
   await migrated(urlOf(database, "postgres"));
-  for (const given of ["", "select on heads, messages, migrations", "select, insert on heads, messages"]) {
+  for (
+    const given of ["", "select on heads, messages, migrations", "insert on heads, messages", "update on heads"]
+  ) {
     if (given) await run(`grant ${given} to ${quoted(role)}`);
     const error = await lack(url);
     assertEquals([error.code, error.cure], ["42501", "person"]);
@@ -150,12 +152,19 @@ Deno.test("A role that may not use the tables that are there is told the grants,
       error.message,
       `Role ${role} may not use Linger's tables: grant select on public.migrations to`,
     );
-    if (given.includes("insert")) await run(cure(error));
+    if (given.includes("update")) await run(cure(error));
   }
   assertEquals(await migrated(url), []);
   await using server = await startServer(url);
-  const message = await posted(server, "room", "as a role that owns nothing");
+  const { json: message } = await read<Message>(
+    post(server, "room", { body: "as a role that owns nothing" }, { "message-key": "a key that nobody else knows" }),
+  );
   assertEquals(await messages(server, "room", "before=now"), [message]);
+  const { status } = await fetch(`${server.url}/rooms/room/messages/${message.id}`, {
+    method: "DELETE",
+    headers: { "message-key": "a key that nobody else knows" },
+  });
+  assertEquals(status, 204);
 });
 
 Deno.test("Row level security that hides messages is told, and how to end it", async () => {

@@ -30,7 +30,7 @@ const ENCODINGS = ["UTF8", "SQL_ASCII"];
 const TABLES: Record<string, { columns: readonly string[]; rights: readonly string[] }> = {
   migrations: { columns: ["number", "name"], rights: ["SELECT"] },
   heads: { columns: ["room", "seq", "ms"], rights: ["SELECT", "INSERT", "UPDATE"] },
-  messages: { columns: ["room", "id", "key", "author", "body"], rights: ["SELECT", "INSERT"] },
+  messages: { columns: ["room", "id", "key", "author", "body"], rights: ["SELECT", "INSERT", "UPDATE"] },
 };
 
 interface Server {

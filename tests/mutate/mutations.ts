@@ -3077,6 +3077,13 @@ export const mutations: readonly Mutation[] = [
     "if (!made)",
   ),
   broken(
+    "a role serves that can change no message",
+    ["examine_test.ts > needs no more"],
+    EXAMINE,
+    '"body"], rights: ["SELECT", "INSERT", "UPDATE"]',
+    '"body"], rights: ["SELECT", "INSERT"]',
+  ),
+  broken(
     "a schema that has come before the tables gets empty ones",
     ["examine_test.ts > gets no empty ones"],
     EXAMINE,
