@@ -1,6 +1,6 @@
 // `deno task doctor` tells an operator what a database lacks, before his users do. Each lack is made on a real PostgreSQL, and the
 // command runs as its task does, with few permissions.
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import driver from "postgres";
 import manifest from "../deno.json" with { type: "json" };
 import { OwnPostgres } from "./support/own_postgres.ts";
@@ -132,6 +132,13 @@ Deno.test("A role that may do too little or too much is told what to do", async 
     serving.all("warning").join(),
     /^Role guest may read and write, but not make tables: let another role run/,
   );
+
+  const deleting = /^Role guest may not remove messages, as RETENTION asks: grant delete on messages to guest$/m;
+  const warnings = async (env: Record<string, string>) => (await doctor(guest, env)).all("warning").join("\n");
+  for (const none of ["0", "0,archive:0"]) assertFalse(deleting.test(await warnings({ RETENTION: none })), none);
+  assertMatch(await warnings({ RETENTION: "0,news:7" }), deleting);
+  await postgres.runIn("rights", "grant delete on messages to guest");
+  assertFalse(deleting.test(await warnings({ RETENTION: "0,news:7" })), "it may");
 
   const superuser = await doctor(postgres.url("rights"));
   assertEquals(superuser.code, 0);

@@ -30,6 +30,7 @@ export async function doctor(config: Config): Promise<boolean> {
   const silence = new Unusable("DEADLINE", "time", `${at} does not answer within ${DEADLINE_MS / 1_000} s`);
   const deadline = setTimeout(() => reject(silence), DEADLINE_MS);
 
+  const trims = !new Ages(config.RETENTION).unlimited;
   let usable = true;
   const print = ({ level, sentence }: Finding) => {
     if (level === "fault") usable = false;
@@ -42,7 +43,8 @@ export async function doctor(config: Config): Promise<boolean> {
       direct: directOf(config),
       config,
       known: await knownMigrations(),
-      needed: config.THREADS * config.DATABASE_CONNECTIONS + (new Ages(config.RETENTION).unlimited ? 0 : 1),
+      needed: config.THREADS * config.DATABASE_CONNECTIONS + (trims ? 1 : 0),
+      trims,
     });
     while (true) {
       const { done, value } = await Promise.race([findings.next(), late]); // what never answers is left behind

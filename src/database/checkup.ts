@@ -35,25 +35,28 @@ interface Facts extends Keeping, Capacity {
   readonly role: string;
   readonly creates: boolean;
   readonly owns: boolean;
+  readonly deletes: boolean;
   readonly tls: string | null;
   readonly size: string;
 }
 
 /**
  * Looks at the database that `sql` is connected to, one thing after the other. `known` is the number of migrations that it is to
- * have, `needed` that of the connections of one server; `direct` is where DATABASE_DIRECT_URL leads.
+ * have, `needed` that of the connections of one server; `direct` is where DATABASE_DIRECT_URL leads; `trims` is whether a server is to
+ * remove what is too old.
  * @throws what the driver throws when a statement fails.
  * @internal
  */
 export async function* checkUp(
   sql: Sql,
-  { database, address, direct, config, known, needed }: {
+  { database, address, direct, config, known, needed, trims }: {
     database: Pick<Database, "openPool" | "place">;
     address: Address;
     direct: Address | undefined;
     config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS">;
     known: number;
     needed: number;
+    trims: boolean;
   },
 ): AsyncGenerator<Finding, void, void> {
   const { place: { at, user, database: name }, openPool } = database;
@@ -71,6 +74,12 @@ export async function* checkUp(
   if (!found.lack) {
     yield schema(found, known);
     yield rights(facts, found);
+    if (trims && !facts.deletes) {
+      const { role } = facts;
+      yield warning(
+        `Role ${role} may not remove messages, as RETENTION asks: grant delete on messages to ${identifier(role)}`,
+      );
+    }
   }
   yield isolation(facts, pooled);
   if (pooled && facts.timeout === "0") {
@@ -104,6 +113,7 @@ async function factsOf(sql: Sql): Promise<Facts> {
       coalesce(has_schema_privilege(current_schema(), 'create'), false) as creates,
       (select coalesce(bool_and(pg_has_role(relowner, 'usage')), true) from pg_class
         where oid in (to_regclass('migrations'), to_regclass('heads'), to_regclass('messages'))) as owns,
+      coalesce(has_table_privilege(to_regclass('messages'), 'delete'), true) as deletes,
       ${tlsIn(sql)} as tls,
       pg_size_pretty(pg_database_size(current_database())) as size,
       (select datconnlimit from pg_database where datname = current_database()) as "forDatabase",

@@ -3420,6 +3420,13 @@ export const mutations: readonly Mutation[] = [
     "current_setting('default_transaction_isolation')",
   ),
   broken(
+    "the doctor says nothing of a role that can't remove what is too old",
+    ["doctor_test.ts > may do too little"],
+    "src/database/checkup.ts",
+    "if (trims && !facts.deletes) {",
+    "if (false) {",
+  ),
+  broken(
     "the doctor says nothing of notifications that don't come back",
     ["doctor_test.ts > Through a pooler"],
     "src/database/checkup.ts",
@@ -3472,8 +3479,8 @@ export const mutations: readonly Mutation[] = [
     "the doctor does not count the connection of retention",
     ["doctor_test.ts > Fewer connections"],
     "src/commands/doctor.ts",
-    ".unlimited ? 0 : 1",
-    ".unlimited ? 0 : 0",
+    "(trims ? 1 : 0)",
+    "0",
   ),
   broken(
     "on Deno Deploy a database without TLS will do",
