@@ -280,6 +280,33 @@ Deno.test("Without the right to remove, the log says which one is missing, and n
   await database.sql`drop role ${database.sql(role)}`;
 });
 
+Deno.test("While the database's clock is far from the server's nothing is removed, and the log says why", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const ids = await stored(database, "room", [30, 6, 1]);
+  await database.sql.unsafe(`
+    create schema faketime;
+    create table faketime.clock (ahead bigint);
+    insert into faketime.clock values (0);
+    create function faketime.clock_timestamp() returns timestamptz volatile language sql
+      as $$ select pg_catalog.clock_timestamp() + ahead * interval '1 ms' from faketime.clock $$;
+    alter database ${database.name} set search_path = faketime, public, pg_catalog`); // for connections from here on
+  for (const days of [730, 0.1, -730]) {
+    await database.sql`update faketime.clock set ahead = ${Math.round(days * DAY_MS)}`;
+    const lines = await logged(() => trimmed(database, "7"));
+    assertEquals(lines.length, 1);
+    assertMatch(
+      lines[0]!,
+      /error Nothing is removed while the database's clock and this machine's are more than an hour apart: set them by NTP/,
+    );
+    assertEquals(await idsOf(server, "room"), ids);
+    assertEquals(await marks(database), new Map([["room", null]]));
+  }
+  await database.sql`update faketime.clock set ahead = ${50 * 60_000}`;
+  await trimmed(database, "7");
+  assertEquals(await idsOf(server, "room"), ids.slice(1));
+});
+
 Deno.test("Many rooms and many messages go in batches", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

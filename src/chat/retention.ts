@@ -27,6 +27,12 @@ const ROOMS = 1_000;
 /** How many times as long as a batch took the trimmer rests after it: it takes a fifth of one connection's time at most. */
 const REST = 4;
 
+/**
+ * How far the database's clock may be from this machine's, in milliseconds. Beyond that one of them is wrong: to go by one that is years
+ * ahead would remove everything.
+ */
+const MAX_APART_MS = 3_600_000;
+
 /** Rooms that a line of the log names. */
 const MAX_LOGGED = 10;
 
@@ -65,8 +71,8 @@ export class Retention {
   }
 
   /**
-   * Removes what is too old at this moment, or nothing where another server is at it, the database only reads, or `stop` aborts. Never
-   * rejects: what failed is tried with the next run.
+   * Removes what is too old at this moment, or nothing where another server is at it, the database only reads, its clock can't be right,
+   * or `stop` aborts. Never rejects: what failed is tried with the next run.
    */
   async run(stop: AbortSignal): Promise<void> {
     const client = this.#openClient();
@@ -95,7 +101,15 @@ export class Retention {
     }
     for (let after = ""; !stop.aborted;) {
       const begun = performance.now();
+      const sent = Date.now();
       const rooms = await client.read((sql) => sql.unsafe<Oldest[]>(OLDEST, [after, ROOMS], { prepare: true }));
+      const [earliest, latest] = [sent - MAX_APART_MS, Date.now() + MAX_APART_MS];
+      const wrong = rooms.find(({ now }) => Number(now) < earliest || Number(now) > latest);
+      if (wrong) {
+        const sentence =
+          "Nothing is removed while the database's clock and this machine's are more than an hour apart: set them by NTP";
+        return log("error", sentence, { ahead_ms: Number(wrong.now) - sent });
+      }
       for (const { room, oldest, now } of rooms) {
         const age = this.#ages.of(room);
         const limit = Number(now) - (age ?? Infinity);

@@ -706,6 +706,13 @@ export const mutations: readonly Mutation[] = [
     "DATABASE_POOLED && DATABASE_DIRECT_URL === RETENTION ?",
   ),
   broken(
+    "a trimmer believes a clock that is years ahead",
+    ["retention_test.ts > clock is far"],
+    RETENTION,
+    "|| Number(now) > latest",
+    "",
+  ),
+  broken(
     "a trimmer looks at the first rooms only",
     ["retention_test.ts > Many rooms"],
     RETENTION,
