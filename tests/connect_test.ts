@@ -182,7 +182,10 @@ const CASES: [url: string, outcome: string | RegExp, env?: Record<string, string
   ],
   [`postgres://md5:${password}@127.0.0.1:${port}/postgres?channel_binding=require`, /^channel_binding=require can't/],
   [`postgres://postgres@127.0.0.1:${port}/postgres?channel_binding=require`, /^channel_binding=require can't/],
-  [`postgres://scram:wrong@127.0.0.1:${port}/postgres`, /does not take the password of user scram/],
+  [
+    `postgres://scram:wrong@127.0.0.1:${port}/postgres`,
+    /does not take the password of user scram: correct it .*, and start Linger again \(it says: /,
+  ],
   [`postgres://scram@127.0.0.1:${port}/postgres`, /asks user scram for a password, and there is none/],
   [`postgres://nobody@127.0.0.1:${port}/postgres`, /has no role nobody that may log in/],
   [`postgres://nologin@127.0.0.1:${port}/postgres`, /alter role nologin login/],

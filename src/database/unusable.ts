@@ -50,7 +50,9 @@ export function refused(error: ServerError, { place, user, database }: Asked): U
       case "28P01":
         return [
           "person",
-          `${place} does not take the password of user ${user}: correct it in DATABASE_URL or PGPASSWORD`,
+          // Variables and files are read at the start alone.
+          `${place} does not take the password of user ${user}: correct it in DATABASE_URL or PGPASSWORD, or in the file that it ` +
+          "comes from, and start Linger again",
         ];
       case "28000":
         if (error.routine === "InitializeSessionUserId") {

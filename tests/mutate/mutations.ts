@@ -2953,6 +2953,13 @@ export const mutations: readonly Mutation[] = [
     ") throw error;",
   ),
   broken(
+    "who has corrected the password is not told to start Linger again",
+    ["connect_test.ts > scram:wrong"],
+    "src/database/unusable.ts",
+    ", and start Linger again",
+    "",
+  ),
+  broken(
     "each connection begins with the first host",
     ["standby_test.ts > answers nobody"],
     CONNECT,
