@@ -288,6 +288,7 @@ Deno.test("Feed.park() settles at its deadline or up to a step later, not before
   const feed = await loaded(room);
   let settled = 0;
   const waiter: Waiter = {
+    came: 0,
     cursor: NIL,
     changes: false,
     expire: () => feed.settle(waiter),

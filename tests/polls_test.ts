@@ -8,7 +8,9 @@ import { type Entry, makeEntry, makePage } from "../src/chat/page.ts";
 import { Places } from "../src/chat/places.ts";
 import { type Poll, Polls } from "../src/chat/polls.ts";
 import type { Asked, Reader } from "../src/chat/reader.ts";
+import { Subscriptions } from "../src/chat/subscriptions.ts";
 import { UNLIMITED } from "../src/limits.ts";
+import { soon } from "./support/client.ts";
 
 const ROOM = "tea";
 const EMPTY = makePage([], false);
@@ -124,6 +126,30 @@ Deno.test("Of two own changes right after one another the first does not end the
   world.close();
 });
 
+Deno.test("Who waits for changes has each after the next look that begins, also where own changes go on all the time", async () => {
+  const world = await setUp();
+  let due: Promise<unknown> | undefined = world.poll({ changes: true });
+  let later: Promise<unknown> | undefined = undefined; // comes during a look, and has its news after the next one
+  const subscriber = await world.follow();
+  let held = world.hold();
+  world.editHere("newer"); // a look begins, and none of those that follow ends without another change
+  for (let i = 0; i < 5; i++) {
+    const last = world.editHere(`newer still ${i}`);
+    const next = world.hold();
+    held.open();
+    held = next;
+    await soon(Promise.resolve(due));
+    await nextTurn();
+    assertEquals(subscriber.given.at(-1)?.cursor, last);
+    [due, later] = [later, world.poll({ changes: true, after: last })];
+  }
+  world.editHere("newest");
+  held.open();
+  await soon(Promise.all([due, later]));
+  subscriber.end();
+  world.close();
+});
+
 Deno.test("Who waits is woken by an own change, and by a message right behind it, though the look fails", async () => {
   const world = await setUp();
   const follower = world.poll({ changes: true });
@@ -229,6 +255,21 @@ async function setUp() {
         allowance: UNLIMITED,
         ...poll,
       }),
+    /** Follows with changes, as an event stream does. */
+    async follow() {
+      const after = entries.at(-1)!.id;
+      const subscriber = await subscriptions.open(ROOM, { after, parameter: "after", changes: true });
+      const given: Entry[] = [];
+      const receiver = {
+        give: (entries: readonly Entry[]) => {
+          given.push(...entries);
+          queueMicrotask(() => subscriber.take(receiver));
+        },
+        over: () => {},
+      };
+      subscriber.take(receiver);
+      return { given, end: () => subscriber.end() };
+    },
     close: () => feeds.close(),
   };
   const reader = {
@@ -239,7 +280,9 @@ async function setUp() {
     pageAfter: (asked) => world.read(asked),
     refuseFuture: () => Promise.resolve(),
   } as Pick<Reader, "refresh" | "pageAfter" | "refuseFuture"> as Reader;
-  const polls = new Polls({ feeds, reader, places, wake: { blind: false }, draining: () => false });
+  const options = { feeds, reader, places, wake: { blind: false }, draining: () => false };
+  const polls = new Polls(options);
+  const subscriptions = new Subscriptions({ ...options, heartbeatMs: 15_000 });
   const feed = feeds.hold(ROOM);
   await feed.refresh();
   feeds.letGo(feed); // it is kept for a while

@@ -82,7 +82,7 @@ export class Feed {
   #asOf = 0;
   /** Whether something was taken in for which nobody was woken yet. */
   #news = false;
-  /** While those who follow with changes wait for one more look: how many had begun before. */
+  /** While those who follow with changes wait for one more look, but for whom nothing is old: how many had begun before. */
   #owed: number | undefined;
   #loaded = false;
   #closed = false;
@@ -90,8 +90,8 @@ export class Feed {
   #next: Promise<void> | undefined;
   /** Tells what the tail holds now from what it held before, and from all others: pages are kept by it. */
   #version = ++tails;
-  readonly #waiters = new Waiters(({ cursor, changes }) =>
-    !this.isAtEnd(cursor, changes) && (!changes || this.#owed === undefined)
+  readonly #waiters = new Waiters(({ cursor, changes, came }) =>
+    !this.isAtEnd(cursor, changes) && (!changes || this.#owed === undefined || this.#asOf > came)
   );
 
   /**

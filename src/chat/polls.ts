@@ -173,8 +173,8 @@ class OpenPoll implements Waiter {
     private readonly feed: Feed,
     public cursor: string,
     private readonly poll: Poll,
-    /** How many looks had begun when it was asked. */
-    private readonly came: number,
+    /** See {@linkcode Waiter.came}. */
+    readonly came: number,
     private readonly resolve: (reading: Reading) => void,
     private readonly reject: (error: unknown) => void,
   ) {}

@@ -75,7 +75,6 @@ export class Subscriber implements Waiter, Leaving {
   #receiver!: Receiver;
   #leaving: AbortController | undefined;
   #over = false;
-  /** How many looks had begun when he had what he has from elsewhere than the feed. */
   #came: number = looksBegun();
 
   /** Holds a place and the feed. */
@@ -89,6 +88,11 @@ export class Subscriber implements Waiter, Leaving {
   /** The last cursor given, or else the one asked: from there on a subscriber that is cut off misses nothing. */
   get cursor(): string {
     return this.#cursor;
+  }
+
+  /** See {@linkcode Waiter.came}. */
+  get came(): number {
+    return this.#came;
   }
 
   /** Bytes of news in his room, since whenever: it only tells how much there was between two moments. */

@@ -20,6 +20,8 @@ export interface Waiter extends Expiring {
   readonly cursor: string;
   /** Whether changes are news. */
   readonly changes: boolean;
+  /** How many looks had begun when he had what he has from elsewhere than the feed. */
+  readonly came: number;
   /** His wait is over, for whatever reason. Must not throw. */
   settled(): void;
 }

@@ -919,6 +919,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "who waits for changes gets none while own changes go on all the time",
+    ["polls_test.ts > own changes go on"],
+    FEED,
+    "|| this.#asOf > came)",
+    ")",
+  ),
+  broken(
     "an own change is looked up though nobody waits",
     ["polls_test.ts > looked up once"],
     FEED,

@@ -1,8 +1,10 @@
 // Waits in a feed, as a promise.
-import type { Feed } from "../../src/chat/feed.ts";
+import { type Feed, looksBegun } from "../../src/chat/feed.ts";
 import type { Waiter } from "../../src/chat/waiters.ts";
 
 class Wait implements Waiter {
+  readonly came = looksBegun();
+
   constructor(
     private readonly feed: Feed,
     readonly cursor: string,
