@@ -37,9 +37,8 @@ export class Threads {
         () => new Worker(import.meta.resolve("./thread.ts"), { type: "module" }),
       ),
     );
-    await threads.#order({ start });
+    await threads.#order({ start }, lost);
     for (const worker of threads.workers) {
-      worker.onmessage = lost;
       worker.onerror = null; // what fails from now on is uncaught, and logged as such
     }
     return threads;
@@ -47,15 +46,15 @@ export class Threads {
 
   /** Drains them; resolves when they are gone, after `ms` milliseconds at the latest. */
   async drain(ms: number): Promise<void> {
-    await within(this.#order({ drain: true }), ms);
+    await within(this.#order({ drain: true }, () => {}), ms);
     for (const worker of this.workers) worker.terminate();
   }
 
-  /** Resolves when all have done as told. */
-  async #order(order: Order): Promise<void> {
+  /** Resolves when all have done as told. Whether before that or later: `lost` is told when one has lost the port. */
+  async #order(order: Order, lost: () => void): Promise<void> {
     await Promise.all(this.workers.map((worker) =>
       new Promise<void>((resolve, reject) => {
-        worker.onmessage = ({ data }: MessageEvent<Report>) => data === "done" && resolve();
+        worker.onmessage = ({ data }: MessageEvent<Report>) => data === "done" ? resolve() : lost();
         worker.onerror = (event) => {
           event.preventDefault();
           reject(new Error(`A thread failed: ${event.message}`));

@@ -3,12 +3,13 @@
 // here there is neither.
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { Chat } from "../src/chat/chat.ts";
-import { NIL, NOW, seqOf } from "../src/chat/cursor.ts";
+import { NIL, NOW, randomDigits, seqOf } from "../src/chat/cursor.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
 import type { Entry } from "../src/chat/page.ts";
 import type { Poll } from "../src/chat/polls.ts";
+import { proofOf } from "../src/chat/proof.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import { readConfig } from "../src/config.ts";
@@ -19,7 +20,7 @@ import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
-import { health, messages, PATIENCE_MS, post, posted, until } from "./support/client.ts";
+import { get, health, type Message, messages, PATIENCE_MS, post, posted, soon, until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, spawnServer, startServer } from "./support/server.ts";
@@ -259,6 +260,39 @@ Deno.test("A stream whose cursor is ahead of what its server knows asks the data
   assertEquals((await take(subscriber))?.map(({ id }) => id), [missed.id]);
   subscriber.end();
   assertEquals(await waiting, [seen.id, missed.id]);
+});
+
+Deno.test("What a retry acknowledges is told to all who wait, also where nobody could be told when it was stored", async () => {
+  await using database = await postgres.create();
+  await using alone = await openAlone(database);
+  await using other = await startServer(database.url, { FALLBACK_MS: "60000" });
+  const { chat, store } = alone;
+  const proof = proofOf("a secret of 22 characters");
+  const lost = draft("room", "One", { key: "k", proof });
+  const wait = (after: string) => {
+    const here = alone.poll("room", { after, changes: true });
+    return [here, get(other, `/rooms/room/messages?after=${after}&wait=55&changes=true`)] as const;
+  };
+  const waiting = () => until(() => [chat, other.chat].every(({ state }) => state.waiters === 1), "they wait");
+  let [here, there] = wait(NIL);
+  await waiting();
+  await until(() => other.chat.state.listening, "it listens");
+  await store.append([lost]); // and its server has no answer
+  const read = () => ({ body: "One", author: null, reply_to: null });
+  const { entry, replayed } = await chat.post("room", { key: "k", bytes: 3, read });
+  assertEquals(replayed, true);
+  await soon(Promise.all([here, there]));
+  assertEquals(await here, [entry.id]);
+  assertEquals((await there).json.map(({ id }) => id), [entry.id]);
+
+  [here, there] = wait(entry.id);
+  await waiting();
+  const deletion = { room: "room", id: entry.id, body: "", sub: null, moderates: false, known: null };
+  await store.change({ ...deletion, proof, random: randomDigits() });
+  const { changed } = await chat.change({ ...deletion, messageKey: "a secret of 22 characters" });
+  await soon(Promise.all([here, there]));
+  assertEquals(await here, [entry.id]);
+  assertEquals((await there).json, [{ id: entry.id, room: "room", changed, deleted: true } as unknown as Message]);
 });
 
 Deno.test("Whoever comes straight back with the news comes after all who still wait for it", async () => {

@@ -1,5 +1,6 @@
 // How news gets from one server to the other: at once by notification, and all the same without any.
 import { assert, assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
 import { Feeds } from "../src/chat/feeds.ts";
@@ -10,7 +11,7 @@ import { Wake } from "../src/chat/wake.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
-import { makeId, NOW, timeOf } from "../src/chat/cursor.ts";
+import { makeId, makePlace, NIL, NOW, placeOf, timeOf } from "../src/chat/cursor.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
@@ -246,6 +247,49 @@ Deno.test("Before each look it is remembered how far a watched room is, whatever
   await until(() => floors.of("room") === timeOf(id), "it looks again");
   feeds.letGo(feed);
   await wake.close();
+});
+
+Deno.test("What is told of a room does not go back, where something older is told of again before that is on its way", async () => {
+  const told: string[] = [];
+  const flight = Promise.withResolvers<void>();
+  const notify = async (_channel: string, payloads: readonly string[]) => {
+    told.push(...payloads);
+    await flight.promise;
+  };
+  const unused = undefined as unknown as OpenPool & Feeds & Floors;
+  const wake = new Wake({ notify } as unknown as Store, unused, unused, unused, { listening: 1, most: 1, deaf: 1 });
+  for (const number of [1, 3, 2]) wake.notify("room", { ms: number, seq: number });
+  wake.notify("other", { ms: 1, seq: 1 });
+  flight.resolve();
+  await wake.close();
+  assertEquals(told, ["1 room 1", "3 room 3", "1 other 1"]);
+});
+
+Deno.test("A look that the database has answered in time has not failed, however long it takes to read what is new", async () => {
+  using time = new FakeTime();
+  const head = { place: makePlace(1, 1), lost: false, trimmed: NIL };
+  const reading = Promise.withResolvers<void>();
+  const store = {
+    newest: () => Promise.resolve({ entries: [], full: false, head: { ...head, place: placeOf(NIL) } }),
+    news: () => reading.promise.then(() => ({ entries: [], full: false, head })),
+    heads: () => Promise.resolve(new Map([["room", head]])),
+  } as unknown as Store;
+  const limits = { messages: 100, bytes: 100_000, all: 1_000_000 };
+  const feeds: Feeds = new Feeds(store, limits, (signal) => void wake.watch(signal), () => {});
+  const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
+  const wake = new Wake(store, () => deaf, feeds, new Floors(), { listening: 100, most: 100, deaf: 100 });
+  const feed = feeds.hold("room");
+  await feed.refresh();
+  await time.tickAsync(100);
+  await time.runMicrotasks();
+  assert(feed.refreshing, "it looks");
+  await time.tickAsync(10_000);
+  assertEquals(wake.blind, false);
+  reading.resolve();
+  feeds.letGo(feed);
+  const closed = wake.close();
+  await time.tickAsync(60_000);
+  await closed;
 });
 
 Deno.test("A room whose messages the database has lost starts anew, rather than freeze", async () => {

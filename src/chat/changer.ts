@@ -32,18 +32,18 @@ export class Changer {
   ) {}
 
   /**
-   * Changes a message; resolves with it as it is then, when that is durable.
+   * Changes a message; resolves with it as it is then, when that is durable, and with whether this call has done it.
    * @throws {Problem} 403, 404, 410, 412; 503 `not-stored` or `outcome-unknown`; 400 when the database does not take it.
    */
-  async change(wanted: Change, allowance: Allowance): Promise<Entry> {
+  async change(wanted: Change, allowance: Allowance): Promise<{ entry: Entry; done: boolean }> {
     const verdict = await this.#gate.run(allowance, wanted.room, () => this.#tried(wanted)).catch(refuse);
     switch (verdict.outcome) {
       case "changed":
         this.committed(verdict.commit);
         if (verdict.entry.deleted) logDeletion(wanted);
-        return verdict.entry;
+        return { entry: verdict.entry, done: true };
       case "same":
-        return verdict.entry;
+        return { entry: verdict.entry, done: false };
       case "missing":
         throw notFound("There is no such message in this room");
       case "foreign":

@@ -10,7 +10,7 @@ import { within } from "../sleep.ts";
 import type { Change } from "./change.ts";
 import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
-import { END, NOW, randomDigits } from "./cursor.ts";
+import { END, NOW, placeOf, randomDigits, seqOf, timeOf } from "./cursor.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
 import { Lift } from "./lift.ts";
@@ -151,7 +151,7 @@ export class Chat {
    * stored with it before is the answer to every repetition, of the same `sub` if there is one.
    * @throws {Problem} see {@linkcode Writer.post}.
    */
-  post(
+  async post(
     room: string,
     message: Unparsed,
     sub: string | null = null,
@@ -162,7 +162,9 @@ export class Chat {
     const proof = messageKey === undefined ? null : proofOf(messageKey);
     const read = () => ({ room, ...message.read(), key, sub, proof, random: randomDigits() });
     const incoming = { room, key, client: allowance.client, bytes, read };
-    return this.#newRooms.counted(room, allowance, () => this.#writer.post(incoming));
+    const posted = await this.#newRooms.counted(room, allowance, () => this.#writer.post(incoming));
+    if (posted.replayed) this.#tellAgain(room, posted.entry);
+    return posted;
   }
 
   /**
@@ -172,7 +174,20 @@ export class Chat {
   async change({ messageKey, ...wanted }: Wanted, allowance: Allowance = UNLIMITED): Promise<Entry> {
     if (this.#closed) throw notChanged("This server is shutting down");
     const proof = messageKey === undefined ? null : proofOf(messageKey);
-    return await this.#changer.change({ ...wanted, proof, random: randomDigits() }, allowance);
+    const { entry, done } = await this.#changer.change({ ...wanted, proof, random: randomDigits() }, allowance);
+    if (!done) this.#tellAgain(wanted.room, entry);
+    return entry;
+  }
+
+  /**
+   * What was stored before is acknowledged to who asks once more. Perhaps nobody has been told of it: a server that had no answer of the
+   * database, or ended right after that, could not. And who waits must not sleep beside what was acknowledged.
+   */
+  #tellAgain(room: string, { id, changed }: Entry): void {
+    const place = changed ?? id;
+    this.#wake.notify(room, { ms: timeOf(place), seq: seqOf(place) });
+    const feed = this.#feeds.get(room);
+    if (feed && placeOf(place) > feed.place) feed.wake();
   }
 
   /**

@@ -430,8 +430,8 @@ export class Store {
   /** Sends one notification for each of the payloads on `channel`. */
   async notify(channel: string, payloads: readonly string[]): Promise<void> {
     // Never in the statement that writes: a transaction with a NOTIFY holds a lock that all of them in the cluster
-    // share until its commit is on disk.
-    await this.signals.run((sql) =>
+    // share until its commit is on disk. Told twice it does no harm, so it is sent again where the connection is lost under it.
+    await this.signals.read((sql) =>
       sql`select pg_notify(${channel}, payload) from unnest(${sql.types.texts(payloads)}::text[]) as payload`
     );
   }

@@ -38,7 +38,7 @@ export interface WakeIntervals {
 /** Tells other servers of our commits, and this one's feeds of theirs. */
 export class Wake {
   /** What is to be told of rooms. */
-  readonly #changed = new Map<string, string>();
+  readonly #changed = new Map<string, HeadNumbers>();
   #notifying: Promise<void> | undefined;
   #blind = false;
   /** Aborts as soon as news may have been missed since the last look began. */
@@ -76,7 +76,8 @@ export class Wake {
 
   /** Tells the other servers where the head of `room` is. Returns at once; a room is told of once per flight. */
   notify(room: string, head: HeadNumbers): void {
-    this.#changed.set(room, payloadOf(room, head));
+    const known = this.#changed.get(room);
+    if (!known || makePlace(known.ms, known.seq) < makePlace(head.ms, head.seq)) this.#changed.set(room, head);
     this.#notifying ??= this.#notifyAll();
   }
 
@@ -103,7 +104,7 @@ export class Wake {
 
   async #notifyAll(): Promise<void> {
     while (this.#changed.size > 0) {
-      const payloads = [...this.#changed.values()];
+      const payloads = Array.from(this.#changed, ([room, head]) => payloadOf(room, head));
       this.#changed.clear();
       // What could not be told is found by the others' fallback.
       await this.store.notify(CHANNEL, payloads).catch(() => {});
@@ -147,6 +148,7 @@ export class Wake {
     try {
       const payload = this.#listener.probe();
       const heads = await this.store.heads(known, payload ? { channel: CHANNEL, payload } : undefined);
+      clearTimeout(late); // it has answered: to read what there is can take longer
       await Promise.all(Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head)));
       this.#blind = false;
     } catch {
