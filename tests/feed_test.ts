@@ -315,6 +315,20 @@ Deno.test("Feed settles thousands in slices, between which others have their tur
   await soon(Promise.all(waiting));
 });
 
+Deno.test("Feed settles thousands whose time is over in slices, between which others have their turn", async () => {
+  const feed = await loaded(new FakeRoom());
+  let settled = 0;
+  let waiting: Promise<unknown>;
+  {
+    using time = new FakeTime();
+    waiting = Promise.all(Array.from({ length: CROWD }, () => wait(feed, NIL, 1_000).then(() => settled++)));
+    time.tick(1_000 + DEADLINE_STEP_MS);
+  }
+  await Promise.resolve();
+  assert(settled > 0 && settled < CROWD, `${settled} were settled before others had their turn`);
+  await soon(waiting);
+});
+
 Deno.test("Feed gives thousands all news in its order, also what comes while they are being settled", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);

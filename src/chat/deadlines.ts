@@ -1,13 +1,17 @@
 // When waits end. A timer for each of ten thousand waiters is ten thousand timers to make, to keep and to clear; so waits
 // of the same length that begin shortly after one another share one. It counts from the last of them that could come, and
 // without a look at any clock, so that nobody is woken too early.
+import { setImmediate } from "node:timers";
 
 /** How much longer than asked a wait may last, in milliseconds: nobody who asks for whole seconds minds. */
 export const DEADLINE_STEP_MS = 250;
 
+/** Waits that end, or begin again, in one turn of the event loop: a turn of some milliseconds, after which others are served. */
+export const SLICE = 250;
+
 /** What a deadline ends. */
 export interface Expiring {
-  /** Called once the deadline has passed. */
+  /** Called once the deadline has passed. Must not throw. */
   expire(): void;
 }
 
@@ -57,7 +61,17 @@ export class Deadline {
     this.closed();
   }
 
-  #pass(): void {
-    for (const expiring of this.#ending) expiring.expire();
+  /** One post can have put thousands into one deadline, who have waited for the same time since. */
+  async #pass(): Promise<void> {
+    let passed = 0;
+    for (const expiring of this.#ending) {
+      expiring.expire();
+      if (++passed % SLICE === 0) await nextTurn();
+    }
   }
+}
+
+/** Resolves when others have been served. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -5,11 +5,7 @@
 // of the last, who have had nothing yet: with ten thousand, every second one. So whoever comes while news is on its way is let in after
 // all who waited for it. Where there is news without end nobody stays outside for it: who came during one pass through those who wait is
 // let in during the next.
-import { setImmediate } from "node:timers";
-import { type Deadline, Deadlines, type Expiring } from "./deadlines.ts";
-
-/** Waiters that are settled, or let in, in one turn of the event loop: a turn of some milliseconds. */
-const SLICE = 250;
+import { type Deadline, Deadlines, type Expiring, nextTurn, SLICE } from "./deadlines.ts";
 
 /** Of all rooms. */
 const deadlines = new Deadlines();
@@ -124,8 +120,4 @@ export class Waiters {
     for (const enter of first) enter();
     return first.length;
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

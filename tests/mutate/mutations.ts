@@ -1309,6 +1309,13 @@ export const mutations: readonly Mutation[] = [
     "// it has answered",
   ),
   broken(
+    "all whose time is over at one moment are settled in one turn",
+    ["feed_test.ts > whose time is over in slices"],
+    "src/chat/deadlines.ts",
+    "if (++passed % SLICE === 0) await nextTurn();",
+    "passed++;",
+  ),
+  broken(
     "a feed does not know how far it has read where there is no message",
     ["wake_test.ts > moves without a message"],
     FEED,
