@@ -1,6 +1,6 @@
 // The list of rooms: true for two seconds, one look for all who ask, and no list at all rather than an old one.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Rooms } from "../src/chat/rooms.ts";
 import type { ListedRoom } from "../src/chat/store.ts";
 import { get, LISTED_MS, posted, type ProblemDetails, until } from "./support/client.ts";
@@ -36,6 +36,31 @@ Deno.test("GET /rooms lists the rooms with the newest messages, newest first, ea
     assertEquals(answer.json.slice(0, 3).map(({ room }) => room), ["room7", "room105", "room3"]);
     assertEquals(answer.json.slice(0, 4).map(({ newest }) => seqOf(newest)), [2, 2, 2, 1]);
   }
+});
+
+Deno.test("Rooms whose messages were removed or changed keep no room with newer ones from the list", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const { sql } = database;
+  const listed = async (room: string) => {
+    const rooms = await server.chat.rooms();
+    assertEquals((JSON.parse(rooms) as ListedRoom[])[0]?.room, room, rooms);
+  };
+  await posted(server, "kept", "One");
+  await sql`insert into heads (room, seq, ms) select 'emptied-' || i, 1, ${
+    Date.now() + 1_000
+  } from generate_series(1, 2000) i`;
+  await listed("kept");
+
+  await sql`
+    with changed as (
+      insert into heads (room, seq, ms) select 'changed-' || i, 1, ${
+    Date.now() + 2_000
+  } from generate_series(1, 500) i returning room
+    )
+    insert into messages (room, id, body) select room, ${makeId(1, 1, "0123456789")}, 'old' from changed`;
+  await until(async () => (await server.chat.rooms()).includes("changed-"), "the list is renewed", 90_000);
+  await listed("kept");
 });
 
 Deno.test("Before the first message there are no rooms, and two seconds later the list knows of a message elsewhere", async () => {

@@ -90,6 +90,9 @@ export interface StoredKey {
 /** The constraint that refuses a second message with the same key in the same room. */
 export const KEY_TAKEN = "messages_key";
 
+/** Heads that are looked at for the list of rooms, about a tenth of a second's work. Where that is not enough, the list can be short. */
+const MAX_LISTED_HEADS = 10_000;
+
 /** A message's {@linkcode Row}. */
 const COLUMNS = "id, author, body, sub, reply_to, changed";
 
@@ -404,27 +407,37 @@ export class Store {
     return { head: lifted === null ? undefined : { ms: Number(lifted), seq: Number(seq) }, most: Number(most) };
   }
 
-  /** The rooms with the newest messages, newest first, at most `limit`. */
-  newestRooms(limit: number): Promise<ListedRoom[]> {
-    // Reads every head row, since heads has no index on ms: with one, no update of a head row would stay on its page.
-    return this.#listed((sql) => sql`order by ms desc, room limit ${limit}`);
+  /**
+   * The rooms with the newest messages, newest first, at most `limit`. A head can be newer than that, where messages were changed or
+   * removed: so some more are looked at, and ten times as many again where those that were not may have newer messages.
+   */
+  async newestRooms(limit: number): Promise<ListedRoom[]> {
+    for (let count = limit + Math.ceil(limit / 5);; count *= 10) {
+      // Reads every head row, since heads has no index on ms: with one, no update of a head row would stay on its page.
+      const { rooms, heads } = await this.#listed((sql) => sql`order by ms desc, room limit ${count}`);
+      const listed = rooms.slice(0, limit);
+      const last = listed.length === limit ? timeOf(listed.at(-1)!.newest) : 0;
+      if (heads.length < count || last >= Number(heads.at(-1)!.ms) || count >= MAX_LISTED_HEADS) return listed;
+    }
   }
 
   /** Of the rooms those that have messages, newest first. */
-  newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
-    return this.#listed((sql) => sql`where room = any(${sql.types.texts(rooms)}::text[])`);
+  async newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
+    return (await this.#listed((sql) => sql`where room = any(${sql.types.texts(rooms)}::text[])`)).rooms;
   }
 
-  /** The newest message of each room that is left, and has one. It is looked for after the limit, so in no other room. */
-  async #listed(which: (sql: Sql) => PendingQuery<never[]>): Promise<ListedRoom[]> {
-    const rows = await this.reads.read((sql) =>
-      sql<{ room: string; newest: string | null }[]>`
-        select room, (select id from messages m where m.room = h.room order by id desc limit 1) as newest
+  /** The newest message of each room that is left, and has one, newest first. It is looked for after the limit, so in no other room. */
+  async #listed(
+    which: (sql: Sql) => PendingQuery<never[]>,
+  ): Promise<{ rooms: ListedRoom[]; heads: readonly { ms: string }[] }> {
+    const heads = await this.reads.read((sql) =>
+      sql<{ room: string; ms: string; newest: string | null }[]>`
+        select room, ms, (select id from messages m where m.room = h.room order by id desc limit 1) as newest
         from heads h ${which(sql)}`
     );
-    const listed = rows.filter((row): row is ListedRoom => row.newest !== null);
-    for (const { room, newest } of listed) this.#given(room, newest);
-    return listed.sort((a, b) => a.newest < b.newest ? 1 : -1);
+    const rooms = heads.flatMap(({ room, newest }) => newest === null ? [] : [{ room, newest }]);
+    for (const { room, newest } of rooms) this.#given(room, newest);
+    return { rooms: rooms.sort((a, b) => a.newest < b.newest ? 1 : -1), heads };
   }
 
   /** Sends one notification for each of the payloads on `channel`. */

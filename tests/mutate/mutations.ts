@@ -1316,6 +1316,20 @@ export const mutations: readonly Mutation[] = [
     "passed++;",
   ),
   broken(
+    "rooms that were emptied keep others from the list",
+    ["rooms_test.ts > removed or changed"],
+    STORE,
+    "if (heads.length < count || last",
+    "if (rooms.length === 0 || heads.length < count || last",
+  ),
+  broken(
+    "rooms whose messages were changed keep others from the list",
+    ["rooms_test.ts > removed or changed"],
+    STORE,
+    "last >= Number(heads.at(-1)!.ms)",
+    "listed.length === limit",
+  ),
+  broken(
     "a feed does not know how far it has read where there is no message",
     ["wake_test.ts > moves without a message"],
     FEED,
