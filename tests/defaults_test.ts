@@ -182,10 +182,11 @@ Deno.test("Migrators at a database that is serializable by default, and limits i
   await using database = await postgres.create();
   const limitMs = 3_000; // as far as a slow machine needs from BEGIN to what lifts it
   await using another = await hold(database, (sql) => sql`select pg_advisory_xact_lock(119212478817650)`);
+  const known = await database.sql`select from pg_settings where name = 'transaction_timeout'`; // since PostgreSQL 17
   await set(database, {
     default_transaction_isolation: "'serializable'",
     lock_timeout: "'1ms'",
-    transaction_timeout: `${limitMs}`,
+    ...known.length && { transaction_timeout: `${limitMs}` },
   });
   const config = readConfig({
     get: (name) => ({ DATABASE_URL: database.url, DATABASE_POOLED: "true" } as Record<string, string>)[name],
