@@ -255,6 +255,22 @@ Deno.test("Feed.refresh() that finds removed what came next wakes those who wait
   await atEnd;
 });
 
+Deno.test("Feed.refresh() lets go of what was removed before it wakes anybody: who waits for changes is not given what stands at the mark", async () => {
+  const [id, mark] = [makeId(1, 1, randomDigits()), makeId(2, 1, randomDigits())];
+  const head = { place: placeOf(id), lost: false, trimmed: NIL };
+  const deletion = makeEntry("lobby", id, null, "", { changed: mark }).asChange();
+  const feed = await loaded({
+    newest: () => Promise.resolve({ entries: [makeEntry("lobby", id, null, "hello")], full: false, head }),
+    news: () =>
+      Promise.resolve({ entries: [deletion], full: false, head: { ...head, place: placeOf(mark), trimmed: mark } }),
+  });
+  const given: unknown[] = [];
+  const settled = () => void given.push(feed.page(id, 10, true));
+  feed.park({ came: 0, cursor: id, changes: true, expire: () => {}, settled }, HOUR_MS);
+  await feed.refresh();
+  assertEquals(given, [undefined]); // so he asks the database, which says that all is gone
+});
+
 Deno.test("Feed.wake() that fails is nobody's error", async () => {
   const room = new FakeRoom();
   const feed = await loaded(room);

@@ -1443,7 +1443,7 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "who follows is given what stands at the mark of a removal before what it removes",
-    ["forget_test.ts > while it is forgotten"],
+    ["feed_test.ts > what stands at the mark"],
     FEED,
     "if (!passed) this.#take(entries, place);\n",
     "if (!passed) this.#take(entries, place);\n      if (!passed) this.#announce();\n",
