@@ -63,7 +63,7 @@ export class Actions {
     this.#session = session;
     this.#memory = memory;
     this.#doings = doings;
-    this.#editor = new Editor(doings);
+    this.#editor = new Editor(memory, doings);
     const always = () => true;
     this.#actions = [
       { label: words.reply, key: "r", icon: "M8 4 3.5 8 8 12M3.5 8H11q5 0 5 6", may: always, act: doings.reply },

@@ -10,9 +10,11 @@ import * as words from "./words.js";
 
 /** @import { Room } from "../client/client.ts" */
 /** @import { Doings } from "./actions.js" */
+/** @import { Memory } from "./memory.js" */
 /** @import { Seen } from "./message-row.js" */
 
 export class Editor {
+  #memory;
   #doings;
   #text = document.createElement("textarea");
   #save = /** @type {HTMLButtonElement} */ (element("button", { className: "primary", textContent: words.save }));
@@ -24,13 +26,12 @@ export class Editor {
   #key = /** @type {string | undefined} */ (undefined);
   #room = /** @type {Room | undefined} */ (undefined);
   #cancelled = new AbortController();
-  /** What is on its way to the server. @type {{ message: Seen, body: string } | undefined} */
+  /** What is on its way to the server. @type {{ message: Seen } | undefined} */
   #sent;
-  /** What was written and neither saved nor put aside, by the id of its message. @type {Map<string, string>} */
-  #unsaved = new Map();
 
-  /** @param {Pick<Doings, "replace" | "notSaved">} doings */
-  constructor(doings) {
+  /** @param {Memory} memory @param {Pick<Doings, "replace" | "notSaved">} doings */
+  constructor(memory, doings) {
+    this.#memory = memory;
     this.#doings = doings;
     Object.assign(this.#text, { rows: 1, dir: "auto", id: "edited-text", enterKeyHint: "done" });
     const cancel = element("button", { type: "button", textContent: words.cancel });
@@ -41,7 +42,11 @@ export class Editor {
     );
     byId("composer").after(this.#form);
     cancel.addEventListener("click", () => this.close());
-    this.#put = boundField(this.#text, () => this.#look(), (why) => {
+    const changed = () => {
+      this.#keep(); // now: a page that is loaded anew or thrown away asks nobody
+      this.#look();
+    };
+    this.#put = boundField(this.#text, changed, (why) => {
       this.#note.textContent = why;
       this.#text.ariaInvalid = "true"; // until the next input
     });
@@ -61,12 +66,11 @@ export class Editor {
 
   /** @param {Seen} message @param {Room} room @param {string | undefined} key With which it was posted. */
   open(message, room, key) {
-    this.#keep();
     this.#cancelled = new AbortController();
     this.#message = message;
     this.#room = room;
     this.#key = key;
-    this.#put(this.#unsaved.get(message.id) ?? this.#latest(message));
+    this.#put(this.#memory.edit(message.id) ?? message.body);
     this.#note.textContent = "";
     this.#save.textContent = words.save;
     this.#form.hidden = false;
@@ -79,13 +83,12 @@ export class Editor {
     const { id = "" } = this.#message ?? {};
     this.#cancelled.abort();
     this.leave();
-    this.#unsaved.delete(id);
+    this.#memory.forgetEdit(id);
   }
 
   /** Goes away; what is being saved goes on, and what is not is there again with the next try. */
   leave() {
     if (!this.#message) return;
-    this.#keep();
     const isFree = isFocusFree(this.#form);
     this.#message = undefined;
     this.#form.hidden = true;
@@ -95,13 +98,14 @@ export class Editor {
   #keep() {
     const message = this.#message;
     if (!message) return;
-    if (this.#body === this.#latest(message)) this.#unsaved.delete(message.id);
-    else this.#unsaved.set(message.id, this.#text.value);
+    // What is on its way is kept until that has arrived: nobody knows whether it will.
+    if (this.#body === message.body && !this.#isOnItsWay) this.#memory.forgetEdit(message.id);
+    else this.#memory.keepEdit(message.id, this.#text.value);
   }
 
-  /** What it says, or will say once that has arrived. @param {Seen} message */
-  #latest(message) {
-    return this.#sent?.message === message ? this.#sent.body : message.body;
+  /** What became of an edit is known, and nothing else was written since. @param {string} id @param {string} body */
+  #forget(id, body) {
+    if (bodyOf(this.#memory.edit(id) ?? "") === body) this.#memory.forgetEdit(id);
   }
 
   async #send() {
@@ -111,11 +115,12 @@ export class Editor {
     if (!message || !room) return;
     if (body === message.body) return this.close();
     const { signal } = this.#cancelled;
-    const sent = this.#sent = { message, body };
+    const sent = this.#sent = { message };
     this.#save.textContent = words.saving;
     this.#save.disabled = true;
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
+      this.#forget(message.id, body);
       // Who went on writing meanwhile, or has begun anew, goes on.
       if (this.#message === message) {
         this.#message = edited;
@@ -128,7 +133,10 @@ export class Editor {
       // If it was changed meanwhile, one sees what it is now.
       const now = error.status === 412 ? await find(message.id, room, signal).catch((error) => error) : error;
       if (signal.aborted) return;
-      if (this.#message !== message) return this.#doings.notSaved(room.name, body, reasonOf(error));
+      if (this.#message !== message) {
+        this.#forget(message.id, body); // it becomes part of the draft
+        return this.#doings.notSaved(room.name, body, reasonOf(error));
+      }
       if (now && !(now instanceof Error)) this.#message = now;
       this.#note.textContent = now instanceof Error
         ? reasonOf(now)
@@ -145,19 +153,27 @@ export class Editor {
   }
 
   get #body() {
-    return this.#text.value.replace(/^\s*\n/, "").trimEnd();
+    return bodyOf(this.#text.value);
+  }
+
+  get #isOnItsWay() {
+    return this.#sent !== undefined && this.#sent.message === this.#message;
   }
 
   #look() {
     this.#text.style.blockSize = "auto";
     this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
     const left = charactersLeft(this.#body, MAX_BODY_BYTES);
-    const isOnItsWay = this.#sent !== undefined && this.#sent.message === this.#message;
-    this.#save.disabled = left < 0 || !isVisible(this.#body) || isOnItsWay;
+    this.#save.disabled = left < 0 || !isVisible(this.#body) || this.#isOnItsWay;
     if (left < 0) this.#note.textContent = words.tooLong(-left);
     else if (this.#text.ariaInvalid === "true") this.#note.textContent = "";
     this.#text.ariaInvalid = `${left < 0}`;
   }
+}
+
+/** What a text becomes as a message. @param {string} text */
+function bodyOf(text) {
+  return text.replace(/^\s*\n/, "").trimEnd();
 }
 
 /** @param {{ message: string, status?: number, problem?: { detail: string } | undefined }} error */

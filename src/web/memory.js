@@ -1,10 +1,12 @@
 // @ts-check
-// What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write,
-// what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it, or has no room
-// left, it lasts as long as the page.
+// What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write
+// or to edit, what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it,
+// or has no room left, it lasts as long as the page.
 
 /** Of so many messages that you have sent the keys are kept: the newest ones. */
 const MESSAGE_KEYS = 500;
+/** Of so many messages it is kept what you have begun to make of them: those that you wrote at last. */
+const EDITS = 10;
 
 /**
  * A message of yours that is not confirmed: under way; given up for now, so that nobody knows whether it arrived; or refused.
@@ -76,6 +78,25 @@ export class Memory {
   /** @param {string} room @param {string} text */
   keepDraft(room, text) {
     this.#set(`draft ${room}`, text);
+  }
+
+  /** What you have begun to make of a message, and neither saved nor put aside; it can be empty. @param {string} id @returns {string | undefined} */
+  edit(id) {
+    const kept = this.#get(`edit ${id}`);
+    return kept ? JSON.parse(kept).text : undefined;
+  }
+  /** @param {string} id @param {string} text */
+  keepEdit(id, text) {
+    const name = `edit ${id}`;
+    const others = this.#names().filter((other) => other.startsWith("edit ") && other !== name)
+      .map((name) => ({ name, at: JSON.parse(this.#get(name)).at }))
+      .sort((a, b) => a.at - b.at);
+    for (const { name } of others.slice(0, 1 - EDITS)) this.#set(name, "");
+    this.#set(name, JSON.stringify({ at: Date.now(), text }));
+  }
+  /** @param {string} id */
+  forgetEdit(id) {
+    this.#set(`edit ${id}`, "");
   }
 
   /** The id of the last message that was read; "" for a room that was never looked at. @param {string} room */

@@ -144,6 +144,55 @@ webTest("What one has begun to edit is there again after another message or room
   assertEquals(await edited(), "One");
 });
 
+/** What this browser keeps of edits that are neither saved nor put aside. */
+const unsaved = ({ page }: Visitor) =>
+  page.evaluate(() =>
+    Object.entries(localStorage).filter(([key]) => key.startsWith("linger / edit ")).map(([, kept]) =>
+      JSON.parse(kept).text
+    )
+  );
+
+webTest("An edit that was begun is there again after a reload, until it is saved or put aside", async () => {
+  await using ada = await visit(site, { room: "reloaded", name: "Ada" });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  const reopen = async (body: string) => {
+    await page.reload();
+    await ada.sees(body);
+    await act(ada, body, "Edit");
+    return await page.inputValue("#edited-text");
+  };
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "One, and a long story");
+  assertEquals(await reopen("One"), "One, and a long story");
+  await page.press("#edited-text", "Enter");
+  await ada.sees("One, and a long story");
+  await page.waitForSelector("#editor", { state: "hidden" });
+  assertEquals(await unsaved(ada), []);
+
+  assertEquals(await reopen("One, and a long story"), "One, and a long story");
+  await page.fill("#edited-text", "");
+  assertEquals(await reopen("One, and a long story"), "");
+  await page.press("#edited-text", "Escape");
+  assertEquals(await reopen("One, and a long story"), "One, and a long story");
+});
+
+webTest("Of the edits that were begun the ten that were written at last are kept", async () => {
+  await using ada = await visit(site, { room: "ten", name: "Ada" });
+  await ada.say("One");
+  await ada.settles();
+  await ada.page.evaluate(() => {
+    for (let i = 0; i < 10; i++) {
+      localStorage.setItem(`linger / edit 0-${i}`, JSON.stringify({ at: 1000 - i, text: `${i}` })); // the last is the oldest
+    }
+  });
+  await act(ada, "One", "Edit");
+  await ada.page.fill("#edited-text", "One, and more");
+  await ada.page.fill("#edited-text", "One, and a long story");
+  assertEquals((await unsaved(ada)).sort(), [..."012345678", "One, and a long story"]);
+});
+
 webTest("The arrow that leads to the last message of one's own edits no other while that is on its way", async () => {
   await using ada = await visit(site, { room: "arrow", name: "Ada", badNetwork: true });
   const { page } = ada;
@@ -208,6 +257,34 @@ webTest("Who opens a message again whose edit is being saved has that before him
   await page.fill("#edited-text", "Three");
   await page.press("#edited-text", "Enter");
   await ada.sees("Three");
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
+webTest("Who takes an edit back while it is being saved, and goes, has that before him when he is back", async () => {
+  await using ada = await visit(site, { room: "taken-back", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const held = await saveSlowly(ada);
+  await page.fill("#edited-text", "One");
+  await page.evaluate(() => location.hash = "elsewhere");
+  await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+  held.release();
+  await page.evaluate(() => location.hash = "taken-back");
+  await ada.sees("Two");
+  await act(ada, "Two", "Edit");
+  assertEquals(await page.inputValue("#edited-text"), "One");
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
+webTest("An edit that was handed over when the page was loaded anew is there again", async () => {
+  await using ada = await visit(site, { room: "handed-over", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const held = await saveSlowly(ada);
+  await page.reload();
+  held.release((route) => route.abort());
+  await page.unrouteAll({ behavior: "wait" });
+  await ada.sees("One");
+  await act(ada, "One", "Edit");
+  assertEquals(await page.inputValue("#edited-text"), "Two");
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Two");
 }, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
 webTest("Who presses Enter twice where one was meant does not send the draft that waits", async () => {
@@ -725,6 +802,7 @@ webTest(
 
     await goTo("saving");
     await ada.sees("Mine, saved");
+    assertEquals(await unsaved(ada), []);
     const refusing = await hold(page, "PATCH");
     await page.fill("#text", "A draft");
     await act(ada, "Mine, saved", "Edit");
@@ -737,7 +815,7 @@ webTest(
     assertEquals(await page.inputValue("#text"), "");
     await page.click("#banner >> text=Open saving");
     await ada.until(() => document.querySelector("h1")!.textContent === "saving", 0);
-    assertEquals(await page.inputValue("#text"), "Mine, once more\n\nA draft");
+    assertEquals([await page.inputValue("#text"), await unsaved(ada)], ["Mine, once more\n\nA draft", []]);
   },
 );
 

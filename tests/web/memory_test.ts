@@ -57,7 +57,7 @@ webTest(
 );
 
 webTest(
-  "With a full storage name, drafts and what was read hold as long as the page, and are stored when there is room",
+  "With a full storage name, drafts, edits and what was read hold as long as the page, and are stored when there is room",
   async () => {
     await using ada = await visit(site, { room: "full" });
     await fill(ada);
@@ -68,6 +68,15 @@ webTest(
     await ada.say("It is me");
     await ada.settles();
     assertEquals((await messages(site, "full", "wait=0")).map(({ author }) => author), ["Ada"]);
+    await ada.page.press("#text", "ArrowUp");
+    await ada.page.fill("#edited-text", "It is only me");
+    await ada.page.evaluate(() => location.hash = "somewhere");
+    await ada.until(() => document.querySelector("h1")!.textContent === "somewhere", 0);
+    await ada.page.evaluate(() => history.back());
+    await ada.sees("It is me");
+    await ada.page.press("#text", "ArrowUp");
+    assertEquals(await ada.page.inputValue("#edited-text"), "It is only me");
+    await ada.page.press("#edited-text", "Escape");
     await ada.page.fill("#text", "A draft");
     await ada.page.evaluate(() => location.hash = "elsewhere");
     await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);

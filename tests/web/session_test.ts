@@ -60,9 +60,14 @@ webTest(
     await page.waitForSelector("#log >> text=in the garden");
     assertEquals(await page.isVisible("#gate"), false);
 
+    await page.hover("#log .body");
+    await page.click('#actions [aria-label="Edit"]');
+    await page.fill("#edited-text", "behind the garden");
+    const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => /token|name|edit/.test(key)));
+    assertEquals((await kept()).length, 3);
     await page.click("#sign-out");
     await page.waitForSelector("#gate >> text=This chat is by invitation");
-    assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => /token|name/.test(key))), []);
+    assertEquals(await kept(), []);
     assertEquals(await page.textContent("#log"), "");
   },
 );
