@@ -255,21 +255,35 @@ Deno.test("Feed.refresh() that finds removed what came next wakes those who wait
   await atEnd;
 });
 
-Deno.test("Feed.refresh() lets go of what was removed before it wakes anybody: who waits for changes is not given what stands at the mark", async () => {
-  const [id, mark] = [makeId(1, 1, randomDigits()), makeId(2, 1, randomDigits())];
-  const head = { place: placeOf(id), lost: false, trimmed: NIL };
-  const deletion = makeEntry("lobby", id, null, "", { changed: mark }).asChange();
-  const feed = await loaded({
-    newest: () => Promise.resolve({ entries: [makeEntry("lobby", id, null, "hello")], full: false, head }),
-    news: () =>
-      Promise.resolve({ entries: [deletion], full: false, head: { ...head, place: placeOf(mark), trimmed: mark } }),
+for (const oneByOne of [true, false]) {
+  Deno.test(`Feed.refresh() that finds a room removed ${oneByOne ? "gives the deletions that came before" : "at once gives nothing that came after"}`, async () => {
+    const [first, second, third] = [1, 2, 3].map((seq) => makeId(seq === 3 ? 9 : 1, seq, randomDigits()));
+    const places = [makeId(2, 2, randomDigits()), makeId(oneByOne ? 3 : 2, 2, randomDigits())];
+    const mark = oneByOne ? places[1]! : makeId(3, 2, randomDigits());
+    const say = (id: string) => makeEntry("lobby", id, null, "hello");
+    const deletions = [first!, second!].map((id, i) =>
+      makeEntry("lobby", id, null, "", { changed: places[oneByOne ? i : 0]! }).asChange()
+    );
+    const head = { place: placeOf(second!), lost: false, trimmed: NIL };
+    const feed = await loaded({
+      newest: () => Promise.resolve({ entries: [say(first!), say(second!)], full: false, head }),
+      news: () =>
+        Promise.resolve({
+          entries: [...deletions, say(third!)],
+          full: false,
+          head: { ...head, place: placeOf(third!), trimmed: mark },
+        }),
+    });
+    const given: (string[] | undefined)[] = [];
+    const settled = () => {
+      const page = feed.page(second!, 10, true);
+      given.push(page && ids(page));
+    };
+    feed.park({ came: 0, cursor: second!, changes: true, expire: () => {}, settled }, HOUR_MS);
+    await feed.refresh();
+    assertEquals(given, [oneByOne ? [first!, second!, third!] : undefined]); // so he asks the database, which says what is gone
   });
-  const given: unknown[] = [];
-  const settled = () => void given.push(feed.page(id, 10, true));
-  feed.park({ came: 0, cursor: id, changes: true, expire: () => {}, settled }, HOUR_MS);
-  await feed.refresh();
-  assertEquals(given, [undefined]); // so he asks the database, which says that all is gone
-});
+}
 
 Deno.test("Feed.wake() that fails is nobody's error", async () => {
   const room = new FakeRoom();

@@ -267,6 +267,8 @@ Deno.test("A room is forgotten as it was at the beginning, and what has come mea
     let steps = 0;
     for await (const _ of forgetter.removeRoom("room")) {
       assert(++steps < 5, "it goes on for ever");
+      const left = await database.sql`select from messages join heads using (room) where id <= trimmed and body <> ''`;
+      assertEquals(left.length, 0, "followers know that it is removed, and it can be read");
       await comes();
     }
   } finally {

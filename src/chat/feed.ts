@@ -331,10 +331,11 @@ export class Feed {
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!full && !passed) this.#looked(look);
       if (!passed) this.#take(entries, place);
-      // First, so that nobody is given what stands at the mark and takes it for all: of a room that is forgotten while many post, the last
-      // ones are removed without a change of their own.
-      this.trim(head.trimmed, before);
+      // What was removed without having been deleted one by one must be gone first: else who is given what came after it, never knows.
+      const isTold = !this.#tail[0] || this.#tail[0].id > head.trimmed;
+      if (!isTold) this.trim(head.trimmed, before);
       if (!passed) this.#announce();
+      if (isTold) this.trim(head.trimmed, before);
       more = full || passed;
     }
   }

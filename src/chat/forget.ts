@@ -81,15 +81,21 @@ export async function newestOf(sql: Sql, room: string): Promise<string> {
 export interface Removed extends ForgottenRow {
   /** The newest place that is removed; without one the nil cursor. */
   readonly trimmed: string;
-  /** The id of the newest message that was not forgotten yet, and is with it; undefined where there was none. */
-  readonly newest: string | undefined;
+  /** How many messages were forgotten with it. */
+  readonly messages: number;
+  /** The ids of the first and the last of them. */
+  readonly first: string | null;
+  /** See `first`. */
+  readonly last: string | null;
 }
 
 /**
- * Marks all of a room as removed; undefined where there is none. What has come after the id `after` is still there, and the newest of it
- * is forgotten with that: so
- * the mark lies behind the last place that anybody has been given, and whoever follows with changes is told that all before it is gone.
- * Nobody posts meanwhile, since the head is locked; and it takes no longer where there are many.
+ * Forgets what a room has after the id `after`, and marks all of the room as removed; undefined where there is no such room. Nobody posts
+ * meanwhile, since the head is locked.
+ *
+ * What is forgotten here has one place in common, since a millisecond for each could take longer than people go on posting. So the mark
+ * lies behind that place: whoever follows with changes and has been given a part of it stands before the mark, and is told that all of it
+ * is gone.
  * @internal
  */
 export function markRemoved(
@@ -99,38 +105,50 @@ export function markRemoved(
   return begin(sql, "", async (sql) => {
     await sql.unsafe(`with ${SETTINGS} select from heads, settings where room = $1 for no key update of heads`, [room]);
     // Only a statement that begins after the wait sees what was posted before it.
-    const [message] = await sql<{ id: string }[]>`
-      select id from messages where room = ${room} and id > ${after} and body <> '' order by id desc limit 1`;
-    const [forgotten] = message ? await forget(sql, { room, ids: [message.id], names: true, random }) : [];
-    const [row] = await sql<{ trimmed: string | null; seq: string; ms: string }[]>`
-      update heads set trimmed = greatest(
+    const [rest] = await sql.unsafe<Pick<Removed, "messages" | "first" | "last" | "ahead">[]>(REST, [
+      room,
+      after,
+      random,
+    ]);
+    const [row] = await sql<{ seq: string; ms: string; trimmed: string | null }[]>`
+      update heads set trimmed = ${
+      rest?.messages ? sql.unsafe(idOf("ms", "seq", `'${random}'`)) : sql`greatest(
         trimmed,
         (select id from messages where room = ${room} order by id desc limit 1),
         (select changed from messages where room = ${room} and changed is not null order by changed desc limit 1)
-      ) where room = ${room} returning trimmed, seq, ms`;
-    return row && { ...row, trimmed: row.trimmed ?? NIL, ahead: forgotten?.ahead ?? "0", newest: message?.id };
+      )`
+    } where room = ${room} returning trimmed, seq, ms`;
+    return row && rest && { ...row, ...rest, trimmed: row.trimmed ?? NIL };
   });
 }
 
+const REST = `
+  with ${SETTINGS},
+  head as materialized (select seq, clock, greatest(h.ms + 1, clock) as ms from heads h, settings where room = $1),
+  done as (
+    update messages m set body = '', author = null, reply_to = null, sub = null, key = null, proof = null,
+      changed = ${idOf("head.ms", "head.seq", "$3")}
+    from head where m.room = $1 and m.id > $2::uuid and m.body <> ''
+    returning m.id
+  ),
+  moved as (
+    update heads h set prior = h.ms, ms = head.ms + 1 from head where h.room = $1 and exists (select from done)
+  )
+  select (select count(*)::int from done) as messages, (select min(id::text) from done) as first,
+    (select max(id::text) from done) as last, head.ms + 1 - head.clock as ahead
+  from head`;
+
 /**
- * Removes messages of a room up to the place `last`, at most `limit`. Gives how many there were, and the ids of those that were not
- * forgotten yet, ascending.
+ * Removes rows of a room up to the place `last`, at most `limit`; returns how many there were.
  * @internal
  */
-export async function removeRows(
-  sql: Sql,
-  room: string,
-  last: string,
-  limit: number,
-): Promise<{ looked: number; ids: string[] }> {
-  const rows = await sql<{ id: string; there: boolean }[]>`
-    with ${sql.unsafe(SETTINGS)},
-    gone as (
-      delete from messages m using settings, (
-        select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
-      ) old where m.room = ${room} and m.id = old.id returning m.id, m.body <> '' as there
-    ) select id, there from gone order by id`;
-  return { looked: rows.length, ids: rows.filter(({ there }) => there).map(({ id }) => id) };
+export async function removeRows(sql: Sql, room: string, last: string, limit: number): Promise<number> {
+  const { count } = await sql`
+    with ${sql.unsafe(SETTINGS)}
+    delete from messages m using settings, (
+      select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
+    ) old where m.room = ${room} and m.id = old.id`;
+  return count;
 }
 
 /**

@@ -92,8 +92,8 @@ export class Forgetter {
   }
 
   /**
-   * Removes a room: forgets its messages, one by one those that are there when it begins, and then the rows, with what has come meanwhile.
-   * Its head stays, so that no id ever goes back. Yields as `forget` does.
+   * Removes a room: forgets its messages, one by one those that are there when it begins, at once what has come meanwhile, and then removes
+   * the rows. Its head stays, so that no id ever goes back. Yields as `forget` does.
    */
   async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
     const which = { by: "room", name: room } as const;
@@ -104,15 +104,12 @@ export class Forgetter {
     }
     const removed = await this.#run((sql) => markRemoved(sql, { room, after: last, random: randomDigits() }));
     if (!removed) return; // there never was such a room
-    if (removed.newest) {
+    const { messages, first, last: newest, trimmed } = removed;
+    if (messages > 0) {
       await this.#tell(room, removed, 1);
-      yield { room, messages: 1, first: removed.newest, last: removed.newest };
+      yield { room, messages, first: first!, last: newest! };
     }
-    for (let more = true; more;) {
-      const { looked, ids } = await this.#run((sql) => removeRows(sql, room, removed.trimmed, REMOVED_AT_ONCE));
-      if (ids.length) yield { room, messages: ids.length, first: ids[0]!, last: ids.at(-1)! };
-      more = looked > 0;
-    }
+    while (await this.#run((sql) => removeRows(sql, room, trimmed, REMOVED_AT_ONCE)) > 0);
   }
 
   async *#all(found: readonly FoundMessage[], { by }: Which): AsyncGenerator<Forgotten, void, void> {

@@ -90,7 +90,7 @@ export interface StoredKey {
 /** The constraint that refuses a second message with the same key in the same room. */
 export const KEY_TAKEN = "messages_key";
 
-/** Heads that are looked at for the list of rooms, about a tenth of a second's work. Where that is not enough, the list can be short. */
+/** Once as many heads were looked at for the list of rooms, it is given out as it is, and can be short: about a tenth of a second's work. */
 const MAX_LISTED_HEADS = 10_000;
 
 /** A message's {@linkcode Row}. */

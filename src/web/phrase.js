@@ -156,7 +156,7 @@ function link(address) {
   return link;
 }
 
-/** Whether nothing in a host's name can be taken for its end, as a letter or a sign can that looks like a slash. @param {string} named */
+/** Whether no sign in a host's name can be taken for its end, nor a letter among Latin ones, as what looks like a slash. @param {string} named */
 function isPlain(named) {
   const labels = named.replace(/:\d*$/, "").normalize("NFC").split(".");
   return labels.every((label) => (/[a-z]/.test(label) ? LATIN : UNSIGNED).test(label));
