@@ -649,6 +649,13 @@ Deno.test("A stream ends when the keys are others than its token was verified by
   assertEquals(await toEnd(await open(withdrawn)), 401);
   const again = await open(token);
   assertEquals([again.status, chat.state.subscribers], [200, 1]);
+
+  await using stranger = new Provider();
+  provider.keys.reverse(); // the same keys
+  clock.now += 30_000;
+  const { asked } = provider;
+  assertEquals(await holds(await (await stranger.key("ES256", "strange"))({})), false);
+  assertEquals([provider.asked, chat.state.subscribers], [asked + 1, 1]);
   await again.body!.cancel();
 });
 

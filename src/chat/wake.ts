@@ -20,6 +20,9 @@ const NOTIFY_PAUSE_MS = 5;
 /** Time after which a look that has no answer yet counts as failed, in milliseconds. */
 const LOOK_DEADLINE_MS = 1_000;
 
+/** The same for reading what is new in the rooms that are behind, once it has been answered: that waits behind what others read. */
+const READ_DEADLINE_MS = 3_000;
+
 /** What is told on it: where the head of a room is. The version before reads the number and the room. */
 export function payloadOf(room: string, { ms, seq }: HeadNumbers): string {
   return `${seq} ${room} ${ms}`;
@@ -144,11 +147,13 @@ export class Wake {
     );
     if (known.size === 0) return;
     for (const [room, { place }] of known) this.floors.raise(room, timeOf(place)); // however long nothing has moved there
-    const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
+    const fail = () => this.#blind = true;
+    let late = setTimeout(fail, LOOK_DEADLINE_MS);
     try {
       const payload = this.#listener.probe();
       const heads = await this.store.heads(known, payload ? { channel: CHANNEL, payload } : undefined);
-      clearTimeout(late); // it has answered: to read what there is can take longer
+      clearTimeout(late);
+      late = setTimeout(fail, READ_DEADLINE_MS);
       await Promise.all(Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head)));
       this.#blind = false;
     } catch {

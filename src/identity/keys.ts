@@ -23,7 +23,7 @@ const FETCH_MS = 5_000;
 /** The keys at one address. */
 export class RemoteKeys {
   #find: JWTVerifyGetKey | undefined;
-  #text = "";
+  #keys = "";
   #version = 0;
   #outdated = new AbortController();
   #asked = -Infinity;
@@ -91,8 +91,9 @@ export class RemoteKeys {
       const text = await response.text();
       if (!response.ok) throw new Error(`It answers ${response.status}`);
       this.#find = createLocalJWKSet(JSON.parse(text));
-      if (text === this.#text) return;
-      this.#text = text;
+      const keys = asCompared(text);
+      if (keys === this.#keys) return;
+      this.#keys = keys;
       this.#version++;
       const before = this.#outdated;
       this.#outdated = new AbortController();
@@ -103,4 +104,10 @@ export class RemoteKeys {
       }
     }
   }
+}
+
+/** The keys of a JWKS in one order: a provider behind a balancer need not give them in the same each time. */
+function asCompared(text: string): string {
+  const { keys } = JSON.parse(text) as { keys: object[] };
+  return JSON.stringify(keys.map((key) => JSON.stringify(Object.entries(key).sort())).sort());
 }
