@@ -25,7 +25,7 @@ export function agree(memory, composer, { room, renamed, isSame }) {
   });
   addEventListener("pagehide", () => {
     const { text } = composer;
-    if (text && text !== mirrored && isSame()) memory.keepDraft(room(), text);
+    if (text && composer.isWritten && isSame()) memory.keepDraft(room(), text);
   });
 }
 

@@ -38,6 +38,8 @@ export class Composer {
   #memory;
   #actions;
   #room = "";
+  /** What was shown here last; other words were written since. */
+  #shown = "";
   #composedAt = -Infinity;
   /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
   #enteredAt = -Infinity;
@@ -103,6 +105,11 @@ export class Composer {
     return this.#text.value;
   }
 
+  /** Whether words were written here since some were shown. */
+  get isWritten() {
+    return this.#text.value !== this.#shown;
+  }
+
   /** Whether somebody is about to write here. */
   get isIn() {
     return this.#text === document.activeElement && document.hasFocus();
@@ -111,13 +118,14 @@ export class Composer {
   /** Shows words, and does not keep them. @param {string} text */
   show(text) {
     this.#put(text);
+    this.#shown = this.#text.value;
     this.#fit();
   }
 
   /** @param {string} room */
   open(room) {
-    // Another window may have kept a draft of its own since.
-    if (this.#text.value && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
+    // Another window may have kept a draft of its own since; what is only shown here is not put over that.
+    if (this.#text.value && this.isWritten && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
     this.#room = room;
     this.#text.placeholder = words.messageTo(room);
     this.show(this.#memory.draft(room));

@@ -3931,6 +3931,13 @@ export const mutations: readonly Mutation[] = [
     "// first:",
   ),
   broken(
+    "a window puts what it only shows over a newer draft",
+    ["web/tabs_test.ts > only shows is not put"],
+    "src/web/composer.js",
+    "this.#text.value && this.isWritten && room",
+    "this.#text.value && room",
+  ),
+  broken(
     "other words take a draft out of another window",
     ["web/tabs_test.ts > no focus gives way"],
     "src/web/agreement.js",
