@@ -101,28 +101,32 @@ Deno.test("What a page costs is bounded before it is read, forwards and backward
   assertEquals(seqs, Array.from({ length: 1_000 }, (_, i) => i + 1));
 });
 
-Deno.test("Cursors that a client makes up don't fill the memory, in however many rooms", async () => {
-  await using database = await postgres.create();
-  await using server = await spawnServer(database.url, { DENO_V8_FLAGS: "--max-old-space-size=36" });
-  const leaving = new AbortController();
-  const held = [];
-  const ends: string[] = [];
-  for (const room of ["tea", "coffee", "juice"]) {
-    const { id } = await posted(server, room, "first");
-    ends.push(`/rooms/${room}/messages?wait=0&after=${id.slice(0, 26)}`);
-    held.push(fetch(`${server.url}/rooms/${room}/messages?after=now&wait=50`, leaving).catch(() => {}));
-  }
-  await until(async () => (await health(server)).waiters === ends.length, "somebody waits in each");
-  let made = 0;
-  const readers = Array.from({ length: 16 }, async () => {
-    while (made++ < 18_000) {
-      const { json } = await get(server, ends[made % ends.length] + made.toString(16).padStart(10, "f"));
-      assertEquals(json, []);
+Deno.test({
+  name: "Cursors that a client makes up don't fill the memory, in however many rooms",
+  timeout: 900_000, // 18,000 requests, each of which asks the database
+  async fn() {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url, { DENO_V8_FLAGS: "--max-old-space-size=36" });
+    const leaving = new AbortController();
+    const held = [];
+    const ends: string[] = [];
+    for (const room of ["tea", "coffee", "juice"]) {
+      const { id } = await posted(server, room, "first");
+      ends.push(`/rooms/${room}/messages?wait=0&after=${id.slice(0, 26)}`);
+      held.push(fetch(`${server.url}/rooms/${room}/messages?after=now&wait=50`, leaving).catch(() => {}));
     }
-  });
-  await Promise.all(readers);
-  leaving.abort();
-  await Promise.all(held);
+    await until(async () => (await health(server)).waiters === ends.length, "somebody waits in each");
+    let made = 0;
+    const readers = Array.from({ length: 16 }, async () => {
+      while (made++ < 18_000) {
+        const { json } = await get(server, ends[made % ends.length] + made.toString(16).padStart(10, "f"));
+        assertEquals(json, []);
+      }
+    });
+    await Promise.all(readers);
+    leaving.abort();
+    await Promise.all(held);
+  },
 });
 
 Deno.test("A burst of reads is served, each in its turn", async () => {
