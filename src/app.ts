@@ -5,11 +5,10 @@ import { log } from "./log.ts";
 import type { Origins } from "./origin.ts";
 import { internal, Problem, unavailable, uriTooLong } from "./problem.ts";
 import { answerOthers } from "./routes/allow.ts";
-import { answerInTurn } from "./routes/asked.ts";
 import { type ChangeRoutes, changeRoutes } from "./routes/changes.ts";
 import { type EventRoutes, eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
-import { type MessageRoutes, messageRoutes } from "./routes/messages.ts";
+import { answerAgain, type MessageRoutes, messageRoutes } from "./routes/messages.ts";
 import { Parked } from "./routes/parked.ts";
 import { roomRoutes } from "./routes/rooms.ts";
 import { webRoutes } from "./routes/web.ts";
@@ -48,8 +47,16 @@ export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & App
   app.onError((error, c) => answerError(error, c.req.raw, deps.signInUrl));
   const { origins } = deps;
 
-  function answer(request: Request, info: object | undefined): Response | Promise<Response> {
-    const response = app.fetch(request, info ?? NOWHERE);
+  function answer(request: Request, info: object = NOWHERE): Response | Promise<Response> {
+    try {
+      const again = answerAgain(deps, request, info);
+      if (again) {
+        return again instanceof Response ? again : again.catch((error) => answerError(error, request, deps.signInUrl));
+      }
+    } catch (error) {
+      return answerError(error as Error, request, deps.signInUrl);
+    }
+    const response = app.fetch(request, info);
     if (request.method === "HEAD") return Promise.resolve(response).then(lengthUntold);
     return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
   }
@@ -57,8 +64,7 @@ export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & App
   function answerOrRefuse(request: Request, info: object | undefined): Response | Promise<Response> {
     const refusal = request.url.length > MAX_URL ? uriTooLong(MAX_URL).heldBack() : origins.refuse(request);
     if (refusal) return refuse(refusal);
-    return origins.shares && origins.preflight(request) ||
-      answerInTurn(deps, request, () => answer(request, info)) || answer(request, info);
+    return origins.shares && origins.preflight(request) || answer(request, info);
   }
 
   return {

@@ -24,7 +24,7 @@ function busy(server: TestServer) {
     gate.outside++;
     kept.reject(new Error("Somebody is kept outside"));
     await ended.promise;
-    return await begin();
+    return await begin(0);
   };
   return gate;
 }

@@ -323,9 +323,9 @@ Deno.test("Who is kept outside before he is read is kept outside once, and answe
       outside = Array.from({ length: 500 }, () => {
         const client = new AbortController();
         const poll = { after: NIL, limit: 100, wait: 50_000, changes: false, client, allowance: UNLIMITED };
-        return chat.inTurn("room", poll, async () => {
+        return chat.inTurn("room", poll, async (came) => {
           let answered = false;
-          const answer = chat.poll("room", poll).then(() => answered = true);
+          const answer = chat.poll("room", { ...poll, came }).then(() => answered = true);
           for (let i = 0; i < 100 && !answered; i++) await null; // what the feed knows is given in this turn
           const atOnce = answered;
           await answer;
@@ -348,8 +348,7 @@ Deno.test("What one answers throws nothing into the way of those behind him", as
   let outside: Promise<PromiseSettledResult<string>[]> | undefined;
   const polls = Array.from({ length: 1_000 }, async () => {
     await alone.poll("room", { after: NOW });
-    const turn = (begin: () => string) =>
-      chat.inTurn("room", { after: NIL, changes: false, client: new AbortController() }, begin)!;
+    const turn = (begin: () => string) => chat.inTurn("room", { after: NIL, changes: false }, begin)!;
     outside ??= Promise.allSettled([
       turn(() => {
         throw new Error("thrown");

@@ -201,8 +201,8 @@ export class Chat {
   /** What `begin` returns for a poll that has to stay outside for a moment, see {@linkcode Polls.inTurn}. */
   inTurn<T>(
     room: string,
-    poll: Pick<Poll, "after" | "changes" | "client">,
-    begin: () => T | Promise<T>,
+    poll: Pick<Poll, "after" | "changes">,
+    begin: (came: number) => T | Promise<T>,
   ): Promise<T> | undefined {
     return this.#polls.inTurn(room, poll, begin);
   }

@@ -26,6 +26,8 @@ export interface Poll {
   readonly client: Leaving;
   /** What the client may take. */
   readonly allowance: Allowance;
+  /** How many looks had begun when he came, if he has had to stay outside since then: see {@linkcode Polls.inTurn}. */
+  readonly came?: number | undefined;
 }
 
 /** A page, and the cursor from which the reader goes on. */
@@ -54,9 +56,6 @@ export interface PollsOptions {
 
 /** The polls of one process. */
 export class Polls {
-  /** Who had to stay outside before he was read, and how many looks had begun when he came. */
-  readonly #outside = new WeakMap<Leaving, number>();
-
   /** Nobody has asked. */
   constructor(private readonly options: PollsOptions) {}
 
@@ -66,11 +65,9 @@ export class Polls {
    * old, 429, 503.
    */
   answer(room: string, poll: Poll): Promise<Reading> {
-    const { wait, client } = poll;
-    const outside = this.#outside.get(client);
-    const came = outside ?? looksBegun();
+    const { wait, client, came = looksBegun() } = poll;
     if (wait === 0) return this.#look(room, poll, came);
-    if (outside !== undefined) return this.#begin(room, poll, came); // he has had his turn, and came before any drain
+    if (poll.came !== undefined) return this.#begin(room, poll, came); // he has had his turn, and came before any drain
     if (this.options.draining()) return Promise.reject(unavailable("This server is shutting down"));
     void client.signal; // a signal that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
     return this.#turn(room, poll, () => this.#begin(room, poll, came)) ?? this.#begin(room, poll, came);
@@ -78,17 +75,15 @@ export class Polls {
 
   /**
    * While news is on its way to those who wait in a room: what `begin` returns for a poll that comes now, when it is its turn; it then asks
-   * for the poll's {@linkcode answer}. Undefined where its turn is now.
+   * for the poll's {@linkcode answer}, and says when it `came`. Undefined where its turn is now.
    */
   inTurn<T>(
     room: string,
-    poll: Pick<Poll, "after" | "changes" | "client">,
-    begin: () => T | Promise<T>,
+    poll: Pick<Poll, "after" | "changes">,
+    begin: (came: number) => T | Promise<T>,
   ): Promise<T> | undefined {
     const came = looksBegun();
-    const turn = this.#turn(room, poll, begin);
-    if (turn) this.#outside.set(poll.client, came);
-    return turn;
+    return this.#turn(room, poll, () => begin(came));
   }
 
   /** Those who have had the news come back after those who still wait for it. */
@@ -99,7 +94,15 @@ export class Polls {
   ): Promise<T> | undefined {
     const feed = this.options.feeds.get(room);
     if (!feed?.isBusy(after, changes) || after === NOW) return undefined; // `now` is this moment, not that
-    return new Promise((resolve) => feed.keepOutside(() => resolve(Promise.try(begin)))); // enters without throwing
+    return new Promise((resolve, reject) =>
+      feed.keepOutside(() => {
+        try {
+          resolve(begin());
+        } catch (error) {
+          reject(error);
+        }
+      })
+    );
   }
 
   /** Who comes back to what the feed knows needs no look; that is nearly everybody. */

@@ -1,7 +1,14 @@
 // What the client of a request may take.
-import type { Context } from "hono";
 import type { Identity } from "../identity/identity.ts";
 import type { Allowance, Limits, Remote } from "../limits.ts";
+
+/** A request as a route sees it: Hono's context is one. */
+export interface Sender {
+  /** The request. */
+  readonly req: { readonly raw: Request };
+  /** Where it comes from: a {@linkcode Remote}. */
+  readonly env: unknown;
+}
 
 /** Where routes learn it. */
 export interface LimitSource {
@@ -13,6 +20,6 @@ export interface LimitSource {
  * The allowance of whoever sends a request: of his token's sub, else of his address.
  * @internal
  */
-export function allowanceOf({ limits }: LimitSource, c: Context, who: Identity | undefined): Allowance {
+export function allowanceOf({ limits }: LimitSource, c: Sender, who: Identity | undefined): Allowance {
   return limits.of(c.req.raw.headers, c.env as Remote, who?.sub);
 }

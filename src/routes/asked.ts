@@ -1,12 +1,8 @@
-// What a list asks for by its URL. Ten thousand who have been given the same come straight back with the same, many while others still wait
-// for what these have had. So the answer to the last URL is kept in mind, and by it they are kept outside before anything else is read.
+// What a list asks for by its URL. Ten thousand who have been given the same come straight back with the same: so it is read once.
 import type { Context } from "hono";
-import { NIL } from "../chat/cursor.ts";
 import { DEFAULT_LIMIT, MAX_LIMIT, MAX_WAIT_SECONDS } from "../chat/message.ts";
-import { isForeignLink } from "../origin.ts";
 import { invalid } from "../problem.ts";
 import { cursor, flag, queryOf, searchText, wholeNumber } from "./parameters.ts";
-import type { ChatSource } from "./started.ts";
 
 /** What a list asks for by its URL. */
 export interface Asked {
@@ -54,20 +50,7 @@ export function askedBy(c: Context, room: string): Asked {
   return asked;
 }
 
-/**
- * The answer to a poll that asks the same as the one before it, if it has to stay outside for a moment: what `answer` returns then.
- * @internal
- */
-export function answerInTurn(
-  { chat }: ChatSource,
-  request: Request,
-  answer: () => Response | Promise<Response>,
-): Promise<Response> | undefined {
-  if (latest?.url !== request.url || request.method !== "GET") return undefined;
-  const { room, asked: { before, after = NIL, wait, changes, text } } = latest;
-  if (before !== undefined || text !== undefined || wait === 0 || isForeignLink(request)) return undefined;
-  if (wait === undefined && request.headers.get("prefer") !== null) return undefined; // he may not want to wait
-  const turn = chat()?.inTurn(room, { after, changes, client: request }, answer);
-  if (turn) void request.signal; // one that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
-  return turn;
+/** What a GET asks for that has the URL of the list before it, and of which room; undefined for any other request. */
+export function askedAgain({ method, url }: Request): { readonly room: string; readonly asked: Asked } | undefined {
+  return latest?.url === url && method === "GET" ? latest : undefined;
 }

@@ -9,8 +9,8 @@ import type { Found } from "../chat/searcher.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
-import { allowanceOf, type LimitSource } from "./allowance.ts";
-import { askedBy } from "./asked.ts";
+import { allowanceOf, type LimitSource, type Sender } from "./allowance.ts";
+import { type Asked, askedAgain, askedBy } from "./asked.ts";
 import { json, leadOn, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
 import { preferredWait, roomOf, valid } from "./parameters.ts";
@@ -35,13 +35,9 @@ const MAX_WAIT_WITH_BODY_MS = 500;
 export function messageRoutes(app: Hono, deps: MessageRoutes): void {
   for (const path of ["/messages", "/rooms/:room/messages"]) {
     app.get(path, (c) => {
-      const chat = started(deps);
+      started(deps);
       const room = roomOf(c);
-      return permitted(
-        c.req.raw,
-        permit(deps, c, "read", room),
-        (who) => list(c, deps, chat, room, allowanceOf(deps, c, who)),
-      );
+      return permittedList(deps, c, room, () => askedBy(c, room));
     });
     app.post(path, (c) => post(c, deps));
   }
@@ -56,6 +52,47 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
       );
     });
   }
+}
+
+/**
+ * The answer to a list that asks the same as the list before it, without a look at routes; undefined for any other request. Those who come
+ * straight back while others still wait for what these have had, are kept outside before anything else of theirs is read.
+ * @throws {Problem} as the route does.
+ * @internal
+ */
+export function answerAgain(
+  deps: MessageRoutes,
+  request: Request,
+  env: object,
+): Response | Promise<Response> | undefined {
+  const again = askedAgain(request);
+  if (!again) return undefined;
+  const { room, asked } = again;
+  const answer = (came?: number) => {
+    const response = permittedList(deps, { req: { raw: request }, env }, room, () => asked, came);
+    return Parked.answerIn(response) ?? response;
+  };
+  const { before, after = NIL, wait, changes, text } = asked;
+  const waits = before === undefined && text === undefined && wait !== 0 && !isForeignLink(request) &&
+    (wait !== undefined || request.headers.get("prefer") === null); // by which he may not want to wait
+  const turn = waits ? deps.chat()?.inTurn(room, { after, changes }, answer) : undefined;
+  if (turn) void request.signal; // one that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
+  return turn ?? answer();
+}
+
+function permittedList(
+  deps: MessageRoutes,
+  c: Sender,
+  room: string,
+  asked: () => Asked,
+  came?: number,
+): Response | Promise<Response> {
+  const chat = started(deps);
+  return permitted(
+    c.req.raw,
+    permit(deps, c, "read", room),
+    (who) => list(c.req.raw, deps, chat, room, allowanceOf(deps, c, who), asked(), came),
+  );
 }
 
 async function post(c: Context, deps: MessageRoutes): Promise<Response> {
@@ -87,31 +124,32 @@ function authored(message: NewMessage, name: string | null | undefined): NewMess
 }
 
 function list(
-  c: Context,
+  request: Request,
   deps: MessageRoutes,
   chat: Chat,
   room: string,
   allowance: Allowance,
+  { before, after, limit, wait, changes, text }: Asked,
+  came: number | undefined,
 ): Response | Promise<Response> {
-  const { before, after, limit, wait, changes, text } = askedBy(c, room);
   // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
-  if (c.req.method === "HEAD") return json("", 200);
+  if (request.method === "HEAD") return json("", 200);
   if (text !== undefined) {
-    const sought = { room, before: before ?? NOW, text, limit, client: c.req.raw };
+    const sought = { room, before: before ?? NOW, text, limit, client: request };
     return chat.search(sought, allowance).then((found) => answerFound(found, limit, text));
   }
   if (before !== undefined) {
-    return chat.read(room, before, limit, allowance, c.req.raw).then(({ page, final }) => {
+    return chat.read(room, before, limit, allowance, request).then(({ page, final }) => {
       const answer = answerBefore(page, limit);
-      return final ? kept(deps, c.req.raw, answer, page.body) : answer;
+      return final ? kept(deps, request, answer, page.body) : answer;
     });
   }
 
-  const given = isForeignLink(c.req.raw) ? 0 : wait;
-  const preferred = given === undefined ? preferredWait(c.req.header("prefer")) : undefined;
+  const given = isForeignLink(request) ? 0 : wait;
+  const preferred = given === undefined ? preferredWait(request.headers.get("prefer") ?? undefined) : undefined;
   const seconds = given ?? preferred ?? DEFAULT_WAIT_SECONDS;
-  const ms = announcesBody(c.req.raw) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
-  const poll = { after: after ?? NIL, limit, wait: ms, changes, client: c.req.raw, allowance };
+  const ms = announcesBody(request) ? Math.min(seconds * 1000, MAX_WAIT_WITH_BODY_MS) : seconds * 1000;
+  const poll = { after: after ?? NIL, limit, wait: ms, changes, client: request, allowance, came };
   const answer = answerPoll(deps, chat, room, poll, preferred);
   return poll.wait > 0 ? Parked.response(answer) : answer;
 }

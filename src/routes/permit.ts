@@ -1,9 +1,8 @@
 // Whether a request may be served, before anything else is looked at.
-import type { Context } from "hono";
 import type { Identities } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Right } from "../identity/rights.ts";
-import { allowanceOf, type LimitSource } from "./allowance.ts";
+import { allowanceOf, type LimitSource, type Sender } from "./allowance.ts";
 import { Parked } from "./parked.ts";
 
 /** Where routes learn who asks, and on whose account that is found out. */
@@ -17,7 +16,7 @@ export interface PermitSource extends LimitSource {
  * @throws {Problem} 401; 429 where too many tokens did not hold; 503 where it can't be known yet.
  * @internal
  */
-export function identityOf(deps: PermitSource, c: Context): Identity | undefined | Promise<Identity> {
+export function identityOf(deps: PermitSource, c: Sender): Identity | undefined | Promise<Identity> {
   return deps.identities?.identify(c.req.raw, () => allowanceOf(deps, c, undefined));
 }
 
@@ -28,7 +27,7 @@ export function identityOf(deps: PermitSource, c: Context): Identity | undefined
  */
 export function permit(
   deps: PermitSource,
-  c: Context,
+  c: Sender,
   right: Right,
   room: string,
 ): Identity | undefined | Promise<Identity> {
