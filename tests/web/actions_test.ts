@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
 import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, read, until } from "../support/client.ts";
-import { writeHistory } from "../support/history.ts";
+import { type Line, writeHistory } from "../support/history.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
@@ -882,13 +882,15 @@ webTest(
   },
 );
 
+/** The first of 500 messages in a room: far above what is loaded at first. */
+async function farBack(room: string): Promise<Message> {
+  const lines = Array.from({ length: 500 }, (_, i): Line => [600 - i, "Noor", i === 0 ? "Far away" : `Filler ${i}`]);
+  await writeHistory(site.database.sql, room, lines);
+  return (await messages(site, room, "wait=0&limit=1"))[0]!;
+}
+
 webTest("A quoted line that could not be read is read as soon as that is possible", async () => {
-  await writeHistory(
-    site.database.sql,
-    "unread-quote",
-    Array.from({ length: 500 }, (_, i) => [600 - i, "Noor", i === 0 ? "Far away" : `Filler ${i}`]),
-  );
-  const [original] = await messages(site, "unread-quote", "wait=0&limit=1");
+  const original = await farBack("unread-quote");
   await using ada = await visit(site, { room: "unread-quote", name: "Ada", badNetwork: true });
   const { page } = ada;
   const { promise: refused, resolve } = Promise.withResolvers<void>();
@@ -896,7 +898,7 @@ webTest("A quoted line that could not be read is read as soon as that is possibl
     await refuse(route);
     resolve();
   });
-  await post(site, "unread-quote", { body: "An answer", reply_to: original!.id });
+  await post(site, "unread-quote", { body: "An answer", reply_to: original.id });
   await page.waitForSelector(".quoted >> text=…");
   await refused;
   await page.unrouteAll();
@@ -904,13 +906,8 @@ webTest("A quoted line that could not be read is read as soon as that is possibl
 });
 
 webTest("The line above a reply leads far back as often as one likes", async () => {
-  await writeHistory(
-    site.database.sql,
-    "far-back",
-    Array.from({ length: 500 }, (_, i) => [600 - i, "Noor", i === 0 ? "Far away" : `Filler ${i}`]),
-  );
-  const [original] = await messages(site, "far-back", "wait=0&limit=1");
-  await post(site, "far-back", { body: "An answer", reply_to: original!.id });
+  const original = await farBack("far-back");
+  await post(site, "far-back", { body: "An answer", reply_to: original.id });
   await using ada = await visit(site, { room: "far-back", name: "Ada" });
   const { page } = ada;
   for (let times = 0; times < 2; times++) {
