@@ -30,7 +30,6 @@ let latest: { readonly url: string; readonly room: string; readonly asked: Asked
  */
 export function askedBy(c: Context, room: string): Asked {
   const { url } = c.req;
-  if (latest?.url === url) return latest.asked;
   const query = queryOf(c);
   const before = cursor(query, "before");
   const after = cursor(query, "after");
