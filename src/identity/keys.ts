@@ -1,6 +1,6 @@
 // The public keys of an identity provider (RFC 7517, JWKS), from an address that the settings name and never a token. They are
 // fetched beside all else: a provider that is away locks nobody out whose key is known.
-import type { JWTVerifyGetKey } from "jose";
+import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import * as errors from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import { Reminder } from "../database/reminder.ts";
@@ -90,8 +90,9 @@ export class RemoteKeys {
       const response = await fetch(this.url, { redirect: "error", signal: AbortSignal.timeout(FETCH_MS) });
       const text = await response.text();
       if (!response.ok) throw new Error(`It answers ${response.status}`);
-      this.#find = createLocalJWKSet(JSON.parse(text));
-      const keys = asCompared(text);
+      const jwks = JSON.parse(text);
+      this.#find = createLocalJWKSet(jwks); // which refuses what is none
+      const keys = asCompared(jwks);
       if (keys === this.#keys) return;
       this.#keys = keys;
       this.#version++;
@@ -107,7 +108,6 @@ export class RemoteKeys {
 }
 
 /** The keys of a JWKS in one order: a provider behind a balancer need not give them in the same each time. */
-function asCompared(text: string): string {
-  const { keys } = JSON.parse(text) as { keys: object[] };
+function asCompared({ keys }: JSONWebKeySet): string {
   return JSON.stringify(keys.map((key) => JSON.stringify(Object.entries(key).sort())).sort());
 }
