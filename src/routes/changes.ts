@@ -7,7 +7,7 @@ import type { Entry } from "../chat/page.ts";
 import { invalid, OWN_SITE } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, tagOf } from "./answer.ts";
-import { roomOf, valid } from "./parameters.ts";
+import { headerOf, roomOf } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 import { bodyOf, messageIn, type UploadSource } from "./upload.ts";
@@ -45,7 +45,7 @@ async function change(c: Context, deps: ChangeRoutes, newBody: () => Promise<str
 
   const id = parseCursor(c.req.param("id")!);
   if (!id) throw invalid("id", "must be a UUID or a ULID");
-  const messageKey = valid(MessageKey.optional(), c.req.header("message-key"), "Message-Key");
+  const messageKey = headerOf(c, "Message-Key", MessageKey);
   const known = ifMatch(c.req.header("if-match"));
   const body = await newBody();
   const sub = who?.sub ?? null;

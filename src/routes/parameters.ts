@@ -41,6 +41,16 @@ export function valid<T extends z.ZodType>(schema: T, value: unknown, parameter:
 }
 
 /**
+ * A header as the schema has it, or undefined where it is not given; most are not, and to make a schema takes longer than all the rest.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function headerOf<T extends z.ZodType>(c: Context, name: string, schema: T): z.infer<T> | undefined {
+  const value = c.req.header(name);
+  return value === undefined ? undefined : valid(schema, value, name);
+}
+
+/**
  * The room that a request is about.
  * @throws {Problem} 400.
  * @internal
