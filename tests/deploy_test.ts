@@ -822,11 +822,16 @@ Deno.test({
   ignore: !hasSystemd,
   fn: async () => {
     const text = await Deno.readTextFile(projectPath("deploy/linger.service"));
-    const [, deno, task] = text.match(/^ExecStart=(\S+) task (\w+)$/m)!;
-    assert(task! in manifest.tasks);
+    const commands = Array.from(text.matchAll(/^ExecStart(?:Pre)?=(.*)$/gm), ([, command]) => command!);
+    const deno = "/usr/local/bin/deno";
+    const served = manifest.tasks.serve.command.replaceAll(/\bdeno run/g, `${deno} run --cached-only`).replaceAll(
+      "'",
+      "",
+    );
+    assertEquals(commands, served.split(" && "));
     const home = await Deno.makeTempDir({ prefix: "linger-test-" });
     for (const [file, unit] of [["linger.service", "linger.service"], ["linger@.service", "linger@8080.service"]]) {
-      await Deno.writeTextFile(join(home, file!), text.replace(deno!, Deno.execPath()));
+      await Deno.writeTextFile(join(home, file!), text.replaceAll(deno, Deno.execPath()));
       assertEquals(await analyze("verify", join(home, unit!)), { code: 0, said: "" });
     }
     const options = ["--offline=true", `--threshold=${MAX_EXPOSURE}`, "--no-pager"];

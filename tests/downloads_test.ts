@@ -8,6 +8,9 @@ import { projectPath } from "./support/postgres.ts";
 /** What Linger stands on, wherever it runs. */
 const NEEDED = ["hono", "postgres", "ulid", "zod"];
 
+/** Runs main.ts, without a network. */
+const MAIN = ["run", "-A", "--frozen", "--cached-only", "main.ts"];
+
 /** The npm packages in a cache, below the registry's name. */
 async function packagesIn(cache: string): Promise<{ registry: string; names: Set<string> }[]> {
   const registries = (await Array.fromAsync(Deno.readDir(cache))).filter((entry) => entry.isDirectory);
@@ -17,7 +20,7 @@ async function packagesIn(cache: string): Promise<{ registry: string; names: Set
   }));
 }
 
-/** Runs main.ts in a copy of the project, beside a cache that has nothing but `NEEDED`, and without a network. */
+/** Runs Deno in a copy of the project, beside a cache that has nothing but `NEEDED`. */
 async function runWithNeeded(...args: string[]): Promise<{ code: number; log: string }> {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   try {
@@ -32,7 +35,7 @@ async function runWithNeeded(...args: string[]): Promise<{ code: number; log: st
       await copyPath(projectPath(part), join(home, "project", part));
     }
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--frozen", "--cached-only", "main.ts", ...args],
+      args,
       cwd: join(home, "project"),
       env: { DENO_DIR: join(home, "cache"), NO_COLOR: "1", PORT: "0" },
       stdin: "null",
@@ -45,14 +48,22 @@ async function runWithNeeded(...args: string[]): Promise<{ code: number; log: st
 
 Deno.test("To serve and to migrate, four packages are enough", async () => {
   for (const command of ["serve", "migrate"]) {
-    const { code, log } = await runWithNeeded(command);
+    const { code, log } = await runWithNeeded(...MAIN, command);
     assertMatch(log, /error DATABASE_URL is not set/);
     assertEquals(code, 1);
   }
 });
 
+Deno.test("So they are for the unit of systemd, whose Deno may write nothing down", async () => {
+  const unit = await Deno.readTextFile(projectPath("deploy/linger.service"));
+  const commands = Array.from(unit.matchAll(/^ExecStart(?:Pre)?=\S+ (.*)$/gm), ([, args]) => args!.split(" "));
+  const [names, serve] = await Promise.all(commands.map((args) => runWithNeeded(...args)));
+  assertEquals([names!.code, serve!.code], [0, 1]);
+  assertMatch(serve!.log, /error DATABASE_URL is not set/);
+});
+
 Deno.test("start asks for PostgreSQL besides, and says so where it can't be fetched", async () => {
-  const { code, log } = await runWithNeeded("start");
+  const { code, log } = await runWithNeeded(...MAIN, "start");
   const sentences = log.trim().split("\n").filter((line) => !line.startsWith("Initialize"));
   assertMatch(
     sentences.at(-1)!,
