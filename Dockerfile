@@ -1,7 +1,9 @@
 # The image that runs `linger serve`; `docker run … migrate` brings the database up to date and ends.
 #
 #   docker build -t linger .
-#   docker run -p 8080:8080 -e DATABASE_URL=postgres://user:password@host/database linger
+#   docker run -p 127.0.0.1:8080:8080 -e DATABASE_URL=postgres://user:password@host/database -e TOKEN_SECRET=… linger
+#
+# Without TOKEN_SECRET everybody who can reach it may read and write. -p 8080:8080 would open it to the network.
 #
 # To pin the base image beyond its tag, append the digest that this command prints, as in 2.9.6@sha256:…
 #   docker buildx imagetools inspect denoland/deno:2.9.6

@@ -1,5 +1,5 @@
 // Every example in the docs is run as it stands there, by somebody who has just come: in folders of their own, against the server
-// that the README starts. An example that can't be run is named here with its reason, so that none escapes.
+// that the README starts. An example that can't be run is named here with its reason.
 //
 // The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another.
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
@@ -47,6 +47,13 @@ export TOKEN_SECRET_FILE=secret.txt
 npx --yes deno@2.9.6 -A main.ts`,
   },
   {
+    why: "the second database is one's own; export_test.ts runs these commands",
+    text: `
+deno task export --sub ada > ada.jsonl
+deno task export --room kitchen > kitchen.jsonl
+DATABASE_URL=postgres://linger:secret@db.example/chat deno task import kitchen.jsonl`,
+  },
+  {
     why: "they need a browser",
     text: `
 deno task test:web     # the tests of the page; run them when you have changed it, the client or the routes
@@ -54,8 +61,14 @@ deno task screenshots  # takes the README's pictures anew, when the page looks d
   },
 ];
 
+/** Commands that change the machine. What they install is run, as it stands in deploy/, by deploy_test.ts and downloads_test.ts. */
+const ON_A_MACHINE_OF_ITS_OWN = /\bsudo /;
+
 /** Languages of blocks that are there to be looked at. */
 const TO_LOOK_AT = [""];
+
+/** How commands begin, which are to be run and not only looked at. */
+const COMMAND = /^(sudo|cd|deno|npx|curl|docker|git|psql|export) /m;
 
 /** Programs that not every machine has, whose examples are left out where they are missing. */
 const MAY_BE_MISSING = ["jq", "node", "curl", "npx", "openssl", "python3", "php"];
@@ -109,7 +122,7 @@ for (const example of examples) {
   const { file, heading, language, text } = example;
   if (
     example === start || language === "sql" || NOT_RUN.some((left) => left.text.trim() === text) ||
-    TO_LOOK_AT.includes(language)
+    TO_LOOK_AT.includes(language) || ON_A_MACHINE_OF_ITS_OWN.test(text)
   ) continue;
   const missing = MAY_BE_MISSING.find((program) =>
     new RegExp(`^ *${program} `, "m").test(runner(example)) && !has(program)
@@ -219,7 +232,10 @@ Deno.test("Every address that the docs show is one that Linger takes", () => {
 Deno.test("What the docs leave out is named with its reason, and no reason is left over", () => {
   const texts = new Set(examples.map(({ text }) => text));
   for (const { text } of NOT_RUN) assert(texts.has(text.trim()), `No example reads any more${text}`);
-  for (const { language, file, heading } of examples) {
+  for (const { language, file, heading, text } of examples) {
+    if (TO_LOOK_AT.includes(language)) {
+      assert(!COMMAND.test(text), `Nothing runs what is below "${heading}" in ${file}`);
+    }
     const known = ["sh", "ts", "js", "sql", "python", "php", ...TO_LOOK_AT].includes(language);
     assert(known, `This test does not know how to run the ${language} below "${heading}" in ${file}`);
   }
@@ -234,7 +250,7 @@ Deno.test("Each task that the docs name is there, and each that runs main.ts ans
   }
   assertEquals([...named].filter((name) => !(name in tasks)), []);
   for (const [name, { command }] of Object.entries(tasks)) {
-    if (!/main\.ts (start|serve|migrate|token|forget|export|import)$/.test(command)) continue;
+    if (!/main\.ts (start|serve|migrate|doctor|token|forget|export|import)$/.test(command)) continue;
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["task", name, "--help"],
       cwd: projectPath("."),
@@ -289,14 +305,11 @@ function extension(language: string): string {
   return language === "js" ? "mjs" : language;
 }
 
-/** What is exported before an example, by the one that starts the server of that page, or by an app that has the secret. */
-function environment({ file, heading }: Example): Record<string, string> {
-  if (file !== "docs/closing.md") return {};
-  const exported = examples.find((other) =>
-    other.file === file && other.heading === heading && /^export /m.test(other.text)
-  );
-  const [, name, value] = exported?.text.match(/^export (\w+)=(.*)$/m) ?? [];
-  return name ? { [name]: value! } : { TOKEN_SECRET: SECRET };
+/** What an example exports by itself, or what an app has that has the secret. */
+function environment({ file, language, text }: Example): Record<string, string> {
+  const [, name, value] = text.match(/^export (\w+)=(.*)$/m) ?? [];
+  if (name) return { [name]: value! };
+  return file === "docs/closing.md" && language !== "sh" ? { TOKEN_SECRET: SECRET } : {};
 }
 
 /** Whether a server that is started so in this folder would let somebody in who shows this token. */

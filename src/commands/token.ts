@@ -31,7 +31,9 @@ export async function token(config: Config, args: string[]): Promise<void> {
   if (given.check !== undefined) return await check(config, given.check);
   const secret = config.TOKEN_SECRET;
   if (!secret) {
-    throw new ConfigError("A token takes TOKEN_SECRET, the one that the server has: openssl rand -base64 48 makes one");
+    throw new ConfigError(
+      "A token takes the secret that the server has: set TOKEN_SECRET or TOKEN_SECRET_FILE here, too",
+    );
   }
   if (!given.sub) throw new ConfigError("--sub has to say who the token is for, such as --sub ada");
   const days = Number(given.days ?? 30);
