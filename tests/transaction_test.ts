@@ -6,6 +6,7 @@ import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Sql } from "../src/database/pool.ts";
 import { begin, transact } from "../src/database/transaction.ts";
 import { soon, until } from "./support/client.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
@@ -107,8 +108,29 @@ Deno.test("A transaction of a command may take longer, and rest longer, than the
   assertEquals([...rows], [{ one: 1 }]);
 });
 
+Deno.test("A transaction whose wait for a standby was cancelled is told so: it stands, and a failover may lose it", async () => {
+  await using primary = await OwnPostgres.start();
+  await primary.run("create table notes (text text)", "alter system set synchronous_standby_names = 'away'");
+  await primary.reload();
+  const { openPool } = await open({ url: primary.url() });
+  const ended = assertRejects(
+    () =>
+      transact(
+        openPool,
+        { name: "cut", mode: "", deadlineMs: 60_000 },
+        (run) => run((sql) => sql`insert into notes values ('one')`),
+      ),
+    DatabaseError,
+  );
+  const cancelled = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+  await until(async () => (await primary.run(cancelled)).length > 0, "its commit waits");
+  const { fate, code } = await ended;
+  assertEquals([fate, code], ["unknown", "UNREPLICATED"]);
+  assertEquals((await primary.run("select from notes")).length, 1);
+});
+
 /** Opens pools; `closed` resolves when a connection of one has ended. */
-async function open(database: TestDatabase): Promise<{ openPool: OpenPool; closed: Promise<void> }> {
+async function open(database: Pick<TestDatabase, "url">): Promise<{ openPool: OpenPool; closed: Promise<void> }> {
   const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
   const { openPool } = await openDatabase(config, "serve", () => {});
   const { promise: closed, resolve: onClose } = Promise.withResolvers<void>();

@@ -174,7 +174,7 @@ export class Client {
       throw error;
     }
     // Only a pool of one connection can tell whose commit it was; no other one writes.
-    if (this.#unreplicated !== unreplicatedBefore) throw new DatabaseError("unknown", "UNREPLICATED", undefined, {});
+    if (this.#unreplicated !== unreplicatedBefore) throw new DatabaseError("unknown", UNREPLICATED, undefined, {});
     return result;
   }
 
@@ -198,6 +198,9 @@ export class Client {
 
 /** The code of a statement that was not answered in time. */
 export const DEADLINE = "DEADLINE";
+
+/** The code of a commit that stands, whose wait for its standby was cancelled. */
+export const UNREPLICATED = "UNREPLICATED";
 
 /** What `cause` means for the statement it ended. */
 export function failure(cause: unknown, sent: boolean): DatabaseError {

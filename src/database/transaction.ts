@@ -1,6 +1,6 @@
 // A transaction in which a command works for as long as it takes, and in which nothing hangs: each statement has the deadline that it has
 // elsewhere. Between two of them it may idle, since who reads or writes its lines can be slow; and all of them may take as long as they do.
-import { DatabaseError, failure, withDeadline } from "./client.ts";
+import { DatabaseError, failure, UNREPLICATED, withDeadline } from "./client.ts";
 import type { OpenPool, Sql } from "./pool.ts";
 
 /** Runs one statement. */
@@ -29,7 +29,8 @@ const SETTINGS = `select ${DURABLE}, set_config(name, '0', true) from pg_setting
 
 /**
  * Does `work` in one transaction, on a connection of its own.
- * @throws {DatabaseError} when the database fails or says nothing: `rolled-back`, but where COMMIT was sent, `unknown`.
+ * @throws {DatabaseError} when the database fails or says nothing: `rolled-back`, but where COMMIT was sent, `unknown`; so too where its wait
+ * for a standby was cancelled.
  * @throws whatever `work` throws; then nothing of it stands either.
  * @internal
  */
@@ -38,7 +39,8 @@ export async function transact<T>(
   { name, mode, deadlineMs }: TransactionOptions,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
-  const pool = openPool(name);
+  let isUnreplicated = false;
+  const pool = openPool(name, { onUnreplicated: () => isUnreplicated = true });
   const answered = async <R>(ask: () => PromiseLike<R>, isCommit = false): Promise<R> => {
     try {
       return await withDeadline(Promise.resolve(ask()), deadlineMs);
@@ -64,6 +66,7 @@ export async function transact<T>(
     const result = await work((statement) => answered(() => statement(sql)));
     worked.resolve();
     await answered(() => transaction, !isOver);
+    if (isUnreplicated) throw new DatabaseError("unknown", UNREPLICATED, undefined, {}); // a failover may lose it
     return result;
   } finally {
     await pool.destroy();
