@@ -1,6 +1,6 @@
 // What stands behind `main.ts`: a command, or a question about the program. Nothing is set there, and whoever tries is told how
 // it is set instead.
-import { parseArgs } from "node:util";
+import { parseArgs, type ParseArgsConfig } from "node:util";
 import manifest from "../deno.json" with { type: "json" };
 import { ConfigError, describeSettings, isSecret, isSetting } from "./config.ts";
 import { VERSION } from "./version.ts";
@@ -48,6 +48,19 @@ export function readArguments(args: string[]): { command: Command; args: string[
     refuse(setting!, "is one argument too many", setting!, value, command);
   }
   return { command, args: [] };
+}
+
+/**
+ * The arguments of a command, as `parseArgs` has them. Each option may be given once: of several the last would count, and the others would be
+ * passed over in silence.
+ * @throws {Error} whose message says what is wrong.
+ */
+export function parseOnce<const T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
+  const { tokens, ...parsed } = parseArgs({ ...config, tokens: true });
+  const options = tokens!.flatMap((token) => token.kind === "option" ? [token.name] : []);
+  const again = options.find((name, at) => options.indexOf(name) < at);
+  if (again) throw new Error(`--${again} can be given once`);
+  return parsed as ReturnType<typeof parseArgs<T>>;
 }
 
 function refuse(word: string, what: string, name: string, value = "…", command = "start"): never {

@@ -1,7 +1,11 @@
 // Whoever types what the program does not know has to be told, before anything is started.
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { readArguments } from "../src/arguments.ts";
-import { ConfigError, describeSettings } from "../src/config.ts";
+import { exportLines } from "../src/commands/export.ts";
+import { forget } from "../src/commands/forget.ts";
+import { importLines } from "../src/commands/import.ts";
+import { token } from "../src/commands/token.ts";
+import { ConfigError, describeSettings, readConfig } from "../src/config.ts";
 import { VERSION } from "../src/version.ts";
 import { projectPath } from "./support/postgres.ts";
 
@@ -21,6 +25,16 @@ Deno.test("readArguments() takes a command, and start where there is none", () =
   }
   assertEquals(readArguments([]), { command: "start", args: [] });
   assertEquals(readArguments(["token", "--sub", "ada"]), { command: "token", args: ["--sub", "ada"] });
+});
+
+Deno.test("An option that is given twice is refused by each command: of two the last would count, and nobody would notice", async () => {
+  const config = readConfig({ get: () => undefined });
+  const commands = { export: exportLines, forget, import: importLines, token };
+  for (const [name, command] of Object.entries(commands)) {
+    const option = name === "token" ? "--read" : "--room";
+    const { message } = await assertRejects(() => command(config, [option, "a", `${option}=b`]), ConfigError);
+    assertEquals(message.split("\n")[0], `${option} can be given once`);
+  }
 });
 
 Deno.test("--help tells the commands and every setting with its default, in lines that fit 80 columns", () => {

@@ -349,6 +349,7 @@ Deno.test("What can't be meant is refused, and nothing is forgotten", async () =
     const [args, sentence] of [
       [[], "What is to be forgotten?"],
       [["--sub", "a", "--room", "b"], "One thing at a time is forgotten"],
+      [["--sub", "a", "--sub", "b"], "--sub can be given once"],
       [["--room", "no room"], "--room no room is no name of a room"],
       [["--id", "17"], "--id 17 is no id of a message"],
       [["--everything"], "'--everything'"],

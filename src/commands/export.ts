@@ -1,5 +1,5 @@
 // `export`: prints all that is stored of a room, or of what somebody has posted, as lines of JSON: to hand it over, or to import it elsewhere.
-import { parseArgs } from "node:util";
+import { parseOnce } from "../arguments.ts";
 import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive.ts";
 import { isRoom } from "../chat/message.ts";
 import { walk, type Which } from "../chat/walk.ts";
@@ -68,7 +68,7 @@ function read(args: string[]): Which | "help" {
   };
   let values;
   try {
-    ({ values } = parseArgs({ args, options: { room: text, sub: text, help: { type: "boolean", short: "h" } } }));
+    ({ values } = parseOnce({ args, options: { room: text, sub: text, help: { type: "boolean", short: "h" } } }));
   } catch (error) {
     return refuse(error instanceof Error ? error.message : `${error}`);
   }

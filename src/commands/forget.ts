@@ -1,5 +1,5 @@
 // `forget`: takes back for good what somebody must not keep: a message, all of an author or a sub, a room. It counts first, and asks.
-import { parseArgs } from "node:util";
+import { parseOnce } from "../arguments.ts";
 import { parseCursor } from "../chat/cursor.ts";
 import { Floors } from "../chat/floors.ts";
 import { Forgetter, type Forgotten } from "../chat/forgetter.ts";
@@ -102,7 +102,7 @@ function read(args: string[]): { wanted: Wanted; yes: boolean } | "help" {
   let values;
   try {
     const options = { id: text, author: text, sub: text, room: text, yes: flag, help: { ...flag, short: "h" } };
-    ({ values } = parseArgs({ args, options }));
+    ({ values } = parseOnce({ args, options }));
   } catch (error) {
     return refuse(error instanceof Error ? error.message : `${error}`);
   }

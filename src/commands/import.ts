@@ -1,5 +1,5 @@
 // `import`: takes in what `export` has printed, here or on another database, with its ids; all of it or nothing.
-import { parseArgs } from "node:util";
+import { parseOnce } from "../arguments.ts";
 import { Floors } from "../chat/floors.ts";
 import { importAll } from "../chat/importer.ts";
 import { LineError, linesOf } from "../chat/lines.ts";
@@ -79,7 +79,7 @@ function read(args: string[]): { file: string | undefined; room: string | undefi
   let parsed;
   try {
     const options = { room: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
-    parsed = parseArgs({ args, options, allowPositionals: true });
+    parsed = parseOnce({ args, options, allowPositionals: true });
   } catch (error) {
     return refuse(error instanceof Error ? error.message : `${error}`);
   }

@@ -1,5 +1,5 @@
 // `token`: signs tokens with TOKEN_SECRET, for a club whose members have none of an app of their own; and says what one may.
-import { parseArgs } from "node:util";
+import { parseOnce } from "../arguments.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { openIdentities } from "../identity/identities.ts";
 import { isPattern } from "../identity/rights.ts";
@@ -57,7 +57,7 @@ export async function token(config: Config, args: string[]): Promise<void> {
 function read(args: string[]) {
   const text = { type: "string" } as const;
   try {
-    return parseArgs({
+    return parseOnce({
       args,
       options: {
         sub: text,
