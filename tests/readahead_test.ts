@@ -74,7 +74,7 @@ Deno.test("ReadAhead keeps a page for a second, and eight pages", async () => {
   await pages.page("lobby", last!, 10);
   assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 2);
 
-  pages.close();
+  pages.forget();
   room.read = [];
   for (let i = 0; i < 10; i++) await pages.page(`room${i}`, NIL, 10);
   assertEquals(room.read.length, 18);
@@ -82,6 +82,16 @@ Deno.test("ReadAhead keeps a page for a second, and eight pages", async () => {
   await time.tickAsync(1_000);
   await pages.page("room9", NIL, 10);
   assertEquals(room.read.slice(18), [`room0 ${numberedId(20)}`, `room9 ${NIL}`, `room9 ${last}`]);
+});
+
+Deno.test("ReadAhead.forget() forgets the pages of a room in which something was changed, and no others", async () => {
+  const room = new FakeRoom(30);
+  await using pages = opened(room);
+  for (const name of ["lobby", "den"]) await pages.page(name, NIL, 10);
+  pages.forget("lobby");
+  room.read = [];
+  for (const name of ["lobby", "den"]) await pages.page(name, numberedId(10), 10);
+  assertEquals(room.read, [10, 20, 20].map((seq, i) => `${i < 2 ? "lobby" : "den"} ${numberedId(seq)}`));
 });
 
 Deno.test("ReadAhead reads ahead once at a time for one client, in whichever rooms, and for others besides", async () => {
@@ -179,8 +189,8 @@ function opened(room: FakeRoom, gate = makeGate()) {
       };
       return pages.page(room, after, limit, turn, allowance);
     },
-    close: () => pages.close(),
-    [Symbol.asyncDispose]: () => Promise.resolve(pages.close()),
+    forget: (room?: string) => pages.forget(room),
+    [Symbol.asyncDispose]: () => Promise.resolve(pages.forget()),
   };
 }
 

@@ -100,7 +100,7 @@ async function open(): Promise<AsyncDisposable & { reader: Reader }> {
   return {
     reader,
     [Symbol.asyncDispose]: async () => {
-      reader.close();
+      reader.forgetAhead();
       await client.close();
       await database[Symbol.asyncDispose]();
     },

@@ -130,6 +130,7 @@ export class Chat {
     const committed = (commit: Commit) => {
       this.#wake.notify(commit.room, commit.head); // first: to thousands who wait here it takes some milliseconds
       this.#feeds.get(commit.room)?.append(commit);
+      if (commit.entries[0]!.isChange) this.#reader.forgetAhead(commit.room); // it may have the words that were taken back
     };
     this.#writer = new Writer(
       this.#store,
@@ -292,7 +293,7 @@ export class Chat {
   async close(): Promise<void> {
     this.#closed = true;
     this.drain();
-    this.#reader.close();
+    this.#reader.forgetAhead();
     this.#feeds.close();
     await within(Promise.all([this.#writer.close(), this.#lift.close()]), LAST_MOMENT_MS);
     await within(this.#wake.close(), LAST_MOMENT_MS);

@@ -20,6 +20,7 @@ const MAX_PAGES = 8;
 const PATIENCE_MS = 1_000;
 
 interface Ahead {
+  readonly room: string;
   /** Never rejects; undefined where it could not be read. */
   readonly page: Promise<Page | undefined>;
   readonly timer: ReturnType<typeof setTimeout>;
@@ -45,9 +46,11 @@ export class ReadAhead {
     return page;
   }
 
-  /** Forgets what was read ahead. */
-  close(): void {
-    for (const place of [...this.#ahead.keys()]) void this.#take(place);
+  /** Forgets what was read ahead, of one room or of all. */
+  forget(room?: string): void {
+    for (const [place, ahead] of [...this.#ahead]) {
+      if (room === undefined || ahead.room === room) void this.#take(place);
+    }
   }
 
   #take(place: string): Promise<Page | undefined> | undefined {
@@ -65,6 +68,7 @@ export class ReadAhead {
       return await this.gate.run(allowance, room, statement);
     };
     this.#ahead.set(place, {
+      room,
       page: this.store.pageAfter(room, after, limit, { turn }).catch(() => undefined),
       timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS),
     });

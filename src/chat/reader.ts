@@ -158,8 +158,8 @@ export class Reader {
     );
   }
 
-  /** Forgets what was read ahead. */
-  close(): void {
-    this.#readAhead.close();
+  /** Forgets what was read ahead, of one room or of all. */
+  forgetAhead(room?: string): void {
+    this.#readAhead.forget(room);
   }
 }
