@@ -280,7 +280,7 @@ async function setUp() {
     pageAfter: (asked) => world.read(asked),
     refuseFuture: () => Promise.resolve(),
   } as Pick<Reader, "refresh" | "pageAfter" | "refuseFuture"> as Reader;
-  const options = { feeds, reader, places, wake: { blind: false }, draining: () => false };
+  const options = { feeds, reader, places, wake: { isBlind: () => false }, draining: () => false };
   const polls = new Polls(options);
   const subscriptions = new Subscriptions({ ...options, heartbeatMs: 15_000 });
   const feed = feeds.hold(ROOM);

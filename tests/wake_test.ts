@@ -265,30 +265,44 @@ Deno.test("What is told of a room does not go back, where something older is tol
   assertEquals(told, ["1 room 1", "3 room 3", "1 other 1"]);
 });
 
-Deno.test("A look that the database has answered in time has not failed while what is new is read, but for when that hangs", async () => {
+Deno.test("While what is new in one room is read, nobody is told of it that the database fails; if it hangs, those in that room", async () => {
   using time = new FakeTime();
   const head = { place: makePlace(1, 1), lost: false, trimmed: NIL };
   const reading = Promise.withResolvers<void>();
+  const looks: number[] = [];
+  const nothing = { entries: [], full: false, head: { ...head, place: placeOf(NIL) } };
   const store = {
-    newest: () => Promise.resolve({ entries: [], full: false, head: { ...head, place: placeOf(NIL) } }),
-    news: () => reading.promise.then(() => ({ entries: [], full: false, head })),
-    heads: () => Promise.resolve(new Map([["room", head]])),
+    newest: () => Promise.resolve(nothing),
+    news: (room: string) =>
+      room === "big" ? reading.promise.then(() => ({ ...nothing, head })) : Promise.resolve(nothing),
+    heads: () => {
+      looks.push(Date.now());
+      return Promise.resolve(new Map([["big", head], ["other", nothing.head]]));
+    },
   } as unknown as Store;
   const limits = { messages: 100, bytes: 100_000, all: 1_000_000 };
   const feeds: Feeds = new Feeds(store, limits, (signal) => void wake.watch(signal), () => {});
   const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
   const wake = new Wake(store, () => deaf, feeds, new Floors(), { listening: 100, most: 100, deaf: 100 });
-  const feed = feeds.hold("room");
-  await feed.refresh();
+  const [big, other] = ["big", "other"].map((room) => feeds.hold(room));
+  await big!.refresh();
+  await other!.refresh();
   await time.tickAsync(100);
   await time.runMicrotasks();
-  assert(feed.refreshing, "it looks");
+  assert(big!.refreshing, "it looks");
+  const blind = () => [wake.isBlind(big!), wake.isBlind(other!)];
   await time.tickAsync(2_900);
-  assertEquals(wake.blind, false);
+  assertEquals(blind(), [false, false]);
   await time.tickAsync(200);
-  assertEquals(wake.blind, true);
+  assertEquals(blind(), [true, false]);
+  assertEquals(looks.length, 1);
+  for (let i = 0; i < 10; i++) await time.tickAsync(1_000);
+  assert(looks.length > 2, "the other room is looked after meanwhile");
+  assertEquals(blind(), [true, false]);
   reading.resolve();
-  feeds.letGo(feed);
+  for (let i = 0; i < 10; i++) await time.tickAsync(1_000);
+  assertEquals(blind(), [false, false]);
+  for (const feed of [big!, other!]) feeds.letGo(feed);
   const closed = wake.close();
   await time.tickAsync(60_000);
   await closed;

@@ -49,7 +49,7 @@ export interface PollsOptions {
   /** How many may wait. */
   readonly places: Places;
   /** Knows whether there could be news that nobody has seen. */
-  readonly wake: Pick<Wake, "blind">;
+  readonly wake: Pick<Wake, "isBlind">;
   /** Whether nobody may wait any more. */
   readonly draining: () => boolean;
 }
@@ -217,7 +217,7 @@ class OpenPoll implements Waiter {
     const { places, wake } = this.options;
     this.poll.client.signal.removeEventListener("abort", this);
     places.leave("poll", this.poll.allowance);
-    if (this.feed.isAtEnd(this.cursor, this.changes) && wake.blind) {
+    if (this.feed.isAtEnd(this.cursor, this.changes) && wake.isBlind(this.feed)) {
       return this.#fail(unavailable("The database can't be reached"));
     }
     this.#read(true);

@@ -165,7 +165,7 @@ export class Subscriber implements Waiter, Leaving {
   settled(): void {
     if (!this.#goesOn) this.#finish();
     else if (!this.feed.isAtEnd(this.#cursor, this.changes)) this.#advance();
-    else if (this.options.wake.blind) this.#finish(unavailable("The database can't be reached"));
+    else if (this.options.wake.isBlind(this.feed)) this.#finish(unavailable("The database can't be reached"));
     else this.#receiver.give([]);
   }
 

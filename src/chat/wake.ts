@@ -2,7 +2,7 @@
 // harm. And while anyone waits, one statement per interval looks for what notifications missed. A database can cost by the
 // statement, so the interval may grow for as long as nothing speaks against the notifications.
 import type { OpenPool } from "../database/pool.ts";
-import { sleep } from "../sleep.ts";
+import { sleep, within } from "../sleep.ts";
 import { makePlace, MAX_MS, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
@@ -20,7 +20,10 @@ const NOTIFY_PAUSE_MS = 5;
 /** Time after which a look that has no answer yet counts as failed, in milliseconds. */
 const LOOK_DEADLINE_MS = 1_000;
 
-/** The same for reading what is new in the rooms that are behind, once it has been answered: that waits behind what others read. */
+/**
+ * How long it takes at most to read what is new in a room, in milliseconds; then nobody can say that nothing is new there. It waits behind what
+ * others read, and a room into which much was imported takes longer: for others the look is over.
+ */
 const READ_DEADLINE_MS = 3_000;
 
 /** What is told on it: where the head of a room is. The version before reads the number and the room. */
@@ -43,7 +46,12 @@ export class Wake {
   /** What is to be told of rooms. */
   readonly #changed = new Map<string, HeadNumbers>();
   #notifying: Promise<void> | undefined;
+  /** Whether the last look failed. */
   #blind = false;
+  /** Whether news of a room that was found to be behind could not be read, since the last look began. */
+  #failed = false;
+  /** Feeds whose news could not be read, or not in time. */
+  readonly #unread = new WeakSet<Feed>();
   /** Aborts as soon as news may have been missed since the last look began. */
   #doubt = new AbortController();
   /** How long the next interval is, in milliseconds, while LISTEN works. */
@@ -72,9 +80,9 @@ export class Wake {
     return this.#listener.hears;
   }
 
-  /** Whether the last look for news failed: then nobody can say that there is none. */
-  get blind(): boolean {
-    return this.#blind;
+  /** Whether nobody can say that there is no news for a feed: the last look failed, or what it found there is not read. */
+  isBlind(feed: Feed): boolean {
+    return this.#blind || this.#unread.has(feed);
   }
 
   /** Tells the other servers where the head of `room` is. Returns at once; a room is told of once per flight. */
@@ -120,7 +128,7 @@ export class Wake {
   async #rest(): Promise<void> {
     const { listening, most, deaf } = this.intervals;
     const { signal } = this.#doubt;
-    if (!this.hears || this.#blind) {
+    if (!this.hears || this.#blind || this.#failed) {
       this.#calmMs = listening;
       return await sleep(deaf, signal);
     }
@@ -147,14 +155,14 @@ export class Wake {
     );
     if (known.size === 0) return;
     for (const [room, { place }] of known) this.floors.raise(room, timeOf(place)); // however long nothing has moved there
-    const fail = () => this.#blind = true;
-    let late = setTimeout(fail, LOOK_DEADLINE_MS);
+    this.#failed = false;
+    const late = setTimeout(() => this.#blind = true, LOOK_DEADLINE_MS);
     try {
       const payload = this.#listener.probe();
       const heads = await this.store.heads(known, payload ? { channel: CHANNEL, payload } : undefined);
       clearTimeout(late);
-      late = setTimeout(fail, READ_DEADLINE_MS);
-      await Promise.all(Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head)));
+      const reads = Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head));
+      await within(Promise.all(reads), READ_DEADLINE_MS);
       this.#blind = false;
     } catch {
       this.#blind = true;
@@ -163,16 +171,30 @@ export class Wake {
     }
   }
 
-  async #compare(feed: Feed, { place, lost, trimmed }: Head): Promise<void> {
+  /** Never rejects. */
+  #compare(feed: Feed, { place, lost, trimmed }: Head): Promise<void> | undefined {
     if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
-    if (lost) return this.feeds.restart(feed);
+    if (lost) return void this.feeds.restart(feed);
     feed.trim(trimmed);
-    if (place > feed.place) {
-      if (!feed.refreshing) {
-        this.#calmMs = this.intervals.listening;
-        this.#listener.doubt();
-      }
+    if (place <= feed.place) return void this.#unread.delete(feed);
+    if (!feed.refreshing) {
+      this.#calmMs = this.intervals.listening;
+      this.#listener.doubt();
+    }
+    return this.#read(feed);
+  }
+
+  /** Reads what is new; what goes on for longer than a look waits, goes on beside the next. */
+  async #read(feed: Feed): Promise<void> {
+    const late = setTimeout(() => this.#unread.add(feed), READ_DEADLINE_MS);
+    try {
       await feed.refresh();
+      this.#unread.delete(feed);
+    } catch {
+      this.#unread.add(feed);
+      this.#failed = true;
+    } finally {
+      clearTimeout(late);
     }
   }
 

@@ -1197,7 +1197,7 @@ export const mutations: readonly Mutation[] = [
     "a look that finds the newest message lost lets its feed go on",
     ["mutants_test.ts > has lost"],
     WAKE,
-    "if (lost) return this.feeds.restart(feed);",
+    "if (lost) return void this.feeds.restart(feed);",
     "",
   ),
   broken(
@@ -1211,7 +1211,7 @@ export const mutations: readonly Mutation[] = [
     "a poll that could not look says that there is no news",
     ["away_test.ts > not told that there is no news"],
     POLLS,
-    "this.feed.isAtEnd(this.cursor, this.changes) && wake.blind",
+    "this.feed.isAtEnd(this.cursor, this.changes) && wake.isBlind(this.feed)",
     "false",
   ),
   broken(
@@ -2303,7 +2303,7 @@ export const mutations: readonly Mutation[] = [
     "a stream that could not look says that there is no news",
     ["events_test.ts > pretend"],
     SUBSCRIPTIONS,
-    "else if (this.options.wake.blind)",
+    "else if (this.options.wake.isBlind(this.feed))",
     "else if (false)",
   ),
   broken(
@@ -2630,6 +2630,20 @@ export const mutations: readonly Mutation[] = [
     "src/arguments.ts",
     "if (again)",
     "if (false)",
+  ),
+  broken(
+    "a room whose news takes long to read keeps others from being looked after",
+    ["wake_test.ts > nobody is told of it"],
+    WAKE,
+    "await within(Promise.all(reads), READ_DEADLINE_MS);",
+    "await Promise.all(reads);",
+  ),
+  broken(
+    "whoever waits in a room whose news can't be read is told that there is none",
+    ["wake_test.ts > nobody is told of it"],
+    WAKE,
+    "setTimeout(() => this.#unread.add(feed), READ_DEADLINE_MS)",
+    "undefined",
   ),
   broken(
     "JSON may be nested without end",
