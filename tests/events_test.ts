@@ -333,6 +333,39 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
   }
 });
 
+for (const tail of [1, 1_000]) {
+  Deno.test(`What is taken back while a slow client takes what comes before it, is not sent any more (tail of ${tail})`, async () => {
+    await using database = await postgres.create();
+    await using server = await startServer(database.url, { MAX_TAIL_MESSAGES: `${tail}` });
+    await fill(database, "big", 100, 9_000);
+    const { fetch } = createApp({
+      chat: () => server.chat,
+      uploadTimeoutMs: 1_000,
+      heartbeatMs: 60_000,
+      origins: LOCAL,
+      limits: LIMITS,
+    });
+    const all = await messages(server, "big", "wait=0");
+    for (const [place, changes] of [[20, false], [21, true]] as const) {
+      const { body } = await fetch(new Request(`http://x/rooms/big/events?changes=${changes}`));
+      const reader = body!.getReader(); // takes one piece at a time, and none before it is asked for
+      let text = "";
+      const read = async () => text += new TextDecoder().decode((await reader.read()).value);
+      while (!text.includes('"body":"3x')) await read();
+      const { id } = all[place - 1]!;
+      const wanted = { room: "big", id, body: "", sub: null, messageKey: undefined, moderates: true, known: null };
+      await server.chat.change(wanted);
+      const end = changes ? `{"id":"${id}","room":"big","changed"` : '"body":"100x';
+      while (!text.includes(end)) await read();
+      await reader.cancel();
+      const gone = changes ? [20, 21] : [20];
+      const left = Array.from({ length: 100 }, (_, i) => i + 1).filter((number) => !gone.includes(number));
+      assertEquals(Array.from(text.matchAll(/"body":"(\d+)x/g), ([, number]) => Number(number)), left);
+    }
+    await until(() => server.chat.state.subscribers === 0, "they are forgotten");
+  });
+}
+
 Deno.test("A subscriber that leaves before it has an answer is forgotten too", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

@@ -11,6 +11,7 @@ import type { Asked, Reader } from "../src/chat/reader.ts";
 import { Subscriptions } from "../src/chat/subscriptions.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { soon } from "./support/client.ts";
+import { take } from "./support/taking.ts";
 
 const ROOM = "tea";
 const EMPTY = makePage([], false);
@@ -174,6 +175,49 @@ Deno.test("News of messages is given to who follows with changes without another
   world.close();
 });
 
+Deno.test("Of what a subscriber was given he is told what was changed since it began to be read, once", async () => {
+  const world = await setUp();
+  const first = world.entries[0]!;
+  world.commit();
+  const before = [...world.entries];
+  world.feeds.get(ROOM)!.forget(); // so that all of it is to be read
+  const { promise: reading, resolve: readOn } = Promise.withResolvers<void>();
+  world.readEntries = () => reading.then(() => before);
+  const opening = world.subscribe({ after: NIL });
+  await nextTurn();
+  world.editHere("edited");
+  readOn();
+  const subscriber = await opening;
+  assertEquals(await take(subscriber), before);
+  assertFalse(subscriber.goesBack(first.id, before.slice(1)), "another was changed");
+  subscriber.end();
+
+  const later = await world.subscribe({ after: NIL });
+  assertEquals(await take(later), before);
+  const changed = world.editHere("edited again");
+  assertEquals([1, 2].map(() => later.goesBack(NIL, before)), [true, false]);
+  assertEquals(changed > later.cursor, true);
+  later.end();
+  world.close();
+});
+
+Deno.test("What a subscriber was given and has not passed on counts as changed where its feed was closed, or has forgotten which were", async () => {
+  const world = await setUp();
+  const subscriber = await world.subscribe({ after: NIL });
+  const given = (await take(subscriber))!;
+  assertFalse(subscriber.goesBack(NIL, given));
+  world.commit();
+  world.editHere("edited");
+  const feed = world.feeds.get(ROOM)!;
+  feed.forget();
+  assertEquals(subscriber.goesBack(NIL, []), true);
+  assertFalse(subscriber.goesBack(NIL, given));
+  world.feeds.restart(feed);
+  assertEquals(subscriber.goesBack(NIL, given), true);
+  subscriber.end();
+  world.close();
+});
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -209,6 +253,7 @@ async function setUp() {
   const world = {
     feeds,
     places,
+    entries,
     /** Reads of the room so far. */
     looks: 0,
     /** Those of them that somebody asked for himself. */
@@ -255,6 +300,8 @@ async function setUp() {
         allowance: UNLIMITED,
         ...poll,
       }),
+    readEntries: (): Promise<readonly Entry[]> => Promise.resolve(entries),
+    subscribe: (subscription: { after: string }) => subscriptions.open(ROOM, { ...subscription, parameter: "after" }),
     /** Follows with changes, as an event stream does. */
     async follow() {
       const after = entries.at(-1)!.id;
@@ -278,8 +325,9 @@ async function setUp() {
       return feed.refresh();
     },
     pageAfter: (asked) => world.read(asked),
+    entriesAfter: () => world.readEntries(),
     refuseFuture: () => Promise.resolve(),
-  } as Pick<Reader, "refresh" | "pageAfter" | "refuseFuture"> as Reader;
+  } as Pick<Reader, "refresh" | "pageAfter" | "entriesAfter" | "refuseFuture"> as Reader;
   const options = { feeds, reader, places, wake: { isBlind: () => false }, draining: () => false };
   const polls = new Polls(options);
   const subscriptions = new Subscriptions({ ...options, heartbeatMs: 15_000 });

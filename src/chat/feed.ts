@@ -152,6 +152,12 @@ export class Feed {
     return this.#newestChanges;
   }
 
+  /** A cursor behind all changes known. */
+  get newestChange(): string {
+    const before = cursorAt(this.#changesStart);
+    return this.#newestChange > before ? this.#newestChange : before;
+  }
+
   /** The place of the head up to which the room is known. */
   get place(): string {
     return this.#place;
@@ -297,6 +303,15 @@ export class Feed {
   mayBeOld(cursor: string, came: number): boolean {
     if (this.#asOf > came || this.#newestChange <= cursor) return false;
     return this.#changes.slice(firstAfter(this.#changes, cursor)).some(({ id }) => id <= cursor);
+  }
+
+  /** Whether one of these was changed since {@linkcode newestChange} was `since`; also where nobody knows any more. */
+  hasChanged(entries: readonly Entry[], since: string): boolean {
+    if (this.#closed) return true;
+    if (this.newestChange === since) return false;
+    if (placeOf(since) < this.#changesStart) return true;
+    const ids = new Set(this.#changes.slice(firstAfter(this.#changes, since)).map(({ id }) => id));
+    return entries.some(({ id }) => ids.has(id));
   }
 
   #after(cursor: string, changes: boolean): Entry[] {

@@ -76,6 +76,8 @@ export class Subscriber implements Waiter, Leaving {
   #leaving: AbortController | undefined;
   #over = false;
   #came: number = looksBegun();
+  /** The newest change known when he was given what he has, or before it was read. */
+  #asOf = "";
 
   /** Holds a place and the feed. */
   constructor(
@@ -125,6 +127,18 @@ export class Subscriber implements Waiter, Leaving {
     else this.#advance();
   }
 
+  /**
+   * Whether one of `rest`, which he was given and has not passed on, was changed since: what was taken back is not to be passed on. Then he takes
+   * what comes next once more, from `cursor` on.
+   */
+  goesBack(cursor: string, rest: readonly Entry[]): boolean {
+    const since = this.#asOf;
+    this.#asOf = this.feed.newestChange;
+    if (!this.feed.hasChanged(rest, since)) return false;
+    this.#cursor = cursor;
+    return true;
+  }
+
   /** Ends it: he is given nothing more. */
   end(): void {
     if (this.#over) return;
@@ -149,6 +163,7 @@ export class Subscriber implements Waiter, Leaving {
       }
       if (changes && feed.mayBeOld(this.#cursor, this.#came)) return void this.#refresh();
       const begins = feed.startOf(changes);
+      this.#asOf = feed.newestChange;
       const entries = feed.entriesAfter(this.#cursor, changes)!;
       if (entries.length > 0) return this.#give(entries);
       this.#skipTo(begins);
@@ -196,6 +211,7 @@ export class Subscriber implements Waiter, Leaving {
 
   async #read(): Promise<readonly Entry[]> {
     const { feed, changes, allowance } = this;
+    this.#asOf = feed.newestChange; // what is changed while it is read may be in it as it was
     const entries = await this.options.reader.entriesAfter(feed.room, this.#cursor, changes, allowance, this);
     this.#came = looksBegun(); // the feed may know less than what was read just now
     return entries;

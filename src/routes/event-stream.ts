@@ -77,7 +77,12 @@ export class EventStream implements UnderlyingDefaultSource<Uint8Array>, Receive
   pull(): void {
     untaken.delete(this);
     if (!this.#begun) return this.#begin();
-    if (this.#entries !== NONE) return this.#handPiece();
+    if (this.#entries !== NONE) {
+      if (!this.subscriber.goesBack(this.#entries[this.#handed - 1]!.cursor, this.#entries.slice(this.#handed))) {
+        return this.#handPiece();
+      }
+      this.#entries = NONE;
+    }
     if (this.#asking) return;
     this.#asking = true;
     this.subscriber.take(this);

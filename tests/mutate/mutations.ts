@@ -2646,6 +2646,20 @@ export const mutations: readonly Mutation[] = [
     "undefined",
   ),
   broken(
+    "a stream goes on with what was taken back since it was given it",
+    ["events_test.ts > taken back"],
+    EVENT_STREAM,
+    "if (!this.subscriber.goesBack(",
+    "if (true || !this.subscriber.goesBack(",
+  ),
+  broken(
+    "a stream looks for what was changed since it was given something, and not since that was read",
+    ["polls_test.ts > since it began to be read"],
+    SUBSCRIPTIONS,
+    "this.#asOf = feed.newestChange; // what is changed while it is read may be in it as it was\n    const entries = await this.options.reader.entriesAfter(feed.room, this.#cursor, changes, allowance, this);",
+    "const entries = await this.options.reader.entriesAfter(feed.room, this.#cursor, changes, allowance, this);\n    this.#asOf = feed.newestChange;",
+  ),
+  broken(
     "JSON may be nested without end",
     ["input_test.ts > nested"],
     "src/routes/body.ts",
