@@ -334,6 +334,30 @@ Deno.test("A key counts for each sub by itself, and an old key without one goes 
   assertEquals(await send({}, "old"), { status: 200, id: old });
 });
 
+Deno.test("A post is the same whatever name the token has by which it is repeated", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, CLOSED);
+  const as = async (name?: string) => bearer(await tokenOf({ sub: "u1", name, write: ["*"] }));
+  const [ada, renamed, nameless] = [await as("Ada"), await as("Ada L."), await as()];
+  const send = async (headers: Record<string, string>, message: unknown) => {
+    const response = await post(server, "room", message, { ...headers, "idempotency-key": "k" });
+    const { id, author, type } = await response.json();
+    return [response.status, id ?? type, author];
+  };
+  const [status, id, author] = await send(ada, { body: "hello" });
+  assertEquals([status, author], [201, "Ada"]);
+  for (const [headers, named] of [[renamed, "Ada L."], [ada, "Ada"], [nameless, undefined]] as const) {
+    assertEquals(await send(headers, { body: "hello" }), [200, id, "Ada"]);
+    if (named) assertEquals(await send(headers, { body: "hello", author: named }), [200, id, "Ada"]);
+    for (const other of [{ body: "bye" }, { body: "hello", reply_to: id }]) {
+      assertEquals((await send(headers, other)).slice(0, 2), [422, "urn:linger:problem:key-reused"]);
+    }
+  }
+  // Whom no token names says himself who speaks, and means another message where that is another.
+  assertEquals(await send(nameless, { body: "hello", author: "Ada" }), [200, id, "Ada"]);
+  assertEquals((await send(nameless, { body: "hello", author: "Eve" }))[0], 422);
+});
+
 Deno.test("GET /rooms lists what one may read: of the newest rooms, and those that a token names", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url, { ...CLOSED, ANONYMOUS_READ: "public" });

@@ -283,6 +283,22 @@ Deno.test("Writer.post() refuses a key that belongs to a message with another bo
   assertEquals((await rows(database, "lobby")).length, 1);
 });
 
+Deno.test("Writer.post() takes a post for the same whose author is the token's to tell, in one batch or a later one", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  const writer = new Writer(gate, ROOMY, () => {});
+  const original = { ...draft("lobby", "x", { key: "k" }), author: "Ada", byToken: true };
+  const renewed = { ...original, author: "Ada L." };
+  const first = post(writer, original);
+  const twin = post(writer, renewed);
+  gate.open();
+  const { entry } = await first;
+  assertEquals(await twin, { entry, replayed: true });
+  assertEquals(await post(writer, renewed), { entry, replayed: true });
+  assertEquals([...await database.sql`select author from messages`], [{ author: "Ada" }]);
+});
+
 Deno.test("Writers of two servers store one message for each key, and give every caller its id", async () => {
   await using database = await postgres.create();
   await using one = await open(database.url);

@@ -19,6 +19,9 @@ export interface AppendedRow {
   readonly clock: string;
 }
 
+/** What of a draft is stored. */
+type Column = Exclude<keyof Draft, "byToken">;
+
 /** How far clocks that are set well are apart, in milliseconds. */
 export const SKEW_MS = 1_000;
 
@@ -31,7 +34,7 @@ export function append(sql: Sql, batch: Batch, floors: readonly number[]): Pendi
   const { drafts, rooms, counts, later } = batch;
   const { texts } = sql.types;
   const highest = Math.max(...floors);
-  const column = (name: keyof Draft) => texts(drafts.map((draft) => draft[name]));
+  const column = (name: Column) => texts(drafts.map((draft) => draft[name]));
   const numbers = (values: readonly number[]) => texts(values.map(String));
   const send = (statement: string, ...parameters: (string | number | null | ReturnType<typeof texts>)[]) =>
     sql.unsafe<AppendedRow[]>(statement, parameters, { prepare: true });
@@ -58,7 +61,7 @@ const PLAIN = statements(DRAFT);
 const MARKED = statements([...DRAFT, "proof", "reply_to"]);
 
 /** The statements for drafts of these columns, by the shape of the batch. */
-function statements(columns: readonly (keyof Draft)[]) {
+function statements(columns: readonly Column[]) {
   /** As many parameters as there are columns. */
   const parameters = (first: number, type: string) => columns.map((_, i) => `$${first + i}::${type}`).join(", ");
   const manyDrafts = `select * from unnest($4::text[], $5::int[], ${parameters(6, "text[]")})`;
@@ -86,7 +89,7 @@ function statements(columns: readonly (keyof Draft)[]) {
  * statement would see the snapshot from before the wait, and lose messages. So does `prior`: whoever gets it back knows what the head
  * was before, whatever came between. Locks are taken in the order of the rooms' names, by every server: no deadlock.
  */
-function statement(columns: readonly (keyof Draft)[], rooms: string, drafts: string): string {
+function statement(columns: readonly Column[], rooms: string, drafts: string): string {
   const marked = columns.includes("proof");
   return `
     with ${SETTINGS},

@@ -11,6 +11,7 @@ import type { Change } from "./change.ts";
 import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
 import { END, NOW, placeOf, randomDigits, seqOf, timeOf } from "./cursor.ts";
+import type { Draft } from "./draft.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
 import { Lift } from "./lift.ts";
@@ -41,7 +42,7 @@ export interface Unparsed {
    * What it says, asked when it is its turn.
    * @throws {Problem} 400, 413.
    */
-  read(): NewMessage;
+  read(): NewMessage & Pick<Draft, "byToken">;
 }
 
 /** What a change asks for: see {@linkcode Change}. */

@@ -9,6 +9,11 @@ export interface Draft {
   readonly body: string;
   /** Who says it, if told. */
   readonly author: string | null;
+  /**
+   * Whether the author is the token's to tell. Then a repetition need not have the same one: the token can have been renewed meanwhile, with
+   * another name in it.
+   */
+  readonly byToken?: boolean;
   /** The id of the message that it answers, if it is one that does. */
   readonly reply_to: string | null;
   /** The Idempotency-Key as it is stored, if one was given: with the sub before it, since it counts for each sub by itself. */

@@ -1,11 +1,12 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
 import type { Context, Hono } from "hono";
-import type { Chat } from "../chat/chat.ts";
+import type { Chat, Unparsed } from "../chat/chat.ts";
 import { NIL, NOW, parseCursor } from "../chat/cursor.ts";
 import { DEFAULT_WAIT_SECONDS, IdempotencyKey, MessageKey, NewMessage } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
 import type { Poll, Reading } from "../chat/polls.ts";
 import type { Found } from "../chat/searcher.ts";
+import type { Identity } from "../identity/identity.ts";
 import type { Allowance } from "../limits.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
@@ -103,7 +104,7 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
   const key = headerOf(c, "Idempotency-Key", IdempotencyKey);
   const messageKey = headerOf(c, "Message-Key", MessageKey);
   const body = await bodyOf(c, deps);
-  const message = { key, messageKey, bytes: body.length, read: () => authored(messageIn(NewMessage, body), who?.name) };
+  const message = { key, messageKey, bytes: body.length, read: () => authored(messageIn(NewMessage, body), who) };
   const chat = deps.chat();
   if (!chat) {
     message.read(); // what can't be meant is not worth another try
@@ -117,10 +118,13 @@ async function post(c: Context, deps: MessageRoutes): Promise<Response> {
 }
 
 /** A message whose author is who the token says; one that says another is refused, not changed in silence. */
-function authored(message: NewMessage, name: string | null | undefined): NewMessage {
-  if (!name || message.author === name) return message;
-  if (message.author !== null) throw invalid("author", "must be left out, or be the name in the token");
-  return { ...message, author: name };
+function authored(message: NewMessage, who: Identity | undefined): ReturnType<Unparsed["read"]> {
+  const name = who?.name ?? null;
+  const author = message.author ?? name;
+  if (name !== null && author !== name) throw invalid("author", "must be left out, or be the name in the token");
+  // Who leaves it out leaves it to his token, also to the next one, which may have no name.
+  const byToken = name !== null || message.author === null && (who?.sub ?? null) !== null;
+  return { ...message, author, byToken };
 }
 
 function list(

@@ -358,6 +358,27 @@ export const mutations: readonly Mutation[] = [
     "  throw problem;",
   ),
   broken(
+    "a post whose token was renewed under another name is taken for another one",
+    ["writer_test.ts > is the token's to tell", "identity_test.ts > whatever name the token has"],
+    WRITER,
+    "(draft.byToken || stored.author === draft.author)",
+    "stored.author === draft.author",
+  ),
+  broken(
+    "a post whose token was renewed without a name is taken for another one",
+    ["identity_test.ts > whatever name the token has"],
+    MESSAGES,
+    "byToken = name !== null || message.author === null && (who?.sub ?? null) !== null",
+    "byToken = name !== null",
+  ),
+  broken(
+    "who has a token says nothing new by another author",
+    ["identity_test.ts > whatever name the token has"],
+    MESSAGES,
+    "|| message.author === null && (who?.sub",
+    "|| (who?.sub",
+  ),
+  broken(
     "after a post that can't be meant nothing is stored any more",
     ["writer_test.ts > can't be meant"],
     WRITER,
