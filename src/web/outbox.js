@@ -11,6 +11,7 @@ import * as words from "./words.js";
 /** @import { Linger } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
 /** @import { Memory, Unsent } from "./memory.js" */
+/** @import { Session } from "./session.js" */
 
 /** How long a message is on its way before its writer is told why, in milliseconds. */
 const LATE_MS = 30_000;
@@ -35,6 +36,7 @@ class Attempts {
 export class Outbox {
   #linger;
   #memory;
+  #session;
   #lease;
   #changed;
   /** @type {OutboxItem[]} */
@@ -46,10 +48,17 @@ export class Outbox {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {Linger} linger @param {Memory} memory @param {Lease} lease Who has it sends. @param {(room: string) => void} changed */
-  constructor(linger, memory, lease, changed) {
+  /**
+   * @param {Linger} linger
+   * @param {Memory} memory
+   * @param {Session} session
+   * @param {Lease} lease Who has it sends.
+   * @param {(room: string) => void} changed
+   */
+  constructor(linger, memory, session, lease, changed) {
     this.#linger = linger;
     this.#memory = memory;
+    this.#session = session;
     this.#lease = lease;
     this.#changed = changed;
     this.#items = memory.unsent();
@@ -164,6 +173,8 @@ export class Outbox {
   /** @param {Attempts} attempts */
   async #post(attempts) {
     const { item, ended: { signal } } = attempts;
+    // The token can have been renewed since it was written, under another name: the server takes no other.
+    item.author = this.#session.givenName || item.author;
     const { room, body, author, key, messageKey, replyTo } = item;
     let why = words.unreachable;
     const timer = setTimeout(() => this.#fail(item, "late", why), LATE_MS);

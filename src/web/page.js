@@ -53,7 +53,7 @@ const linger = new Linger(base, {
 const sidebar = new Sidebar({ choose, showAll });
 const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, notify);
-const outbox = new Outbox(linger, memory, new Lease(base, "outbox"), (room) => {
+const outbox = new Outbox(linger, memory, session, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
   actions?.refresh();
   showRooms();

@@ -67,6 +67,11 @@ export class Session {
     return this.#token || undefined;
   }
 
+  /** The name in the token, which is not yours to change; "" where there is none. */
+  get givenName() {
+    return this.#claims.name;
+  }
+
   /** Whether this browser is still yours: another window can have become somebody else, or have renewed your token. */
   get isSame() {
     return ofOne(this.#memory.token, this.#token);
@@ -84,10 +89,10 @@ export class Session {
     );
   }
 
-  /** Says who you are, as the token has it; a name in it is not yours to change. */
+  /** Says who you are, as the token has it. */
   show() {
     byId("sign-out").hidden = !this.token;
-    byId("rename").hidden = this.#claims.name !== "";
+    byId("rename").hidden = this.givenName !== "";
     this.#close(false);
   }
 

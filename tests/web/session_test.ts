@@ -178,6 +178,44 @@ webTest("A link that renews an invitation asks whether it may, and takes nothing
   assertEquals((await kept())[0], undefined);
 });
 
+webTest(
+  "What was under way when an invitation was renewed under another name is neither refused nor sent twice",
+  async () => {
+    const claims = { sub: "u5", read: ["barn"], write: ["barn"] };
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#token=${await tokenOf({ ...claims, name: "Ada" })}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    let stores = true;
+    await page.route(/\/messages$/, async (route) => {
+      if (stores) await route.fetch();
+      stores = false;
+      await route.abort();
+    });
+    for (const body of ["stored", "waits"]) {
+      await page.fill("#text", body);
+      await page.press("#text", "Enter");
+    }
+    const renewed = await tokenOf({ ...claims, name: "Ada Lovelace" });
+    const read = async () => {
+      const { json } = await get(server, "/rooms/barn/messages?wait=0", bearer(renewed));
+      return json.map(({ author, body }) => [author, body]);
+    };
+    await until(async () => (await read()).length === 1, "it is stored, and its answer lost");
+    await page.goto("about:blank");
+    await page.unroute(/\/messages$/);
+    page.on("dialog", (dialog) => dialog.accept());
+    await page.goto(`${server.url}/#token=${renewed}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    await page.waitForSelector("#waiting:empty", { state: "attached" });
+    assertEquals(await read(), [["Ada", "stored"], ["Ada Lovelace", "waits"]]);
+    assertEquals(
+      await page.$$eval("#log .author", (names) => names.map(({ textContent }) => textContent)),
+      ["Ada", "Ada Lovelace"],
+    );
+  },
+);
+
 webTest("Without a token, and with one that holds no more, the page says so, with a way in", async () => {
   await using visit = await newPage();
   const { page } = visit;
