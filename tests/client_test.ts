@@ -1006,9 +1006,11 @@ test("What is refused after a redirect that made another request of it is told w
   );
   status = 303; // makes another request of these, too
   await assertRejects(() => room.delete(id, { messageKey, ...once }), LingerError, "use that URL");
+  await assertRejects(() => room.edit(id, "One", { messageKey, ...once }), LingerError, "use that URL");
   assertEquals((await room.history()).messages.map(({ body }) => body), ["1"]); // what only reads loses nothing
   status = 308;
   await room.post("2");
+  assertEquals((await room.edit(id, "One", { messageKey })).body, "One");
   await room.delete(id, { messageKey });
   assertEquals((await room.history()).messages.map(({ body }) => body), ["2"]);
 });

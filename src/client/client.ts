@@ -318,7 +318,9 @@ class RemoteRoom implements Room {
       headers: { "content-type": "application/json", ...headersOf(options) },
       body: JSON.stringify({ body }),
     };
-    const read = (json: unknown) => isList<Message>([json], "id") ? json as Message : undefined;
+    // A redirect by 303 makes a GET of it, which gives the message as it was. An edit gives the text that was sent.
+    const read = (json: unknown) =>
+      isList<Message>([json], "id") && (json as Message).body === body ? json as Message : undefined;
     return untilTold(signal, () => this.#try(pathOf(id), init, ANSWER_MS, signal, read), onRetry);
   }
 

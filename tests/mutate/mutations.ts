@@ -3048,6 +3048,13 @@ export const mutations: readonly Mutation[] = [
     "false && ",
   ),
   broken(
+    "an edit that a redirect makes a GET of is taken for done",
+    ["client_test.ts > told with the URL to use"],
+    PUBLIC_CLIENT,
+    " && (json as Message).body === body ?",
+    " ?",
+  ),
+  broken(
     "a redirect to a hotel's page ends a post",
     ["client_test.ts > page of a hotel"],
     EXCHANGE,
