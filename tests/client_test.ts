@@ -1199,6 +1199,47 @@ test("With two follows in a room it is idle when both have ended", async (server
   assertEquals(room.connection.state.status, "idle");
 });
 
+test("Of several follows in a room the one that is worst off is told, for as long as it goes on", async (server) => {
+  let begins: (() => Response | Promise<Response>) | undefined;
+  await using box = middlebox(server, (request, forward) => isPoll(request) ? forward() : begins?.() ?? forward());
+  const room = new Linger(box.url).room("room");
+  const states: string[] = [];
+  room.connection.subscribe(({ status }) => states.push(status));
+  const told = () => states.splice(0);
+  const well = follow(room);
+  await until(async () => (await health(server)).waiters === 1, "it waits");
+  assertEquals(told(), ["connecting", "live"]);
+
+  begins = never;
+  const unanswered = follow(room);
+  await until(() => box.seen.length === 3, "the second is on its way");
+  await unanswered.stop();
+  assertEquals(told(), ["connecting", "live"]);
+
+  begins = () => busy({ "retry-after": "1000" });
+  const failing = follow(room);
+  await until(() => room.connection.state.status === "reconnecting", "the second pauses");
+  await posted(server, "room", "1");
+  await until(() => well.bodies.length === 1, "the first has news");
+  assertEquals(told(), ["connecting", "reconnecting"]);
+  await failing.stop();
+  assertEquals(told(), ["live"]);
+
+  // One that waits for its reader asks for nothing, and so does not notice that there is a network.
+  begins = undefined;
+  const busyReader = room.follow({ after: NIL });
+  await busyReader.next();
+  dispatchEvent(new Event("offline"));
+  assertEquals(told(), ["connecting", "live", "offline"]);
+  await posted(server, "room", "2");
+  await until(() => well.bodies.length === 2, "the first has news");
+  assertEquals(told(), ["live"]);
+  await well.stop();
+  assertEquals(told(), ["offline"]);
+  await busyReader.return!();
+  assertEquals(told(), ["idle"]);
+});
+
 // A server that ends
 
 Deno.test("A client whose server ends goes straight on at the next, without a failure in between", async () => {

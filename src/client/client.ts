@@ -396,14 +396,14 @@ class RemoteRoom implements Room {
   ): AsyncGenerator<Message | Deletion, void> {
     if (signal?.aborted) return;
     const end = () => ended.abort();
+    const tell = (state: ConnectionState) => this.connection.set(ended, state);
     let live = false;
     const offline = () => {
       live = false;
-      this.connection.set({ status: "offline" });
+      tell({ status: "offline" });
     };
     signal?.addEventListener("abort", end);
     host.addEventListener?.("offline", offline);
-    this.connection.enter();
 
     let last = ""; // where the last one stands that was given
     let failures = 0; // in a row, with neither news nor a poll that lingered between them
@@ -416,7 +416,7 @@ class RemoteRoom implements Room {
         const wait = live && !more ? WAIT_S : 0;
         // What stands at or before the cursor was given, or is not asked for: also where `now` turned out to be, or a gap ends.
         if (placeOf(after) > last) last = placeOf(after);
-        if (!live) this.connection.set({ status: "connecting" });
+        if (!live) tell({ status: "connecting" });
         const begun = Date.now();
         const lingered = () => Date.now() - begun >= LINGERED_MS;
         let news: Placed[];
@@ -443,7 +443,7 @@ class RemoteRoom implements Room {
           if (lingered()) failures = 0;
           live = false;
           await backOff(failure, failures++, ended.signal, (retryAt) =>
-            this.connection.set(
+            tell(
               host.navigator?.onLine === false
                 ? { status: "offline" }
                 : { status: "reconnecting", retryAt, problem: failure.problem },
@@ -452,7 +452,7 @@ class RemoteRoom implements Room {
         }
         if (wait > 0 || news.length > 0) failures = 0;
         live = true;
-        this.connection.set({ status: "live" });
+        tell({ status: "live" });
 
         for (const { place, item } of news) {
           if (ended.signal.aborted) return;
@@ -468,7 +468,7 @@ class RemoteRoom implements Room {
     } finally {
       signal?.removeEventListener("abort", end);
       host.removeEventListener?.("offline", offline);
-      this.connection.leave();
+      this.connection.leave(ended);
     }
   }
 
@@ -515,11 +515,18 @@ interface Polled {
   more: boolean;
 }
 
-/** A connection's state, for those who follow to set. */
+/**
+ * Which state counts where several follow: the first of these that one of them is in. What keeps one from its news is told, however well the
+ * others are; but one that still says that there is no network knows less than one that has been answered since.
+ */
+const FIRST_TOLD = ["reconnecting", "connecting", "live", "offline"];
+
+/** A connection's state, made of those that the follows set. */
 class FollowState implements Connection {
   state: ConnectionState = { status: "idle" };
   readonly #listeners = new Set<(state: ConnectionState) => void>();
-  #follows = 0;
+  /** By what ends the follow. */
+  readonly #states = new Map<AbortController, ConnectionState>();
 
   subscribe(listener: (state: ConnectionState) => void): () => void {
     const own = (state: ConnectionState) => listener(state);
@@ -527,16 +534,21 @@ class FollowState implements Connection {
     return () => void this.#listeners.delete(own);
   }
 
-  enter(): void {
-    this.#follows++;
+  set(follow: AbortController, state: ConnectionState): void {
+    this.#states.set(follow, state);
+    this.#tell();
   }
 
-  leave(): void {
-    if (--this.#follows === 0) this.set({ status: "idle" });
+  leave(follow: AbortController): void {
+    this.#states.delete(follow);
+    this.#tell();
   }
 
-  set(state: ConnectionState): void {
-    if (state.status === this.state.status && state.status !== "reconnecting") return;
+  #tell(): void {
+    const rank = ({ status }: ConnectionState) => FIRST_TOLD.indexOf(status);
+    const states = [...this.#states.values()].sort((a, b) => rank(a) - rank(b));
+    const state: ConnectionState = states[0] ?? { status: "idle" };
+    if (state === this.state || state.status === this.state.status && state.status !== "reconnecting") return;
     this.state = state;
     for (const listener of this.#listeners) {
       try {
