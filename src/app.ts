@@ -101,7 +101,7 @@ function answerError(
   if (error instanceof DatabaseError && !error.isOurs) {
     return unavailable("The database can't be reached").toResponse();
   }
-  const id = headers.get("x-request-id")?.slice(0, 100) ?? crypto.randomUUID();
+  const id = headers.get("x-request-id")?.slice(0, 100) || crypto.randomUUID();
   log("error", "A request failed", {
     id,
     method,

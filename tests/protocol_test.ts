@@ -26,6 +26,7 @@ import {
   read,
   until,
 } from "./support/client.ts";
+import { logged } from "./support/log.ts";
 import {
   connectTo,
   pauseWrites,
@@ -1071,6 +1072,26 @@ test("what the database says never leaves", async (server, sql) => {
       assertFalse(answer.text.includes(internal), answer.text);
     }
   }
+});
+
+Deno.test("an error that nobody foresaw is found in the log by the X-Request-Id of its answer", async () => {
+  const chat = () => {
+    throw new Error("Nobody foresaw it");
+  };
+  const { fetch } = createApp({ chat, uploadTimeoutMs: 1_000, heartbeatMs: 1_000, origins: LOCAL, limits: LIMITS });
+  const ask = async (id: string) => {
+    const answer = await fetch(new Request("http://localhost/readyz", { headers: { "x-request-id": id } }));
+    const { type } = await answer.json();
+    assertEquals([answer.status, type], [500, "urn:linger:problem:internal"]);
+    return answer.headers.get("x-request-id");
+  };
+  const told: (string | null)[] = [];
+  const lines = await logged(async () => {
+    for (const id of ["mine", "x".repeat(101), ""]) told.push(await ask(id));
+  });
+  assertEquals(told.slice(0, 2), ["mine", "x".repeat(100)]);
+  assertMatch(told[2]!, UUID);
+  assertEquals(lines.map((line) => line.match(/"id":"(.*?)"/)?.[1]), told);
 });
 
 /** Posts to rooms while the database pauses at the first, until so many posts are refused. */

@@ -1732,6 +1732,13 @@ export const mutations: readonly Mutation[] = [
     "true",
   ),
   broken(
+    "an error whose request has an empty X-Request-Id has no name in the log",
+    ["protocol_test.ts > nobody foresaw"],
+    "src/app.ts",
+    "?.slice(0, 100) || crypto",
+    "?.slice(0, 100) ?? crypto",
+  ),
+  broken(
     "errors can't be read by a page that may ask",
     ["origin_test.ts"],
     "src/app.ts",
