@@ -16,7 +16,7 @@ import {
 import { messageNumber, type Retry, type Room } from "../src/client/client.ts";
 import { health, messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { cutter, middlebox } from "./support/middlebox.ts";
-import { freePort, testPostgres } from "./support/postgres.ts";
+import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { type ServerProcess, spawnServer, startServer } from "./support/server.ts";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
@@ -1056,6 +1056,58 @@ test("A request that can't be made is told at once", async (server) => {
   await assertRejects(() => new Linger(server.url, { token: "\n€" }).room("room").post("x"), TypeError);
   await assertRejects(() => new Linger(server.url).room("room").post("x", { key: "€" }), TypeError);
   assertThrows(() => new Linger("nowhere"), TypeError);
+});
+
+// From another origin
+
+Deno.test("What a page of another site has to be allowed is what the docs say and what the server allows", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { ALLOWED_ORIGINS: "https://friend.test" });
+  const used = { methods: new Set<string>(), headers: new Set<string>(), read: new Set<string>() };
+  const send = async (request: RequestInfo | URL) => {
+    const { method, headers } = request as Request;
+    used.methods.add(method);
+    for (const [name] of headers) used.headers.add(name);
+    const response = await fetch(request);
+    const get = response.headers.get.bind(response.headers);
+    response.headers.get = (name) => (used.read.add(name), get(name));
+    return response;
+  };
+  const linger = new Linger(server.url, { token: "anybody's", fetch: send });
+  const room = linger.room("room");
+  const messageKey = "only I know this, and no one else";
+  const known = await room.post("1", { author: "Ada", replyTo: NIL, messageKey });
+  const edited = await room.edit(known.id, "One", { messageKey, known });
+  await room.history();
+  await room.history({ q: "One" }).next();
+  await linger.rooms();
+  await room.delete(edited.id, { messageKey, known: edited });
+  const seen = follow(room);
+  await until(() => used.read.has("retry-after"), "it has looked whether the server ends");
+  await seen.stop();
+
+  const sorted = (names: Iterable<string>) => [...names].map((name) => name.toLowerCase()).sort();
+  const listed = (text: string | null | undefined) => sorted(text?.split(", ") ?? []);
+  const docs = await Deno.readTextFile(projectPath("docs/client.md"));
+  const url = `${server.url}/rooms/room/messages?wait=0`;
+  const origin = "https://friend.test";
+  const preflight = await fetch(url, {
+    method: "OPTIONS",
+    headers: { origin, "access-control-request-method": "PATCH" },
+  });
+  const answer = await fetch(url, { headers: { origin } });
+  await Promise.all([preflight.body?.cancel(), answer.body?.cancel()]);
+  for (
+    const [header, names, { headers }] of [
+      ["Access-Control-Allow-Methods", used.methods, preflight],
+      ["Access-Control-Allow-Headers", used.headers, preflight],
+      ["Access-Control-Expose-Headers", used.read, answer],
+    ] as const
+  ) {
+    assertEquals(listed(docs.match(new RegExp(`^\\| \`${header}\` +\\| \`(.*)\` +\\|$`, "m"))?.[1]), sorted(names));
+    const allowed = listed(headers.get(header));
+    assertEquals(sorted(names).filter((name) => !allowed.includes(name)), [], header);
+  }
 });
 
 // Ends

@@ -1746,6 +1746,20 @@ export const mutations: readonly Mutation[] = [
     "? response",
   ),
   broken(
+    "a page of another site may not edit a message on the condition that it knows it",
+    ["client_test.ts > page of another site"],
+    ORIGIN,
+    "idempotency-key, if-match, last",
+    "idempotency-key, last",
+  ),
+  broken(
+    "a page of another site can't read where the server leads on",
+    ["client_test.ts > page of another site"],
+    ORIGIN,
+    '"etag, link, location,',
+    '"etag, location,',
+  ),
+  broken(
     "the answer to a poll is for every site",
     ["origin_test.ts > Every answer"],
     "src/routes/answer.ts",
