@@ -1091,7 +1091,7 @@ Deno.test("an error that nobody foresaw is found in the log by the X-Request-Id 
   });
   assertEquals(told.slice(0, 2), ["mine", "x".repeat(100)]);
   assertMatch(told[2]!, UUID);
-  assertEquals(lines.map((line) => line.match(/"id":"(.*?)"/)?.[1]), told);
+  assertEquals(lines.map((line) => /"id":"(.*?)"/.exec(line)?.[1] ?? null), told);
 });
 
 /** Posts to rooms while the database pauses at the first, until so many posts are refused. */

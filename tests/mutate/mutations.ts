@@ -1917,7 +1917,7 @@ export const mutations: readonly Mutation[] = [
     "a message can say that another wrote it",
     ["identity_test.ts > its author"],
     MESSAGES,
-    "if (message.author !== null) throw",
+    "if (name !== null && author !== name) throw",
     "if (false) throw",
   ),
   broken(
