@@ -3,6 +3,7 @@
 // does not ask. A program that goes on then is alive, ready and deaf; so here the port is opened again.
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
+import { Reminder } from "./database/reminder.ts";
 import { whyNotListening } from "./host.ts";
 import type { Identities } from "./identity/identities.ts";
 import { Limits } from "./limits.ts";
@@ -14,7 +15,7 @@ import { sleep } from "./sleep.ts";
 /** Pause before the port is opened again, in milliseconds, where that was in vain a moment ago. */
 const PAUSE_MS = 200;
 
-/** How long it is tried to open the port again, in milliseconds; then somebody else has it, and the program has no use. */
+/** How long another program may have the port before this one has no use any more, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
 /**
@@ -69,6 +70,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
   const ended = new AbortController();
   let failed = -Infinity;
   let told = -Infinity;
+  const reminder = new Reminder();
   // The one that listens, and those before it: they are deaf, but have clients who wait.
   const servers = new Set<Deno.HttpServer<Deno.NetAddr>>();
 
@@ -98,7 +100,8 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
 
   async function openAgain(port: number, cause: unknown): Promise<void> {
     const since = performance.now();
-    const quiet = since - told < QUIET_MS;
+    let taken = Infinity; // since when another program has it
+    let quiet = since - told < QUIET_MS;
     if (!quiet) {
       told = since;
       log("error", "A connection could not be accepted; the port is opened again", { port, cause: `${cause}` });
@@ -113,9 +116,16 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
         if (!quiet) log("info", "The port is open again", { port });
         return;
       } catch (error) {
-        if (performance.now() - since < PATIENCE_MS) continue;
-        log("error", "The port can't be opened again", { port, cause: `${error}` });
-        return lost();
+        // Anything else passes: too many open files can last, and whoever is connected has a use for this program.
+        const isTaken = error instanceof Deno.errors.AddrInUse;
+        taken = isTaken ? Math.min(taken, performance.now()) : Infinity;
+        if (performance.now() - taken > PATIENCE_MS) {
+          log("error", "The port can't be opened again", { port, cause: `${error}` });
+          return lost();
+        }
+        if (!reminder.isDue(`${error}`)) continue;
+        quiet = false;
+        log("error", "The port can't be opened yet, and is tried until it can", { port, cause: `${error}` });
       }
     }
   }

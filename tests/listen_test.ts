@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { connect, type Socket } from "node:net";
 import { openFiles } from "../src/open-files.ts";
+import { sleep } from "../src/sleep.ts";
 import { health, messages, posted, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
@@ -88,6 +89,31 @@ Deno.test({
     assertMatch(server.log(), /error The port can't be opened again .*in use/);
     assertMatch(server.log(), /Linger has stopped/);
     taken!.close();
+  },
+});
+
+Deno.test({
+  name: "A shortage of open files that lasts longer than another program may have the port ends nothing",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    await using server = await spawnServer(database.url);
+    const poll = messages(server, "room", "after=now&wait=50");
+    poll.catch(() => {}); // it is looked at in the end
+    await until(async () => (await health(server)).waiters === 1, "it waits");
+    limitFiles(server, 3); // which it has already, so that nothing whatever can be opened
+    const sockets = await silent(server, 1);
+    await until(() => server.log().includes("The port can't be opened yet"), "the port is closed");
+    await Promise.race([server.status, sleep(12_000)]); // another program gets ten seconds
+    limitFiles(server, 1_000);
+    for (const socket of sockets) socket.destroy();
+    await until(async () => await asked(server) === 200, "it is served");
+    await until(() => server.log().includes("The port is open again"), "the log says so");
+    const message = await posted(server, "room", "news");
+    assertEquals(await poll, [message]);
+    assertEquals(server.log().match(/The port can't be opened/g)!.length, 1);
+    server.kill("SIGTERM");
+    assertEquals(await exitCode(server), 0);
   },
 });
 

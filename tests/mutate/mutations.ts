@@ -1143,6 +1143,13 @@ export const mutations: readonly Mutation[] = [
     "return;",
   ),
   broken(
+    "too many open files count as another program that has the port",
+    ["listen_test.ts > A shortage of open files"],
+    LISTEN,
+    "error instanceof Deno.errors.AddrInUse",
+    "true",
+  ),
+  broken(
     "a line that can't be written is thrown",
     ["log_test.ts > possible again"],
     LOG,
