@@ -11,24 +11,26 @@ const SAME_MS = 1_000;
 const SIGHUP = 1;
 
 /**
- * Aborts on SIGINT and SIGTERM, and on SIGHUP (its terminal is closed) unless started by `nohup`. Who asks again a second later
- * means it, and is obeyed at once.
+ * Aborts on SIGINT and SIGTERM, and on SIGHUP (its terminal is closed) unless started by `nohup`. Who asks again by one of the first
+ * two a second later means it, and is obeyed at once.
  */
 export function stopSignal(): AbortSignal {
   const ignoresHangUp = ignored(SIGHUP); // before the first listener changes it
   const stop = new AbortController();
   let first = Infinity;
+  const begin = () => {
+    first = Math.min(first, performance.now());
+    stop.abort();
+  };
   const obey = () => {
     if (performance.now() - first > SAME_MS) Deno.exit(130);
-    if (stop.signal.aborted) return;
-    first = performance.now();
-    stop.abort();
+    begin();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, obey);
   // Deno takes SIGHUP over with its first listener, also where it was to be ignored, and would end at once. So it is listened to
   // in any case: it stops the server as the others do, unless whoever started it wanted that to have no effect. It is never
   // insistence: it comes, too, when `npx`, having had the same signal, ends first.
-  Deno.addSignalListener("SIGHUP", () => ignoresHangUp || stop.abort());
+  Deno.addSignalListener("SIGHUP", () => ignoresHangUp || begin());
   return stop.signal;
 }
 

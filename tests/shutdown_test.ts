@@ -1,10 +1,11 @@
 // A server that is told to stop answers all who wait, acknowledges or refuses every post truthfully, and is gone.
 import { assert, assertEquals, assertGreater } from "@std/assert";
+import { sleep } from "../src/sleep.ts";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { get, health, messages, posted, until } from "./support/client.ts";
 import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./torture/clients.ts";
-import { exitCode, spawnServer, spawnStarting } from "./support/server.ts";
+import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 import type { PostRecord } from "./torture/checker.ts";
 
 const postgres = await testPostgres();
@@ -73,6 +74,29 @@ Deno.test("A post that can't be finished does not keep the process, and its outc
 });
 
 Deno.test("Signals that come together are one; a signal a second later ends the server at once", async () => {
+  // Two of a kind can become one on their way.
+  await whileItDrains(["SIGINT", "SIGTERM"], async (server, code) => {
+    await until(() => {
+      server.kill("SIGINT");
+      return code() !== undefined;
+    }, "it is gone");
+  });
+});
+
+Deno.test("A terminal that closes is never insistence, however often it says so; a signal a second later is", async () => {
+  await whileItDrains(["SIGHUP"], async (server, code) => {
+    for (const since = performance.now(); performance.now() - since < 2_000; await sleep(100)) server.kill("SIGHUP");
+    assertEquals(code(), undefined);
+    server.kill("SIGTERM");
+    await until(() => code() !== undefined, "it is gone");
+  });
+});
+
+/** Ends a server that would drain for a minute more: `insist` is called when it does, after `signals`, and is told its status. */
+async function whileItDrains(
+  signals: readonly Deno.Signal[],
+  insist: (server: ServerProcess, code: () => number | undefined) => Promise<void>,
+): Promise<void> {
   await using database = await postgres.create();
   await using server = await spawnServer(database.url, { DRAIN_MS: "60000", STATEMENT_TIMEOUT_MS: "60000" });
   await posted(server, "room", "first");
@@ -85,19 +109,16 @@ Deno.test("Signals that come together are one; a signal a second later ends the 
       .sql`select from pg_stat_activity where datname = ${database.name} and wait_event_type = 'Lock'`;
     return row !== undefined;
   }, "the post waits for the lock");
-  for (const signal of ["SIGINT", "SIGTERM"] as const) server.kill(signal); // two of a kind can become one on their way
+  for (const signal of signals) server.kill(signal);
   assertEquals(await poll, []);
   await until(() => server.log().includes("Linger is shutting down"), "it drains");
   let code: number | undefined;
   server.status.then((status) => code = status.code);
-  await until(() => {
-    server.kill("SIGINT");
-    return code !== undefined;
-  }, "it is gone");
+  await insist(server, () => code);
   assertEquals(code, 130);
   assertEquals((await post).status, 0);
   await holding.end();
-});
+}
 
 Deno.test("A server that is told to stop while it waits for its database is gone at once", async () => {
   await using database = await postgres.create();
