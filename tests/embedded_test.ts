@@ -20,6 +20,9 @@ const AS_NOBODY = [
   ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
 ];
 
+/** The same, and nothing more: Deno's own file is found with the capability, which is gone when it runs. */
+const AS_NOBODY_ALONE = [...AS_NOBODY, "setpriv", "--inh-caps=-all", "--ambient-caps=-all"];
+
 /** For the tests that need no new directory. Its path has what separates or quotes paths in settings. */
 let home: string;
 
@@ -477,6 +480,42 @@ Deno.test({
       };
       for (const [home, sentence] of Object.entries(refused)) {
         assertStringIncludes(await startOwner(home, AS_NOBODY, "/").complaint(), sentence);
+      }
+    });
+  },
+});
+
+Deno.test({
+  name: "runningIn() tells a database that an ordinary user may not look at from none",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const [module, cache, directory] = ["directory.ts", "cache", "data"].map((name) => join(parent, name));
+      await Deno.copyFile(fileURLToPath(new URL("../src/database/directory.ts", import.meta.url)), module!);
+      await Deno.mkdir(cache!);
+      await Deno.chown(cache!, NOBODY, NOBODY);
+      await Deno.mkdir(join(directory!, "cluster"), { recursive: true });
+      await Deno.chmod(directory!, 0o700);
+      const refused = {
+        [directory!]:
+          `${directory} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
+        [join(parent, "none")]: `DATABASE_URL is not set, and ${join(parent, "none")} has no database`,
+        [module!]: `${module} is not a directory, or lies below a file: set DATA_DIR to another place`,
+      };
+      const ask = "const { runningIn } = await import(Deno.args[0]); await runningIn(Deno.args[1])";
+      for (const [home, sentence] of Object.entries(refused)) {
+        const [first, ...args] = [
+          ...AS_NOBODY_ALONE,
+          Deno.execPath(),
+          "eval",
+          "--no-config",
+          ask,
+          `file://${module}`,
+          home,
+        ];
+        const { stderr } = await new Deno.Command(first!, { args, cwd: parent, env: { DENO_DIR: cache! } }).output();
+        assertStringIncludes(new TextDecoder().decode(stderr), `Error: ${sentence}`);
       }
     });
   },

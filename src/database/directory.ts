@@ -38,11 +38,7 @@ export async function lockDirectory(home: string): Promise<Deno.FsFile> {
       throw new Deno.errors.PermissionDenied(); // to make it private, too
     }
   } catch (cause) {
-    if (cause instanceof Deno.errors.AlreadyExists || cause instanceof Deno.errors.NotADirectory) {
-      throw new Error(`${home} is not a directory, or lies below a file: set DATA_DIR to another place`, { cause });
-    }
-    if (cause instanceof Deno.errors.PermissionDenied) throw new Error(await whyNotAllowed(home), { cause });
-    throw whyNotIn(home, cause);
+    throw await whyNotOpened(home, cause);
   }
   if (await lock.tryLock(true)) return lock;
   lock.close();
@@ -64,11 +60,13 @@ async function openLock(path: string): Promise<Deno.FsFile> {
  * @throws with a sentence where there is no database.
  */
 export async function runningIn(home: string): Promise<string | undefined> {
-  if (await ownerOf(join(home, "cluster")) === undefined) {
-    throw new Error(`DATABASE_URL is not set, and ${home} has no database`);
-  }
+  await Deno.stat(join(home, "cluster")).catch(async (cause) => {
+    const { NotFound, NotCapable } = Deno.errors; // the second where none can be: in a container
+    if (!(cause instanceof NotFound || cause instanceof NotCapable)) throw await whyNotOpened(home, cause);
+    throw new Error(`DATABASE_URL is not set, and ${home} has no database`, { cause });
+  });
   using lock = await Deno.open(join(home, LOCK), { write: true }).catch(async (cause) => {
-    throw cause instanceof Deno.errors.PermissionDenied ? new Error(await whyNotAllowed(home), { cause }) : cause;
+    throw await whyNotOpened(home, cause);
   });
   return await lock.tryLock(true) ? undefined : socketIn(home);
 }
@@ -76,6 +74,16 @@ export async function runningIn(home: string): Promise<string | undefined> {
 /** Where the PostgreSQL of a directory has its socket. */
 export function socketIn(home: string, port = "5432"): string {
   return join(resolve(home), `.s.PGSQL.${port}`);
+}
+
+/** A sentence instead of an error about the directory or a file in it; any other error as it is. */
+async function whyNotOpened(home: string, cause: unknown): Promise<unknown> {
+  const { AlreadyExists, NotADirectory, PermissionDenied } = Deno.errors;
+  if (cause instanceof AlreadyExists || cause instanceof NotADirectory) {
+    return new Error(`${home} is not a directory, or lies below a file: set DATA_DIR to another place`, { cause });
+  }
+  if (cause instanceof PermissionDenied) return new Error(await whyNotAllowed(home), { cause });
+  return whyNotIn(home, cause);
 }
 
 /** A sentence instead of an error of the file system that holds `home`; any other error as it is. */

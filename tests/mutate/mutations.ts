@@ -1893,6 +1893,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a database that one may not look at is none",
+    ["embedded_test.ts > may not look at"],
+    "src/database/directory.ts",
+    "if (!(cause instanceof NotFound || cause instanceof NotCapable)) throw await whyNotOpened(home, cause);",
+    "",
+  ),
+  broken(
     "the lock is made wherever a link leads",
     ["embedded_test.ts > where a link in the directory leads"],
     "src/database/directory.ts",
