@@ -396,6 +396,11 @@ Deno.test("Standbys are told: that commits wait for them, or don't, or wait in v
     const itself = await doctor(urlOf("chat", standby.port));
     assertEquals(itself.code, 1);
     assertMatch(itself.all("fault").join(), /is a standby, which only reads/);
+
+    // A pooler that still leads to it, after a switch-over.
+    const pooled = await doctor(urlOf("chat", standby.port), { DATABASE_POOLED: "true", DATABASE_DIRECT_URL: url });
+    assertEquals([pooled.code, pooled.all("fault").length], [1, 1], pooled.said);
+    assertMatch(pooled.all("fault").join(), /is a standby, which only reads/);
   }
   const inVain = await doctor(url);
   assertEquals(inVain.code, 1);

@@ -131,6 +131,15 @@ test("Two URLs that lead to two databases are refused, and so are those that see
   assertGreater((await migrating({ ...env, DATABASE_DIRECT_URL: postgres.url("linger") })).length, 0);
 });
 
+test("Where nobody may write on one side, that may be the wrong server for a while, and is waited for", async ({ postgres, pooled }) => {
+  await postgres.run("alter database other set default_transaction_read_only = on");
+  const [linger, other] = [postgres.url("linger"), postgres.url("other")];
+  for (const [url, direct] of [[pooled, other], [other, linger]]) {
+    const said = await migrating({ DATABASE_URL: url!, DATABASE_POOLED: "true", DATABASE_DIRECT_URL: direct! });
+    assertStringIncludes(`${said}`, `time: 127.0.0.1:${postgres.port} lets nobody write`);
+  }
+});
+
 test("Connections that are killed whenever they are idle, on both sides of a pooler, lose nothing", async ({ postgres, pooled, direct }) => {
   const env = {
     DATABASE_POOLED: "true",

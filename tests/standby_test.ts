@@ -130,6 +130,25 @@ Deno.test("A host that answers nobody costs one timeout, not one for each connec
   for (const connection of open) connection.close();
 });
 
+Deno.test("A pooler that leads to the server before for a while, which is a standby by now, is waited for", async () => {
+  await using primary = await OwnPostgres.start();
+  await using standby = await primary.standby();
+  let target = standby;
+  await using pooler = new Proxy(() => target.port);
+  await using server = spawnStarting(primary.url("postgres", pooler.port), {
+    PORT: `${freePort()}`,
+    DATABASE_POOLED: "true",
+    DATABASE_DIRECT_URL: primary.url(),
+  });
+  const sentence = `127.0.0.1:${pooler.port} is a standby, which only reads`;
+  await until(() => server.log().includes(sentence), "it says so");
+  assertEquals(await primary.run("select from pg_tables where tablename = 'messages'"), []);
+  target = primary;
+  await posted({ url: await server.ready }, "room", "switched");
+  server.kill("SIGTERM");
+  assertEquals(await exitCode(server), 0);
+});
+
 Deno.test("A standby as the only host is waited for with a sentence, until it is promoted", async () => {
   await using primary = await OwnPostgres.start();
   await (await spawnServer(primary.url()))[Symbol.asyncDispose](); // makes the tables

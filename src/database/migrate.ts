@@ -10,7 +10,7 @@ import type { Database, Place } from "./open.ts";
 import { type Sql, TIMEOUTS } from "./pool.ts";
 import { Reminder } from "./reminder.ts";
 import { begin } from "./transaction.ts";
-import { Unusable } from "./unusable.ts";
+import { readOnly, standby, Unusable } from "./unusable.ts";
 
 const DIRECTORY = new URL("../../migrations/", import.meta.url);
 
@@ -153,7 +153,9 @@ export async function migrateOnce(database: Database, signal?: AbortSignal): Pro
     signal,
     (sql, looked) =>
       withConnection(database, place, signal, async (pooled, lookedThere) => {
-        if (!await isSame(sql, pooled)) throw elsewhere("another database than DATABASE_URL");
+        if (!await isSame({ sql, at: direct.at }, { sql: pooled, at: place.at })) {
+          throw elsewhere("another database than DATABASE_URL");
+        }
         lookedThere();
         const applied = await update(sql, direct, looked);
         const known = await knownMigrations();
@@ -210,18 +212,36 @@ async function withConnection<T>(
 }
 
 /**
- * Whether two connections lead to one database: a lock that is taken over one can be seen over the other, also where that one leads
- * through a pooler.
+ * A connection, and its server as people know it.
  * @internal
  */
-export async function isSame(direct: Sql, pooled: Sql): Promise<boolean> {
+export interface Way {
+  readonly sql: Sql;
+  readonly at: string;
+}
+
+/**
+ * Whether two connections lead to one database: a lock that is taken over one can be seen over the other, also where that one leads
+ * through a pooler.
+ * @throws {Unusable} when they don't, and nobody may write in one of them: after a switch-over one way can lead to the new primary,
+ * and the other for a while to the one before.
+ * @internal
+ */
+export async function isSame(direct: Way, pooled: Way): Promise<boolean> {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2)).map((number) => number >>> 1);
-  return await begin(direct, "", async (sql) => {
-    await sql`select pg_advisory_xact_lock(${high!}::int, ${low!}::int)`;
-    const seen = await pooled`
-      select from pg_locks where locktype = 'advisory' and classid = ${high!}::oid and objid = ${low!}::oid
-        and database = (select oid from pg_database where datname = current_database())`;
-    return seen.length > 0;
+  return await begin(direct.sql, "", async (sql) => {
+    const [here] = await sql<[{ readonly: boolean }]>`
+      select pg_advisory_xact_lock(${high!}::int, ${low!}::int), current_setting('transaction_read_only')::bool as readonly`;
+    // All in one statement, since a pooler can hand the next one to another server.
+    const [there] = await pooled.sql<[{ same: boolean; standby: boolean; readonly: boolean }]>`
+      select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::bool as readonly,
+        exists (select from pg_locks where locktype = 'advisory' and classid = ${high!}::oid and objid = ${low!}::oid
+          and database = (select oid from pg_database where datname = current_database())) as same`;
+    if (there.same) return true;
+    if (there.standby) throw standby(pooled.at);
+    if (there.readonly) throw readOnly(pooled.at);
+    if (here.readonly) throw readOnly(direct.at);
+    return false;
   });
 }
 
