@@ -1,12 +1,18 @@
 // What the Dockerfile does, as far as it can be done without Docker. The container and the task grant environment variables by
 // name: a setting that is missing there would end the start.
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { describeSettings } from "../src/config.ts";
+import { posted } from "./support/client.ts";
+import type { Ended } from "./support/command.ts";
 import { copyPath } from "./support/files.ts";
-import { projectPath } from "./support/postgres.ts";
+import { projectPath, testPostgres } from "./support/postgres.ts";
+import { startServer } from "./support/server.ts";
+import { SECRET } from "./support/tokens.ts";
 
-for (const file of ["Dockerfile", "deno.json"]) {
+const postgres = await testPostgres({ fsync: "on" }); // else the doctor finds fault with it
+
+for (const file of ["Dockerfile", "deno.json", "deploy/linger.service"]) {
   Deno.test(`What ${file} starts may read every setting`, async () => {
     const text = await Deno.readTextFile(projectPath(file));
     for (const [, names] of text.matchAll(/--allow-env=([^"'\s]+)/g)) {
@@ -19,7 +25,13 @@ for (const file of ["Dockerfile", "deno.json"]) {
   });
 }
 
-Deno.test("With what the Dockerfile copies, what it starts finds all that it needs, and stops only for want of a database", async () => {
+/** What the Dockerfile makes. */
+interface Image extends AsyncDisposable {
+  /** Runs it, as `docker run` does; without arguments what stands behind CMD. */
+  run(args: readonly string[], env: Record<string, string>, input?: string): Promise<Ended>;
+}
+
+async function makeImage(): Promise<Image> {
   const text = (await Deno.readTextFile(projectPath("Dockerfile"))).replaceAll(/\\\n/g, " ");
   const app = await Deno.makeTempDir({ prefix: "linger-test-" });
   for (const [, from, to] of text.matchAll(/^COPY (.*) (\S+)$/gm)) {
@@ -27,16 +39,79 @@ Deno.test("With what the Dockerfile copies, what it starts finds all that it nee
   }
   const entry: string[] = JSON.parse(text.match(/^ENTRYPOINT (.*)$/m)![1]!);
   assertEquals(entry.slice(0, 3), ["/tini", "--", "deno"]);
-  const command = JSON.parse(text.match(/^CMD (.*)$/m)![1]!);
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...entry.slice(3), ...command],
-    cwd: app,
-    env: { PORT: "0", NO_COLOR: "1", DENO_NO_PROMPT: "1" },
-  }).output();
-  assertMatch(
-    new TextDecoder().decode(stderr),
-    /^\S+ info Linger .*\n\S+ error DATABASE_URL is not set, and must be.*\n$/,
-  );
+  const command: string[] = JSON.parse(text.match(/^CMD (.*)$/m)![1]!);
+  return {
+    run: async (args, env, input = "") => {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [...entry.slice(3), ...args.length > 0 ? args : command],
+        cwd: app,
+        env: { NO_COLOR: "1", DENO_NO_PROMPT: "1", ...env },
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const given = new Blob([input]).stream().pipeTo(child.stdin).catch(() => {}); // what reads nothing can end before
+      const { code, stdout, stderr } = await child.output();
+      await given;
+      const [said, log] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+      return { code, stdout: said!, log: log! };
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(app, { recursive: true }),
+  };
+}
+
+Deno.test("With what the Dockerfile copies, what it starts finds all that it needs, and stops only for want of a database", async () => {
+  await using image = await makeImage();
+  const { code, log } = await image.run([], { PORT: "0" });
+  assertMatch(log, /^\S+ info Linger .*\n\S+ error DATABASE_URL is not set, and must be.*\n$/);
   assertEquals(code, 1);
-  await Deno.remove(app, { recursive: true });
+  const forget = await image.run(["forget", "--room", "room", "--yes"], {});
+  assertMatch(forget.log, /^\S+ info Linger .*\n\S+ error DATABASE_URL is not set, and .*\n$/);
+});
+
+Deno.test("With what the Dockerfile permits, the commands that the docs name for a container do what they are for", async () => {
+  await using image = await makeImage();
+  await using database = await postgres.create();
+  await using other = await postgres.create();
+  const docs = await Deno.readTextFile(projectPath("docs/running.md"));
+  const commands = new Map(
+    Array.from(docs.matchAll(/`docker compose run --rm (?:-T )?linger ([^`<>]+?)(?: [<>] \S+)?`/g), ([, command]) => {
+      const [name, ...args] = command!.replaceAll("'", "").split(" ");
+      return [name!, args] as const;
+    }),
+  );
+  assertEquals([...commands.keys()].sort(), ["doctor", "export", "forget", "import", "token"]);
+  const run = async (name: string, { url }: { url: string }, args: readonly string[], input?: string) => {
+    const { code, stdout, log } = await image.run([name, ...args], { DATABASE_URL: url, TOKEN_SECRET: SECRET }, input);
+    assertEquals(code, 0, `${name}: ${stdout}${log}`);
+    return stdout;
+  };
+  for (const place of [database, other]) await run("migrate", place, []); // named by the Dockerfile
+  assertStringIncludes(await run("doctor", database, commands.get("doctor")!), "Linger can use this database");
+  assertMatch(await run("token", database, commands.get("token")!), /#token=\S+$/m);
+
+  await using server = await startServer(database.url);
+  const { id } = await posted(server, "kitchen", "words");
+  const exported = await run("export", database, commands.get("export")!);
+  await run("import", other, commands.get("import")!, exported);
+  const bodies = async () =>
+    (await other.sql`select body from messages where room = 'kitchen'`).map(({ body }) => body);
+  assertEquals(await bodies(), ["words"]);
+  const forget = commands.get("forget")!.map((arg) => arg.replace(/^ID$/, id));
+  await run("forget", other, [...forget, "--yes"]); // nobody is there to be asked
+  assertEquals(await bodies(), [""]);
+});
+
+Deno.test("A setting in .env reaches the container that compose.yaml starts, but for the three that it says itself", async () => {
+  const text = await Deno.readTextFile(projectPath("compose.yaml"));
+  const [, linger] = text.match(/^ {2}linger:\n((?: {4}.*\n|\n)+)/m)!;
+  assertMatch(linger!, /^ {4}env_file:.*\n {6}- path: \.env$/m);
+  const [, environment] = linger!.match(/^ {4}environment:\n((?: {6}.*\n)+)/m)!;
+  // What stands here counts more than the file: some are handed on, with what they have there or elsewhere.
+  const said = Array.from(environment!.matchAll(/^ {6}(\w+): (\S+)/gm), ([, name, value]) => [name!, value!])
+    .filter(([name, value]) => value !== `\${${name}:-}`).map(([name]) => name!);
+  assertEquals(
+    describeSettings().map(({ name }) => name).filter((name) => said.includes(name)).sort(),
+    ["DATABASE_URL", "HOST", "PORT"],
+  );
 });

@@ -7,7 +7,18 @@ import { freePort } from "../support/postgres.ts";
 import { type Mutation, mutations, type Patch } from "./mutations.ts";
 
 const PROJECT = join(import.meta.dirname!, "../..");
-const PARTS = ["main.ts", "src", "migrations", "tests", "deploy", "docs", "deno.json", "deno.lock"];
+const PARTS = [
+  "main.ts",
+  "src",
+  "migrations",
+  "tests",
+  "deploy",
+  "docs",
+  "deno.json",
+  "deno.lock",
+  "Dockerfile",
+  "compose.yaml",
+];
 
 /** Time that the tests of one breakage get, in milliseconds: one that makes a test hang is caught by that. */
 const DEADLINE_MS = 90_000;
