@@ -165,7 +165,8 @@ async function runTest(root: string, test: string, env: Record<string, string>, 
 
 function outcomeOf(code: number, hung: boolean, stdout: string, stderr: string): Outcome {
   const output = stdout + stderr;
-  const failed = stdout.match(/^(.+) \.\.\. FAILED/m)?.[1];
+  // Deno says of a test that takes a minute that it does, and its end on a line of its own.
+  const failed = stdout.match(/^(.+) \.\.\.(?:'.+' has been running .*\n)* FAILED/m)?.[1];
   if (failed) return { kind: "failed", by: failed, output };
   // The last test that began, where its end has not been said.
   const begun = [...stdout.matchAll(/^(.+) \.\.\.( ok| ignored)?/gm)].at(-1);
