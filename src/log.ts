@@ -121,7 +121,8 @@ async function writeAll(): Promise<void> {
     }
     waiting.shift();
     if (missing === 0 || waiting.length > 0) continue;
-    log("warn", "The log could not be written for a while; lines are missing", { lines: missing });
+    // Not by log(): it would find that nothing waits, and begin to write beside us.
+    waiting.push(lineOf("warn", "The log could not be written for a while; lines are missing", { lines: missing }));
     missing = 0;
   }
 }

@@ -161,3 +161,22 @@ Deno.test("What somebody has done whom the log names is told however much else h
   assertEquals(lines.filter((line) => line.includes("info done")).length, 200);
   assertMatch(lines[100]!, /info the first$/);
 });
+
+Deno.test("A log for which too many lines wait says once how many are missing, and goes on with the next", async () => {
+  const lines = await linesOf(`
+    import { logged, logWithoutWaiting, record } from "${import.meta.resolve("../src/log.ts")}";
+    Deno.stderr.write = (bytes) => Promise.resolve(Deno.stderr.writeSync(bytes)); // which takes no time that logged() would not wait for
+    logWithoutWaiting();
+    for (let i = 1; i <= 1_100; i++) record("done", { i }); // no line is done with before all of them have come
+    await logged();
+    record("the next", {});
+    await logged();
+    record("the last", {});
+    await logged();`);
+  assertEquals(lines.map((line) => line.slice(line.indexOf("Z ") + 2)), [
+    ...Array.from({ length: 1_000 }, (_, i) => `info done {"i":${i + 1}}`),
+    'warn The log could not be written for a while; lines are missing {"lines":100}',
+    "info the next {}",
+    "info the last {}",
+  ]);
+});

@@ -1156,6 +1156,13 @@ export const mutations: readonly Mutation[] = [
     "      await sleep(AGAIN_MS);\n      continue;",
     "      throw new Error();",
   ),
+  broken(
+    "two loops write the log",
+    ["log_test.ts > too many lines wait"],
+    LOG,
+    'waiting.push(lineOf("warn", "The log could not be written for a while; lines are missing", { lines: missing }));',
+    'log("warn", "The log could not be written for a while; lines are missing", { lines: missing });',
+  ),
   broken("the server waits for its log", ["log_test.ts > nobody reads"], LOG, "  write = enqueue;", ""),
   broken(
     "every further signal ends the server at once",
