@@ -44,6 +44,7 @@ Deno.test("Turns, whatever comes and goes: everybody in order, nobody twice, and
     { weight: 3, arbitrary: fc.record({ do: fc.constant("push" as const), client: name, room: name }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("shift" as const) }) },
     fc.record({ do: fc.constant("pop" as const) }),
+    fc.record({ do: fc.constant("shift while" as const), behind: fc.nat(20) }),
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
     const turns = new Turns<Item>({ keys });
@@ -54,6 +55,16 @@ Deno.test("Turns, whatever comes and goes: everybody in order, nobody twice, and
         const item = { client: step.client, room: step.room, n };
         turns.push(item);
         waiting.push(item);
+        continue;
+      }
+      if (step.do === "shift while") {
+        const [old, rest] = [true, false].map((isOld) =>
+          waiting.filter((item) => (item.n <= n - step.behind) === isOld)
+        );
+        const taken = turns.shiftWhile((item) => item.n <= n - step.behind);
+        assertEquals(taken.toSorted((a, b) => a.n - b.n), old!);
+        waiting = rest!;
+        assertEquals([turns.length, turns.weight], [waiting.length, waiting.length]);
         continue;
       }
       const next = step.do === "shift" ? turns.peek() : undefined;

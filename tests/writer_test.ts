@@ -153,6 +153,61 @@ Deno.test("Writer.post() refuses not-stored what the queue has no place for, and
   assertEquals(gate.batches.flat().map(({ body }) => body), ["under way", "1", "2", "3"]);
 });
 
+Deno.test("Writer refuses not-stored what has waited for ten seconds, whoever's turn it is, and their places are free again", async () => {
+  const gate = new Gate();
+  let now = 0;
+  const writer = new Writer(gate, { ...ROOMY, batch: 1, queuedPerRoom: 4 }, () => {}, () => now);
+  const answered: string[] = [];
+  const say = (body: string, client: string) => {
+    const posting = post(writer, draft("room", body), client);
+    posting.catch(() => {}).then(() => answered.push(body));
+    return posting;
+  };
+  const first = say("under way", "Ada");
+  const old = ["old 1", "old 2", "old 3"].map((body) => say(body, "Ada"));
+  now = 5_000;
+  const late = say("late", "Bob");
+  now = 10_001;
+  gate.open(1);
+  await until(() => gate.batches.length === 2, "the next statement is under way");
+  await until(() => answered.length === 4, "the old ones are answered");
+  for (const posting of old) assertEquals(await problem(posting), [503, "not-stored"]);
+  const others = ["1", "2", "3"].map((body) => say(body, "Cyd"));
+  now = 20_000; // what is in a statement has as long as that takes
+  gate.open();
+  await Promise.all([first, late, ...others]);
+  assertEquals(gate.batches.flat().map(({ body }) => body), ["under way", "late", "1", "2", "3"]);
+});
+
+Deno.test("Writer tries none again that came more than ten seconds ago, nor one that is to be answered together with such a one", async () => {
+  const gate = new Gate();
+  let now = 0;
+  const writer = new Writer(gate, ROOMY, () => {}, () => now);
+  const say = (room: string, client: string, key: string | null = null) =>
+    post(writer, draft(room, "x", { key }), client);
+  const first = say("first", "Ada");
+  const old = [say("old", "Ada"), say("twins", "Ada", "k")];
+  now = 5_000;
+  const [twin, late] = [say("twins", "Bob", "k"), say("late", "Bob")];
+  const refused = [...old, twin].map(problem);
+  gate.open(1);
+  await first;
+  await until(() => gate.batches.length === 2, "the next statement is under way");
+  now = 10_001;
+  gate.failure = new DatabaseError("rolled-back", "23514", undefined, {});
+  gate.open(1);
+  await until(() => gate.batches.length === 3, "one is tried again");
+  gate.failure = undefined;
+  gate.open();
+  await late;
+  assertEquals(await Promise.all(refused), Array(3).fill([503, "not-stored"]));
+  assertEquals(gate.batches.map((batch) => batch.map(({ room }) => room)), [
+    ["first"],
+    ["old", "twins", "late"],
+    ["late"],
+  ]);
+});
+
 Deno.test("Writer takes clients in turn, and the rooms of each", async () => {
   const gate = new Gate();
   const writer = new Writer(gate, { ...ROOMY, batch: 4 }, () => {});

@@ -15,6 +15,8 @@ export interface Line<T> {
   shift(): T | undefined;
   /** Takes the newest of the heaviest line. */
   pop(): T | undefined;
+  /** Takes from its front all that are over. */
+  shiftWhile(isOver: (item: T) => boolean): T[];
 }
 
 /** How a line is parted. */
@@ -89,6 +91,16 @@ export class Turns<T> implements Line<T> {
     return this.#taken(item);
   }
 
+  /** Takes from the front of each line all that are over, whoever's turn it is. */
+  shiftWhile(isOver: (item: T) => boolean): T[] {
+    const taken: T[] = [];
+    for (const [key, line] of this.#lines) {
+      for (const item of line.shiftWhile(isOver)) taken.push(this.#taken(item));
+      if (line.length === 0) this.#lines.delete(key);
+    }
+    return taken;
+  }
+
   #taken(item: T): T {
     this.length--;
     this.weight -= this.#inner.weigh!(item);
@@ -137,5 +149,11 @@ class Fifo<T> implements Line<T> {
     const item = this.#items.pop()!;
     this.weight -= this.weigh(item);
     return item;
+  }
+
+  shiftWhile(isOver: (item: T) => boolean): T[] {
+    const taken: T[] = [];
+    while (this.length > 0 && isOver(this.peek()!)) taken.push(this.shift()!);
+    return taken;
   }
 }

@@ -41,12 +41,14 @@ export interface WriterLimits {
 
 interface Waiting {
   readonly incoming: Incoming;
+  /** When it came. */
+  readonly since: number;
   resolve(posted: Posted): void;
   reject(problem: Problem): void;
 }
 
 /** One whose turn has come. */
-interface Post extends Pick<Waiting, "resolve" | "reject"> {
+interface Post extends Pick<Waiting, "since" | "resolve" | "reject"> {
   readonly draft: Draft;
   /** Those with the same key. Two in one statement would refuse each other for ever: they are answered with this one. */
   readonly twins: Post[];
@@ -58,8 +60,15 @@ const POST_BYTES = 1_000;
 /** What part of a room's places is kept for clients that have none of them, so that nobody keeps all others out of a room. */
 const KEPT = 0.1;
 
-/** How long the posts of a batch that fails are tried in smaller ones, in milliseconds; then they are refused. */
+/**
+ * How old a post may be for a statement to begin with it, in milliseconds; then it is refused, also where it was tried already with others
+ * and is to be tried in a smaller batch. Whoever has sent it gives up after 20 seconds, of which that statement can take six; and a post that
+ * came behind a statement that is lost is to have a try of its own.
+ */
 const PATIENCE_MS = 10_000;
+
+/** How often the queue is looked through for those that are too old, in milliseconds: it can have thousands of lines. */
+const LOOK_MS = 1_000;
 
 /** Stores posts in batches. */
 export class Writer {
@@ -71,12 +80,16 @@ export class Writer {
   #closed = false;
   readonly #perRoom = new Map<string, number>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
+  #looked = -Infinity;
 
-  /** `committed` is told of each room's new messages, before their posts resolve. */
+  /**
+   * `committed` is told of each room's new messages, before their posts resolve; `now` is a clock in milliseconds that never jumps.
+   */
   constructor(
     private readonly store: Pick<Store, "append" | "withKeysOf">,
     private readonly limits: WriterLimits,
     private readonly committed: (commit: Commit) => void,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /**
@@ -91,7 +104,7 @@ export class Writer {
     if (this.#isRoomFull(incoming)) throw roomBusy().heldBack();
 
     const { promise, ...settle } = Promise.withResolvers<Posted>();
-    this.#queue.push({ incoming, ...settle });
+    this.#queue.push({ incoming, since: this.now(), ...settle });
     this.#perRoom.set(incoming.room, (this.#perRoom.get(incoming.room) ?? 0) + 1);
     this.#writing ??= this.#writeAll();
     while (this.#overfull) {
@@ -125,15 +138,15 @@ export class Writer {
     for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
       bytes += next.incoming.bytes;
       if (bytes > this.limits.batchBytes && taken > 0) break;
-      const { incoming, resolve, reject } = this.#left(this.#queue.shift()!);
+      const { incoming, ...waiting } = this.#left(this.#queue.shift()!);
       try {
-        const post: Post = { draft: incoming.read(), twins: [], resolve, reject };
+        const post: Post = { draft: incoming.read(), twins: [], ...waiting };
         const name = incoming.key === null ? undefined : keyOf(incoming);
         const first = name && keyed.get(name);
         (first ? first.twins : batch).push(post);
         if (name && !first) keyed.set(name, post);
       } catch (problem) {
-        reject(problem as Problem);
+        waiting.reject(problem as Problem);
       }
     }
     return batch;
@@ -161,9 +174,12 @@ export class Writer {
     return inRoom >= most || this.#queue.lengthOf([client, room]) > 0;
   }
 
-  /** Stores a batch and settles every post in it, one way or another. Never rejects. */
-  async #write(batch: Post[], until?: number): Promise<void> {
-    if (batch.length === 0) return; // none could be meant
+  /** Stores posts, but for those that are too old, and settles every one of them, one way or another. Never rejects. */
+  async #write(posts: Post[]): Promise<void> {
+    this.#refuseOld();
+    const { old = [], batch = [] } = Object.groupBy(posts, (post) => this.#isOld(post) ? "old" : "batch");
+    this.#refuse(old, tooLate);
+    if (batch.length === 0) return; // or none could be meant
     try {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
@@ -173,11 +189,23 @@ export class Writer {
         replay(entries[i]!, draft, twins);
       });
     } catch (error) {
-      await this.#recover(batch, error, until ?? performance.now() + PATIENCE_MS);
+      await this.#recover(batch, error);
     }
   }
 
-  async #recover(batch: Post[], error: unknown, until: number): Promise<void> {
+  /** Refuses what waits for too long. It is in no statement, however long the one before it took, or was tried in parts. */
+  #refuseOld(): void {
+    if (this.now() - this.#looked < LOOK_MS) return;
+    this.#looked = this.now();
+    for (const old of this.#queue.shiftWhile((waiting) => this.#isOld(waiting))) this.#left(old).reject(tooLate());
+  }
+
+  /** Whether one is too old to be sent, or one that is answered with it. */
+  #isOld({ since, twins = [] }: { since: number; twins?: readonly Post[] }): boolean {
+    return this.now() - since > PATIENCE_MS || twins.some((twin) => this.#isOld(twin));
+  }
+
+  async #recover(batch: Post[], error: unknown): Promise<void> {
     if (!(error instanceof DatabaseError)) {
       log("error", "A batch failed", { error: `${error}` });
       return this.#refuse(batch, outcomeUnknown);
@@ -189,15 +217,14 @@ export class Writer {
     }
     if (error.constraint === KEY_TAKEN) return await this.#answerKnown(batch);
     if (error.isConflict) {
-      if (performance.now() < until) return await this.#write(batch, until);
+      if (!batch.every((post) => this.#isOld(post))) return await this.#write(batch);
       log("error", "Posts are refused, since other statements came between again and again", { code: error.code });
     }
 
-    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone; but not for
-    // longer than the others in the queue can wait.
+    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone.
     const halves = isRowFault(error) ? halve(batch) : isRoomFault(error) ? halveRooms(batch) : undefined;
-    if (halves && performance.now() < until) {
-      for (const half of halves) await this.#write(half, until);
+    if (halves) {
+      for (const half of halves) await this.#write(half);
     } else if (isRowFault(error) && batch.length === 1) {
       const [{ reject, twins }] = batch as [Post];
       reject(invalid("body", "the database does not take this message"));
@@ -227,7 +254,7 @@ export class Writer {
   }
 
   #note(outcome: LastWrite["outcome"]): void {
-    this.#last = { outcome, at: performance.now() };
+    this.#last = { outcome, at: this.now() };
   }
 
   #refuse(posts: Post[], problem: (post: Post) => Problem): void {
@@ -244,6 +271,11 @@ function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to"
     else if (same || entry.changed !== null) resolve({ entry, replayed: true });
     else reject(keyReused());
   }
+}
+
+/** What is told to one that is too old. */
+function tooLate(): Problem {
+  return notStored("The database did not take it in time");
 }
 
 /** Data exception, constraint violation, program limit exceeded: one row of the batch can be the reason. */
