@@ -402,6 +402,52 @@ Deno.test("Writer refuses not-stored the posts of a room that another holds, and
   assertEquals(seqOf((await post(writer, draft("held", "again"))).entry.id), 2);
 });
 
+Deno.test("Writer leaves a room alone that another goes on holding: what others post does not wait for it", async () => {
+  await using database = await postgres.create();
+  await using server = await open(database.url);
+  const gate = new Gate(server.store);
+  gate.open();
+  let now = 0;
+  const writer = new Writer(gate, ROOMY, () => {}, () => now);
+  const batches = () => gate.batches.splice(0).map((batch) => batch.map(({ room }) => room));
+  /** Posts to the rooms, one after the other, and returns what became of each. */
+  const say = (...rooms: string[]) =>
+    Promise.all(rooms.map((room) => post(writer, draft(room, "x")).then(() => "stored", ({ type }) => type)));
+
+  // As an import does it, which fills a room for minutes.
+  const lock = await hold(database, (sql) => sql`insert into heads (room, seq, ms) values ('held', 0, 0)`);
+  assertEquals(await say("a", "held", "b", "c", "d"), ["stored", "not-stored", "stored", "stored", "stored"]);
+  assertEquals(batches(), [["a"], ["held", "b", "c", "d"], ["held"], ["b"], ["c"], ["d"]]);
+  now = 1_000; // it may have been for a moment: the next post tries it, alone
+  assertEquals(await say("a", "b", "held", "c", "held"), ["stored", "stored", "not-stored", "stored", "not-stored"]);
+  assertEquals(batches(), [["a"], ["b"], ["held"], ["c"]]);
+  now = 1_999;
+  assertEquals(await say("a", "held", "b", "held", "c"), ["stored", "not-stored", "stored", "not-stored", "stored"]);
+  assertEquals(batches(), [["a"], ["b", "c"]]);
+
+  await lock.end();
+  now = 2_000;
+  assertEquals(await say("held", "held", "b", "held"), Array(4).fill("stored"));
+  assertEquals(batches(), [["held"], ["held", "b", "held"]]);
+  assertEquals((await rows(database, "held")).map(({ id }) => seqOf(id)), [1, 2, 3]);
+});
+
+Deno.test("Writer tries a room that another goes on holding less and less often, in the end once in nine seconds", async () => {
+  let now = 0;
+  const tries: number[] = [];
+  const store = {
+    append: () => {
+      tries.push(now);
+      now += 1_000;
+      return Promise.reject(new DatabaseError("rolled-back", "55P03", undefined, {}));
+    },
+    withKeysOf: () => Promise.resolve([]),
+  };
+  const writer = new Writer(store, ROOMY, () => {}, () => now);
+  for (; now < 40_000; now += 100) assertEquals(await problem(post(writer, draft("held", "x"))), [503, "not-stored"]);
+  assertEquals(tries, [0, 1_100, 3_200, 7_400, 15_800, 24_800, 33_800]);
+});
+
 Deno.test("Writer says outcome-unknown when a statement's backend is killed, and the same key settles it", async () => {
   await using database = await postgres.create();
   await using server = await open(database.url);

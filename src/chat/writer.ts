@@ -54,6 +54,14 @@ interface Post extends Pick<Waiting, "since" | "resolve" | "reject"> {
   readonly twins: Post[];
 }
 
+/** A room whose head row another transaction held when it was last tried, alone. */
+interface Held {
+  /** When that was first found. */
+  readonly since: number;
+  /** When it is tried again. */
+  readonly until: number;
+}
+
 /** What a post weighs in the queue besides its bytes. */
 const POST_BYTES = 1_000;
 
@@ -70,6 +78,9 @@ const PATIENCE_MS = 10_000;
 /** How often the queue is looked through for those that are too old, in milliseconds: it can have thousands of lines. */
 const LOOK_MS = 1_000;
 
+/** How long a room that another holds is left alone between two tries, at most, in milliseconds: in each try all others wait for a second. */
+const ALONE_MS = 8_000;
+
 /** Stores posts in batches. */
 export class Writer {
   readonly #queue = new Turns<Waiting>({
@@ -81,6 +92,8 @@ export class Writer {
   readonly #perRoom = new Map<string, number>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
   #looked = -Infinity;
+  /** Rooms that others hold. Once one of them is free, all are: perhaps one let go of them all, and else the next try finds them held. */
+  readonly #held = new Map<string, Held>();
 
   /**
    * `committed` is told of each room's new messages, before their posts resolve; `now` is a clock in milliseconds that never jumps.
@@ -130,12 +143,21 @@ export class Writer {
     this.#writing = undefined;
   }
 
-  /** The next batch: as many posts as fit, by turns, but for those that say what can't be meant; and twins go with the first of them. */
+  /**
+   * The next batch: as many posts as fit, by turns, but for those that say what can't be meant; and twins go with the first of them. A room
+   * that another holds has a batch of its own, of one post, or is left alone.
+   */
   #take(): Post[] {
     const batch: Post[] = [];
     const keyed = new Map<string, Post>();
     let bytes = 0;
     for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
+      const held = this.#held.get(next.incoming.room);
+      if (held && this.now() < held.until) {
+        this.#left(this.#queue.shift()!).reject(notStored("This room takes no messages at the moment").heldBack());
+        continue;
+      }
+      if (held && batch.length > 0) break;
       bytes += next.incoming.bytes;
       if (bytes > this.limits.batchBytes && taken > 0) break;
       const { incoming, ...waiting } = this.#left(this.#queue.shift()!);
@@ -148,6 +170,7 @@ export class Writer {
       } catch (problem) {
         waiting.reject(problem as Problem);
       }
+      if (held) break;
     }
     return batch;
   }
@@ -183,6 +206,7 @@ export class Writer {
     try {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
+      if (this.#held.has(batch[0]!.draft.room)) this.#held.clear();
       for (const commit of commits) this.committed(commit);
       batch.forEach(({ draft, twins, resolve }, i) => {
         resolve({ entry: entries[i]!, replayed: false });
@@ -221,16 +245,18 @@ export class Writer {
       log("error", "Posts are refused, since other statements came between again and again", { code: error.code });
     }
 
-    // The statement rolled back, all of it. If a row or a room may be at fault, halve until it stands alone.
-    const halves = isRowFault(error) ? halve(batch) : isRoomFault(error) ? halveRooms(batch) : undefined;
-    if (halves) {
-      for (const half of halves) await this.#write(half);
+    // The statement rolled back, all of it. If a row is at fault, halve until it stands alone. If a room may be, give each a statement of
+    // its own: of ever smaller halves, each with the room that is held would wait for it.
+    const parts = isRowFault(error) ? halve(batch) : isRoomFault(error) ? byRoom(batch) : undefined;
+    if (parts) {
+      for (const part of parts) await this.#write(part);
     } else if (isRowFault(error) && batch.length === 1) {
       const [{ reject, twins }] = batch as [Post];
       reject(invalid("body", "the database does not take this message"));
       this.#refuse(twins, () => notStored("Another post with this key was refused")); // which may say something else
     } else {
-      if (!isRowFault(error) && !isRoomFault(error)) this.#note("refused");
+      if (isRoomFault(error)) this.#leaveAlone(batch[0]!.draft.room);
+      else this.#note("refused");
       this.#refuse(batch, () => notStored("The database refused the statement"));
     }
   }
@@ -251,6 +277,13 @@ export class Writer {
       return !message;
     });
     if (rest.length > 0) await this.#write(rest);
+  }
+
+  /** For as long again as it has been held, which is no time when that is first found: then it can have been for a moment. */
+  #leaveAlone(room: string): void {
+    const now = this.now();
+    const { since } = this.#held.get(room) ?? { since: now };
+    this.#held.set(room, { since, until: now + Math.min(now - since, ALONE_MS) });
   }
 
   #note(outcome: LastWrite["outcome"]): void {
@@ -294,9 +327,10 @@ function halve<T>(list: readonly T[]): [T[], T[]] | undefined {
   return list.length < 2 ? undefined : [list.slice(0, half), list.slice(half)];
 }
 
-/** A batch in two, with half of its rooms in each. */
-function halveRooms(batch: readonly Post[]): Post[][] | undefined {
-  return halve([...Map.groupBy(batch, (post) => post.draft.room).values()])?.map((rooms) => rooms.flat());
+/** A batch by its rooms; undefined where there is but one. */
+function byRoom(batch: readonly Post[]): Post[][] | undefined {
+  const rooms = [...Map.groupBy(batch, (post) => post.draft.room).values()];
+  return rooms.length < 2 ? undefined : rooms;
 }
 
 /** Names a key across rooms; no room's name has a space. */
