@@ -438,7 +438,7 @@ export const mutations: readonly Mutation[] = [
     "one post that can't be meant takes its batch with it",
     ["writer_test.ts > can't be meant"],
     WRITER,
-    "  reject(problem as Problem);",
+    "  waiting.reject(problem as Problem);",
     "  throw problem;",
   ),
   broken(
