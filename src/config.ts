@@ -102,7 +102,7 @@ const limits = {
   MAX_WAITERS: whole(1, 1_000_000, 15_000)
     .describe("Polls that wait (each takes 24 kB) and event streams that are open (70 kB) at one time; more: 503"),
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
-    .describe("Posts that wait for the database at one time; more: 503 not-stored"),
+    .describe("Posts that wait for the database at one time, for ten seconds at most; more: 503 not-stored"),
   MAX_QUEUED_BYTES: whole(100_000, 1_000_000_000, 16_000_000)
     .describe("Bytes that they have, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
