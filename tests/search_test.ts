@@ -3,8 +3,11 @@ import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { getEventListeners } from "node:events";
 import type postgres from "postgres";
 import { makeId, randomDigits, seqOf } from "../src/chat/cursor.ts";
+import { Floors } from "../src/chat/floors.ts";
 import { makeEntry } from "../src/chat/page.ts";
+import { Reader } from "../src/chat/reader.ts";
 import { Searcher, type Sought } from "../src/chat/searcher.ts";
+import type { Store } from "../src/chat/store.ts";
 import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
 import { Linger, LingerError } from "../src/client/client.ts";
 import { Problem } from "../src/problem.ts";
@@ -341,7 +344,7 @@ Deno.test("A client takes no page of a server that does not know how to search",
 // The turns
 
 /** A store that looks when the test lets it, at rooms of ten thousand messages without the text. */
-function slowly(now?: () => number) {
+function slowly(now?: () => number, reader: Pick<Reader, "run"> = { run: (_allowance, _room, read) => read() }) {
   const steps: { room: string; end: () => void }[] = [];
   const store = {
     hasIcu: () => Promise.resolve(true),
@@ -350,7 +353,6 @@ function slowly(now?: () => number) {
       return { entries: [], next: makeId(1, seqOf(before) - 1_000, "0000000000") };
     },
   };
-  const reader = { run: <T>(_allowance: Allowance, _room: string, read: () => Promise<T>) => read() };
   const searcher = new Searcher(store, reader, now);
   const sought = (room: string, signal = new AbortController().signal): Sought => ({
     ...{ room, text: "hello", limit: 10 },
@@ -377,15 +379,30 @@ async function steppedUntil(steps: { room: string; end: () => void }[], done: Pr
   return rooms;
 }
 
+/** Clients who take turns, and may read as much as they like. */
+const [eve, ada] = ["eve", "ada"].map((client) => ({ ...UNLIMITED, client, read: () => {} }) as unknown as Allowance);
+
 Deno.test("Of all searches one step is under way, and who searches much waits for himself", async () => {
   const { searcher, steps, sought } = slowly();
-  const [eve, ada] = ["eve", "ada"].map((client) => ({ ...UNLIMITED, client, read: () => {} }) as unknown as Allowance);
   const crowd = Array.from({ length: 5 }, () => searcher.page(sought("crowd"), eve!));
   await settled();
   assertEquals(steps.length, 1);
   const rooms = await steppedUntil(steps, searcher.page(sought("garden"), ada!));
   assertEquals(rooms.filter((room) => room === "garden").length, 10);
   assert(rooms.length <= 20, `${rooms}`); // in turn
+  await steppedUntil(steps, Promise.all(crowd));
+});
+
+Deno.test("Nobody's search waits behind the reads of another who searches, too", async () => {
+  const reader = new Reader({} as Store, new Floors(), 2);
+  const { searcher, steps, sought } = slowly(undefined, reader);
+  const read = () => new Promise<void>((end) => steps.push({ room: "read", end }));
+  const crowd: Promise<unknown>[] = Array.from({ length: 200 }, () => reader.run(eve!, "crowd", read));
+  crowd.push(searcher.page(sought("crowd"), eve!));
+  await settled();
+  const rooms = await steppedUntil(steps, searcher.page(sought("garden"), ada!));
+  assertEquals(rooms.filter((room) => room === "garden").length, 10);
+  assert(rooms.length <= 70, `${rooms}`); // in turn: a step of each, and two reads before each step
   await steppedUntil(steps, Promise.all(crowd));
 });
 

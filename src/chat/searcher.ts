@@ -1,6 +1,6 @@
 // Searches that clients ask for. One takes as long as many pages, so it is parted into steps of one statement, between which others get
 // their turn; and of all searches one step is under way at a time, so that with two connections for reads one is always left for pages.
-import type { Allowance } from "../limits.ts";
+import { Allowance } from "../limits.ts";
 import { unavailable } from "../problem.ts";
 import { Gate } from "./gate.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
@@ -19,6 +19,12 @@ const MAX_MS = 1_000;
 
 /** Steps of searches that wait for their turn, of all clients: a second's work or two. */
 const MAX_WAITING = 100;
+
+/**
+ * Whose steps they are where reads take turns: of all searches together. A step that waited behind its own client's reads would keep the
+ * one place of all searches meanwhile. What a search costs its client is taken before.
+ */
+const SEARCHES = new Allowance("searches");
 
 /** What a client asks for. */
 export type Sought = Omit<Search, "hasIcu"> & {
@@ -87,6 +93,6 @@ export class Searcher {
         throw error;
       }
     };
-    return this.#gate.run(allowance, room, () => this.reader.run(allowance, room, look, 0));
+    return this.#gate.run(allowance, room, () => this.reader.run(SEARCHES, room, look));
   }
 }

@@ -3735,8 +3735,15 @@ export const mutations: readonly Mutation[] = [
     "all searches are under way at once",
     ["search_test.ts > one step is under way"],
     SEARCHER,
-    "return this.#gate.run(allowance, room, () => this.reader.run(allowance, room, look, 0));",
-    "return this.reader.run(allowance, room, look, 0);",
+    "return this.#gate.run(allowance, room, () => this.reader.run(SEARCHES, room, look));",
+    "return this.reader.run(SEARCHES, room, look);",
+  ),
+  broken(
+    "all searches wait behind the reads of one who searches",
+    ["search_test.ts > behind the reads"],
+    SEARCHER,
+    "this.reader.run(SEARCHES, room, look)",
+    "this.reader.run(allowance, room, look)",
   ),
   broken(
     "a search counts as one read",
