@@ -8,7 +8,7 @@ import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import type { Config } from "./config.ts";
 import { log } from "./log.ts";
 import { isLoopback } from "./origin.ts";
-import { type Problem, tooManyPlaces, tooManyRequests } from "./problem.ts";
+import { Problem, tooManyPlaces, tooManyRequests } from "./problem.ts";
 
 /** The settings that bound a client. */
 export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS" | "HOST">;
@@ -78,6 +78,10 @@ export class Allowance {
   readonly #reads: Bucket<Limit> | undefined;
   readonly #badTokens: Bucket<Limit> | undefined;
   readonly #refusals: Bucket<Rate> | undefined;
+  /** Tokens that are being verified. */
+  #verifying = 0;
+  /** Whether the last one that was verified did not hold. */
+  #lastWasBad = false;
   #places = 0;
   #streams = 0;
 
@@ -132,17 +136,29 @@ export class Allowance {
   }
 
   /**
-   * A token is to be verified. Nothing is taken for that: when a server starts anew, many come at once whose tokens hold.
+   * Has a token verified. Nothing is taken for one that holds: when a server starts anew, many come at once whose tokens do. Those that are
+   * under way count from the first that did not hold to the next that does, as if they did not: else any number could come at once.
    * @throws {Problem} 429 where too many before it did not hold.
+   * @throws whatever `verification` throws: 401 where the token does not hold.
    */
-  verify(): void {
-    const ms = this.#badTokens?.wait() ?? 0;
-    if (ms > 0) throw this.#refusal(tooManyRequests(BAD_TOKENS, ms));
-  }
-
-  /** It did not hold. */
-  tokenWasBad(): void {
-    this.#badTokens?.take();
+  async verify<T>(verification: () => Promise<T>): Promise<T> {
+    const underWay = this.#lastWasBad ? this.#verifying : 0;
+    const bucket = this.#badTokens;
+    if (bucket && bucket.wait(underWay + 1) > 0) throw this.#refusal(tooManyRequests(BAD_TOKENS, bucket.wait()));
+    this.#verifying++;
+    try {
+      const identity = await verification();
+      this.#lastWasBad = false;
+      return identity;
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) {
+        this.#lastWasBad = true;
+        bucket?.owe();
+      }
+      throw error;
+    } finally {
+      this.#verifying--;
+    }
   }
 
   /**
@@ -205,6 +221,12 @@ class Bucket<R extends Rate> {
     const ms = this.wait(pieces);
     if (ms === 0) this.#left -= pieces;
     return ms;
+  }
+
+  /** Takes one also where there is none: who has taken too many at once waits for the longer, but no longer than `perMs`. */
+  owe(): void {
+    this.wait();
+    this.#left = Math.max(this.#left - 1, -this.rate.most);
   }
 
   /** In how many milliseconds there are as many. */

@@ -10,7 +10,7 @@ import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
 import { Remembered } from "../src/identity/remembered.ts";
 import { verifyToken } from "../src/identity/token.ts";
-import { type Allowance, UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, soon, until } from "./support/client.ts";
@@ -589,8 +589,14 @@ async function identitiesOf(provider: Provider) {
   /** Whether a token holds; whom it is charged to is told by `charged`. */
   const holds = async (token: string, authorization = `Bearer ${token}`) => {
     const request = new Request("http://localhost", { headers: { authorization } });
-    const sender = { verify: () => charged.push("verify"), tokenWasBad: () => charged.push("bad") };
-    return await Promise.resolve(identities.identify(request, () => sender as unknown as Allowance))
+    const verify = async <T>(verification: () => Promise<T>) => {
+      charged.push("verify");
+      return await verification().catch((error) => {
+        if (error.status === 401) charged.push("bad");
+        throw error;
+      });
+    };
+    return await Promise.resolve(identities.identify(request, () => ({ verify })))
       .then(() => true, (error) => {
         if (error instanceof Problem && error.status === 401) return false;
         throw error;

@@ -12,7 +12,7 @@ import { forwardedFor, placeOf } from "../src/identity/address.ts";
 import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
 import { NIL, NOW } from "../src/chat/cursor.ts";
 import { Places } from "../src/chat/places.ts";
-import { Problem } from "../src/problem.ts";
+import { Problem, unauthorized, unavailable } from "../src/problem.ts";
 import { get, messages, post, type ProblemDetails, read, until } from "./support/client.ts";
 import { hold, pauseWrites, testPostgres, untilTold } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
@@ -381,6 +381,47 @@ Deno.test("Whoever shows tokens that don't hold, one after the other, has no mor
   assertEquals((await ask("203.0.113.8", await tokenOf({ ...claims, sub: "new" }))).status, 200);
   const health = await ask("203.0.113.7", await bad(22), "/healthz");
   assertEquals([health.status, Object.keys(health.json as object)], [200, ["status", "version"]]);
+});
+
+Deno.test("Tokens that don't hold are charged however many come at once; those of many that hold all come in", async () => {
+  let now = 0;
+  const client = new Limits(SETTINGS, () => now).of(from("203.0.113.7"), at(), null);
+  const underWay: PromiseWithResolvers<void>[] = [];
+  /** How many of so many tokens that come at once are verified. */
+  const come = (count: number) => {
+    const before = underWay.length;
+    for (let i = 0; i < count; i++) {
+      client.verify(() => (underWay.push(Promise.withResolvers()), underWay.at(-1)!.promise)).catch(() => {});
+    }
+    return underWay.length - before;
+  };
+  /** So many of them end. */
+  const end = async (count: number, error?: Problem) => {
+    for (const { resolve, reject } of underWay.splice(0, count)) error ? reject(error) : resolve();
+    await new Promise((resolve) => setTimeout(resolve));
+  };
+  const bad = unauthorized("The token is not valid");
+
+  // Of nobody there is known yet that he shows bad ones.
+  assertEquals(come(100), 100);
+  await end(100);
+  assertEquals(come(100), 100);
+  await end(5, bad);
+  assertEquals(come(1), 0); // 95 of them are under way
+  await end(1, unavailable("The keys are not known yet")); // says nothing of a token
+  assertEquals(come(1), 0);
+  await end(1);
+  assertEquals(come(6), 6); // there is one that holds
+  await end(99, bad);
+  assertEquals(underWay.length, 0);
+  now = 59_000; // what is owed is bounded
+  assertEquals(come(1), 0);
+  now = 65_000;
+  assertEquals(come(100), 5);
+  await end(5);
+  now = 200_000;
+  assertEquals(come(100), 100);
+  await end(100);
 });
 
 Deno.test("A read waits for no posts of another client's that would begin more rooms than he may", async () => {

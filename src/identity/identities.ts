@@ -36,12 +36,11 @@ export type IdentitySettings = Pick<
 /** Who may have tokens verified, as long as they hold. */
 export interface Verifying {
   /**
-   * One is to be verified.
+   * Has one verified.
    * @throws {Problem} 429.
+   * @throws whatever `verification` throws: 401 where the token does not hold.
    */
-  verify(): void;
-  /** It did not hold. */
-  tokenWasBad(): void;
+  verify<T>(verification: () => Promise<T>): Promise<T>;
 }
 
 /** Whether tokens are asked for. */
@@ -135,14 +134,7 @@ export class Identities {
   async #verifyFor(sender: () => Verifying, token: string): Promise<Identity> {
     const bad = this.#bad.get(token);
     if (bad?.version === this.#version) throw bad.problem;
-    const verifying = sender();
-    verifying.verify();
-    try {
-      return await this.#verify(token);
-    } catch (error) {
-      if (error instanceof Problem && error.status === 401) verifying.tokenWasBad();
-      throw error;
-    }
+    return await sender().verify(() => this.#verify(token));
   }
 
   async #verifyAgain(token: string): Promise<Identity> {
