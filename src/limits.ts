@@ -5,6 +5,7 @@
 // nothing has to run, and a client that has taken nothing for a while is like one that is not known: the memory is bounded by
 // forgetting those who came last the longest ago. Each thread counts for itself.
 import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
+import { Remembered } from "./identity/remembered.ts";
 import type { Config } from "./config.ts";
 import { log } from "./log.ts";
 import { isLoopback } from "./origin.ts";
@@ -21,6 +22,9 @@ export interface Remote {
 
 /** Clients that are remembered for sure beside those that hold places, and as many more at most: some 10 MB. */
 const MAX_CLIENTS = 20_000;
+
+/** Addresses that need not be read again, as they are written; twice as many at most. A network has any number. */
+const MAX_ADDRESSES = 4_000;
 
 /** Posts at once: a paste of many lines, or a bot that tells of all that it has missed. */
 const POSTS_AT_ONCE = 20;
@@ -245,11 +249,13 @@ class Bucket<R extends Rate> {
 
 /** The allowances of all clients. */
 export class Limits {
-  // Two generations, as of all that strangers can make up. By sub, by address, and by address as it is written.
+  // Two generations, as of all that strangers can make up. By sub, and by address.
   #known = new Map<string, Allowance>();
   #before = new Map<string, Allowance>();
   /** How many of the generation before it were kept when this one began. */
   #kept = 0;
+  /** Which client it is that has an address, as it is written. Not among the clients: these are forgotten for other clients alone. */
+  readonly #addresses = new Remembered<{ client: string; counted: boolean }>(MAX_ADDRESSES);
   /** Whether only this machine can connect, and no proxy tells who else is behind it. */
   readonly #alone: boolean;
   #looked = -Infinity;
@@ -262,7 +268,7 @@ export class Limits {
 
   /** Who sends a request; `sub` is the token's, if there is one. */
   of(headers: Headers, remote: Remote, sub: string | null | undefined): Allowance {
-    if (sub) return this.#find(`sub ${sub}`, () => this.#make(`sub ${sub}`, true, SUB_SHARE));
+    if (sub) return this.#find(`sub ${sub}`, true, SUB_SHARE);
     const { PROXY_HOPS: hops } = this.settings;
     if (hops === 0) {
       if (!this.#told) this.#lookForProxy(headers);
@@ -272,17 +278,20 @@ export class Limits {
     return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote.remoteAddr.hostname);
   }
 
-  /** Clients that are remembered. */
+  /** Clients and addresses that are remembered. */
   get size(): number {
-    return this.#known.size + this.#before.size;
+    return this.#known.size + this.#before.size + this.#addresses.size;
   }
 
   #at(written: string | undefined): Allowance {
-    return this.#find(`at ${written}`, () => {
-      const place = written === undefined ? LOCAL : placeOf(written, this.settings.PROXY_HOPS > 0) ?? LOCAL;
-      const key = `in ${place.address}`;
-      return this.#find(key, () => this.#make(key, place.counted, 1));
-    });
+    const key = `at ${written}`; // its own text: a part of a header would keep all of the header
+    let found = this.#addresses.get(key);
+    if (!found) {
+      const { address, counted } = written !== undefined && placeOf(written, this.settings.PROXY_HOPS > 0) || LOCAL;
+      found = { client: `in ${address}`, counted };
+      this.#addresses.set(key, found);
+    }
+    return this.#find(found.client, found.counted, 1);
   }
 
   #make(client: string, counted: boolean, share: number): Allowance {
@@ -291,17 +300,17 @@ export class Limits {
     return new Allowance(client, { posts, places: Math.ceil(PLACES_PER_CLIENT * share) }, this.now);
   }
 
-  #find(key: string, make: () => Allowance): Allowance {
-    const known = this.#known.get(key);
+  #find(client: string, counted: boolean, share: number): Allowance {
+    const known = this.#known.get(client);
     if (known) return known;
-    const allowance = this.#before.get(key) ?? make();
+    const allowance = this.#before.get(client) ?? this.#make(client, counted, share);
     if (this.#known.size >= MAX_CLIENTS + this.#kept) { // else those who are kept would leave no room for others
       this.#before = this.#known;
-      // Who holds places must give them back to whom he has them from. Not by each address as it is written: a network has any number.
-      this.#known = new Map([...this.#before].filter(([key, { client, holds }]) => holds && key === client));
+      // Who holds places must give them back to whom he has them from.
+      this.#known = new Map([...this.#before].filter(([, { holds }]) => holds));
       this.#kept = this.#known.size;
     }
-    this.#known.set(key, allowance).set(allowance.client, allowance); // else another of its addresses would begin anew
+    this.#known.set(client, allowance);
     return allowance;
   }
 

@@ -222,6 +222,16 @@ Deno.test("Limits forgets the addresses of a network from which somebody holds a
   waiting.leave("poll");
 });
 
+Deno.test("Limits forgets nobody for the addresses of another, however many he has", () => {
+  const limits = new Limits(SETTINGS, () => 0);
+  const client = () => limits.of(new Headers(), at(), "ada");
+  for (let i = 0; i < 20; i++) client().post();
+  for (let i = 0; i < 100_000; i++) {
+    limits.of(from(`2001:db8::${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}`), at(), null);
+  }
+  assertThrows(() => client().post(), Problem);
+});
+
 Deno.test("Limits takes a network for one client for as long as one of its addresses is known", () => {
   const limits = new Limits(SETTINGS);
   const client = limits.of(from("2001:db8::1"), at(), null);

@@ -9,6 +9,11 @@ export class Remembered<V> {
   /** Remembers nothing yet. */
   constructor(private readonly most: number) {}
 
+  /** How many are remembered; what has come again counts twice. */
+  get size(): number {
+    return this.#now.size + this.#before.size;
+  }
+
   /** What was remembered last under a text. */
   get(text: string): V | undefined {
     const now = this.#now.get(text);
