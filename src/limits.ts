@@ -165,6 +165,11 @@ export class Allowance {
     }
   }
 
+  /** A post may begin a room. Takes one if there is one left, and refuses nobody. */
+  mayBeginRoom(): boolean {
+    return (this.#rooms?.take() ?? 0) === 0;
+  }
+
   /**
    * A post may begin a room.
    * @throws {Problem} 429.

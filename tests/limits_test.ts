@@ -5,13 +5,19 @@ import {
   assertFalse,
   assertGreater,
   assertMatch,
+  assertRejects,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { forwardedFor, placeOf } from "../src/identity/address.ts";
 import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
-import { NIL, NOW } from "../src/chat/cursor.ts";
+import { makeId, NIL, NOW } from "../src/chat/cursor.ts";
+import { Floors } from "../src/chat/floors.ts";
+import { NewRooms } from "../src/chat/new-rooms.ts";
 import { Places } from "../src/chat/places.ts";
+import { Reader } from "../src/chat/reader.ts";
+import type { Store } from "../src/chat/store.ts";
+import type { Posted } from "../src/chat/writer.ts";
 import { Problem, unauthorized, unavailable } from "../src/problem.ts";
 import { get, messages, post, type ProblemDetails, read, until } from "./support/client.ts";
 import { hold, pauseWrites, testPostgres, untilTold } from "./support/postgres.ts";
@@ -307,6 +313,25 @@ Deno.test("A client begins so many rooms, and posts on into those that are there
   for (let i = 0; i < 20; i++) assertEquals(await write(server, `room${i}`), 201, `room${i} again`);
   for (let i = 20; i < 40; i++) assertEquals(await write(server, `room${i}`), 201, `room${i}`);
   assertEquals(await write(server, "room40"), 429);
+});
+
+Deno.test("Posts into rooms that are there take nothing but posts of a client, however many such rooms a server has not heard of", async () => {
+  const allowance = new Limits({ ...SETTINGS, POSTS_PER_MINUTE: 0 }, () => 0).of(from("203.0.113.7"), at(), null);
+  const floors = new Floors();
+  const there = { room: "room", newest: NIL };
+  const store = { newestOf: ([room]: readonly string[]) => Promise.resolve(room!.startsWith("room") ? [there] : []) };
+  const newRooms = new NewRooms(store, floors, new Reader({} as Store, floors, 2));
+  const post = (room: string) =>
+    newRooms.counted(
+      room,
+      allowance,
+      () => Promise.resolve({ replayed: false, entry: { id: makeId(1, 2, "0123456789") } } as Posted),
+    );
+  for (let i = 0; i < 20; i++) allowance.beginRoom();
+  await Promise.all(Array.from({ length: 300 }, (_, i) => post(`room${i}`)));
+  allowance.read(200);
+  const refusal = await assertRejects(() => post("another"), Problem);
+  assertEquals([refusal.status, refusal.delayMs], [429, 0]);
 });
 
 Deno.test("A server that has no place left for one client has some for others, polls and streams", async () => {

@@ -1,7 +1,6 @@
 // Rooms that a post begins. Each stays for ever and takes a line in the list of rooms, so a client may begin some and not thousands. A
 // room of which this process has heard is there; of another, only the database can say, and it is asked only when it matters, in turn.
 import type { Allowance } from "../limits.ts";
-import { Problem } from "../problem.ts";
 import { seqOf } from "./cursor.ts";
 import type { Floors } from "./floors.ts";
 import type { Reader } from "./reader.ts";
@@ -27,11 +26,9 @@ export class NewRooms {
   }
 
   async #counted(room: string, allowance: Allowance, post: () => Promise<Posted>): Promise<Posted> {
-    try {
-      allowance.beginRoom();
-    } catch (problem) {
-      if (!(problem instanceof Problem) || !await this.#isThere(room, allowance)) throw problem;
-      return await post();
+    if (!allowance.mayBeginRoom()) {
+      if (await this.#isThere(room, allowance)) return await post();
+      allowance.beginRoom(); // refuses, unless there is one again
     }
     let began = false;
     try {
@@ -43,9 +40,11 @@ export class NewRooms {
     }
   }
 
+  /** It is no read of the client's: he has asked for none, and those that he may have are not for his posts. */
   #isThere(room: string, allowance: Allowance): Promise<boolean> {
-    return this.reader.run(allowance, room, async () => {
+    const look = async () => {
       return this.floors.of(room) > 0 || (await this.store.newestOf([room])).length > 0; // heard of while it waited
-    });
+    };
+    return this.reader.run(allowance, room, look, 0);
   }
 }
