@@ -280,9 +280,9 @@ export function outcomeUnknown(): Problem {
   );
 }
 
-/** 503: can't be served now. */
-export function unavailable(why: string): Problem {
-  return new Problem(503, "unavailable", "Unavailable", why, {}, RETRY_AFTER);
+/** 503: can't be served now; perhaps in `ms` milliseconds. */
+export function unavailable(why: string, ms = RETRY_AFTER_MS): Problem {
+  return new Problem(503, "unavailable", "Unavailable", why, {}, { "retry-after": `${Math.ceil(ms / 1_000)}` });
 }
 
 /** 500: our fault; the log has it under this request id. */

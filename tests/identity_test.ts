@@ -605,17 +605,47 @@ async function identitiesOf(provider: Provider) {
   return { clock, keys, identities, charged, holds };
 }
 
-Deno.test("A token whose key is new is taken half a minute after it was refused, however often it is shown", async () => {
+/** Asserts that a token is told that its key is not known yet, and when to come again. */
+async function assertUnknown(asked: Promise<unknown>, retryAfter: string): Promise<void> {
+  const { status, headers } = await assertRejects(() => asked, Problem, "The key of this token is not known yet");
+  assertEquals([status, headers["retry-after"]], [503, retryAfter]);
+}
+
+Deno.test("A token whose key is new is taken half a minute after the keys were asked for, however often it is shown", async () => {
   await using provider = new Provider();
   const old = await provider.key("ES256", "old");
-  const { clock, holds } = await identitiesOf(provider);
+  const { clock, charged, holds } = await identitiesOf(provider);
   assertEquals(await holds(await old({})), true);
   const fresh = await (await provider.key("ES256", "fresh"))({});
-  for (let i = 0; i < 3; i++) assertEquals(await holds(fresh), false);
+  for (let i = 0; i < 3; i++) await assertUnknown(holds(fresh), "30");
+  clock.now += 10_001;
+  await assertUnknown(holds(fresh), "20");
   assertEquals(provider.asked, 1);
-  clock.now += 30_000;
+  clock.now += 19_999;
   assertEquals(await holds(fresh), true);
   assertEquals(provider.asked, 2);
+  assertEquals(charged.filter((what) => what === "bad"), []);
+});
+
+Deno.test("A token whose key there is not is refused once keys have come that were asked for after it was shown", async () => {
+  await using provider = new Provider();
+  await provider.key("ES256", "old");
+  const { clock, charged, holds } = await identitiesOf(provider);
+  const late = await (await provider.key("ES256", "late"))({});
+  const key = provider.keys.pop();
+  await assertUnknown(holds(late), "30");
+  clock.now += 30_000;
+  provider.away = true;
+  for (let i = 0; i < 3; i++) await assertUnknown(holds(late), "30"); // which says nothing of it
+  assertEquals([provider.asked, charged.splice(0)], [2, Array(4).fill("verify")]);
+  provider.away = false;
+  clock.now += 30_000;
+  for (let i = 0; i < 3; i++) assertEquals(await holds(late), false);
+  assertEquals([provider.asked, charged.splice(0)], [3, Array(3).fill(["verify", "bad"]).flat()]);
+  provider.keys.push(key);
+  assertEquals(await holds(late), false);
+  clock.now += 30_000;
+  assertEquals(await holds(late), true);
 });
 
 Deno.test("A token that does not hold is charged once, a token that held is charged nothing when the keys are others", async () => {

@@ -7,6 +7,7 @@ import { Reminder } from "../database/reminder.ts";
 import { log } from "../log.ts";
 import { unavailable } from "../problem.ts";
 import { sleep } from "../sleep.ts";
+import { Remembered } from "./remembered.ts";
 
 /** How often keys are fetched, in milliseconds: a key that is withdrawn is taken no longer than this. */
 const RENEW_MS = 600_000;
@@ -17,6 +18,9 @@ const RETRY_MS = 2_000;
 /** Shortest time between two fetches that unknown keys cause, in milliseconds: anybody can name a key that there is not. */
 const ASK_MS = 30_000;
 
+/** Names of keys that tokens have, twice as many at most: 12 MB of the longest, which strangers make up. */
+const MAX_NAMES = 1_000;
+
 /** Longest time that a fetch may take, in milliseconds. */
 const FETCH_MS = 5_000;
 
@@ -26,7 +30,13 @@ export class RemoteKeys {
   #keys = "";
   #version = 0;
   #outdated = new AbortController();
+  /** When they were asked for last, and how often they were. */
   #asked = -Infinity;
+  #asks = 0;
+  /** As how many there were of these when those were asked for that are there. */
+  #there = 0;
+  /** And as how many when a token named a key for the first time. */
+  readonly #named = new Remembered<number>(MAX_NAMES);
   #loading: Promise<void> | undefined;
   readonly #reminder = new Reminder();
 
@@ -57,20 +67,28 @@ export class RemoteKeys {
   }
 
   /**
-   * The key that a token names.
+   * The key that a token names. That there is none, only keys can tell that were asked for after it was named: a provider may have begun
+   * to sign with another. Until then the token is told to come again, which costs no more than to look a name up.
    * @internal
-   * @throws {Problem} 503 before the first keys are there.
+   * @throws {Problem} 503 before there are such keys.
    * @throws {errors.JOSEError} when there is no such key.
    */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     const find = this.#known();
+    const name = JSON.stringify([header.kid]);
+    const named = this.#named.get(name) ?? this.#asks;
+    this.#named.set(name, named);
     try {
       return await find(header, token);
     } catch (error) {
-      const isNew = error instanceof errors.JWKSNoMatchingKey && this.now() - this.#asked >= ASK_MS;
-      if (!isNew && !this.#loading) throw error;
-      await this.#load();
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+    }
+    if (this.#loading || this.now() - this.#asked >= ASK_MS) await this.#load();
+    try {
       return await this.#known()(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || this.#there > named) throw error;
+      throw unavailable("The key of this token is not known yet", this.#asked + ASK_MS - this.now()).heldBack();
     }
   };
 
@@ -81,17 +99,19 @@ export class RemoteKeys {
 
   /** Fetches them; all who want that meanwhile share it. Never rejects. */
   #load(): Promise<void> {
-    this.#asked = this.now();
     return this.#loading ??= this.#fetch().finally(() => this.#loading = undefined);
   }
 
   async #fetch(): Promise<void> {
+    this.#asked = this.now();
+    const ask = ++this.#asks;
     try {
       const response = await fetch(this.url, { redirect: "error", signal: AbortSignal.timeout(FETCH_MS) });
       const text = await response.text();
       if (!response.ok) throw new Error(`It answers ${response.status}`);
       const jwks = JSON.parse(text);
       this.#find = createLocalJWKSet(jwks); // which refuses what is none
+      this.#there = ask;
       const keys = asCompared(jwks);
       if (keys === this.#keys) return;
       this.#keys = keys;
