@@ -1,7 +1,10 @@
 // What is bounded, and what happens at the bound: bursts, slow uploads, starts that hang.
 import { connect } from "node:net";
-import { assertEquals, assertGreater, assertLess, assertLessOrEqual, assertMatch } from "@std/assert";
+import { runInNewContext } from "node:vm";
+import { setFlagsFromString } from "node:v8";
+import { assertEquals, assertGreater, assertLess, assertLessOrEqual, assertMatch, assertRejects } from "@std/assert";
 import { NIL, seqOf } from "../src/chat/cursor.ts";
+import { Problem } from "../src/problem.ts";
 import { readBody } from "../src/routes/body.ts";
 import { sleep } from "../src/sleep.ts";
 import { get, health, messages, post, posted, read, until } from "./support/client.ts";
@@ -49,6 +52,28 @@ Deno.test("The connection of an upload that stalls is closed, whatever still com
     assertMatch(answer, /^HTTP\/1\.1 408 [^]*connection: close[^]*"urn:linger:problem:request-timeout"/);
   }
   assertEquals((await database.sql`select from messages`).length, 0);
+});
+
+Deno.test("What has come of a body that is late is let go with the 408, though nothing more comes of it", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc: () => void = runInNewContext("gc");
+  let held: WeakRef<Uint8Array> | undefined;
+  const silent = Promise.withResolvers<never>();
+  const reader = {
+    read: () => {
+      if (held) return silent.promise;
+      const slice = () => {
+        const kept = new Uint8Array(1_000);
+        held = new WeakRef(kept);
+        return kept;
+      };
+      return Promise.resolve({ value: Object.assign(new Uint8Array(1_000), { slice }), done: false });
+    },
+  };
+  const body = { getReader: () => reader } as unknown as ReadableStream<Uint8Array<ArrayBuffer>>;
+  const { status } = await assertRejects(() => readBody({ body, headers: new Headers() }, 100), Problem);
+  assertEquals(status, 408);
+  await until(() => (gc(), held!.deref() === undefined), "it is let go");
 });
 
 Deno.test("A body that comes byte by byte is taken up to a number of pieces", async () => {

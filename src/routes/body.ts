@@ -12,20 +12,51 @@ const MAX_PIECES = 500;
 /** Most members and elements of JSON, of all objects and arrays together; to parse more costs more than to store a message. */
 const MAX_MEMBERS = 1_000;
 
+/** What has come of a body. */
+class Upload {
+  bytes = 0;
+  late = false;
+  #pieces: Uint8Array[] = [];
+
+  /** In how many pieces it has come. */
+  get count(): number {
+    return this.#pieces.length;
+  }
+
+  /** Takes a piece; returns whether it was one, and not the end. */
+  take({ value, done }: ReadableStreamReadResult<Uint8Array>): boolean {
+    if (done) return false;
+    this.#pieces.push(value.slice()); // what has been read of a chunked body, be it a single byte, keeps 64 kB
+    this.bytes += value.length;
+    return true;
+  }
+
+  /** All of it. */
+  whole(): Uint8Array {
+    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+  }
+
+  /** Lets go of what has come, at once: the read that is under way ends with the next byte only, and perhaps there is none. */
+  expire(): void {
+    this.late = true;
+    this.#pieces = [];
+  }
+}
+
 /**
- * The body of `request`, which must arrive within `ms` milliseconds. What is late is not kept, and with what comes of it later its
- * connection is closed.
+ * The body of `request`, which must arrive within `ms` milliseconds. What has come of one that is late is let go then; its connection is
+ * closed when another byte of it comes, and not before: Deno's server has no other way (docs/deno.md).
  * @throws {Problem} 413 when it is larger than `MAX_REQUEST_BYTES`, 400 when it comes in too many pieces, 408 when it takes too long.
  * @throws whatever Deno says of a body that ended too early.
  */
-export async function readBody(request: Request, ms: number): Promise<Uint8Array> {
+export async function readBody(request: Pick<Request, "body" | "headers">, ms: number): Promise<Uint8Array> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const over = new AbortController();
+  const upload = new Upload();
   const timer = setTimeout(() => {
-    over.abort();
+    upload.expire();
     reject(requestTimeout(ms));
   }, ms);
-  const reading = readWhole(request, over.signal);
+  const reading = readWhole(request, upload);
   reading.catch(() => {}); // when it is late, nobody hears what becomes of it
   try {
     return await Promise.race([reading, late]);
@@ -34,26 +65,22 @@ export async function readBody(request: Request, ms: number): Promise<Uint8Array
   }
 }
 
-async function readWhole({ body, headers }: Request, late: AbortSignal): Promise<Uint8Array> {
+async function readWhole({ body, headers }: Pick<Request, "body" | "headers">, upload: Upload): Promise<Uint8Array> {
   if (Number(headers.get("content-length")) > MAX_REQUEST_BYTES) {
     await body?.cancel();
     throw tooLarge("The request", MAX_REQUEST_BYTES);
   }
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
   const reader = body?.getReader();
-  for (let chunk; reader && !(chunk = await reader.read()).done;) {
-    chunks.push(chunk.value.slice()); // what has been read of a chunked body, be it a single byte, keeps 64 kB
-    bytes += chunk.value.length;
-    const isSplit = chunks.length > MAX_PIECES;
-    if (bytes <= MAX_REQUEST_BYTES && !isSplit && !late.aborted) continue;
+  while (reader && upload.take(await reader.read())) { // by no name, which would keep a piece until the next one has come
+    const isSplit = upload.count > MAX_PIECES;
+    if (upload.bytes <= MAX_REQUEST_BYTES && !isSplit && !upload.late) continue;
     // A client that goes on sending would wait for ever otherwise. Not while a read is under way: that would keep the connection open.
     await reader.cancel();
     throw isSplit
       ? invalid("body", `must come in at most ${MAX_PIECES} pieces`)
       : tooLarge("The request", MAX_REQUEST_BYTES);
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  return upload.whole();
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
