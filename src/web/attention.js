@@ -11,8 +11,8 @@ const ARRIVAL_MS = 1_000;
 const GLANCE_MS = 60_000;
 
 export class Attention {
-  /** Since when, in milliseconds since 1970; Infinity while there is nobody. Who opens the page is before it. */
-  #since = isLookedAt() ? 0 : Infinity;
+  /** Since when, by the page's clock, which nobody sets; Infinity while there is nobody. Who opens the page is before it. */
+  #since = isLookedAt() ? -Infinity : Infinity;
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -37,18 +37,18 @@ export class Attention {
 
   /** Whether somebody has been here for long enough to see things come. */
   get sawItCome() {
-    return Date.now() - this.#since >= ARRIVAL_MS;
+    return performance.now() - this.#since >= ARRIVAL_MS;
   }
 
   /** What comes next was missed: the network was away, or the whole machine. */
   interrupt() {
-    if (this.isHere) this.#since = Date.now();
+    if (this.isHere) this.#since = performance.now();
   }
 
   /** @param {boolean} here @param {() => void} changed */
   #set(here, changed) {
     if (here === this.isHere) return;
-    this.#since = here ? Date.now() : Infinity;
+    this.#since = here ? performance.now() : Infinity;
     changed();
   }
 }

@@ -92,7 +92,9 @@ export class Memory {
       .map((name) => ({ name, at: JSON.parse(this.#get(name)).at }))
       .sort((a, b) => a.at - b.at);
     for (const { name } of others.slice(0, 1 - EDITS)) this.#set(name, "");
-    this.#set(name, JSON.stringify({ at: Date.now(), text }));
+    // Later than all others, whatever the clock says: it is the last to go.
+    const at = Math.max(Date.now(), ...others.map(({ at }) => at + 1));
+    this.#set(name, JSON.stringify({ at, text }));
   }
   /** @param {string} id */
   forgetEdit(id) {

@@ -43,7 +43,7 @@ export class Outbox {
   #items;
   /** What is being sent, by room. @type {Map<string, Attempts>} */
   #sending = new Map();
-  /** Since when they are in the storage no more. @type {WeakMap<OutboxItem, number>} */
+  /** Since when they are in the storage no more, by the page's clock. @type {WeakMap<OutboxItem, number>} */
   #missing = new WeakMap();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -165,9 +165,9 @@ export class Outbox {
   /** Whether another window has had it confirmed, though this one has not heard of it yet. @param {OutboxItem} item */
   #isSentElsewhere(item) {
     if (this.#memory.isUnsent(item)) return false;
-    const since = this.#missing.get(item) ?? Date.now();
+    const since = this.#missing.get(item) ?? performance.now();
     this.#missing.set(item, since);
-    return Date.now() - since < UNHEARD_MS;
+    return performance.now() - since < UNHEARD_MS;
   }
 
   /** @param {Attempts} attempts */

@@ -47,7 +47,7 @@ export class Patience {
    */
   async *follow(after, follow) {
     for (let refusals = 0;; refusals++) {
-      const begun = Date.now();
+      const begun = performance.now();
       try {
         for await (const news of follow(after)) {
           after = cursorAfter(after, news);
@@ -55,7 +55,7 @@ export class Patience {
         }
         return;
       } catch (error) {
-        if (Date.now() - begun >= LASTED_MS) refusals = 0;
+        if (performance.now() - begun >= LASTED_MS) refusals = 0;
         await this.#pause(error, refusals);
       }
     }

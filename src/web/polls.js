@@ -49,7 +49,7 @@ export class Polls {
   #channel;
   /** By stream and cursor, oldest first. @type {Map<string, Answer>} */
   #answers = new Map();
-  /** @type {{ text: string, who: string, at: number } | undefined} */
+  /** With when it came, by the page's clock: nobody sets that. @type {{ text: string, who: string, at: number } | undefined} */
   #list;
   /** @type {Set<() => void>} */
   #asleep = new Set();
@@ -91,7 +91,7 @@ export class Polls {
   /** @param {{ list: { text: string, who: string } } | { place: string, answer: Answer }} told */
   #hear(told) {
     if ("list" in told) {
-      this.#list = { ...told.list, at: Date.now() };
+      this.#list = { ...told.list, at: performance.now() };
       this.#listed();
     } else {
       this.#answers.set(told.place, told.answer);
@@ -219,9 +219,9 @@ export class Polls {
   /** The list of rooms: one window asks, and the others have it from there. @param {Request} request */
   async #rooms(request) {
     const who = whoAsks(request);
-    const begun = Date.now();
+    const begun = performance.now();
     while (this.#list?.who === who) {
-      const now = Date.now();
+      const now = performance.now();
       if (now - this.#list.at < LIST_MS) return answer(this.#list.text, "");
       if (this.#listing.take() || now - begun > LISTING_MS) break;
       await this.#sleep(request.signal);
@@ -230,7 +230,7 @@ export class Polls {
     const response = await fetch(request);
     if (response.ok) {
       const text = await response.clone().text();
-      this.#list = { text, who, at: Date.now() };
+      this.#list = { text, who, at: performance.now() };
       this.#channel?.postMessage({ list: { text, who } });
     }
     return response;

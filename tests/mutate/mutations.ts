@@ -4176,6 +4176,13 @@ export const mutations: readonly Mutation[] = [
     "isToSend(item)",
   ),
   broken(
+    "what the storage has lost before the clock was set back is not sent",
+    ["web/outbox_test.ts > storage has lost"],
+    "src/web/outbox.js",
+    "return performance.now() -",
+    "return Date.now() - performance.timeOrigin -",
+  ),
+  broken(
     "who points at a message before it is known what can be done with it has to point anew",
     ["web/actions_test.ts > Whoever points"],
     "src/web/page.js",
@@ -4267,6 +4274,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "who came back before the clock was set back sees nothing come",
+    ["web/catching_up_test.ts > set the clock back"],
+    "src/web/attention.js",
+    "return performance.now() -",
+    "return Date.now() - performance.timeOrigin -",
+  ),
+  broken(
     "a room that was empty when it was opened never counts",
     ["web/rooms_test.ts > while it was empty"],
     "src/web/timeline.js",
@@ -4279,6 +4293,13 @@ export const mutations: readonly Mutation[] = [
     "src/web/polls.js",
     "new Request(lasting(request, left), ",
     "new Request(request, ",
+  ),
+  broken(
+    "a list of the rooms that came before the clock was set back is never old",
+    ["web/rooms_test.ts > sets the clock back"],
+    "src/web/polls.js",
+    "if (now - this.#list.at <",
+    "if (Date.now() - performance.timeOrigin - this.#list.at <",
   ),
   broken(
     "a room that refuses ends the look at those after it",
@@ -4518,6 +4539,13 @@ export const mutations: readonly Mutation[] = [
     "src/web/memory.js",
     "others.slice(0, 1 - EDITS)",
     "others.slice(0, 0)",
+  ),
+  broken(
+    "what is edited after the clock was set back is forgotten first",
+    ["web/actions_test.ts > ten that were written"],
+    "src/web/memory.js",
+    "Math.max(Date.now(), ...others.map(({ at }) => at + 1))",
+    "Date.now()",
   ),
   broken(
     "the next one has the edits of who has signed out",

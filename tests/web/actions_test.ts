@@ -180,17 +180,21 @@ webTest("An edit that was begun is there again after a reload, until it is saved
 
 webTest("Of the edits that were begun the ten that were written at last are kept", async () => {
   await using ada = await visit(site, { room: "ten", name: "Ada" });
-  await ada.say("One");
+  for (const body of ["One", "Two"]) await ada.say(body);
   await ada.settles();
   await ada.page.evaluate(() => {
     for (let i = 0; i < 10; i++) {
-      localStorage.setItem(`linger / edit 0-${i}`, JSON.stringify({ at: 1000 - i, text: `${i}` })); // the last is the oldest
+      // The last is the oldest; and the clock was set back since.
+      localStorage.setItem(`linger / edit 0-${i}`, JSON.stringify({ at: 4e12 - i, text: `${i}` }));
     }
   });
   await act(ada, "One", "Edit");
   await ada.page.fill("#edited-text", "One, and more");
   await ada.page.fill("#edited-text", "One, and a long story");
   assertEquals((await unsaved(ada)).sort(), [..."012345678", "One, and a long story"]);
+  await act(ada, "Two", "Edit");
+  await ada.page.fill("#edited-text", "Two, and more");
+  assertEquals((await unsaved(ada)).sort(), [..."01234567", "One, and a long story", "Two, and more"]);
 });
 
 webTest("The arrow that leads to the last message of one's own edits no other while that is on its way", async () => {

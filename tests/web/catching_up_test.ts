@@ -183,6 +183,21 @@ webTest("The line is never above one's own words, nor above what comes before on
   assertEquals(await ada.page.locator("#log .unread").count(), 0);
 });
 
+webTest("What comes before the eyes of somebody who has set the clock back is below no line", async () => {
+  await posted(site, "set-back", "One");
+  await using ada = await visit(site, { room: "set-back", name: "Ada" });
+  await ada.sees("One");
+  for (const state of ["hidden", "visible"] as const) await look(ada.page, state);
+  await ada.page.evaluate(() => {
+    const { now } = Date;
+    Date.now = () => now() - 3_600_000;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1_100)); // long enough to see things come
+  await post(site, "set-back", { body: "Two", author: "Noor" });
+  await ada.sees("One", "Two");
+  assertEquals(await ada.page.locator("#log .unread").count(), 0);
+});
+
 webTest("What comes while nobody looks is below the line, and not read", async () => {
   await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
   await opened(ada, "away", 60, 60);

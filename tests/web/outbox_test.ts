@@ -197,6 +197,31 @@ webTest("A tab that has not heard yet that another has sent all does not send it
   assertEquals(await stored("unheard"), ["One"]);
 });
 
+webTest("What the storage has lost is sent before long, also when the clock is set back meanwhile", async () => {
+  await using ada = await visit(site, { room: "lost", name: "Ada" });
+  const { page } = ada;
+  await page.clock.install();
+  await page.reload();
+  await ada.is("live");
+  const asked = Promise.withResolvers<Route>();
+  await page.route(POSTS, (route) => asked.resolve(route), { times: 1 });
+  await ada.say("One");
+  const first = await asked.promise;
+  await ada.say("Two");
+  await page.evaluate(() => {
+    localStorage.removeItem(Object.keys(localStorage).find((key) => localStorage.getItem(key)!.includes('"Two"'))!);
+  });
+  await first.continue();
+  await ada.until(() => document.getElementById("waiting")!.childElementCount === 1, 0);
+  await page.evaluate(() => {
+    const { now } = Date;
+    Date.now = () => now() - 3_600_000;
+  });
+  await page.clock.fastForward(11_000);
+  await ada.settles();
+  assertEquals(await stored("lost"), ["One", "Two"]);
+});
+
 webTest(
   "Two tabs have one outbox: what is late in both is sent once and in order, and goes on when one is closed",
   async () => {

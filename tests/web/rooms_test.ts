@@ -52,6 +52,17 @@ webTest(
   },
 );
 
+webTest("Who sets the clock back goes on to see what is new in other rooms", async () => {
+  await posted(site, "tower", "Old");
+  await using ada = await regular(["clock", "tower"]);
+  await ada.page.evaluate(() => {
+    const { now } = Date;
+    Date.now = () => now() - 3_600_000;
+  });
+  await post(site, "tower", { body: "One", author: "Noor" });
+  await ada.page.waitForSelector(`${count("tower")} >> text=1`);
+});
+
 webTest("Who comes with the memory of an older page keeps the rooms that were read", async () => {
   const { id } = await posted(site, "cellar", "Old");
   await posted(site, "cellar", "Newer");
