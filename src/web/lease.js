@@ -29,7 +29,7 @@ const ME = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.
 export class Lease {
   #key;
 
-  /** @param {URL} base @param {string} name */
+  /** @param {URL} base All windows below it share the lease. @param {string} name */
   constructor(base, name) {
     this.#key = `linger ${base.pathname} lease ${name}`;
     addEventListener("pagehide", () => this.release());
@@ -63,9 +63,14 @@ export class Lease {
     return true;
   }
 
+  /** Whether this window has it, and others can see so: where nothing can be stored, they can't. */
+  get isSeen() {
+    return this.holder?.isMe === true;
+  }
+
   /** Leaves it to others, if this window has it. */
   release() {
-    if (this.holder?.isMe) localStorage.removeItem(this.#key);
+    if (this.isSeen) localStorage.removeItem(this.#key);
   }
 }
 

@@ -1,8 +1,8 @@
 // @ts-check
 // What the windows of this page in one browser ask the server for together. Over HTTP/1.1 a browser has six connections to a server,
-// and a poll that waits takes one of them: six windows, and nothing else gets through. So at most three polls wait, in the rooms
-// that somebody has before their eyes, and what one of them is answered all the others have that asked for the same. Whoever has no
-// poll that waits for his room asks now and then.
+// and a poll that waits takes one of them: six windows, and nothing else gets through, whatever the path. So at most three polls wait,
+// in the rooms that somebody has before their eyes, and what one of them is answered all the others have that asked for the same.
+// Whoever has no poll that waits for his room asks now and then.
 //
 // It stands in the place of `fetch`. The answer to a poll belongs to its cursor, so it is the same for every window that asks from there:
 // none misses anything or gets anything twice, and a window that stands elsewhere asks for itself.
@@ -59,7 +59,9 @@ export class Polls {
   constructor(base, listed) {
     this.#base = base;
     this.#listed = listed;
-    this.#slots = Array.from({ length: WAITING }, (_, i) => new Lease(base, `poll ${i}`));
+    // The connections are those to a host, whatever servers it has under its paths: so these are for all of them.
+    const host = new URL("/", base);
+    this.#slots = Array.from({ length: WAITING }, (_, i) => new Lease(host, `poll ${i}`));
     this.#listing = new Lease(base, "rooms");
     for (const type of ["storage", "focus", "online"]) addEventListener(type, () => this.#wake());
     document.addEventListener("visibilitychange", () => this.#wake());
@@ -75,17 +77,16 @@ export class Polls {
   /** Instead of `fetch`. @param {Request} request @returns {Promise<Response>} */
   fetch(request) {
     const url = new URL(request.url);
-    if (!this.#channel || request.method !== "GET") return fetch(request);
-    if (url.pathname === `${this.#base.pathname}rooms`) return this.#rooms(request);
+    if (request.method !== "GET") return fetch(request);
+    if (url.pathname === `${this.#base.pathname}rooms`) return this.#channel ? this.#rooms(request) : fetch(request);
     return Number(url.searchParams.get("wait")) > 0 ? this.#poll(request, url) : fetch(request);
   }
 
   #open() {
     try {
-      localStorage.length; // where it is forbidden, each window is by itself
       this.#channel = new BroadcastChannel(`linger ${this.#base.pathname}`);
       this.#channel.onmessage = ({ data }) => this.#hear(data);
-    } catch { /* an old browser */ }
+    } catch { /* an old browser, or one that forbids it */ }
   }
 
   /** @param {{ list: { text: string, who: string } } | { place: string, answer: Answer }} told */
@@ -163,7 +164,9 @@ export class Polls {
     }
     if (mine >= 0 && mine !== index) this.#slots[mine]?.release();
     const slot = this.#slots[index];
-    return slot?.take(`${stream} ${after}`) ? slot : undefined;
+    if (!slot?.take(`${stream} ${after}`)) return undefined;
+    // Where nobody can see who waits, only the window does that somebody is in: there is but one.
+    return slot.isSeen || rank() === 2 ? slot : undefined;
   }
 
   /**

@@ -4302,6 +4302,20 @@ export const mutations: readonly Mutation[] = [
     "if (Date.now() - performance.timeOrigin - this.#list.at <",
   ),
   broken(
+    "the windows of two servers under one host take all of a browser's connections",
+    ["web/tabs_test.ts > under one host"],
+    "src/web/polls.js",
+    "new Lease(host,",
+    "new Lease(base,",
+  ),
+  broken(
+    "where nothing can be stored every window lets the server wait",
+    ["web/tabs_test.ts > nothing can be stored"],
+    "src/web/polls.js",
+    "return slot.isSeen || rank() === 2 ? slot : undefined;",
+    "return slot;",
+  ),
+  broken(
     "a room that refuses ends the look at those after it",
     ["web/rooms_test.ts > does not answer"],
     "src/web/rooms.js",

@@ -55,6 +55,58 @@ webTest("Ten tabs in ten rooms all load, post and are told, and their polls leav
   assertLessOrEqual(waiting.most, 5); // three, and those of windows that are too busy to see that others wait for them
 });
 
+webTest("Tabs of two servers under one host leave connections free, too", async () => {
+  const gone = () => new Response(null, { status: 502 }); // a client that left
+  const proxy = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, onError: gone }, (request) => {
+    const { pathname, search } = new URL(request.url);
+    const { method, headers, body, signal } = request;
+    return fetch(site.url + pathname.replace(/^\/(one|two)/, "") + search, { method, headers, body, signal });
+  });
+  {
+    const url = `http://127.0.0.1:${proxy.addr.port}`;
+    await using first = await visit({ browser: site.browser, url: `${url}/one` }, { room: "host-0", name: "Ada" });
+    const waiting = new WaitingPolls(first);
+    await posted(site, "host-0", "Before"); // the first poll began before a test could listen
+    const tabs = [first];
+    while (tabs.length < 6) {
+      const other = new Visitor(first.context, await first.context.newPage(), {});
+      await other.page.goto(`${url}/${tabs.length % 2 ? "two" : "one"}/#host-${tabs.length}`, { waitUntil: "commit" });
+      await other.is("live");
+      tabs.push(other);
+    }
+    for (const [i, one] of tabs.entries()) {
+      await posted(site, `host-${i}`, "From elsewhere");
+      await one.sees(...i === 0 ? ["Before"] : [], "From elsewhere");
+    }
+    assertLessOrEqual(waiting.most, 5); // three, and those of windows that are too busy to see that others wait for them
+  }
+  await proxy.shutdown();
+});
+
+webTest("Where nothing can be stored only the tab that has the focus lets the server wait", async () => {
+  const full = 'Storage.prototype.setItem = () => { throw new DOMException("", "QuotaExceededError"); }';
+  for (const without of [full, "delete globalThis.localStorage"]) {
+    const context = await site.browser.newContext();
+    await context.addInitScript(without);
+    const tabs: Visitor[] = [];
+    let waiting: WaitingPolls | undefined;
+    while (tabs.length < 4) {
+      const one = new Visitor(context, await context.newPage(), {});
+      waiting ??= new WaitingPolls(one);
+      // For the browser under test each tab has the focus, which in a real one only one has.
+      if (tabs.length > 0) await one.page.addInitScript("document.hasFocus = () => false");
+      await one.page.goto(`${site.url}/#unseen-${tabs.length}`);
+      await one.is("live");
+      tabs.push(one);
+    }
+    const body = without === full ? "Full" : "Forbidden";
+    for (const i of tabs.keys()) await posted(site, `unseen-${i}`, body);
+    for (const { page } of tabs) await page.waitForSelector(`#log >> text=${body}`);
+    assertEquals(waiting!.most, 1);
+    await tabs[0]![Symbol.asyncDispose]();
+  }
+});
+
 webTest("Ten tabs in one room ask as often as one, and each sees every message once", async () => {
   await posted(site, "two", "Old");
   await using first = await visit(site, { room: "two", name: "Ada" });
@@ -292,7 +344,7 @@ webTest(
   },
 );
 
-webTest("Where there is no BroadcastChannel each tab is by itself, as is one whose storage is forbidden", async () => {
+webTest("Where there is no BroadcastChannel, or no storage, each tab has what comes all the same", async () => {
   for (const without of ["delete globalThis.BroadcastChannel", "delete globalThis.localStorage"]) {
     const context = await site.browser.newContext();
     await context.addInitScript(without);
