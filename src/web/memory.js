@@ -33,6 +33,7 @@ export class Memory {
   #scope;
   /** What could not be stored: it is newer than what is. "" is what was forgotten. @type {Map<string, string>} */
   #unstored = new Map();
+  #closed = false;
 
   /** @param {URL} base Servers under other paths of this host have memories of their own. */
   constructor(base) {
@@ -63,6 +64,11 @@ export class Memory {
   }
   set token(token) {
     this.#set("token", token);
+  }
+
+  /** Keeps nothing more: this page is about to go, and the next one is somebody else's. */
+  close() {
+    this.#closed = true;
   }
 
   /** Forgets everything, but for who you are from now on: other windows are told that first. @param {string} [token] */
@@ -217,6 +223,7 @@ export class Memory {
 
   /** @param {string} name @param {string} value */
   #set(name, value) {
+    if (this.#closed) return;
     this.#unstored.set(name, value);
     // There may be room again for what was set before.
     for (const [name, value] of this.#unstored) {

@@ -370,7 +370,7 @@ onQuote(async (line, { room, reply_to = "" }) => {
 });
 for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {
-  if (session.accept()) return location.reload(); // as somebody else, perhaps
+  if (session.accept()) return session.restart(); // as somebody else, perhaps
   open();
   composer.focus();
 });

@@ -31,13 +31,19 @@ export class Session {
     const changed = () => {
       if (memory.token === this.#token) return;
       removeEventListener("storage", changed); // one change comes as many events, and one reload does
-      location.reload();
+      this.restart();
     };
     addEventListener("storage", changed);
     byId("sign-out").addEventListener("click", () => {
       memory.forget();
-      location.reload();
+      this.restart();
     });
+  }
+
+  /** Has the page begin anew, as who one is by now. */
+  restart() {
+    if (!this.isSame) this.#memory.close(); // until it goes, this page has to do with what the one before has sent
+    location.reload();
   }
 
   /** Takes the token out of the address, if there is one; returns whether it is another than before. */

@@ -1,6 +1,7 @@
 // The page where a server asks for a token: an invitation link lets one in, and what is in it is nobody else's to see.
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
+import type { Route } from "playwright-core";
 import { launchBrowser, refuse, webTest } from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
@@ -71,6 +72,33 @@ webTest(
     assertEquals(await page.textContent("#log"), "");
   },
 );
+
+webTest("What is on its way when one signs out is not kept for the next one, who would send it", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${await tokenOf({ sub: "u5", name: "Ada", read: ["*"], write: ["*"] })}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  const sent = Promise.withResolvers<Route>();
+  await page.route(/\/messages$/, (route) => sent.resolve(route));
+  await page.fill("#text", "Mine");
+  await page.press("#text", "Enter");
+  const message = await sent.promise;
+  // The page is there until the next one has come; but nobody can look into it then, so it says itself what it shows.
+  const beside = await page.context().newPage();
+  await beside.goto(`${server.url}/healthz`);
+  await page.evaluate(() => {
+    setInterval(() => document.querySelector(".failed") && localStorage.setItem("another app", "failed"), 10);
+  });
+  const reloaded = Promise.withResolvers<Route>();
+  await page.route(({ pathname }) => pathname === "/", (route) => reloaded.resolve(route));
+  await page.evaluate(() => document.getElementById("sign-out")!.click());
+  const next = await reloaded.promise;
+  await message.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
+  await beside.waitForFunction(() => localStorage.getItem("another app") === "failed", undefined, { polling: 20 });
+  assertEquals(await beside.evaluate(() => Object.keys(localStorage).filter((key) => / unsent /.test(key))), []);
+  await next.continue();
+  await page.waitForSelector("#gate >> text=This chat is by invitation");
+});
 
 webTest(
   "A link that somebody else sends makes nobody of another, and what one has written stays one's own",
