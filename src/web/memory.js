@@ -66,6 +66,11 @@ export class Memory {
     this.#set("token", token);
   }
 
+  /** Whether the token outlasts this page. */
+  get keepsToken() {
+    return !this.#unstored.has("token");
+  }
+
   /** Keeps nothing more: this page is about to go, and the next one is somebody else's. */
   close() {
     this.#closed = true;

@@ -370,7 +370,8 @@ onQuote(async (line, { room, reply_to = "" }) => {
 });
 for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {
-  if (session.accept()) return session.restart(); // as somebody else, perhaps
+  const link = location.hash;
+  if (session.accept()) return session.restart(link); // as somebody else, perhaps
   open();
   composer.focus();
 });

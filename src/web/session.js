@@ -40,9 +40,11 @@ export class Session {
     });
   }
 
-  /** Has the page begin anew, as who one is by now. */
-  restart() {
-    if (!this.isSame) this.#memory.close(); // until it goes, this page has to do with what the one before has sent
+  /** Has the page begin anew, as who one is by now. @param {string} [link] The part of the address that says so. */
+  restart(link) {
+    if (!this.isSame) this.#memory.close(); // what the one before has on its way still comes to its end here
+    // What is not stored the next page can take from its address only.
+    if (link && !this.#memory.keepsToken) history.replaceState(null, "", link);
     location.reload();
   }
 

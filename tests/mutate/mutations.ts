@@ -4092,6 +4092,13 @@ export const mutations: readonly Mutation[] = [
     "sub ===",
   ),
   broken(
+    "a link that is opened in a page that is there is lost where nothing can be stored",
+    ["web/session_test.ts > nothing can be stored"],
+    "src/web/session.js",
+    "if (link && !",
+    "if (false && !",
+  ),
+  broken(
     "one page of history that is refused for a while takes the composer away for good",
     ["web/refusal_test.ts > only a page"],
     "src/web/patience.js",

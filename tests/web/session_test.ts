@@ -258,6 +258,22 @@ webTest("Without a token, and with one that holds no more, the page says so, wit
   await page.waitForSelector("#gate >> text=The token has expired");
 });
 
+webTest("A link that is opened in a page that is there lets one in also where nothing can be stored", async () => {
+  const token = await tokenOf({ sub: "u6", name: "Ada", read: ["garden"], write: ["garden"] });
+  const full = 'Storage.prototype.setItem = () => { throw new DOMException("", "QuotaExceededError"); }';
+  for (const without of [full, "delete globalThis.localStorage"]) {
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.addInitScript(without);
+    await page.goto(server.url);
+    await page.waitForSelector("#gate >> text=This chat is by invitation");
+    await page.evaluate((hash) => location.hash = hash, `token=${token}`);
+    await page.waitForSelector("#you >> text=Ada");
+    await page.waitForSelector("#connection[data-status=live]");
+    assertEquals(new URL(page.url()).hash, "#garden");
+  }
+});
+
 webTest("Where there is no place to sign in, the page says to ask for a new link", async () => {
   await using alone = await spawnServer(database.url, { TOKEN_SECRET: SECRET });
   await using visit = await newPage();
