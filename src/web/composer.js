@@ -40,6 +40,8 @@ export class Composer {
   #room = "";
   /** What was shown here last; other words were written since. */
   #shown = "";
+  /** What was written here in rooms that one has left, as long as no other window goes on with it. @type {Map<string, string>} */
+  left = new Map();
   #composedAt = -Infinity;
   /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
   #enteredAt = -Infinity;
@@ -110,25 +112,46 @@ export class Composer {
     return this.#text.value !== this.#shown;
   }
 
+  /** What was written here, by room: what is only shown is for others to keep. @returns {[string, string][]} */
+  get written() {
+    return this.text && this.isWritten ? [...this.left, [this.#room, this.text]] : [...this.left];
+  }
+
   /** Whether somebody is about to write here. */
   get isIn() {
     return this.#text === document.activeElement && document.hasFocus();
   }
 
-  /** Shows words, and does not keep them. @param {string} text */
-  show(text) {
+  /** Shows words, and does not keep them. @param {string} text @param {boolean} [isOwn] Whether they count as written here. */
+  show(text, isOwn = false) {
     this.#put(text);
-    this.#shown = this.#text.value;
+    this.#shown = isOwn ? "" : this.#text.value;
     this.#fit();
   }
 
   /** @param {string} room */
   open(room) {
+    if (room === this.#room) return; // one has only gone elsewhere in it
     // Another window may have kept a draft of its own since; what is only shown here is not put over that.
-    if (this.#text.value && this.isWritten && room !== this.#room) this.#memory.keepDraft(this.#room, this.#text.value);
+    if (this.text && this.isWritten) {
+      this.#memory.keepDraft(this.#room, this.text);
+      this.left.set(this.#room, this.text);
+    }
     this.#room = room;
     this.#text.placeholder = words.messageTo(room);
-    this.show(this.#memory.draft(room));
+    const own = this.left.get(room);
+    this.left.delete(room);
+    this.show(own ?? this.#memory.draft(room), own !== undefined);
+  }
+
+  /** Puts words that went nowhere before the draft of their room. @param {string} room @param {string} body */
+  giveBack(room, body) {
+    const isHere = room === this.#room;
+    const before = isHere ? this.text : this.left.get(room) ?? this.#memory.draft(room);
+    const draft = [body, before].filter(Boolean).join("\n\n");
+    this.#memory.keepDraft(room, draft);
+    if (isHere) this.show(draft, true);
+    else this.left.set(room, draft);
   }
 
   /** Puts the cursor where one goes on: into the text, or the name while there is none. Not where that would bring a keyboard up. */
@@ -151,7 +174,8 @@ export class Composer {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
     const fromButton = document.activeElement === this.#send;
-    this.#memory.keepDraft(this.#room, "");
+    // What another window has written over it is not sent.
+    if (this.#memory.draft(this.#room) === this.text) this.#memory.keepDraft(this.#room, "");
     this.show("");
     if (fromButton) this.#text.focus(); // else it would be lost with the button
     this.#actions.send(body);

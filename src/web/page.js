@@ -68,7 +68,7 @@ const timeline = new Timeline({
   },
   retry: (item) => outbox.retry(item),
   edit: (item) => {
-    giveBack(item.room, outbox.take(item));
+    composer.giveBack(item.room, outbox.take(item));
     composer.focus();
     if (item.replyTo) void answer(answering = item.replyTo);
   },
@@ -167,13 +167,6 @@ function send(body) {
   timeline.goToEnd();
 }
 
-/** Puts words that went nowhere before the draft of their room. @param {string} room @param {string} body */
-function giveBack(room, body) {
-  const draft = [body, room === current ? text.value : memory.draft(room)].filter(Boolean).join("\n\n");
-  memory.keepDraft(room, draft);
-  if (room === current) composer.show(draft);
-}
-
 /** Tells that something could not be done. @param {string} text @param {string} [room] Where one can look. */
 function tellNotDone(text, room) {
   banner.tell("not-done", undefined); // also to whoever did not want to see the one before any more
@@ -266,7 +259,7 @@ async function begin(event) {
     notDone: (text) => tellNotDone(text),
     notDeleted: (why) => tellNotDone(words.notDeleted(why)),
     notSaved: (room, body, why) => {
-      giveBack(room, body);
+      composer.giveBack(room, body);
       tellNotDone(words.changeNotSaved(room, why), room);
     },
   });

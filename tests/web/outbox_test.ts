@@ -67,6 +67,20 @@ webTest("A refused message gives its words back to be said otherwise, and holds 
   assertEquals(await stored("edit"), ["Behind it", "But so"]);
 });
 
+webTest("The words of a refused message that one edits are not lost when another tab writes there", async () => {
+  await using ada = await visit(site, { room: "given-back", name: "Ada", badNetwork: true });
+  await ada.page.route(POSTS, refuse);
+  await ada.say("Not so");
+  await ada.page.click(".failed >> text=Edit");
+  const other = new Visitor(ada.context, await ada.context.newPage(), {});
+  await other.page.goto(`${site.url}/#given-back`);
+  await other.is("live");
+  await other.page.fill("#text", "Something else, and at length");
+  await ada.page.reload();
+  await ada.is("live");
+  assertEquals(await ada.page.inputValue("#text"), "Something else, and at length\n\nNot so");
+});
+
 webTest(
   "A message that is late is neither taken for another's with the same words nor sent because of it",
   async () => {

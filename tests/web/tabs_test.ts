@@ -317,6 +317,95 @@ webTest("A draft in a tab that has no focus gives way to what goes on with it, a
   }
 });
 
+/** Goes to a place, and waits until its room is shown. */
+async function goTo(one: Visitor, place: string): Promise<void> {
+  await one.page.evaluate((hash) => location.hash = hash, place);
+  await one.until((room) => document.querySelector("h1")!.textContent === room, place.split("/")[0]);
+}
+
+/** Two tabs in one room with words of their own in each: those of the second were kept last. */
+async function twoDrafts(room: string): Promise<[Visitor, Visitor]> {
+  const first = await visit(site, { room, name: "Ada" });
+  await first.page.fill("#text", "Of the first");
+  const second = await tab(first, room);
+  await second.page.fill("#text", "Said in the second");
+  return [first, second];
+}
+
+const draftOf = ({ page }: Visitor, room: string) =>
+  page.evaluate((key) => localStorage.getItem(key), `linger / draft ${room}`);
+
+webTest("Who goes elsewhere in the room keeps what is written in the tab, and puts it over nothing", async () => {
+  const { id } = await posted(site, "around", "Here");
+  const [first, second] = await twoDrafts("around");
+  await using _first = first;
+  await goTo(first, `around/${id}`);
+  await first.page.waitForSelector("#log .found");
+  await second.page.click("#rename");
+  await second.page.fill("#name", "Mallory");
+  await second.page.press("#name", "Enter");
+  await first.page.waitForSelector("#you >> text=Mallory");
+  assertEquals(await first.page.inputValue("#text"), "Of the first");
+  assertEquals(await draftOf(first, "around"), "Said in the second");
+});
+
+webTest("What was written in two tabs is all there when both are loaded anew", async () => {
+  const [first, second] = await twoDrafts("anew");
+  await using _first = first;
+  for (const one of [first, second]) {
+    await one.page.reload();
+    await one.is("live");
+    assertEquals(await one.page.inputValue("#text"), "Said in the second\n\nOf the first");
+  }
+});
+
+webTest("What was written in a tab that is elsewhere now is there again, whatever is written meanwhile", async () => {
+  const [first, second] = await twoDrafts("meanwhile");
+  await using _first = first;
+  await goTo(second, "elsewhere");
+  await first.page.fill("#text", "Of the first, and sent");
+  await goTo(second, "meanwhile");
+  assertEquals(await second.page.inputValue("#text"), "Said in the second");
+  await goTo(second, "elsewhere");
+  await first.say("Of the first, and sent");
+  await first.until((key) => localStorage.getItem(key) === "Said in the second", "linger / draft meanwhile");
+  await first.settles();
+});
+
+webTest("Who sends what is written in one tab takes nothing from another, where he wrote last", async () => {
+  const [first, second] = await twoDrafts("sent-first");
+  await using _first = first;
+  await second.page.evaluate(() => document.hasFocus = () => false);
+  await first.page.press("#text", "Enter");
+  await second.sees("Of the first");
+  await second.settles();
+  assertEquals(await second.page.inputValue("#text"), "Said in the second");
+  assertEquals(await draftOf(first, "sent-first"), "Said in the second");
+});
+
+webTest("What was written in a tab that is elsewhere now, and sent in another, is not there again", async () => {
+  await using first = await visit(site, { room: "sent-since", name: "Ada" });
+  await first.page.fill("#text", "A draft");
+  await goTo(first, "elsewhere");
+  const second = await tab(first, "sent-since");
+  await second.page.press("#text", "Enter");
+  await second.settles();
+  await goTo(first, "sent-since");
+  await first.sees("A draft");
+  assertEquals(await first.page.inputValue("#text"), "");
+});
+
+webTest("Who comes back to a page that the browser has kept finds the draft as it is by now", async () => {
+  const [first, second] = await twoDrafts("kept-page");
+  await using _first = first;
+  const turn = (type: string) =>
+    first.page.evaluate((type) => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
+  await turn("pagehide");
+  await second.page.fill("#text", "Of both");
+  await turn("pageshow");
+  assertEquals(await first.page.inputValue("#text"), "Of both");
+});
+
 webTest(
   "A refused message that is deleted in one tab is gone in the others, and can't be sent from there",
   async () => {
