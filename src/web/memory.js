@@ -1,6 +1,6 @@
 // @ts-check
-// What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write
-// or to edit, what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it,
+// What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write,
+// to answer or to edit, what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it,
 // or has no room left, it lasts as long as the page.
 
 /** Of so many messages that you have sent the keys are kept: the newest ones. */
@@ -89,6 +89,15 @@ export class Memory {
   /** @param {string} room @param {string} text */
   keepDraft(room, text) {
     this.#set(`draft ${room}`, text);
+  }
+
+  /** The id of the message that you are about to answer in a room; "" for none. @param {string} room */
+  reply(room) {
+    return this.#get(`reply ${room}`);
+  }
+  /** @param {string} room @param {string} id */
+  keepReply(room, id) {
+    this.#set(`reply ${room}`, id);
   }
 
   /** What you have begun to make of a message, and neither saved nor put aside; it can be empty. @param {string} id @returns {string | undefined} */

@@ -70,7 +70,7 @@ const timeline = new Timeline({
   edit: (item) => {
     composer.giveBack(item.room, outbox.take(item));
     composer.focus();
-    if (item.replyTo) void answer(answering = item.replyTo);
+    if (item.replyTo) void answer(item.replyTo);
   },
   remove: (item) => outbox.remove(item),
 });
@@ -90,7 +90,7 @@ let found;
 let withdraw;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
-/** The id of what a message answers that one is about to send once more, until it stands above the composer; "" for none. */
+/** The id of what one is about to answer, until it stands above the composer; "" for none. */
 let answering = "";
 /** @type {typeof import("./quotes.js") | undefined} */
 let quotes;
@@ -121,7 +121,7 @@ function open() {
   current = isRoomName(place.room) ? place.room : LOBBY;
   if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for what one writes
     reply?.end();
-    answering = "";
+    answering = memory.reply(current);
     actions?.leave();
     done.clear();
     banner.tell("gap", undefined);
@@ -155,13 +155,13 @@ function open() {
     outbox.goOn();
   });
   composer.open(current);
+  if (answering) void answer(answering);
   showRooms();
 }
 
 /** @param {string} body */
 function send(body) {
-  const replyTo = reply?.end() || answering;
-  answering = "";
+  const replyTo = endReply();
   const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
@@ -226,17 +226,28 @@ async function became(news) {
 
 async function replying() {
   const { Reply } = await loadReply();
-  return reply ??= new Reply();
+  return reply ??= new Reply(endReply);
 }
 
-/** Goes on with a reply that was refused, unless what it answers is gone. @param {string} id */
+/** Goes on with a reply that was refused, or that is kept beside the draft, unless what it answers is gone. @param {string} id */
 async function answer(id) {
   const room = current;
+  memory.keepReply(room, answering = id);
   const [reply, { seen }] = await Promise.all([replying(), quoting()]);
-  const original = await seen(id, linger.room(room)).catch(() => undefined);
+  const original = await seen(id, linger.room(room)).catch(() => null);
+  if (original === null) return; // one has gone elsewhere, and it is asked for anew
   if (room !== current || answering !== id) return; // it was sent meanwhile, or answers something else
   answering = "";
   if (original) reply.begin(original);
+  else memory.keepReply(room, "");
+}
+
+/** What one was about to answer is answered, or not to be; returns its id, "" for none. */
+function endReply() {
+  const id = reply?.end() || answering;
+  answering = "";
+  if (id === memory.reply(current)) memory.keepReply(current, ""); // else another window answers something else
+  return id;
 }
 
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
@@ -250,6 +261,7 @@ async function begin(event) {
     isSending: () => outbox.of(current).some(({ state }) => state !== "refused"),
     reply: (message) => {
       answering = "";
+      memory.keepReply(current, message.id);
       reply.begin(message);
       text.focus();
     },
@@ -355,7 +367,7 @@ function offerNotifications({ author, room }) {
 byId("find").addEventListener("click", search);
 for (const type of ["input", "hashchange"]) addEventListener(type, () => waited = {});
 text.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !isConverting(event)) answering = "";
+  if (event.key === "Escape" && !isConverting(event)) endReply();
 });
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
@@ -367,6 +379,12 @@ addEventListener("hashchange", () => {
   if (session.accept()) return session.restart(link); // as somebody else, perhaps
   open();
   composer.focus();
+});
+memory.watch("reply ", (room, id) => { // as what is written: where somebody has words of his own, they stay what they are
+  if (room !== current || composer.isIn || composer.isWritten || !session.isSame) return;
+  reply?.end();
+  answering = id;
+  if (id) void answer(id);
 });
 memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
 copyAsWritten();

@@ -1,6 +1,6 @@
 // @ts-check
 // Says above the composer which message one is about to answer, until it is sent, or one thinks better of it.
-import { byId, element, isConverting } from "./element.js";
+import { byId, element } from "./element.js";
 import { said } from "./quotes.js";
 import * as words from "./words.js";
 
@@ -9,15 +9,17 @@ import * as words from "./words.js";
 
 export class Reply {
   #composer = byId("composer");
+  #unwanted;
   #text = byId("text");
   #bar = element("p", { id: "replying", hidden: true });
   #what = element("span", { className: "what" });
   /** The id of the message that is answered; "" for none. */
   #to = "";
 
-  constructor() {
+  /** @param {() => void} unwanted One thinks better of it. */
+  constructor(unwanted) {
+    this.#unwanted = unwanted;
     this.#composer.prepend(this.#bar);
-    this.#text.addEventListener("keydown", (event) => event.key === "Escape" && !isConverting(event) && this.end());
   }
 
   /** @param {Seen} message */
@@ -30,7 +32,7 @@ export class Reply {
       ariaLabel: words.noReply,
     });
     stop.addEventListener("click", () => {
-      this.end();
+      this.#unwanted();
       this.#text.focus();
     });
     this.#show(message);

@@ -4540,6 +4540,27 @@ export const mutations: readonly Mutation[] = [
     ") return;",
   ),
   broken(
+    "what a draft answers lasts as long as the page shows its room",
+    ["web/actions_test.ts > A draft that answers"],
+    "src/web/page.js",
+    "answering = memory.reply(current);",
+    'answering = "";',
+  ),
+  broken(
+    "a reply that was sent or put aside begins anew",
+    ["web/actions_test.ts > A draft that answers"],
+    "src/web/page.js",
+    'if (id === memory.reply(current)) memory.keepReply(current, "");',
+    "",
+  ),
+  broken(
+    "a window goes on to answer what another has answered",
+    ["web/tabs_test.ts > is about to answer"],
+    "src/web/page.js",
+    "composer.isWritten || !session",
+    "true || !session",
+  ),
+  broken(
     "a window that comes late opens over what one writes",
     ["web/search_test.ts > comes late"],
     "src/web/page.js",

@@ -560,6 +560,39 @@ webTest("A reply goes on while one looks around in its room, and when it was ref
   await page.waitForSelector("#replying", { state: "hidden" });
 });
 
+webTest("A draft that answers something does so after another room and a reload, and only that one", async () => {
+  const original = await posted(site, "reply-kept", "The question");
+  await using ada = await visit(site, { room: "reply-kept", name: "Ada" });
+  const { page } = ada;
+  await act(ada, "The question", "Reply");
+  await page.keyboard.type("The answer");
+  await page.evaluate(() => location.hash = "elsewhere");
+  await page.waitForSelector("#replying", { state: "hidden" });
+  await page.evaluate(() => history.back());
+  await page.waitForSelector("#replying >> text=The question");
+  await page.reload();
+  await page.waitForSelector("#replying >> text=The question");
+  // Also while the line above it is still to come.
+  await page.route(/\/web\/reply\.js/, () => {});
+  await page.reload();
+  await ada.is("live");
+  await page.press("#text", "Enter");
+  await ada.settles();
+  const answer = (await messages(site, "reply-kept", "wait=0")).at(-1)!;
+  assertEquals([answer.body, answer.reply_to], ["The answer", original.id]);
+  assertEquals(await page.evaluate(() => localStorage.getItem("linger / reply reply-kept")), null);
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await page.reload();
+  await ada.is("live");
+  await act(ada, "The question", "Reply");
+  await page.click("#replying button");
+  await page.reload();
+  await ada.is("live");
+  await ada.say("Something else");
+  await ada.settles();
+  assertEquals((await messages(site, "reply-kept", "wait=0")).at(-1)!.reply_to, undefined);
+});
+
 webTest(
   "The line above a reply says what its original says now, and none of its words when that is deleted",
   async () => {

@@ -395,6 +395,20 @@ webTest("What was written in a tab that is elsewhere now, and sent in another, i
   assertEquals(await first.page.inputValue("#text"), "");
 });
 
+webTest("What one tab is about to answer another shows with the draft, and no longer than that", async () => {
+  await posted(site, "answered", "The question");
+  await using first = await visit(site, { room: "answered", name: "Ada" });
+  const second = await tab(first, "answered");
+  // For the browser under test each tab has the focus, which in a real one only one has.
+  await second.page.evaluate(() => document.hasFocus = () => false);
+  await first.page.hover("#log .body");
+  await first.page.click("#actions [aria-label=Reply]");
+  await second.page.waitForSelector("#replying >> text=The question");
+  await first.say("The answer");
+  await second.page.waitForSelector("#replying", { state: "hidden" });
+  await first.settles();
+});
+
 webTest("Who comes back to a page that the browser has kept finds the draft as it is by now", async () => {
   const [first, second] = await twoDrafts("kept-page");
   await using _first = first;
