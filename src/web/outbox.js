@@ -41,6 +41,8 @@ export class Outbox {
   #changed;
   /** @type {OutboxItem[]} */
   #items;
+  /** The room that one sees. */
+  #room = "";
   /** What is being sent, by room. @type {Map<string, Attempts>} */
   #sending = new Map();
   /** Since when they are in the storage no more, by the page's clock. @type {WeakMap<OutboxItem, number>} */
@@ -65,6 +67,12 @@ export class Outbox {
     memory.watch("unsent ", (key, value) => this.#hear(key, value ? JSON.parse(value) : undefined));
     // Not before the page is put together.
     queueMicrotask(() => this.#work());
+  }
+
+  /** Another room is seen. @param {string} room */
+  open(room) {
+    this.#room = room;
+    this.#tidy();
   }
 
   /** What is in a room's outbox, in the order it was written. @param {string} room */
@@ -118,6 +126,11 @@ export class Outbox {
     this.#changed(item.room);
   }
 
+  /** Lets go of what has arrived in rooms that nobody sees here: in the one that he sees it is there until its message is. */
+  #tidy() {
+    this.#items = this.#items.filter(({ id, room }) => !id || room === this.#room);
+  }
+
   /** @param {OutboxItem} item */
   #keep(item) {
     this.#lease.take(); // first: another window that hears of the item would take it at once, and both would send
@@ -128,7 +141,7 @@ export class Outbox {
   /** Another window has kept an item, or forgotten it. @param {string} key @param {OutboxItem | undefined} told */
   #hear(key, told) {
     const item = this.#items.find((item) => item.key === key);
-    if (!told) return item && !item.id && this.#drop(item); // else it is there until its message is
+    if (!told) return item && !item.id && this.#drop(item);
     if (!item) this.#items = [...this.#items, told].sort((a, b) => a.at - b.at);
     else if (!item.id) {
       const again = item.state !== "sending" && told.state === "sending";
@@ -137,6 +150,7 @@ export class Outbox {
       const attempts = this.#sending.get(item.room);
       if (attempts?.item === item && (again || item.id)) attempts.ended.abort();
     }
+    this.#tidy();
     this.#changed(told.room);
     this.#work();
   }
@@ -218,6 +232,7 @@ export class Outbox {
     if (item.messageKey) this.#memory.keepMessageKey(id, item.messageKey);
     this.#memory.keepUnsent(item); // so that the other windows know what it is
     this.#memory.forgetUnsent(item);
+    this.#tidy();
     this.#changed(item.room);
   }
 

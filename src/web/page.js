@@ -128,6 +128,7 @@ function open() {
   }
   tellRoom(place.room);
   rooms.open(current);
+  outbox.open(current);
   const room = linger.room(current);
   byId("room").textContent = current;
   byId("empty-room").textContent = current;

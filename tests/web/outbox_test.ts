@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
 import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted, until } from "../support/client.ts";
+import { runCommand } from "../support/command.ts";
 import { Proxy } from "../torture/proxy.ts";
 
 const site = await testSite();
@@ -209,6 +210,35 @@ webTest("A tab that has not heard yet that another has sent all does not send it
   await other.page.evaluate((url) => fetch(url), `${site.url}/healthz`); // a request of before would have been seen by now
   assertEquals(senders.every((page) => page === ada.page), true);
   assertEquals(await stored("unheard"), ["One"]);
+});
+
+webTest("What has arrived in a room that is not seen is not there again once the room was emptied", async () => {
+  await using ada = await visit(site, { room: "left-behind", name: "Ada" });
+  const { page } = ada;
+  const other = new Visitor(ada.context, await ada.context.newPage(), {});
+  await other.page.goto(`${site.url}/#elsewhere`);
+  await other.is("live");
+  const goTo = async (one: Visitor, room: string) => {
+    await one.page.evaluate((room) => location.hash = room, room);
+    await one.until((room) => document.querySelector("h1")!.textContent === room, room);
+  };
+  const asked = Promise.withResolvers<Route>();
+  await page.route(POSTS, (route) => asked.resolve(route));
+  await ada.say("Gone soon");
+  await goTo(ada, "elsewhere");
+  const pencil = '#rooms a[href="#left-behind"] .pencil';
+  for (const one of [ada, other]) await one.page.waitForSelector(pencil);
+  await (await asked.promise).continue();
+  for (const one of [ada, other]) await one.page.waitForSelector(pencil, { state: "hidden" });
+  const { code, log } = await runCommand("forget", ["--room", "left-behind", "--yes"], {
+    DATABASE_URL: site.database.url,
+  });
+  assertEquals(code, 0, log);
+  for (const one of [ada, other]) {
+    await goTo(one, "left-behind");
+    await one.page.waitForSelector("#empty");
+    await one.sees();
+  }
 });
 
 webTest("What the storage has lost is sent before long, also when the clock is set back meanwhile", async () => {
