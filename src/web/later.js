@@ -25,9 +25,14 @@ export function later(load) {
  */
 async function had(load) {
   for (;;) {
-    const isThere = await fetch(import.meta.url, { method: "HEAD" }).then(({ ok }) => ok, () => false);
+    const isThere = await fetch(import.meta.url, { method: "HEAD" }).then(isScript, () => false);
     const loaded = isThere && await load().catch(() => undefined);
     if (loaded) return loaded;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+}
+
+/** Whether it is a script, and not a page to log in that came in its place. @param {Response} response */
+export function isScript({ ok, headers }) {
+  return ok && /javascript/.test(headers.get("content-type") ?? "");
 }

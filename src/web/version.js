@@ -1,6 +1,7 @@
 // @ts-check
 // Sees whether the server has another version of the page than this window has: it asks for the page's script without its text, now and
 // then. Of two servers side by side during an update the one may say this and the other that, so that only what is said twice counts.
+import { isScript } from "./later.js";
 
 /** How often it asks, in milliseconds. */
 const EVERY_MS = 3_600_000;
@@ -17,7 +18,7 @@ export function watchVersion(base, changed) {
     const response = await fetch(new URL("web/page.js", base), { method: "HEAD", cache: "no-store" }).catch(() =>
       undefined
     );
-    const etag = response?.ok ? response.headers.get("etag") : undefined;
+    const etag = response && isScript(response) ? response.headers.get("etag") : undefined;
     if (!etag) return;
     mine ??= etag;
     if (etag === mine) other = "";

@@ -4589,6 +4589,20 @@ export const mutations: readonly Mutation[] = [
     "const loaded = ",
   ),
   broken(
+    "a page to log in is taken for a part of the page",
+    ["web/search_test.ts > A page to log in"],
+    "src/web/later.js",
+    'ok && /javascript/.test(headers.get("content-type") ?? "")',
+    'ok && headers.has("content-type")',
+  ),
+  broken(
+    "a page to log in is taken for a new version",
+    ["web/notifications_test.ts > A new version"],
+    "src/web/version.js",
+    "isScript(response)",
+    "response.ok",
+  ),
+  broken(
     "what is there is asked for again each time that it is needed",
     ["web/search_test.ts > open once"],
     "src/web/later.js",

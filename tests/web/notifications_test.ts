@@ -210,11 +210,12 @@ webTest("A new version of the page is told, with a button that loads it", async 
   await using ada = await visit(site, { room: "version", name: "Ada" });
   const { page } = ada;
   let etag = `"mine"`;
+  let contentType = "text/javascript; charset=utf-8";
   let answered = () => {};
   await page.clock.install();
   await page.route("**/web/page.js", async (route) => {
     if (route.request().method() !== "HEAD") return await route.continue();
-    await route.fulfill({ headers: { etag } });
+    await route.fulfill({ headers: { etag }, contentType });
     answered();
   });
   await page.reload();
@@ -227,7 +228,12 @@ webTest("A new version of the page is told, with a button that loads it", async 
     await page.waitForTimeout(200); // for the page to take the answer
   };
   await asks(6_000);
+  etag = `"a page to log in"`;
+  contentType = "text/html";
+  for (let i = 0; i < 2; i++) await asks(3_600_000);
+  assertEquals(await page.textContent("#banner-text"), "");
   etag = `"another"`;
+  contentType = "text/javascript; charset=utf-8";
   await asks(3_600_000);
   await asks(6_000);
   await page.waitForSelector("#banner >> text=There is a new version of this page.");

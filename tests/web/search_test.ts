@@ -87,6 +87,21 @@ webTest("The window closes with its room, and is there once however often it was
   await ada.until(() => document.querySelector("h1")!.textContent === "porch", 0);
 });
 
+webTest("A page to log in that comes in the place of a part of the page is not taken for it", async () => {
+  await using ada = await visit(site, { room: "logged-out", name: "Ada" });
+  const { page } = ada;
+  const asked: string[] = [];
+  await page.route(/\/web\//, (route) => {
+    asked.push(route.request().method());
+    return route.fulfill({ contentType: "text/html", body: "<h1>Log in" });
+  });
+  await page.click("#find");
+  await until(() => asked.length > 1, "it is tried again");
+  assertEquals(new Set(asked), new Set(["HEAD"])); // a module that could not be had once is never had in Firefox
+  await page.unrouteAll();
+  await page.waitForSelector("#search");
+});
+
 webTest("What has been open once opens at once, though the server is away", async () => {
   await using ada = await visit(site, { room: "yard", name: "Ada", badNetwork: true });
   const { page } = ada;
