@@ -123,6 +123,7 @@ export class Conversation {
   /** Shows what is after a cursor, and some before it; or for "" the newest. @param {string} place @param {string} [message] To be found there. */
   async goTo(place, message) {
     const going = this.#going = {};
+    const { newest } = this;
     const [before, after] = await Promise.all([
       this.#page(() => place ? this.#history(endOf(place), messageNumber(place)) : this.#history("now")),
       place ? this.#page(() => this.#after(place)) : undefined,
@@ -131,11 +132,10 @@ export class Conversation {
     // The one may have been changed while the other was on its way.
     const messages = [...before.messages, ...after?.messages ?? []].flatMap((message) => this.#asItIs(message));
     this.#oldest = messages[0]?.id ?? "";
-    this.#timeline.begin(messages, {
-      older: before.more,
-      newer: (messages.at(-1)?.id ?? "") < this.newest && (!after || after.more),
-      at: message,
-    });
+    // A page that is not full ends where the newest was, though that, or all of the page, may be gone.
+    const last = (after ?? before).last ?? "";
+    const reached = after?.more || last > newest ? last : newest;
+    this.#timeline.begin(messages, { older: before.more, newer: reached < this.newest, at: message });
     this.#timeline.watchEdges();
   }
 

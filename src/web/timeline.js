@@ -185,6 +185,7 @@ export class Timeline {
     this.#log.quietly(() => this.#log.append(messages));
     this.#setOlder(older);
     this.#setNewer(newer);
+    this.#showEmpty();
     this.#placeLine(this.#lineFrom);
     const row = this.#log.rowOf(at);
     if (at) byId("notice").hidden = row !== undefined;
@@ -246,8 +247,7 @@ export class Timeline {
     this.#show(this.#newer ? [] : sawItCome ? messages : messages.slice(0, this.#room()), messages.length);
     if (!sawItCome) this.#placeLine(this.#lineFrom);
     this.#showWaiting(waiting);
-    this.#empty.hidden = !this.#begun || this.#log.length + waiting.length > 0;
-    this.#beginning.hidden = !this.#begun || !this.#empty.hidden;
+    this.#showEmpty();
     if (sawItCome) this.goToEnd();
     else if (this.#atEnd) this.#stay();
     else this.#look();
@@ -368,6 +368,12 @@ export class Timeline {
     this.#newer = newer;
     this.#ending.hidden = !newer;
     setText(this.#ending, words.later);
+  }
+
+  /** Says that nobody has written here, as soon as one knows it, and for as long as it is so. */
+  #showEmpty() {
+    this.#empty.hidden = !this.#begun || this.#newer || this.#log.length > 0 || byId("waiting").hasChildNodes();
+    this.#beginning.hidden = !this.#begun || !this.#empty.hidden;
   }
 
   /** Puts the line above the first unread message after a cursor, where that is shown. @param {string} cursor */

@@ -4695,6 +4695,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a window in a room that has become empty asks without end",
+    ["web/window_test.ts > all of a room is forgotten"],
+    "src/web/conversation.js",
+    "after?.more || last > newest ? last : newest",
+    "last",
+  ),
+  broken(
     "the buttons of a message do not learn that it is one's own",
     ["web/actions_test.ts > What one has just said"],
     "src/web/page.js",

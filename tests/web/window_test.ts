@@ -1,6 +1,6 @@
 // The part of a room that is on the page is as the room is, whatever is changed, deleted or forgotten while it is on its way.
 /// <reference lib="dom" />
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Page } from "playwright-core";
 import { proofOf } from "../../src/chat/proof.ts";
 import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
@@ -145,6 +145,26 @@ webTest("When all that is on the page is forgotten at once, there is something t
     return authors.length > 0 && !authors.includes("Spam");
   }, 0);
   await ada.is("live");
+});
+
+webTest("When all of a room is forgotten while one reads back, the page says so, asks once, and goes on", async () => {
+  const lines = Array.from({ length: 300 }, (_, i): Line => [(300 - i) / 10, "Spam", `Message ${i + 1}`]);
+  await writeHistory(site.database.sql, "all-spam", lines);
+  const all = await messages(site, "all-spam", "wait=0&limit=1000");
+  await using ada = await visit(site, { room: `all-spam/${all[49]!.id}`, name: "Ada" });
+  await ada.page.waitForSelector(".found");
+  await ada.page.waitForSelector("#ending", { state: "attached" });
+  let asked = 0;
+  ada.page.on("request", (request) => {
+    if (request.url().includes("before=now")) asked++;
+  });
+  await forget("--author", "Spam");
+  await ada.page.waitForSelector("#empty:not([hidden])");
+  assertEquals(await ada.page.isVisible("#ending"), false);
+  await posted(site, "all-spam", "Still here");
+  await ada.sees("Still here");
+  assertEquals(await ada.page.isVisible("#empty"), false);
+  assertLess(asked, 3);
 });
 
 webTest("A link to a message that cannot be there yet opens the room, and says that it is not here", async () => {
