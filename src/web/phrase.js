@@ -25,7 +25,7 @@ const FIRST = /[^\s.,;:!?\)\]\}\/\\]/v;
 const LAST = /[^\s\(\[\{\/\\]/v;
 
 /** There is nothing to emphasize in a face: *-*. */
-const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/v;
+const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/gv;
 
 /** @type {Map<string, ("em" | "strong")[]>} */
 const EMPHASIS = new Map([["*", ["em"]], ["_", ["em"]], ["**", ["strong"]], ["***", ["strong", "em"]]]);
@@ -84,6 +84,7 @@ function piecesOf(text) {
   /** Where emphasis may have begun: the newest of each kind, oldest first. @type {Piece[]} */
   let open = [];
   const ticks = ticksOf(text);
+  const says = saidIn(text);
   TOKEN.lastIndex = 0;
   for (let match; (match = TOKEN.exec(text));) {
     const [run] = match;
@@ -97,7 +98,7 @@ function piecesOf(text) {
       const end = start + run.length;
       const opener = open.find((piece) => piece.run === run);
       const [before, next] = [text[start - 1] ?? "", text[end] ?? ""];
-      if (opener && LAST.test(before) && AFTER.test(next) && SAYS_SOMETHING.test(text.slice(opener.end, start))) {
+      if (opener && LAST.test(before) && AFTER.test(next) && says(opener.end, start)) {
         pieces.push(opener, { start, end, kind: "close", run });
         open = open.slice(0, open.indexOf(opener));
       } else if (EMPHASIS.has(run) && BEFORE.test(before) && FIRST.test(next)) {
@@ -125,6 +126,20 @@ function ticksOf(text) {
     const list = ends.get(length) ?? [];
     while (list.length > 0 && /** @type {number} */ (list.at(-1)) <= start + length) list.pop();
     return list.at(-1);
+  };
+}
+
+/**
+ * Finds whether something is said between two places. The second never goes back: so no part is looked at twice.
+ * @param {string} text @returns {(from: number, to: number) => boolean}
+ */
+function saidIn(text) {
+  let looked = 0;
+  let last = -1;
+  return (from, to) => {
+    for (const { index } of text.slice(looked, to).matchAll(SAYS_SOMETHING)) last = looked + index;
+    looked = to;
+    return last >= from;
   };
 }
 

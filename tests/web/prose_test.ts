@@ -144,6 +144,30 @@ webTest(
   },
 );
 
+webTest("What a message costs grows with its length alone: no part of it is read again and again", async () => {
+  const texts = ["*-" + "!*".repeat(4_999), "_-" + "._".repeat(4_999), "*a *".repeat(2_500), "`a`` ".repeat(2_000)];
+  await using reader = await visit(site, { name: "Ada" });
+  const { page } = reader;
+  await page.evaluate(() => {
+    const { exec } = RegExp.prototype;
+    const counter = { read: 0 };
+    Object.assign(globalThis, { counter });
+    // All that looks at a text with a pattern comes through here.
+    RegExp.prototype.exec = function (text) {
+      const from = this.global ? this.lastIndex : 0;
+      const found = exec.call(this, text);
+      counter.read += (found ? found.index + found[0].length : `${text}`.length) - from;
+      return found;
+    };
+  });
+  const read = () => page.evaluate(() => (globalThis as unknown as { counter: { read: number } }).counter.read);
+  for (const text of texts) {
+    const before = await read();
+    await make(reader, [text]);
+    assertLess(await read() - before, 50 * text.length, text.slice(0, 20));
+  }
+});
+
 webTest("A message is copied as it was written", async () => {
   const body = "**a** `b`\n> c\n- d\n- e\n```\nf\n```\nhttps://example.org";
   await post(site, "copied", { body });
