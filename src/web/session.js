@@ -122,13 +122,17 @@ export class Session {
       });
       return;
     }
-    byId("gate").replaceChildren(
+    const gate = byId("gate");
+    const said = element(
+      "div",
+      {},
       element("h2", { textContent: title }),
       element("p", { textContent: why + way }),
       ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     );
-    byId("gate").hidden = false;
-    byId("empty").hidden = true;
+    // What it says already stays: it comes with each try, and would be read out each time, and be gone under a click.
+    if (gate.innerHTML !== said.innerHTML) gate.replaceChildren(...said.childNodes);
+    gate.hidden = false;
   }
 
   /** Hides what nobody can use who is not in, or shows it again. @param {boolean} closed */

@@ -4709,6 +4709,20 @@ export const mutations: readonly Mutation[] = [
     "last",
   ),
   broken(
+    "why one is not let in is written anew at each try",
+    ["web/session_test.ts > stays as it is while it tries"],
+    "src/web/session.js",
+    "if (gate.innerHTML !== said.innerHTML) gate",
+    "gate",
+  ),
+  broken(
+    "a room is said to be empty that could not be read",
+    ["web/refusal_test.ts > says again that it is empty"],
+    "src/web/page.css",
+    "#scroller:has(> #gate:not([hidden])) > #empty {\n  display: none;\n}",
+    "",
+  ),
+  broken(
     "the buttons of a message do not learn that it is one's own",
     ["web/actions_test.ts > What one has just said"],
     "src/web/page.js",

@@ -35,6 +35,19 @@ webTest(
   },
 );
 
+webTest("An empty room that was refused for a while says again that it is empty", async () => {
+  await using ada = await visit(site, { room: "nobody", name: "Ada", badNetwork: true });
+  await ada.page.waitForSelector("#empty:not([hidden])");
+  await ada.page.route(POLLS, answer(403));
+  await ada.page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+  await ada.page.waitForSelector("#gate >> text=not open to you");
+  assertEquals(await ada.page.isVisible("#empty"), false);
+  await ada.page.unroute(POLLS);
+  await ada.is("live");
+  await ada.page.waitForSelector("#empty");
+  assertEquals(await ada.page.isVisible("#gate"), false);
+});
+
 webTest("Where only a page of history was refused for a while, one writes on as soon as it comes", async () => {
   const bodies = Array.from({ length: 200 }, (_, i) => `Number ${i}`);
   for (const body of bodies) await posted(site, "pages", body);

@@ -274,6 +274,35 @@ webTest("A link that is opened in a page that is there lets one in also where no
   }
 });
 
+webTest("What the page says of why one is not let in stays as it is while it tries again", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(server.url);
+  await page.waitForSelector("#gate a");
+  await page.focus("#gate a");
+  await page.evaluate(() => {
+    const counter = { changes: 0 };
+    Object.assign(globalThis, { counter });
+    new MutationObserver(({ length }) => counter.changes += length).observe(document.getElementById("gate")!, {
+      subtree: true,
+      childList: true,
+      characterData: true,
+    });
+  });
+  // Who comes back to the page has it try again at once; when it listens for that once more, it has told of the try before.
+  for (let i = 0; i < 3; i++) {
+    const refused = page.waitForResponse((response) =>
+      response.url().includes("before=now") && response.status() === 401
+    );
+    await page.evaluate(() => dispatchEvent(new Event("focus")));
+    await refused;
+  }
+  const changes = await page.evaluate(() =>
+    (globalThis as unknown as { counter: { changes: number } }).counter.changes
+  );
+  assertEquals([changes, await page.evaluate(() => document.activeElement!.textContent)], [0, "Sign in"]);
+});
+
 webTest("Where there is no place to sign in, the page says to ask for a new link", async () => {
   await using alone = await spawnServer(database.url, { TOKEN_SECRET: SECRET });
   await using visit = await newPage();
