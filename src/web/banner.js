@@ -1,7 +1,7 @@
 // @ts-check
 // Says what is wrong, in one line under the room's name, with a button that does something about it. One thing at a time, the most
 // important first; and a screen reader hears each once.
-import { byId, setText } from "./element.js";
+import { byId, handFocusOn, setText } from "./element.js";
 
 /** What can be told, the most important first. */
 const KINDS = /** @type {const} */ (["signed-out", "no-room", "not-done", "gap", "storage", "version", "mention"]);
@@ -22,6 +22,7 @@ export class Banner {
   #banner = byId("banner");
   #text = byId("banner-text");
   #button = byId("banner-button");
+  #close = byId("banner-close");
   /** @type {Map<Kind, Notice>} */
   #notices = new Map();
   /** What somebody does not want to see any more, until it is over and comes again. @type {Set<Kind>} */
@@ -35,12 +36,11 @@ export class Banner {
     this.#button.addEventListener("click", () => {
       if (this.#isMeant) this.#first()?.[1].act?.();
     });
-    byId("banner-close").addEventListener("click", () => {
+    this.#close.addEventListener("click", () => {
       if (!this.#isMeant) return;
       const [kind] = this.#first() ?? [];
       if (kind) this.#dismissed.add(kind);
       this.#show();
-      if (!this.#first()) byId("scroller").focus({ preventScroll: true });
     });
   }
 
@@ -68,9 +68,11 @@ export class Banner {
     const [kind, notice] = this.#first() ?? [];
     if (this.#shown !== undefined && kind !== this.#shown) this.#until = performance.now();
     this.#shown = kind;
-    this.#banner.classList.toggle("shown", Boolean(notice));
     setText(this.#text, notice?.text ?? "");
-    this.#button.textContent = notice?.button ?? "";
-    this.#button.hidden = !notice?.button;
+    setText(this.#button, notice?.button ?? "");
+    handFocusOn(this.#banner, () => {
+      this.#banner.classList.toggle("shown", Boolean(notice));
+      this.#button.hidden = !notice?.button;
+    }, () => notice ? this.#close : byId("scroller"));
   }
 }

@@ -3,7 +3,7 @@
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
-import { byId, element, isConverting, isFocusFree } from "./element.js";
+import { byId, element, handFocusOn, isConverting, isFocusFree } from "./element.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
@@ -117,7 +117,7 @@ export class Editor {
     const { signal } = this.#cancelled;
     const sent = this.#sent = { message };
     this.#save.textContent = words.saving;
-    this.#save.disabled = true;
+    handFocusOn(this.#save, () => this.#save.disabled = true, () => this.#text);
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
       this.#forget(message.id, body);

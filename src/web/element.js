@@ -40,6 +40,18 @@ export function isFocusFree(...places) {
 }
 
 /**
+ * Changes a part of the page; who had the focus where it is hidden, disabled or taken away by that goes on elsewhere, and is not nowhere.
+ * @param {Element} part @param {() => void} change @param {() => HTMLElement | null | undefined} next
+ */
+export function handFocusOn(part, change, next) {
+  const focused = part.contains(document.activeElement) ? document.activeElement : null;
+  change();
+  // Browsers take it away a moment later, so that what can't have it any more may still do.
+  if (!focused || !isFocusFree(focused) || focused.checkVisibility() && !focused.matches(":disabled")) return;
+  next()?.focus({ preventScroll: true });
+}
+
+/**
  * Whether a key belongs to an input method that converts what was typed. Safari tells the one that ends a conversion after its end, as 229.
  * @param {KeyboardEvent} event
  */

@@ -5,7 +5,7 @@
 // the lines between, nor what takes another's place.
 import { dayName, sameDay } from "./calendar.js";
 import { layOut, settle } from "./chunk.js";
-import { byId, element, setText } from "./element.js";
+import { byId, element, handFocusOn, setText } from "./element.js";
 import { messageRow, unfoldAs } from "./message-row.js";
 import * as words from "./words.js";
 
@@ -215,11 +215,9 @@ export class MessageLog {
   /** Changes what is in a row's chunk; who had the focus there goes on from the messages. @param {Element} row @param {() => void} change */
   #change(row, change) {
     const chunk = /** @type {HTMLElement} */ (row.parentElement);
-    const focused = row.contains(document.activeElement);
-    change();
+    handFocusOn(row, change, () => byId("scroller"));
     if (chunk.querySelector("article") === null) chunk.remove();
     else if (chunk.classList.contains("settled")) settle(chunk);
-    if (focused) byId("scroller").focus({ preventScroll: true });
   }
 
   /** @param {Message} message */

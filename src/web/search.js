@@ -4,7 +4,7 @@
 import { LingerError } from "../client/client.ts";
 import { hashOf } from "./address.js";
 import { clockTime, dayName } from "./calendar.js";
-import { element, isConverting } from "./element.js";
+import { element, handFocusOn, isConverting } from "./element.js";
 import { openFinder } from "./finder.js";
 import * as words from "./words.js";
 
@@ -41,7 +41,7 @@ export function searchIn(room, goTo) {
   /** Shows the next of what is found. @param {AsyncIterator<Message>} found @param {string} text @param {AbortSignal} signal */
   const show = async (found, text, signal) => {
     told.textContent = words.searchGoesOn;
-    more.hidden = true;
+    handFocusOn(more, () => more.hidden = true, () => [...list.querySelectorAll("a")].at(-1) ?? field);
     let ended = false;
     try {
       for (let count = 0; count < SHOWN && !ended; count++) {
@@ -94,8 +94,10 @@ export function searchIn(room, goTo) {
   });
   return (news) => {
     const shown = list.querySelector(`[data-id="${news.id}"]`);
-    if ("deleted" in news) shown?.remove();
-    else shown?.replaceWith(result(news, field.value.trim()));
+    if (!shown) return;
+    const now = "deleted" in news ? [] : [result(news, field.value.trim())];
+    const next = now[0] ?? shown.nextElementSibling ?? shown.previousElementSibling;
+    handFocusOn(shown, () => shown.replaceWith(...now), () => next?.querySelector("a") ?? field);
   };
 }
 

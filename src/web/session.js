@@ -2,7 +2,7 @@
 // Who you are where a server asks for a token. It comes with an invitation link, in the part of the address that no browser sends
 // anywhere; it is kept in this browser, and forgotten when you sign out. Whoever it makes of you, the page says so, and nobody's
 // link makes you somebody else without asking.
-import { byId, element } from "./element.js";
+import { byId, element, handFocusOn, isFocusFree } from "./element.js";
 import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
 
@@ -19,6 +19,8 @@ export class Session {
   #token;
   /** What it says. */
   #claims;
+  /** Where one was writing when that was hidden. @type {HTMLElement | undefined} */
+  #writing;
 
   /** @param {Memory} memory @param {Banner} banner */
   constructor(memory, banner) {
@@ -131,16 +133,25 @@ export class Session {
       ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     );
     // What it says already stays: it comes with each try, and would be read out each time, and be gone under a click.
-    if (gate.innerHTML !== said.innerHTML) gate.replaceChildren(...said.childNodes);
+    if (gate.innerHTML !== said.innerHTML) {
+      handFocusOn(gate, () => gate.replaceChildren(...said.childNodes), () => byId("scroller"));
+    }
     gate.hidden = false;
   }
 
-  /** Hides what nobody can use who is not in, or shows it again. @param {boolean} closed */
+  /** Hides what nobody can use who is not in, or shows it again, to go on where one was writing. @param {boolean} closed */
   #close(closed) {
-    byId("foot").hidden = byId("connection").hidden = closed;
+    const foot = byId("foot");
+    const gate = byId("gate");
+    const scroller = byId("scroller");
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+    if (closed && focused && foot.contains(focused)) this.#writing = focused;
+    handFocusOn(foot, () => foot.hidden = byId("connection").hidden = closed, () => scroller);
     if (closed) return;
-    byId("gate").hidden = true;
+    handFocusOn(gate, () => gate.hidden = true, () => scroller);
     this.#banner.tell("signed-out", undefined);
+    if (isFocusFree() || document.activeElement === scroller) this.#writing?.focus();
+    this.#writing = undefined;
   }
 }
 

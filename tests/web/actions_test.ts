@@ -316,6 +316,22 @@ webTest("Who presses Enter twice where one was meant does not send the draft tha
   await ada.sees("One", "Half a thought");
 });
 
+webTest("Who saves an edit with the button is where he writes, also when it is refused", async () => {
+  await using ada = await visit(site, { room: "button", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  await act(ada, "One", "Edit");
+  const saving = await hold(page, "PATCH");
+  await page.fill("#edited-text", "Two");
+  await page.focus("#editor button.primary");
+  await page.keyboard.press("Enter");
+  await saving.asked;
+  saving.release(refuse);
+  await page.waitForSelector("#editor .note >> text=Not like this");
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "edited-text");
+});
+
 webTest("What was changed meanwhile is shown before it is put aside", async () => {
   await using ada = await visit(site, { room: "meanwhile", name: "Ada", badNetwork: true });
   await ada.say("First");

@@ -88,8 +88,10 @@ webTest("Who is mentioned while away is offered notifications, and never asked a
   await ada.page.waitForSelector("#banner >> text=Noor wrote to you in tower while you were away");
   assertEquals(await shown(ada), []);
   await hide(ada, false);
-  await ada.page.click("#banner >> text=Yes, tell me");
+  await ada.page.focus("#banner >> text=Yes, tell me");
+  await ada.page.keyboard.press("Enter");
   await ada.until(() => !document.getElementById("banner")!.classList.contains("shown"), 0);
+  assertEquals(await ada.page.evaluate(() => document.activeElement!.id), "scroller"); // and not nowhere
   await hide(ada, true);
   await post(site, "tower", { body: "And you, ADA?", author: "Noor" });
   await ada.until(() => localStorage.getItem("test shown") !== null, 0);

@@ -35,6 +35,31 @@ webTest(
   },
 );
 
+webTest(
+  "Who is writing while the page is refused for a while goes on where he was, unless he is elsewhere by then",
+  async () => {
+    await using ada = await visit(site, { room: "writing", name: "Ada", badNetwork: true });
+    const { page } = ada;
+    const active = () => page.evaluate(() => document.activeElement!.id);
+    await posted(site, "writing", "Here");
+    await ada.sees("Here");
+    for (const elsewhere of ["", "new-room-name"]) {
+      await page.locator("#text").pressSequentially("Wri");
+      await page.route(POLLS, answer(403));
+      await page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+      await page.waitForSelector("#banner >> text=not open to you");
+      assertEquals([await active(), await page.isVisible("#foot")], ["scroller", false]);
+      if (elsewhere) await page.focus(`#${elsewhere}`);
+      await page.unroute(POLLS);
+      await ada.is("live");
+      assertEquals(await active(), elsewhere || "text");
+      await page.keyboard.type("ting");
+      assertEquals(await page.inputValue(`#${elsewhere || "text"}`), elsewhere ? "ting" : "Writing");
+      await page.fill("#text", "");
+    }
+  },
+);
+
 webTest("An empty room that was refused for a while says again that it is empty", async () => {
   await using ada = await visit(site, { room: "nobody", name: "Ada", badNetwork: true });
   await ada.page.waitForSelector("#empty:not([hidden])");

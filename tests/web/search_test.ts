@@ -64,6 +64,43 @@ webTest("What is found comes in parts, the newest first, and a new word begins a
   assertEquals(await page.evaluate(() => document.activeElement!.id), "find");
 });
 
+webTest(
+  "By keyboard one is never nowhere among what is found: neither where it goes on, nor where it changes",
+  async () => {
+    await writeHistory(site.database.sql, "shed", LINES);
+    const key = { "message-key": "a key of these messages" };
+    const ids: string[] = [];
+    for (const body of ["A first teapot", "A second teapot"]) {
+      ids.push((await (await post(site, "shed", { body, author: "Noor" }, key)).json()).id);
+    }
+    await using ada = await visit(site, { room: "shed", name: "Ada" });
+    const { page } = ada;
+    const focused = () =>
+      page.evaluate(() => document.activeElement!.closest("a")?.querySelector(".excerpt")?.textContent);
+    await page.click("#find");
+    await page.fill("#search input", "kettle");
+    await page.waitForSelector("#search [role=status] >> text=The newest 30 messages");
+    const last = await page.$$eval("#search .excerpt", (all) => all.at(-1)!.textContent);
+    await page.focus("#search >> text=Search on");
+    await page.keyboard.press("Enter");
+    await ada.until(() => document.querySelectorAll("#search li").length > 30, 0);
+    assertEquals(await focused(), last);
+
+    await page.fill("#search input", "teapot");
+    await page.waitForSelector("#search [role=status] >> text=3 messages");
+    await page.focus("#search a");
+    const headers = { ...key, "content-type": "application/json" };
+    const url = `${site.url}/rooms/shed/messages`;
+    const edit = { method: "PATCH", headers, body: JSON.stringify({ body: "A blue teapot" }) };
+    await (await fetch(`${url}/${ids[1]}`, edit)).body?.cancel();
+    await page.waitForSelector("#search >> text=A blue teapot");
+    assertEquals(await focused(), "A blue teapot");
+    await (await fetch(`${url}/${ids[1]}`, { method: "DELETE", headers: key })).body?.cancel();
+    await page.waitForSelector("#search >> text=A blue teapot", { state: "detached" });
+    assertEquals(await focused(), "A first teapot");
+  },
+);
+
 webTest("The window closes with its room, and is there once however often it was asked for", async () => {
   await posted(site, "hall", "Here");
   await using ada = await visit(site, { room: "porch", name: "Ada", badNetwork: true });
