@@ -162,8 +162,7 @@ export class Conversation {
   /** None, if it was deleted. @param {Message} message @returns {Message[]} */
   #asItIs(message) {
     const news = this.#meanwhile.get(message.id);
-    if (!news || (news.changed ?? news.id) <= (message.changed ?? message.id)) return [message];
-    return "deleted" in news ? [] : [news];
+    return asItIs(message, news);
   }
 
   async #run() {
@@ -285,6 +284,12 @@ export class Conversation {
       return false;
     });
   }
+}
+
+/** A message as it is after what was told of it; none, if it was deleted. @param {Message} message @param {Message | Deletion | undefined} news @returns {Message[]} */
+export function asItIs(message, news) {
+  if (!news || (news.changed ?? news.id) <= (message.changed ?? message.id)) return [message];
+  return "deleted" in news ? [] : [news];
 }
 
 /** A cursor right after a message: its place, and what is the last there. @param {string} id */

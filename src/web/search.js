@@ -4,6 +4,7 @@
 import { LingerError } from "../client/client.ts";
 import { hashOf } from "./address.js";
 import { clockTime, dayName } from "./calendar.js";
+import { asItIs } from "./conversation.js";
 import { element, handFocusOn, isConverting } from "./element.js";
 import { openFinder } from "./finder.js";
 import * as words from "./words.js";
@@ -34,6 +35,8 @@ export function searchIn(room, goTo) {
   told.textContent = words.searchHint;
   const more = element("button", { type: "button", className: "quietly", textContent: words.searchOn, hidden: true });
   dialog.append(more);
+  /** What became of messages since: some that are found are on their way here, or wait to be shown. @type {Map<string, Message | Deletion>} */
+  const heard = new Map();
   let searching = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -44,11 +47,14 @@ export function searchIn(room, goTo) {
     handFocusOn(more, () => more.hidden = true, () => [...list.querySelectorAll("a")].at(-1) ?? field);
     let ended = false;
     try {
-      for (let count = 0; count < SHOWN && !ended; count++) {
+      for (let count = 0; count < SHOWN && !ended;) {
         const { value, done } = await found.next();
         if (signal.aborted) return;
         ended = done === true;
-        if (value) list.append(result(value, text));
+        const [message] = value ? asItIs(value, heard.get(value.id)) : [];
+        if (!message) continue;
+        list.append(result(message, text));
+        count++;
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -93,6 +99,8 @@ export function searchIn(room, goTo) {
     clearTimeout(timer);
   });
   return (news) => {
+    if (left.aborted) return;
+    heard.set(news.id, news);
     const shown = list.querySelector(`[data-id="${news.id}"]`);
     if (!shown) return;
     const now = "deleted" in news ? [] : [result(news, field.value.trim())];

@@ -4695,6 +4695,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what is found is shown as it was when it was read",
+    ["web/search_test.ts > on its way to who searches"],
+    "src/web/search.js",
+    "    heard.set(news.id, news);\n",
+    "",
+  ),
+  broken(
     "the desktop goes on to show what was deleted",
     ["web/notifications_test.ts > is taken back"],
     "src/web/page.js",

@@ -236,3 +236,34 @@ webTest("What is found is shown as it is now: edited words, and no more what was
     return found.join() === "A blue teapot";
   }, 0);
 });
+
+webTest("What is edited or deleted while it is on its way to who searches is shown as it is", async () => {
+  const key = { "message-key": "a key of these messages" };
+  const ids: string[] = [];
+  for (const body of ["A first teapot", "A second teapot"]) {
+    ids.push((await (await post(site, "loft", { body, author: "Noor" }, key)).json()).id);
+  }
+  await using ada = await visit(site, { room: "loft", name: "Ada" });
+  const { page } = ada;
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await page.route(/[?&]q=/, async (route) => {
+    const response = await route.fetch();
+    ask();
+    await released;
+    await route.fulfill({ response });
+  });
+  await page.click("#find");
+  await page.fill("#search input", "teapot");
+  await asked;
+  const headers = { ...key, "content-type": "application/json" };
+  const url = `${site.url}/rooms/loft/messages`;
+  const edit = { method: "PATCH", headers, body: JSON.stringify({ body: "A blue teapot" }) };
+  await (await fetch(`${url}/${ids[0]}`, edit)).body?.cancel();
+  await (await fetch(`${url}/${ids[1]}`, { method: "DELETE", headers: key })).body?.cancel();
+  await ada.sees("A blue teapot"); // so it has heard of both
+  release();
+  await page.waitForSelector("#search [role=status] >> text=1 message");
+  const found = await page.$$eval("#search .excerpt", (all) => all.map(({ textContent }) => textContent));
+  assertEquals(found, ["A blue teapot"]);
+});
