@@ -16,6 +16,7 @@ export class Announcer {
   came(count) {
     this.#untold += count;
     clearTimeout(this.#timer);
+    setText(this.#news, ""); // the same sentence again is news again
     this.#timer = setTimeout(() => {
       setText(this.#news, words.newMessages(this.#untold));
       this.#untold = 0;

@@ -1,5 +1,5 @@
 // @ts-check
-// Says how the page stands with the server: a countdown for the eyes, and for screen readers a sentence when it changes.
+// Says how the page stands with the server: a countdown for the eyes, and for screen readers a sentence when it goes well or no more.
 import { byId, setText } from "./element.js";
 import * as words from "./words.js";
 
@@ -9,6 +9,8 @@ export class ConnectionLine {
   #line = byId("connection");
   #seen = byId("connection-seen");
   #said = byId("connection-said");
+  /** Whether it was said that all is well, or that it is not. @type {boolean | undefined} */
+  #well;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #stop = () => {};
@@ -31,7 +33,10 @@ export class ConnectionLine {
     const limited = state.status === "reconnecting" && state.problem?.status === 429;
     const sentence = why ?? (limited ? words.askedTooOften : words.connection[state.status]);
     this.#line.dataset.status = state.status;
-    setText(this.#said, sentence);
+    // Each try passes through these two; of an outage one hears once, and of its end.
+    const well = ["idle", "connecting"].includes(state.status) ? this.#well : state.status === "live";
+    if (well === undefined || well !== this.#well) setText(this.#said, sentence);
+    this.#well = well;
     this.#seen.textContent = sentence;
     if (state.status !== "reconnecting") return;
     const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);

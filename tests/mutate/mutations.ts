@@ -4716,6 +4716,20 @@ export const mutations: readonly Mutation[] = [
     "last",
   ),
   broken(
+    "a sentence that was told of new messages is not told again",
+    ["web/catching_up_test.ts > far back hears"],
+    "src/web/announcer.js",
+    'setText(this.#news, ""); // the same',
+    "// the same",
+  ),
+  broken(
+    "a screen reader hears of each try of an outage",
+    ["web/access_test.ts > hears of an outage once"],
+    "src/web/connection-line.js",
+    "if (well === undefined || well !== this.#well) setText",
+    "setText",
+  ),
+  broken(
     "what is hidden, disabled or taken away takes the focus along",
     ["web/refusal_test.ts > Who is writing", "web/notifications_test.ts > Who is mentioned"],
     "src/web/element.js",

@@ -311,3 +311,29 @@ webTest("A screen reader hears new messages once, and neither history nor what i
   assertEquals(heard.filter((text) => text.endsWith("Theirs")).length, 1);
   assertEquals(await page.textContent("#connection-said"), "Live");
 });
+
+webTest("A screen reader hears of an outage once, however often the page tries, and of its end", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    const said = document.getElementById("connection-said")!;
+    new MutationObserver(() => heard.push(said.textContent!)).observe(said, { childList: true, characterData: true });
+  });
+  let tries = 0;
+  await page.route(/\/messages\?/, (route) => {
+    tries++;
+    return route.abort();
+  });
+  await page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+  await ada.is("reconnecting");
+  while (tries < 4) {
+    await page.evaluate(() => dispatchEvent(new Event("online"))); // has it try at once
+    await page.waitForTimeout(50);
+  }
+  await page.unroute(/\/messages\?/);
+  await ada.is("live");
+  const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  assertEquals(heard, ["Reconnecting", "Live"]);
+});

@@ -389,6 +389,26 @@ webTest("A screen reader hears of many messages in one sentence, and of no day a
   assertEquals(heard.filter((text) => /Today/.test(text)), []);
 });
 
+webTest("Who reads far back hears of each message that comes, though the sentence is the same", async () => {
+  await writeHistory(site.database.sql, "far-back", lines(500));
+  const all = await messages(site, "far-back", "wait=0&limit=500");
+  await using ada = await visit(site, { room: `far-back/${all[99]!.id}`, name: "Ada" });
+  const { page } = ada;
+  await page.waitForSelector(".message.found");
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    const news = document.getElementById("news")!;
+    new MutationObserver(() => news.textContent && heard.push(news.textContent)).observe(news, { childList: true });
+  });
+  for (const count of [1, 2, 3]) {
+    await posted(site, "far-back", `New ${count}`);
+    await ada.until((count) => (globalThis as unknown as { heard: string[] }).heard.length === count, count);
+  }
+  const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  assertEquals(heard, Array(3).fill("1 new message"));
+});
+
 webTest("In the empty field the keys of pages scroll the messages, and End leads to the newest", async () => {
   await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
   await opened(ada, "keys", 400, 400);
