@@ -21,9 +21,6 @@ const FEW_LEFT = 1_000;
  */
 const SECOND_PRESS_MS = 500;
 
-/** So soon after an input method has finished, a key belongs to it, in milliseconds: faster than anybody types. */
-const SAME_PRESS_MS = 50;
-
 /** Without it the field's height has to be measured. */
 const sizesItself = CSS.supports("field-sizing", "content");
 
@@ -42,7 +39,6 @@ export class Composer {
   #shown = "";
   /** What was written here in rooms that one has left, as long as no other window goes on with it. @type {Map<string, string>} */
   left = new Map();
-  #composedAt = -Infinity;
   /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
   #enteredAt = -Infinity;
   #put;
@@ -55,7 +51,6 @@ export class Composer {
       memory.keepDraft(this.#room, this.#text.value);
       this.#fit();
     }, (why) => this.#tell(why, true));
-    this.#text.addEventListener("compositionend", ({ timeStamp }) => this.#composedAt = timeStamp);
     addEventListener("keydown", ({ key, target, timeStamp }) => {
       if (key === "Enter" && target !== this.#text) this.#enteredAt = timeStamp;
     }, true);
@@ -162,9 +157,7 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    // Some browsers say of the Enter that ends a conversion only that this has just ended.
-    const converts = isConverting(event) || event.timeStamp - this.#composedAt < SAME_PRESS_MS;
-    if (event.key === "Enter" && !event.shiftKey && !converts) {
+    if (event.key === "Enter" && !event.shiftKey && !isConverting(event)) {
       event.preventDefault();
       if (!event.repeat && event.timeStamp - this.#enteredAt > SECOND_PRESS_MS) this.#form.requestSubmit();
     }

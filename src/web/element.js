@@ -1,6 +1,13 @@
 // @ts-check
 // Makes and finds elements. Strings become text, never markup.
 
+/** So soon after an input method has finished, a key belongs to it, in milliseconds: faster than anybody types. */
+const SAME_PRESS_MS = 50;
+
+/** When one has finished. */
+let convertedAt = -Infinity;
+addEventListener("compositionend", ({ timeStamp }) => convertedAt = timeStamp, true);
+
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -52,11 +59,12 @@ export function handFocusOn(part, change, next) {
 }
 
 /**
- * Whether a key belongs to an input method that converts what was typed. Safari tells the one that ends a conversion after its end, as 229.
+ * Whether a key belongs to an input method that converts what was typed. Safari tells the one that ends a conversion after its end, as 229;
+ * of some browsers it is known only that one has just ended.
  * @param {KeyboardEvent} event
  */
-export function isConverting({ isComposing, keyCode }) {
-  return isComposing || keyCode === 229;
+export function isConverting({ isComposing, keyCode, timeStamp }) {
+  return isComposing || keyCode === 229 || timeStamp - convertedAt < SAME_PRESS_MS;
 }
 
 /** Writes an element's text only if it is another: a screen reader may read out whatever is written. @param {Element} node @param {string} text */

@@ -34,6 +34,28 @@ webTest(
   },
 );
 
+webTest("Keys that end a conversion where one edits neither save nor put aside, in any browser's order", async () => {
+  await using ada = await visit(site, { room: "kana", name: "Ada" });
+  const { page } = ada;
+  await ada.say("かな");
+  await ada.settles();
+  await page.press("#text", "ArrowUp");
+  await page.waitForSelector("#editor:not([hidden])");
+  await page.fill("#edited-text", "変換");
+  await page.evaluate(() => {
+    const text = document.getElementById("edited-text")!;
+    for (const key of ["Enter", "Escape"]) {
+      text.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+      text.dispatchEvent(new KeyboardEvent("keydown", { key, keyCode: 13, bubbles: true, cancelable: true }));
+    }
+  });
+  assertEquals([await page.isVisible("#editor"), await page.inputValue("#edited-text")], [true, "変換"]);
+  assertEquals((await ada.bodies())[0], "かな");
+  await page.waitForTimeout(100); // longer than the press that ended it
+  await page.press("#edited-text", "Enter");
+  await ada.sees("変換");
+});
+
 webTest(
   "A text of a megabyte is told, and is neither let in nor kept: neither a key nor a reload waits for it",
   async () => {
