@@ -51,6 +51,7 @@ import polls from "../web/polls.js" with { type: "text" };
 import prose from "../web/prose.js" with { type: "text" };
 import roomName from "../web/room-name.js" with { type: "text" };
 import rooms from "../web/rooms.js" with { type: "text" };
+import scripts from "../web/scripts.js" with { type: "text" };
 import scrollKeys from "../web/scroll-keys.js" with { type: "text" };
 import search from "../web/search.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
@@ -110,6 +111,7 @@ const SOURCES: Record<string, string> = {
   "/web/prose.js": prose,
   "/web/room-name.js": roomName,
   "/web/rooms.js": rooms,
+  "/web/scripts.js": scripts,
   "/web/scroll-keys.js": scrollKeys,
   "/web/search.js": search,
   "/web/session.js": session,

@@ -5,6 +5,7 @@
 // proportion to its length, and never nests deeper than there are kinds of marks.
 import { element } from "./element.js";
 import { looksLatin } from "./names.js";
+import { isOfOneScript, UNSPACED } from "./scripts.js";
 
 /**
  * What may mean something. An address ends where there is something that nobody sees, or punctuation of other scripts and of
@@ -18,7 +19,6 @@ const ENDS_SENTENCE = /[.,;:!?'*_~\u2013\u2014)\]\}]/;
 const OPENED_BY = new Map([[")", "("], ["]", "["], ["}", "{"]]);
 
 /** What is emphasized stands between spaces or punctuation, or in a script that has none: so 2*3*4 and snake_case are left alone. */
-const UNSPACED = String.raw`\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}\p{scx=Thai}`;
 const BEFORE = new RegExp(String.raw`^$|[\s\p{Ps}\p{Pi}\p{Pd}"':*_>${UNSPACED}]`, "v");
 const AFTER = new RegExp(String.raw`^$|[\s\p{Pe}\p{Pf}\p{Pd}"'.,;:!?…*_${UNSPACED}[\p{Po}--\p{ASCII}]]`, "v");
 const FIRST = /[^\s.,;:!?\)\]\}\/\\]/v;
@@ -29,10 +29,6 @@ const SAYS_SOMETHING = /[\p{L}\p{N}\p{S}]/gv;
 
 /** @type {Map<string, ("em" | "strong")[]>} */
 const EMPHASIS = new Map([["*", ["em"]], ["_", ["em"]], ["**", ["strong"]], ["***", ["strong", "em"]]]);
-
-/** A part of a host's name that is Latin letters, but for those of clicks and stops; and one of other letters, without signs. */
-const LATIN = /^[[\p{Script=Latin}\d_\-]--[ǀ-ǃꞌꞏ]]*$/v;
-const UNSIGNED = /^[^@%\p{S}]*$/v;
 
 /**
  * A piece of the line with a meaning of its own.
@@ -171,10 +167,9 @@ function link(address) {
   return link;
 }
 
-/** Whether no sign in a host's name can be taken for its end, nor a letter among Latin ones, as what looks like a slash. @param {string} named */
+/** Whether nothing in a host's name can be taken for its end: no sign, nor a letter among those of another script, as what looks like a slash. @param {string} named */
 function isPlain(named) {
-  const labels = named.replace(/:\d*$/, "").normalize("NFC").split(".");
-  return labels.every((label) => (/[a-z]/.test(label) ? LATIN : UNSIGNED).test(label));
+  return named.replace(/:\d*$/, "").normalize("NFC").split(".").every(isOfOneScript);
 }
 
 /** @param {string} text @param {number} ticks */

@@ -56,6 +56,14 @@ Deno.test("mentions() finds a name as a whole word, in whatever case and script"
     ["C++ (guru) was it", "C++ (guru)"],
     ["Ａｄａ", "Ada"],
     ["Mary Ann said so", "mary ann"],
+    ["田中さん、こんにちは", "田中"],
+    ["小明你好", "小明"],
+    ["小明OK", "小明"],
+    ["OK小明", "小明"],
+    ["지민아 안녕", "지민"],
+    ["สวัสดีสมชายครับ", "สมชาย"],
+    ["Adaさん、こんにちは", "Ada"],
+    ["明 你好", "明"],
   ];
   for (const [body, name] of found) assertEquals([body, mentions(body, name)], [body, true]);
   const not: [body: string, name: string][] = [
@@ -64,6 +72,9 @@ Deno.test("mentions() finds a name as a whole word, in whatever case and script"
     ["Adá and Ad\u0061\u0301", "Ada"],
     ["anything", ""],
     ["Axa", "A.a"],
+    ["明天见", "明"],
+    ["Canadaさん", "Ada"],
+    ["田中3x", "中3"],
   ];
   for (const [body, name] of not) assertEquals([body, mentions(body, name)], [body, false]);
 });

@@ -93,10 +93,15 @@ webTest(
       ["https://bu\u0308cher.example:8080/", undefined],
       ["https://пример.рф/ノ", undefined],
       ["https://ノート.example/", undefined],
+      ["https://日本ノート.example/", undefined],
+      ["https://한국.example/", undefined],
+      ["https://сбербанк.рф/", undefined],
+      ["https://भारत.example/", undefined],
     ];
     // What looks like the end of the host's name, and is none.
     const ends = [..."\u2044\u2215\u29F8\u0338ǃ丿ノ"].map((end) => `https://my-bank.com${end}login.evil.example/`);
-    for (const address of [...ends, "https://пример.рф\u2044вход.evil.example/"]) {
+    const others = [..."\u2044ノ丿"].map((end) => `https://пример.рф${end}вход.evil.example/`);
+    for (const address of [...ends, ...others]) {
       cases.push([address, new URL(address).host]);
     }
     for (const [body] of cases) await post(site, "elsewhere", { body });
