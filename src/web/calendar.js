@@ -2,11 +2,15 @@
 // Times as people say them.
 import * as words from "./words.js";
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const weekday = new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" });
-const exact = new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium" });
-const short = new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+/** They go by the time zone in which they were made. */
+const makeFormats = () => ({
+  clock: new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" }),
+  weekday: new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" }),
+  dayOfYear: new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" }),
+  exact: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium" }),
+  short: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "medium", timeStyle: "medium" }),
+});
+let formats = makeFormats();
 
 /** When a place was taken: ids and cursors begin with their time. @param {string} place */
 export function timeOf(place) {
@@ -15,17 +19,17 @@ export function timeOf(place) {
 
 /** "14:03" @param {Date} time */
 export function clockTime(time) {
-  return clock.format(time);
+  return formats.clock.format(time);
 }
 
 /** "Saturday, November 22, 2026 at 2:03:07 PM" @param {Date} time */
 export function exactTime(time) {
-  return exact.format(time);
+  return formats.exact.format(time);
 }
 
 /** "Nov 22, 2026, 2:03:07 PM" @param {Date} time */
 export function shortTime(time) {
-  return short.format(time);
+  return formats.short.format(time);
 }
 
 /** "Today", "Yesterday", "Friday, November 20", "March 3, 2021" @param {Date} time */
@@ -34,7 +38,7 @@ export function dayName(time) {
   const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
   if (sameDay(time, now)) return words.today;
   if (sameDay(time, yesterday)) return words.yesterday;
-  return (time.getFullYear() === now.getFullYear() ? weekday : dayOfYear).format(time);
+  return (time.getFullYear() === now.getFullYear() ? formats.weekday : formats.dayOfYear).format(time);
 }
 
 /** @param {Date} one @param {Date} other */
@@ -42,11 +46,23 @@ export function sameDay(one, other) {
   return one.toDateString() === other.toDateString();
 }
 
-/** Calls `changed` at the beginning of each day. @param {() => void} changed */
+/** Calls `changed` when days are called otherwise: at the beginning of each, and where the machine has slept, or is in another time zone. @param {() => void} changed */
 export function onNewDay(changed) {
-  const now = new Date();
-  setTimeout(() => {
+  const here = () => `${new Date().toDateString()} ${new Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  let known = here();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const look = () => {
+    clearTimeout(timer);
+    const now = new Date();
+    timer = setTimeout(look, new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1).getTime() - now.getTime());
+    if (here() === known) return;
+    known = here();
+    formats = makeFormats();
     changed();
-    onNewDay(changed);
-  }, new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1).getTime() - now.getTime());
+  };
+  // Its timers do not count while a machine sleeps.
+  document.addEventListener("visibilitychange", look);
+  addEventListener("focus", look);
+  look();
 }

@@ -3,7 +3,7 @@
 // above it already, also when a neighbour has changed or gone. They are in chunks of a fixed size, so that a browser need not
 // lay out those far from the screen. A screen reader reads out what is added at the end, unless it is said to be no news; never
 // the lines between, nor what takes another's place.
-import { dayName, sameDay } from "./calendar.js";
+import { clockTime, dayName, exactTime, sameDay } from "./calendar.js";
 import { layOut, settle } from "./chunk.js";
 import { byId, element, handFocusOn, setText } from "./element.js";
 import { messageRow, unfoldAs } from "./message-row.js";
@@ -202,6 +202,17 @@ export class MessageLog {
     for (const { day, message } of this.#entries) {
       if (day) setText(day, dayName(new Date(message.created_at)));
     }
+  }
+
+  /** Says of each message again when it came, and of each day what it is called: that may be another, in another time zone. */
+  nameTimes() {
+    this.#entries.forEach(({ message, row }, index) => {
+      const time = new Date(message.created_at);
+      const shown = row.querySelector("header time");
+      if (shown) Object.assign(shown, { textContent: clockTime(time), title: exactTime(time) });
+      this.#arrange(index);
+    });
+    this.nameDays();
   }
 
   /** Changes the log without a screen reader's reading it out: it is no news. @param {() => void} change */

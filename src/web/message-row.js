@@ -144,27 +144,45 @@ function whatIsWritten(text, changed) {
   if (!isVisible(text)) body.dataset.nothing = words.blankBody;
   body.classList.toggle("large", isLoneEmoji(text));
   if (!isLong(text)) return [body];
-  body.classList.add("folded");
-  const more = element("button", { type: "button", className: "unfold", textContent: words.showMore, ariaLive: "off" });
-  more.ariaExpanded = "false";
+  const more = element("button", { type: "button", className: "unfold", ariaLive: "off" });
+  fold(body, more, true);
   more.addEventListener("click", () => {
     const scroller = more.closest("#scroller");
     const { top } = more.getBoundingClientRect();
-    const folded = body.classList.toggle("folded");
-    more.textContent = folded ? words.showMore : words.showLess;
-    more.ariaExpanded = `${!folded}`;
+    const folded = !body.classList.contains("folded");
+    fold(body, more, folded);
     if (!scroller) return;
     // It grows below, and what one reads stays. Where it shrinks, one is at its end, and that stays.
     if (folded) scroller.scrollTop += more.getBoundingClientRect().top - top;
     scroller.dispatchEvent(new Event("scroll")); // the timeline has to see whether this is the end
   });
+  // Who comes to a link by keyboard sees where he is.
+  body.addEventListener("focusin", ({ target }) => {
+    const focused = /** @type {Element} */ (target);
+    const isBeyond = focused.getBoundingClientRect().bottom > body.getBoundingClientRect().bottom;
+    if (!isBeyond || !body.classList.contains("folded")) return;
+    more.click();
+    focused.scrollIntoView({ block: "nearest" });
+  });
   return [body, more];
+}
+
+/** @param {Element} body @param {Element} more @param {boolean} folded */
+function fold(body, more, folded) {
+  body.classList.toggle("folded", folded);
+  more.textContent = folded ? words.showMore : words.showLess;
+  more.ariaExpanded = `${!folded}`;
+}
+
+/** Shows all of the message of a row. @param {Element} row */
+export function unfold(row) {
+  const [body, more] = [".body", ".unfold"].map((part) => row.querySelector(part));
+  if (body && more) fold(body, more, false);
 }
 
 /** Unfolds a row if the one was unfolded whose place it takes. @param {Element} row @param {Element} before */
 export function unfoldAs(row, before) {
-  if (!before.querySelector(".unfold[aria-expanded=true]")) return;
-  /** @type {HTMLElement | null} */ (row.querySelector(".unfold"))?.click();
+  if (before.querySelector(".unfold[aria-expanded=true]")) unfold(row);
 }
 
 /** Says that a message was edited; what is to be copied of it is its text alone. @param {string} changed */

@@ -11,6 +11,7 @@ import { layOut } from "./chunk.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
+import { unfold } from "./message-row.js";
 import { isOwn } from "./own.js";
 import { Unread } from "./unread.js";
 import { Waiting } from "./waiting.js";
@@ -117,7 +118,7 @@ export class Timeline {
     });
     for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
     addEventListener("input", ({ isTrusted }) => this.#wrote ||= isTrusted);
-    onNewDay(() => this.#log.nameDays());
+    onNewDay(() => this.#log.nameTimes());
   }
 
   /** Empties the timeline for another room. @param {Me} me @param {string} read What was read there; "" for nothing yet. */
@@ -302,8 +303,9 @@ export class Timeline {
     for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
     row.classList.add("found");
     row.tabIndex = -1;
+    unfold(row); // what was searched for may be anywhere in it
     layOut(row);
-    row.scrollIntoView({ block: "center" });
+    row.scrollIntoView({ block: row.clientHeight < this.#scroller.clientHeight ? "center" : "start" });
     if (!this.#wrote) row.focus({ preventScroll: true }); // else that would go to the message from now on
     this.#look();
   }

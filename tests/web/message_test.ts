@@ -81,6 +81,37 @@ webTest("Whoever folds a long message again is where he was; and an edit folds n
   assertEquals(await atButton(), ["Show more", top]);
 });
 
+webTest(
+  "Where somebody is led in a long message he sees it: to a link by keyboard, to the message by its address",
+  async () => {
+    const room = "led";
+    const body = Array.from({ length: 60 }, (_, i) => `Line ${i}`).join("\n");
+    for (let i = 0; i < 20; i++) await post(site, room, { body: `Before ${i}` });
+    const { id } = await (await post(site, room, { body: `${body}\nhttps://example.org/`, author: "Noor" })).json();
+    for (let i = 0; i < 20; i++) await post(site, room, { body: `After ${i}` });
+    await using reader = await visit(site, { room, name: "Ada" });
+    const { page } = reader;
+    await page.waitForSelector(".body.folded");
+    const isSeen = () =>
+      page.$eval("#log .body a", (link) => {
+        const { top, bottom } = link.getBoundingClientRect();
+        return document.elementFromPoint(link.getBoundingClientRect().left + 1, (top + bottom) / 2) === link;
+      });
+    assertEquals(await isSeen(), false);
+    await page.focus("#log .body a");
+    await page.waitForSelector(".body:not(.folded) a");
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    assertEquals([await isSeen(), await page.textContent(".unfold")], [true, "Show less"]);
+
+    await page.click(".unfold");
+    await page.waitForSelector(".body.folded");
+    await page.evaluate((hash) => location.hash = hash, `${room}/${id}`);
+    await page.waitForSelector(".found .body:not(.folded)");
+    const top = await page.$eval(".found", (row) => row.getBoundingClientRect().top);
+    assert(top > 0 && top < 700, `${top}`);
+  },
+);
+
 webTest("What reaches out of a message by marks upon marks is clipped", async () => {
   await post(site, "marks", { body: `Z${"\u0310\u0323".repeat(60)}`, author: `Z${"\u0310\u0323".repeat(20)}` });
   await using reader = await visit(site, { room: "marks", name: "Ada" });

@@ -1,5 +1,5 @@
 // Reading back: what you read stays where it is, whatever comes above or below.
-import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLess, assertLessOrEqual, assertNotEquals } from "@std/assert";
 import type { Page } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
@@ -177,3 +177,28 @@ webTest("Messages of one author within minutes stand under one name, and a day b
     ["Two"],
   );
 });
+
+webTest(
+  "After a night in which the machine slept, and a flight, days and times are called what they are now",
+  async () => {
+    await posted(site, "slept", "Before");
+    await using reader = await visit(site, { room: "slept", name: "Ada" });
+    const { page } = reader;
+    const come = () => page.evaluate(() => dispatchEvent(new Event("focus")));
+    const day = () => page.textContent("#log .day");
+    const time = () => page.textContent("#log time");
+    await page.clock.install({ time: Date.now() });
+    await page.reload();
+    await reader.sees("Before");
+    assertEquals(await day(), "Today");
+    await page.clock.setSystemTime(Date.now() + 86_400_000); // and no timer has run
+    await come();
+    assertEquals(await day(), "Yesterday");
+    const before = await time();
+    const session = await page.context().newCDPSession(page);
+    await session.send("Emulation.setTimezoneOverride", { timezoneId: "Asia/Kathmandu" });
+    await come();
+    assertNotEquals(await time(), before);
+  },
+  { notInFirefox: "it is told no other time zone while a page is open" },
+);
