@@ -16,6 +16,11 @@ function counted(count, one, many) {
   return `${numbers.format(count)} ${count === 1 ? one : many}`;
 }
 
+/** What somebody has written, within a sentence: without what would turn the rest of that around. @param {string} text */
+function within(text) {
+  return text.replace(/\p{Bidi_Control}/gu, "");
+}
+
 /** What stands on the page from the beginning, by the keys in page.html. @type {Record<string, string>} */
 export const MARKUP = {
   sidebar: "Rooms and you",
@@ -70,7 +75,7 @@ export function optionsOf(room) {
 
 /** @param {string} character */
 export function notInRoomNames(character) {
-  return `“${character}” can’t be in the name of a room. Use letters A to Z, digits, and . _ ~ -`;
+  return `“${within(character)}” can’t be in the name of a room. Use letters A to Z, digits, and . _ ~ -`;
 }
 
 /** @param {number} length @param {number} most */
@@ -124,7 +129,7 @@ export function messagesFound(count, all) {
 
 /** @param {string} name @param {string} problem */
 export function noSuchRoom(name, problem) {
-  return `There is no room “${name}”. ${problem} You are in the lobby.`;
+  return `There is no room “${within(name)}”. ${problem} You are in the lobby.`;
 }
 
 /** @param {string} room */
@@ -142,12 +147,12 @@ export const reload = "Reload";
 
 /** @param {string} author @param {string} room */
 export function saysIn(author, room) {
-  return `${author} in ${room}`;
+  return `${within(author)} in ${room}`;
 }
 
 /** @param {string} author @param {string} room */
 export function mentionedYou(author, room) {
-  return `${author} wrote to you in ${room} while you were away. Shall your desktop tell you next time?`;
+  return `${within(author)} wrote to you in ${room} while you were away. Shall your desktop tell you next time?`;
 }
 
 export const notify = "Yes, tell me";
@@ -241,7 +246,7 @@ export const edited = "edited";
 /** @param {string} first @param {string} name The other. */
 export function notTheName(first, name) {
   const why = first === name ? "this is somebody else" : "the names only look alike";
-  return `Not the “${first}” that was here before: ${why}`;
+  return `Not the “${within(first)}” that was here before: ${why}`;
 }
 
 /** Of a name that somebody has who signed in. */
@@ -249,7 +254,7 @@ export const verified = "verified";
 
 /** @param {string} sub The subject of a token. */
 export function signedInAs(sub) {
-  return `Verified: signed in as ${sub}`;
+  return `Verified: signed in as ${within(sub)}`;
 }
 
 /** Of a name that somebody has who did not sign in. */
@@ -302,7 +307,7 @@ export function changeNotSaved(room, why) {
 
 /** @param {string} name @param {string} time */
 export function actionsOf(name, time) {
-  return `Message of ${name}, ${time}`;
+  return `Message of ${within(name)}, ${time}`;
 }
 
 /** @param {string} body */
@@ -354,10 +359,11 @@ export const signIn = "Sign in";
 
 /** @param {string} name "" for a link without one. @param {string} before "" where you have no name. */
 export function linkForAnother(name, before) {
-  return `This link is for ${name || "somebody without a name"}. Here you are ${before || "somebody else"}. Change?`;
+  const [other, self] = [within(name) || "somebody without a name", within(before) || "somebody else"];
+  return `This link is for ${other}. Here you are ${self}. Change?`;
 }
 
 /** @param {string} name "" for a link without one. */
 export function linkRenews(name) {
-  return `This link renews your invitation${name && `, as ${name}`}. Use it from now on?`;
+  return `This link renews your invitation${name && `, as ${within(name)}`}. Use it from now on?`;
 }

@@ -4169,6 +4169,27 @@ export const mutations: readonly Mutation[] = [
     "    // what",
   ),
   broken(
+    "the way back to what one went past covers what the banner tells",
+    ["web/access_test.ts > never over the line"],
+    "src/web/page.css",
+    "  grid-area: 3 / 1;\n",
+    "",
+  ),
+  broken(
+    "with colours that somebody has chosen a found message is not told from the others",
+    ["web/access_test.ts > With colours"],
+    "src/web/page.css",
+    "  .message.found {\n    outline: 2px solid Highlight;\n",
+    "  .message.found {\n",
+  ),
+  broken(
+    "a name turns the sentence around in which it stands",
+    ["web/notifications_test.ts > turns no sentence"],
+    "src/web/words.js",
+    'return text.replace(/\\p{Bidi_Control}/gu, "");',
+    "return text;",
+  ),
+  broken(
     "a machine that has slept goes on to call yesterday today",
     ["web/timeline_test.ts > machine slept"],
     "src/web/calendar.js",

@@ -1,5 +1,5 @@
 // Everybody can use the page: with a keyboard, with a screen reader, on a phone, in the dark.
-import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import axe from "axe-core";
 import type { BrowserContextOptions } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
@@ -109,9 +109,35 @@ webTest(
     assertEquals(await seen("#connection", "::before"), true);
     assertEquals(await seen(".count"), true);
     assertEquals(await seen(".day", "::before"), true);
+    const found = await ada.page.$eval("#log article", (row) => (row as HTMLElement).dataset.id);
+    await ada.page.evaluate((hash) => location.hash = hash, `garden/${found}`);
+    await ada.page.waitForSelector("#log .found");
+    await ada.page.focus("#text"); // whose line is another
+    assertEquals(await seen("#log .found"), true);
     assertEquals(await violations(ada), []);
   },
   { notInFirefox: "this Firefox is told no colours that somebody likes" },
+);
+
+webTest(
+  "The way back to what one went past stands over the messages, and never over the line that tells what is wrong",
+  async () => {
+    for (const width of [1000, 390]) {
+      await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width, height: 700 } });
+      const { page } = ada;
+      await page.evaluate(() => location.hash = "#so%20so");
+      await page.waitForSelector("#banner.shown");
+      await page.$eval(
+        "#since",
+        (since) => Object.assign(since, { hidden: false, textContent: "12 new since Monday" }),
+      );
+      const [since, box] = await page.evaluate(() =>
+        ["since", "scroller"].map((id) => document.getElementById(id)!.getBoundingClientRect().toJSON())
+      );
+      assertEquals([since.top > box.top, since.bottom < box.top + 100], [true, true]);
+      assertLess(Math.abs(since.left + since.right - box.left - box.right), 4);
+    }
+  },
 );
 
 webTest("At 400 % there is still room for messages, and nothing is to be scrolled sideways", async () => {

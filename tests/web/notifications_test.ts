@@ -1,6 +1,7 @@
 // What is told when nobody looks: messages that speak of you, once, on the desktop; and what is wrong, in one line.
 import { assertEquals } from "@std/assert";
 import { mentions } from "../../src/web/mentions.js";
+import * as words from "../../src/web/words.js";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
 
@@ -88,6 +89,23 @@ Deno.test("mentions() finds every name that somebody can have", () => {
       assertEquals([name, mentions("Is she there?", name)], [name, false]);
     }
   }
+});
+
+Deno.test("A name turns no sentence around in which it stands", () => {
+  const name = "\u202EnooN\u2066";
+  const sentences = [
+    words.mentionedYou(name, "attic"),
+    words.saysIn(name, "attic"),
+    words.notTheName(name, "Noor"),
+    words.signedInAs(name),
+    words.actionsOf(name, "14:03"),
+    words.linkForAnother(name, name),
+    words.linkRenews(name),
+    words.noSuchRoom(name, ""),
+    words.notInRoomNames("\u202E"),
+  ];
+  for (const sentence of sentences) assertEquals([sentence, /\p{Bidi_Control}/u.test(sentence)], [sentence, false]);
+  assertEquals(words.saysIn(name, "attic"), "nooN in attic");
 });
 
 webTest("Who is mentioned while away is offered notifications, and never asked at the load", async () => {
