@@ -76,6 +76,7 @@ const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] }
   lift: [(store) => store.lift("a", Date.now() + AHEAD_MS)],
   newestRooms: [(store) => store.newestRooms(10)],
   newestOf: [(store) => store.newestOf(["a", "none"])],
+  hasBegun: [(store) => store.hasBegun("a")],
   notify: [(store) => store.notify("linger", ["a"])],
   checkWritable: [(store) => store.checkWritable()],
   clock: [(store) => store.clock()],

@@ -11,7 +11,7 @@ import type { Posted } from "./writer.ts";
 export class NewRooms {
   /** Asks nothing by itself. */
   constructor(
-    private readonly store: Pick<Store, "newestOf">,
+    private readonly store: Pick<Store, "hasBegun">,
     private readonly floors: Floors,
     private readonly reader: Pick<Reader, "run">,
   ) {}
@@ -42,9 +42,7 @@ export class NewRooms {
 
   /** It is no read of the client's: he has asked for none, and those that he may have are not for his posts. */
   #isThere(room: string, allowance: Allowance): Promise<boolean> {
-    const look = async () => {
-      return this.floors.of(room) > 0 || (await this.store.newestOf([room])).length > 0; // heard of while it waited
-    };
+    const look = async () => this.floors.of(room) > 0 || await this.store.hasBegun(room); // heard of while it waited
     return this.reader.run(allowance, room, look, 0);
   }
 }

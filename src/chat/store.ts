@@ -426,6 +426,11 @@ export class Store {
     return (await this.#listed((sql) => sql`where room = any(${sql.types.texts(rooms)}::text[])`)).rooms;
   }
 
+  /** Whether a message was ever stored in a room, of which all can have been removed since. */
+  async hasBegun(room: string): Promise<boolean> {
+    return (await this.reads.read((sql) => sql`select from heads where room = ${room} and seq > 0`)).length > 0;
+  }
+
   /** The newest message of each room that is left, and has one, newest first. It is looked for after the limit, so in no other room. */
   async #listed(
     which: (sql: Sql) => PendingQuery<never[]>,

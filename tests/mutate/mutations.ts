@@ -2954,6 +2954,13 @@ export const mutations: readonly Mutation[] = [
     "const entries = await this.options.reader.entriesAfter(feed.room, this.#cursor, changes, allowance, this);\n    this.#asOf = feed.newestChange;",
   ),
   broken(
+    "a room whose messages were all removed counts as one that is begun",
+    ["limits_test.ts > begins so many rooms"],
+    STORE,
+    "and seq > 0`)).length > 0",
+    "and seq > 0 and exists (select from messages where room = heads.room)`)).length > 0",
+  ),
+  broken(
     "JSON may be nested without end",
     ["input_test.ts > nested"],
     "src/routes/body.ts",
