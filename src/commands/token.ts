@@ -114,7 +114,8 @@ async function check(config: Config, token: string): Promise<void> {
     if (rights.length === 0) console.log("may do nothing");
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    throw new ConfigError(error.detail, { cause: error });
+    const where = error.status === 503 ? ": see what TOKEN_JWKS_URL gives" : "";
+    throw new ConfigError(`${error.detail}${where}`, { cause: error });
   } finally {
     stop.abort();
   }
