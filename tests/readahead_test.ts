@@ -42,6 +42,20 @@ Deno.test("ReadAhead.page() waits for a page that is still being read, and has i
   assertEquals(room.read.filter((read) => read === `lobby ${last}`).length, 1);
 });
 
+Deno.test("ReadAhead.page() says at once that it gives what was read before, so that nobody shares it who asks later", async () => {
+  const room = new FakeRoom(20);
+  await using pages = opened(room);
+  const gate = Promise.withResolvers<void>();
+  room.held.set(numberedId(10), gate.promise);
+  let begun = 0;
+  const { last } = await pages.page("lobby", NIL, 10, UNLIMITED, () => begun++);
+  assertEquals(begun, 0, "it is read in turn");
+  const second = pages.page("lobby", last!, 10, UNLIMITED, () => begun++);
+  assertEquals(begun, 1);
+  gate.resolve();
+  await second;
+});
+
 Deno.test("ReadAhead.page() tells rooms and limits apart", async () => {
   const room = new FakeRoom(40);
   await using pages = opened(room);
@@ -182,12 +196,12 @@ class FakeRoom {
 function opened(room: FakeRoom, gate = makeGate()) {
   const pages = new ReadAhead(room, gate);
   return {
-    page: (room: string, after: string, limit: number, allowance = UNLIMITED) => {
+    page: (room: string, after: string, limit: number, allowance = UNLIMITED, begun = () => {}) => {
       const turn: Turn = async (statement) => {
         allowance.read();
         return await gate.run(allowance, room, statement);
       };
-      return pages.page(room, after, limit, turn, allowance);
+      return pages.page(room, after, limit, turn, allowance, begun);
     },
     forget: (room?: string) => pages.forget(room),
     [Symbol.asyncDispose]: () => Promise.resolve(pages.forget()),

@@ -35,12 +35,22 @@ export class ReadAhead {
   constructor(private readonly store: Pick<Store, "pageAfter">, private readonly gate: Gate) {}
 
   /**
-   * The messages of `room` after a cursor, at most `limit`; what was not read ahead is read in `turn`.
+   * The messages of `room` after a cursor, at most `limit`; what was not read ahead is read in `turn`. What was, had `begun` before: who asks
+   * later may know of a change that it does not have.
    * @throws {DatabaseError} when they can't be read.
    * @throws whatever `turn` throws.
    */
-  async page(room: string, after: string, limit: number, turn: Turn, allowance: Allowance): Promise<Page> {
-    const ahead = await this.#take(`${allowance.client} ${room} ${after} ${limit}`);
+  async page(
+    room: string,
+    after: string,
+    limit: number,
+    turn: Turn,
+    allowance: Allowance,
+    begun: () => void,
+  ): Promise<Page> {
+    const taken = this.#take(`${allowance.client} ${room} ${after} ${limit}`);
+    if (taken) begun();
+    const ahead = await taken;
     const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit, { turn });
     if (page.full) this.#readAhead(room, page.last!, limit, allowance);
     return page;

@@ -81,7 +81,7 @@ export class Reader {
     return this.#pages.ask(`${room} ${after} ${limit} ${changes} ${exact}`, allowance.client, (begun) => {
       const turn = this.#turns(allowance, room, client, begun);
       if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
-      return this.#readAhead.page(room, after, limit, turn, allowance);
+      return this.#readAhead.page(room, after, limit, turn, allowance, begun);
     });
   }
 
