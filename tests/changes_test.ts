@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
 import { NIL, NOW } from "../src/chat/cursor.ts";
+import { HeldRooms } from "../src/chat/held-rooms.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
@@ -517,10 +518,31 @@ Deno.test("A change that is ended again and again is refused, and nothing is cha
       return Promise.reject(new DatabaseError("rolled-back", "40P01", undefined, {}));
     },
   };
-  const changer = new Changer(store, () => {}, () => now);
+  const changer = new Changer(store, () => {}, new HeldRooms(), () => now);
   const wanted = { room: "room", id: "", body: "x", sub: null, proof: null, moderates: false, known: null, random: "" };
   const refusal = await assertRejects(() => changer.change(wanted, UNLIMITED), Problem);
   assertEquals([refusal.status, refusal.type, tries], [503, "not-stored", 4]);
+});
+
+Deno.test("A room that another goes on holding is left alone by changes too, and by the posts there", async () => {
+  let tries = 0;
+  let now = 0;
+  const away = () => Promise.reject(new DatabaseError("rolled-back", "55P03", undefined, {}));
+  const store = {
+    change: () => {
+      tries++;
+      now += 1_000;
+      return now < 3_000 ? away() : Promise.resolve({ outcome: "missing" } as const);
+    },
+  };
+  const held = new HeldRooms(() => now);
+  const changer = new Changer(store, () => {}, held, () => now);
+  const wanted = { room: "room", id: "", body: "x", sub: null, proof: null, moderates: false, known: null, random: "" };
+  const refused = async () => (await assertRejects(() => changer.change(wanted, UNLIMITED), Problem)).status;
+  assertEquals([await refused(), await refused(), await refused(), tries], [503, 503, 503, 2]);
+  assert(held.isLeftAlone("room"));
+  now = 5_000;
+  assertEquals([await refused(), tries, held.has("room")], [404, 3, false]);
 });
 
 async function say(server: TestServer, body: string): Promise<Message> {

@@ -11,6 +11,7 @@ import { makeId, makePlace, MAX_MS, NIL, parseCursor, placeOf, seqOf, timeOf } f
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
+import { HeldRooms } from "../src/chat/held-rooms.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
@@ -748,9 +749,15 @@ property(
   async ({ steps, closes, limits }) => {
     const table = new FakeTable();
     const told = new Map<string, string[]>();
-    const writer = new Writer(table, limits, ({ room, entries }) => {
-      told.set(room, [...told.get(room) ?? [], ...entries.map(({ id }) => id)]);
-    }, () => 0); // no time passes: nobody waits for too long, and no room is left alone
+    const writer = new Writer(
+      table,
+      limits,
+      ({ room, entries }) => {
+        told.set(room, [...told.get(room) ?? [], ...entries.map(({ id }) => id)]);
+      },
+      new HeldRooms(() => 0),
+      () => 0,
+    ); // no time passes: nobody waits for too long, and no room is left alone
     const posts: Posting[] = [];
     const broken: unknown[] = [];
     let serial = 0;

@@ -5,6 +5,7 @@ import { Floors } from "../src/chat/floors.ts";
 import { seqOf } from "../src/chat/cursor.ts";
 import { Entry } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
+import { HeldRooms } from "../src/chat/held-rooms.ts";
 import { Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { readConfig } from "../src/config.ts";
@@ -156,7 +157,13 @@ Deno.test("Writer.post() refuses not-stored what the queue has no place for, and
 Deno.test("Writer refuses not-stored what has waited for ten seconds, whoever's turn it is, and their places are free again", async () => {
   const gate = new Gate();
   let now = 0;
-  const writer = new Writer(gate, { ...ROOMY, batch: 1, queuedPerRoom: 4 }, () => {}, () => now);
+  const writer = new Writer(
+    gate,
+    { ...ROOMY, batch: 1, queuedPerRoom: 4 },
+    () => {},
+    new HeldRooms(() => now),
+    () => now,
+  );
   const answered: string[] = [];
   const say = (body: string, client: string) => {
     const posting = post(writer, draft("room", body), client);
@@ -182,7 +189,7 @@ Deno.test("Writer refuses not-stored what has waited for ten seconds, whoever's 
 Deno.test("Writer tries none again that came more than ten seconds ago, nor one that is to be answered together with such a one", async () => {
   const gate = new Gate();
   let now = 0;
-  const writer = new Writer(gate, ROOMY, () => {}, () => now);
+  const writer = new Writer(gate, ROOMY, () => {}, new HeldRooms(() => now), () => now);
   const say = (room: string, client: string, key: string | null = null) =>
     post(writer, draft(room, "x", { key }), client);
   const first = say("first", "Ada");
@@ -408,7 +415,7 @@ Deno.test("Writer leaves a room alone that another goes on holding: what others 
   const gate = new Gate(server.store);
   gate.open();
   let now = 0;
-  const writer = new Writer(gate, ROOMY, () => {}, () => now);
+  const writer = new Writer(gate, ROOMY, () => {}, new HeldRooms(() => now), () => now);
   const batches = () => gate.batches.splice(0).map((batch) => batch.map(({ room }) => room));
   /** Posts to the rooms, one after the other, and returns what became of each. */
   const say = (...rooms: string[]) =>
@@ -443,9 +450,34 @@ Deno.test("Writer tries a room that another goes on holding less and less often,
     },
     withKeysOf: () => Promise.resolve([]),
   };
-  const writer = new Writer(store, ROOMY, () => {}, () => now);
+  const writer = new Writer(store, ROOMY, () => {}, new HeldRooms(() => now), () => now);
   for (; now < 40_000; now += 100) assertEquals(await problem(post(writer, draft("held", "x"))), [503, "not-stored"]);
   assertEquals(tries, [0, 1_100, 3_200, 7_400, 15_800, 24_800, 33_800]);
+});
+
+Deno.test("Of several rooms that others hold one is tried at a time, and those that are free again at once", () => {
+  let now = 0;
+  const held = new HeldRooms(() => now);
+  for (const room of ["a", "b"]) held.found(room);
+  const alone = () => ["a", "b", "c"].filter((room) => held.isLeftAlone(room));
+  assertEquals([alone(), held.has("a"), held.has("c")], [[], true, false], "it can have been for a moment");
+  now = 5_000;
+  held.found("a");
+  assertEquals(alone(), ["a", "b"]);
+  held.found("c"); // which a statement with others has found
+  now = 9_999;
+  assertEquals(alone(), ["a", "b", "c"]);
+  now = 10_000;
+  assertEquals(alone(), []);
+  held.found("b");
+  now = 17_999;
+  assertEquals(alone(), ["a", "b", "c"]);
+  held.free("c");
+  assertEquals([alone(), held.has("c"), held.has("a")], [[], false, true]);
+  held.free("elsewhere");
+  now = 100_000; // nobody has tried any since
+  held.found("a");
+  assertEquals([alone(), held.has("b")], [[], false]);
 });
 
 Deno.test("Writer says outcome-unknown when a statement's backend is killed, and the same key settles it", async () => {

@@ -6,6 +6,7 @@ import type { Allowance } from "../limits.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
 import type { Change } from "./change.ts";
 import { Gate } from "./gate.ts";
+import { HeldRooms, isHeld } from "./held-rooms.ts";
 import type { Entry } from "./page.ts";
 import type { Commit, Store, Verdict } from "./store.ts";
 
@@ -28,6 +29,7 @@ export class Changer {
   constructor(
     private readonly store: Pick<Store, "change">,
     private readonly committed: (commit: Commit) => void,
+    private readonly held: HeldRooms = new HeldRooms(),
     private readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -57,10 +59,15 @@ export class Changer {
 
   /** The statement, once more where PostgreSQL has ended it for another's sake: nothing of it stands then. */
   async #tried(wanted: Change): Promise<Verdict> {
+    const { room } = wanted;
+    if (this.held.isLeftAlone(room)) throw notChanged("This room takes no changes at the moment").heldBack();
     for (const until = this.now() + PATIENCE_MS;;) {
       try {
-        return await this.store.change(wanted);
+        const verdict = await this.store.change(wanted);
+        this.held.free(room);
+        return verdict;
       } catch (error) {
+        if (isHeld(error)) this.held.found(room);
         // It may have been done: if it was, the next try finds it so, and is of nobody's account.
         const isUnknown = error instanceof DatabaseError && error.fate === "unknown";
         if (isUnknown && wanted.body === "") logDeletion(wanted, "A message may have been deleted");

@@ -4,6 +4,7 @@
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { gone, invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
+import { HeldRooms, isHeld } from "./held-rooms.ts";
 import type { Entry } from "./page.ts";
 import type { Draft, Incoming } from "./draft.ts";
 import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
@@ -54,14 +55,6 @@ interface Post extends Pick<Waiting, "since" | "resolve" | "reject"> {
   readonly twins: Post[];
 }
 
-/** A room whose head row another transaction held when it was last tried, alone. */
-interface Held {
-  /** When that was first found. */
-  readonly since: number;
-  /** When it is tried again. */
-  readonly until: number;
-}
-
 /** What a post weighs in the queue besides its bytes. */
 const POST_BYTES = 1_000;
 
@@ -78,9 +71,6 @@ const PATIENCE_MS = 10_000;
 /** How often the queue is looked through for those that are too old, in milliseconds: it can have thousands of lines. */
 const LOOK_MS = 1_000;
 
-/** How long a room that another holds is left alone between two tries, at most, in milliseconds: in each try all others wait for a second. */
-const ALONE_MS = 8_000;
-
 /** Stores posts in batches. */
 export class Writer {
   readonly #queue = new Turns<Waiting>({
@@ -92,8 +82,6 @@ export class Writer {
   readonly #perRoom = new Map<string, number>();
   #last: LastWrite = { outcome: "none", at: -Infinity };
   #looked = -Infinity;
-  /** Rooms that others hold. Once one of them is free, all are: perhaps one let go of them all, and else the next try finds them held. */
-  readonly #held = new Map<string, Held>();
 
   /**
    * `committed` is told of each room's new messages, before their posts resolve; `now` is a clock in milliseconds that never jumps.
@@ -102,6 +90,7 @@ export class Writer {
     private readonly store: Pick<Store, "append" | "withKeysOf">,
     private readonly limits: WriterLimits,
     private readonly committed: (commit: Commit) => void,
+    private readonly held: HeldRooms = new HeldRooms(),
     private readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -152,8 +141,9 @@ export class Writer {
     const keyed = new Map<string, Post>();
     let bytes = 0;
     for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
-      const held = this.#held.get(next.incoming.room);
-      if (held && this.now() < held.until) {
+      const { room } = next.incoming;
+      const held = this.held.has(room);
+      if (this.held.isLeftAlone(room)) {
         this.#left(this.#queue.shift()!).reject(notStored("This room takes no messages at the moment").heldBack());
         continue;
       }
@@ -206,7 +196,7 @@ export class Writer {
     try {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
-      if (this.#held.has(batch[0]!.draft.room)) this.#held.clear();
+      this.held.free(batch[0]!.draft.room);
       for (const commit of commits) this.committed(commit);
       batch.forEach(({ draft, twins, resolve }, i) => {
         resolve({ entry: entries[i]!, replayed: false });
@@ -247,7 +237,7 @@ export class Writer {
 
     // The statement rolled back, all of it. If a row is at fault, halve until it stands alone. If a room may be, give each a statement of
     // its own: of ever smaller halves, each with the room that is held would wait for it.
-    const parts = isRowFault(error) ? halve(batch) : isRoomFault(error) ? byRoom(batch) : undefined;
+    const parts = isRowFault(error) ? halve(batch) : isHeld(error) ? byRoom(batch) : undefined;
     if (parts) {
       for (const part of parts) await this.#write(part);
     } else if (isRowFault(error) && batch.length === 1) {
@@ -255,7 +245,7 @@ export class Writer {
       reject(invalid("body", "the database does not take this message"));
       this.#refuse(twins, () => notStored("Another post with this key was refused")); // which may say something else
     } else {
-      if (isRoomFault(error)) this.#leaveAlone(batch[0]!.draft.room);
+      if (isHeld(error)) this.held.found(batch[0]!.draft.room);
       else this.#note("refused");
       this.#refuse(batch, () => notStored("The database refused the statement"));
     }
@@ -277,13 +267,6 @@ export class Writer {
       return !message;
     });
     if (rest.length > 0) await this.#write(rest);
-  }
-
-  /** For as long again as it has been held, which is no time when that is first found: then it can have been for a moment. */
-  #leaveAlone(room: string): void {
-    const now = this.now();
-    const { since } = this.#held.get(room) ?? { since: now };
-    this.#held.set(room, { since, until: now + Math.min(now - since, ALONE_MS) });
   }
 
   #note(outcome: LastWrite["outcome"]): void {
@@ -314,11 +297,6 @@ function tooLate(): Problem {
 /** Data exception, constraint violation, program limit exceeded: one row of the batch can be the reason. */
 function isRowFault({ code }: DatabaseError): boolean {
   return /^(22|23|54)/.test(code);
-}
-
-/** Lock not available, statement timeout: one room of the batch can be the reason, since another holds its head row. */
-function isRoomFault({ code }: DatabaseError): boolean {
-  return code === "55P03" || code === "57014";
 }
 
 /** A list in two halves; undefined when it can't be halved. */
