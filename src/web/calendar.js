@@ -46,20 +46,27 @@ export function sameDay(one, other) {
   return one.toDateString() === other.toDateString();
 }
 
-/** Calls `changed` when days are called otherwise: at the beginning of each, and where the machine has slept, or is in another time zone. @param {() => void} changed */
-export function onNewDay(changed) {
-  const here = () => `${new Date().toDateString()} ${new Intl.DateTimeFormat().resolvedOptions().timeZone}`;
-  let known = here();
+/**
+ * Calls `newDay` when days are called otherwise, at the beginning of each, and where the machine has slept; `newZone` when times
+ * are, too: where it is in another time zone.
+ * @param {() => void} newDay @param {() => void} newZone
+ */
+export function onNewDay(newDay, newZone) {
+  const today = () => new Date().toDateString();
+  const here = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  let [day, zone] = [today(), here()];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const look = () => {
     clearTimeout(timer);
     const now = new Date();
     timer = setTimeout(look, new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1).getTime() - now.getTime());
-    if (here() === known) return;
-    known = here();
-    formats = makeFormats();
-    changed();
+    const before = { day, zone };
+    [day, zone] = [today(), here()];
+    if (zone !== before.zone) {
+      formats = makeFormats();
+      newZone();
+    } else if (day !== before.day) newDay();
   };
   // Its timers do not count while a machine sleeps.
   document.addEventListener("visibilitychange", look);

@@ -206,13 +206,19 @@ export class MessageLog {
 
   /** Says of each message again when it came, and of each day what it is called: that may be another, in another time zone. */
   nameTimes() {
-    this.#entries.forEach(({ message, row }, index) => {
-      const time = new Date(message.created_at);
-      const shown = row.querySelector("header time");
-      if (shown) Object.assign(shown, { textContent: clockTime(time), title: exactTime(time) });
-      this.#arrange(index);
+    this.quietly(() => {
+      for (const [index, { message, row }] of this.#entries.entries()) {
+        const time = new Date(message.created_at);
+        /** @type {HTMLElement | null} */
+        const shown = row.querySelector("header time");
+        if (shown) {
+          setText(shown, clockTime(time));
+          shown.title = exactTime(time);
+        }
+        this.#arrange(index);
+      }
+      this.nameDays();
     });
-    this.nameDays();
   }
 
   /** Changes the log without a screen reader's reading it out: it is no news. @param {() => void} change */

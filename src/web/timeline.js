@@ -118,7 +118,7 @@ export class Timeline {
     });
     for (const part of [this.#scroller, byId("log"), byId("waiting")]) resized.observe(part);
     addEventListener("input", ({ isTrusted }) => this.#wrote ||= isTrusted);
-    onNewDay(() => this.#log.nameTimes());
+    onNewDay(() => this.#log.nameDays(), () => this.#log.nameTimes());
   }
 
   /** Empties the timeline for another room. @param {Me} me @param {string} read What was read there; "" for nothing yet. */

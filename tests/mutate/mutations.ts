@@ -4241,10 +4241,24 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "times are told as they were where one was before",
-    ["web/timeline_test.ts > machine slept"],
+    ["web/timeline_test.ts > After a flight"],
     "src/web/calendar.js",
     "    formats = makeFormats();\n",
     "",
+  ),
+  broken(
+    "a screen reader reads out all times to who is in another time zone",
+    ["web/timeline_test.ts > After a flight"],
+    "src/web/message-log.js",
+    "nameTimes() {\n    this.quietly(() => {",
+    "nameTimes() {\n    [0].forEach(() => {",
+  ),
+  broken(
+    "a new day writes all times anew",
+    ["web/timeline_test.ts > machine slept"],
+    "src/web/timeline.js",
+    "onNewDay(() => this.#log.nameDays(),",
+    "onNewDay(() => this.#log.nameTimes(),",
   ),
   broken(
     "an edit folds a long message again",
