@@ -5,10 +5,12 @@
 
 import { earliestOf, messageNumber } from "../client/client.ts";
 import { isOutdated, rowOf } from "./message-row.js";
+import { isOwn } from "./own.js";
 import { Patience } from "./patience.js";
 
 /** @import { Deletion, LingerError, Message, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
+/** @import { Me } from "./own.js" */
 /** @import { Timeline } from "./timeline.js" */
 
 /**
@@ -31,6 +33,7 @@ export const NIL = "00000000-0000-0000-0000-000000000000";
 
 export class Conversation {
   #room;
+  #me;
   #outbox;
   #timeline;
   #told;
@@ -57,13 +60,14 @@ export class Conversation {
   newest = "";
 
   /**
-   * @param {Room} room @param {Outbox} outbox @param {Timeline} timeline @param {Told} told
+   * @param {Room} room @param {Me} me @param {Outbox} outbox @param {Timeline} timeline @param {Told} told
    * @param {{ read: string, message: string }} place What was read, and a message that one wants to see; "" for none.
    */
-  constructor(room, outbox, timeline, told, { read, message }) {
+  constructor(room, me, outbox, timeline, told, { read, message }) {
     this.#read = read;
     this.#message = message;
     this.#room = room;
+    this.#me = me;
     this.#outbox = outbox;
     this.#timeline = timeline;
     this.#told = told;
@@ -261,7 +265,7 @@ export class Conversation {
 
   /**
    * Finds among new messages those that are in the outbox without its knowing: the answer to a post may come after the
-   * message itself, or never. A message does not say with which key it was posted, so its words have to do until the
+   * message itself, or never. A message does not say with which key it was posted, so its words, and whose it is, have to do until the
    * answer says for sure: for the one that is under way, since no other can have arrived, and only to show it once. It is sent as long
    * as there is no answer, whatever others say meanwhile.
    * @param {Message[]} messages
@@ -269,8 +273,10 @@ export class Conversation {
   #recognize(messages) {
     const item = this.#outbox.of(this.#room.name).find(({ id, state }) => !id && state !== "refused");
     if (item?.state !== "sending" || this.#seenAs.has(item.key)) return;
-    const seen = messages.find(({ id, author, body }) =>
-      item.after < id && item.author === author && item.body === body
+    // Who has a token is told by that: it can have been stored under the name of another day.
+    const writer = { ...this.#me, name: item.author };
+    const seen = messages.find((message) =>
+      item.after < message.id && isOwn(message, writer) && item.body === message.body
     );
     if (seen) this.#seenAs.set(item.key, seen.id);
   }

@@ -63,8 +63,8 @@ export class Outbox {
     this.#session = session;
     this.#lease = lease;
     this.#changed = changed;
-    this.#items = memory.unsent();
-    memory.watch("unsent ", (key, value) => this.#hear(key, value ? JSON.parse(value) : undefined));
+    this.#items = memory.unsent().map((item) => this.#named(item));
+    memory.watch("unsent ", (key, value) => this.#hear(key, value ? this.#named(JSON.parse(value)) : undefined));
     // Not before the page is put together.
     queueMicrotask(() => this.#work());
   }
@@ -84,8 +84,7 @@ export class Outbox {
   add(message) {
     // Later than all before it, whatever the clock says: that is their order.
     const at = Math.max(Date.now(), ...this.of(message.room).map(({ at }) => at + 1));
-    /** @type {OutboxItem} */
-    const item = { ...message, key: newKey(), messageKey: newKey(), at, state: "sending" };
+    const item = this.#named({ ...message, key: newKey(), messageKey: newKey(), at, state: "sending" });
     this.#items.push(item);
     this.#keep(item);
     this.#work();
@@ -124,6 +123,15 @@ export class Outbox {
     const attempts = this.#sending.get(item.room);
     if (attempts?.item === item) attempts.ended.abort();
     this.#changed(item.room);
+  }
+
+  /**
+   * An item under the name in the token, if there is one: that can have been renewed since the item was written, and the server takes no
+   * other name.
+   * @param {OutboxItem} item @returns {OutboxItem}
+   */
+  #named(item) {
+    return { ...item, author: this.#session.givenName || item.author };
   }
 
   /** Lets go of what has arrived in rooms that nobody sees here: in the one that he sees it is there until its message is. */
@@ -187,8 +195,6 @@ export class Outbox {
   /** @param {Attempts} attempts */
   async #post(attempts) {
     const { item, ended: { signal } } = attempts;
-    // The token can have been renewed since it was written, under another name: the server takes no other.
-    item.author = this.#session.givenName || item.author;
     const { room, body, author, key, messageKey, replyTo } = item;
     let why = words.unreachable;
     const timer = setTimeout(() => this.#fail(item, "late", why), LATE_MS);

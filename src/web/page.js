@@ -145,7 +145,8 @@ function open() {
     session.show();
     connectionLine.watch(room.connection);
   };
-  conversation = new Conversation(room, outbox, timeline, { grown, changed, became, gap, missed, refused, accepted }, {
+  const told = { grown, changed, became, gap, missed, refused, accepted };
+  conversation = new Conversation(room, session.me, outbox, timeline, told, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",
   });
