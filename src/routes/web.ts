@@ -26,6 +26,7 @@ import composer from "../web/composer.js" with { type: "text" };
 import connectionLine from "../web/connection-line.js" with { type: "text" };
 import conversation from "../web/conversation.js" with { type: "text" };
 import copying from "../web/copying.js" with { type: "text" };
+import draft from "../web/draft.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
 import finder from "../web/finder.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
@@ -89,6 +90,7 @@ const SOURCES: Record<string, string> = {
   "/web/connection-line.js": connectionLine,
   "/web/copying.js": copying,
   "/web/conversation.js": conversation,
+  "/web/draft.js": draft,
   "/web/element.js": element,
   "/web/finder.js": finder,
   "/web/later.js": later,

@@ -2,6 +2,7 @@
 // Has the windows of this page in one browser agree on who you are and on what you have begun to write. A draft is in the storage once
 // for all of them; each has a field with words in it, and knows what was written in it in other rooms. So nobody's words are taken
 // away, and an empty field that nobody is in shows what is written elsewhere.
+import { equals, has, isEmpty, joined, NONE } from "./draft.js";
 
 /** @import { Composer } from "./composer.js" */
 /** @import { Memory } from "./memory.js" */
@@ -13,21 +14,26 @@
  */
 export function agree(memory, composer, { room, renamed, isSame }) {
   /** What this window shows of what is written in another: it is not for this one to keep. */
-  let mirrored = "";
+  let mirrored = NONE;
   memory.watch("name", renamed);
-  memory.watch("draft ", (draftOf, draft, before) => {
+  memory.watchDrafts((draftOf, draft, before) => {
     if (!isSame()) return;
     const isHere = draftOf === room();
-    const text = isHere ? composer.text : composer.left.get(draftOf) ?? "";
+    const here = isHere ? composer.draft : composer.left.get(draftOf) ?? NONE;
+    const wasKept = equals(here, before) || isHere && !composer.isWritten;
     // What is here was written there, and goes on there, or was sent; or it is there among other words.
-    const isTheirs = isHere && text === mirrored || draft.includes(text) || text === before && goesOn(draft, before);
+    const isTheirs = isHere && equals(here, mirrored) || has(draft, here) || wasKept && goesOn(draft.text, here.text);
     if (isTheirs && !isHere) composer.left.delete(draftOf);
     else if (isTheirs && !composer.isIn) composer.show(mirrored = draft);
-    else if (draft === "" && text !== "") memory.keepDraft(draftOf, text); // other words were sent
+    else if (!isEmpty(here) && isEmpty(draft) && isEmpty(memory.draft(draftOf))) { // other words were sent, and no more written since
+      memory.keepDraft(draftOf, here);
+    }
   });
   addEventListener("pagehide", () => {
     if (!isSame()) return;
-    for (const [room, text] of composer.written) memory.keepDraft(room, both(memory.draft(room), text));
+    for (const [room, draft] of composer.written) {
+      if (draft.text) memory.keepDraft(room, joined(memory.draft(room), draft));
+    }
   });
   // Who comes back to the page finds what was kept when he went, as it is by now.
   addEventListener("pageshow", ({ persisted }) => {
@@ -37,12 +43,6 @@ export function agree(memory, composer, { room, renamed, isSame }) {
   });
 }
 
-/** What is kept and what was written here: other words may have been kept since. @param {string} kept @param {string} text */
-function both(kept, text) {
-  if (kept.includes(text)) return kept;
-  return text.includes(kept) ? text : `${kept}\n\n${text}`;
-}
-
 /** Whether somebody goes on with a draft, or has sent it: not who has put other words in its place. @param {string} draft @param {string} before */
 function goesOn(draft, before) {
   const length = Math.min(draft.length, before.length);
@@ -50,5 +50,5 @@ function goesOn(draft, before) {
   while (start < length && draft[start] === before[start]) start++;
   let end = 0;
   while (start + end < length && draft.at(-1 - end) === before.at(-1 - end)) end++;
-  return draft === "" || start + end >= before.length / 2;
+  return draft === "" || before !== "" && start + end >= before.length / 2;
 }

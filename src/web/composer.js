@@ -2,11 +2,13 @@
 // Where you write, after you have said once what you are called. Keeps a draft for each room, and says before sending
 // what the server would refuse.
 import { boundField } from "./bounded-field.js";
+import { isEmpty, joined, NONE } from "./draft.js";
 import { avatar } from "./message-row.js";
 import { byId, element, isConverting, setText } from "./element.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
 
+/** @import { Draft } from "./draft.js" */
 /** @import { Memory } from "./memory.js" */
 
 /** Longest name that the server takes, in bytes of UTF-8. */
@@ -35,20 +37,26 @@ export class Composer {
   #memory;
   #actions;
   #room = "";
-  /** What was shown here last; other words were written since. */
+  /** The id of the message that is answered; "" for none. */
+  replyTo = "";
+  /** What is only shown here, and for others to keep; undefined once something was written. @type {string | undefined} */
   #shown = "";
-  /** What was written here in rooms that one has left, as long as no other window goes on with it. @type {Map<string, string>} */
+  /** What was written here in rooms that one has left, as long as no other window goes on with it. @type {Map<string, Draft>} */
   left = new Map();
   /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
   #enteredAt = -Infinity;
   #put;
 
-  /** @param {Memory} memory @param {{ send: (body: string) => void, renamed: () => void }} actions */
+  /**
+   * @param {Memory} memory
+   * @param {{ send: (body: string, replyTo: string) => void, renamed: () => void, answer: (id: string) => void }} actions
+   * `answer` is told what is answered; "" for nothing.
+   */
   constructor(memory, actions) {
     this.#memory = memory;
     this.#actions = actions;
     this.#put = boundField(this.#text, () => {
-      memory.keepDraft(this.#room, this.#text.value);
+      this.#keep();
       this.#fit();
     }, (why) => this.#tell(why, true));
     addEventListener("keydown", ({ key, target, timeStamp }) => {
@@ -97,19 +105,19 @@ export class Composer {
     if (this.#memory.name) this.#showName();
   }
 
-  /** What stands there. */
-  get text() {
-    return this.#text.value;
+  /** What stands there, and what it answers. @returns {Draft} */
+  get draft() {
+    return { text: this.#text.value, replyTo: this.replyTo };
   }
 
-  /** Whether words were written here since some were shown. */
+  /** Whether something was written here since something was shown. */
   get isWritten() {
-    return this.#text.value !== this.#shown;
+    return this.#shown === undefined;
   }
 
-  /** What was written here, by room: what is only shown is for others to keep. @returns {[string, string][]} */
+  /** What was written here, by room: what is only shown is for others to keep. @returns {[string, Draft][]} */
   get written() {
-    return this.text && this.isWritten ? [...this.left, [this.#room, this.text]] : [...this.left];
+    return this.isWritten ? [...this.left, [this.#room, this.draft]] : [...this.left];
   }
 
   /** Whether somebody is about to write here. */
@@ -117,20 +125,31 @@ export class Composer {
     return this.#text === document.activeElement && document.hasFocus();
   }
 
-  /** Shows words, and does not keep them. @param {string} text @param {boolean} [isOwn] Whether they count as written here. */
-  show(text, isOwn = false) {
+  /** Shows a draft, and does not keep it. @param {Draft} draft @param {boolean} [isOwn] Whether it counts as written here. */
+  show({ text, replyTo }, isOwn = false) {
     this.#put(text);
-    this.#shown = isOwn ? "" : this.#text.value;
+    this.#shown = isOwn ? undefined : this.#text.value;
     this.#fit();
+    this.replyTo = replyTo;
+    this.#actions.answer(replyTo);
+  }
+
+  /** Has what is written here answer a message. @param {string} id "" for none. */
+  reply(id) {
+    if (id === this.replyTo) return;
+    this.replyTo = id;
+    this.#keep();
+    this.#actions.answer(id);
   }
 
   /** @param {string} room */
   open(room) {
-    if (room === this.#room) return; // one has only gone elsewhere in it
+    // One has only gone elsewhere in it; what is answered may have been on its way.
+    if (room === this.#room) return this.#actions.answer(this.replyTo);
     // Another window may have kept a draft of its own since; what is only shown here is not put over that.
-    if (this.text && this.isWritten) {
-      this.#memory.keepDraft(this.#room, this.text);
-      this.left.set(this.#room, this.text);
+    if (this.isWritten && !isEmpty(this.draft)) {
+      this.#memory.keepDraft(this.#room, this.draft);
+      this.left.set(this.#room, this.draft);
     }
     this.#room = room;
     this.#text.placeholder = words.messageTo(room);
@@ -139,11 +158,11 @@ export class Composer {
     this.show(own ?? this.#memory.draft(room), own !== undefined);
   }
 
-  /** Puts words that went nowhere before the draft of their room. @param {string} room @param {string} body */
-  giveBack(room, body) {
+  /** Puts what went nowhere before the draft of its room. @param {string} room @param {Draft} given */
+  giveBack(room, given) {
     const isHere = room === this.#room;
-    const before = isHere ? this.text : this.left.get(room) ?? this.#memory.draft(room);
-    const draft = [body, before].filter(Boolean).join("\n\n");
+    const before = isHere ? this.draft : this.left.get(room) ?? this.#memory.draft(room);
+    const draft = joined(given, before);
     this.#memory.keepDraft(room, draft);
     if (isHere) this.show(draft, true);
     else this.left.set(room, draft);
@@ -167,11 +186,17 @@ export class Composer {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
     const fromButton = document.activeElement === this.#send;
-    // What another window has written over it is not sent.
-    if (this.#memory.draft(this.#room) === this.text) this.#memory.keepDraft(this.#room, "");
-    this.show("");
+    const { text, replyTo } = this.draft;
+    this.#memory.forgetDraft(this.#room, text);
+    this.show(NONE);
     if (fromButton) this.#text.focus(); // else it would be lost with the button
-    this.#actions.send(body);
+    this.#actions.send(body, replyTo);
+  }
+
+  /** Keeps what was written here. */
+  #keep() {
+    this.#memory.keepDraft(this.#room, this.draft);
+    this.#shown = undefined;
   }
 
   /** What would be sent: no blank lines around it. */

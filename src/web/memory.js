@@ -2,6 +2,9 @@
 // What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write,
 // to answer or to edit, what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it,
 // or has no room left, it lasts as long as the page.
+import { format, hasPart, parse } from "./draft.js";
+
+/** @import { Draft } from "./draft.js" */
 
 /** Of so many messages that you have sent the keys are kept: the newest ones. */
 const MESSAGE_KEYS = 500;
@@ -84,20 +87,19 @@ export class Memory {
 
   /** @param {string} room */
   draft(room) {
-    return this.#get(`draft ${room}`);
+    return parse(this.#get(`draft ${room}`));
   }
-  /** @param {string} room @param {string} text */
-  keepDraft(room, text) {
-    this.#set(`draft ${room}`, text);
+  /** @param {string} room @param {Draft} draft */
+  keepDraft(room, draft) {
+    this.#set(`draft ${room}`, format(draft));
   }
-
-  /** The id of the message that you are about to answer in a room; "" for none. @param {string} room */
-  reply(room) {
-    return this.#get(`reply ${room}`);
+  /** Forgets what was sent, and not what another window has written since. @param {string} room @param {string} text */
+  forgetDraft(room, text) {
+    if (hasPart(text, this.draft(room).text)) this.#set(`draft ${room}`, "");
   }
-  /** @param {string} room @param {string} id */
-  keepReply(room, id) {
-    this.#set(`reply ${room}`, id);
+  /** Calls `changed` as {@linkcode watch} does, with drafts. @param {(room: string, draft: Draft, before: Draft) => void} changed */
+  watchDrafts(changed) {
+    this.watch("draft ", (room, value, before) => changed(room, parse(value), parse(before)));
   }
 
   /** What you have begun to make of a message, and neither saved nor put aside; it can be empty. @param {string} id @returns {string | undefined} */

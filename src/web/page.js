@@ -68,13 +68,12 @@ const timeline = new Timeline({
   },
   retry: (item) => outbox.retry(item),
   edit: (item) => {
-    composer.giveBack(item.room, outbox.take(item));
+    composer.giveBack(item.room, { text: outbox.take(item), replyTo: item.replyTo ?? "" });
     composer.focus();
-    if (item.replyTo) void answer(item.replyTo);
   },
   remove: (item) => outbox.remove(item),
 });
-const composer = new Composer(memory, { send, renamed: () => open() });
+const composer = new Composer(memory, { send, renamed: () => open(), answer });
 
 /** What is being written. */
 const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
@@ -90,8 +89,6 @@ let found;
 let withdraw;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
-/** The id of what one is about to answer, until it stands above the composer; "" for none. */
-let answering = "";
 /** @type {typeof import("./quotes.js") | undefined} */
 let quotes;
 
@@ -120,8 +117,6 @@ function open() {
   const before = current;
   current = isRoomName(place.room) ? place.room : LOBBY;
   if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for what one writes
-    reply?.end();
-    answering = memory.reply(current);
     actions?.leave();
     done.clear();
     banner.tell("gap", undefined);
@@ -157,13 +152,11 @@ function open() {
     outbox.goOn();
   });
   composer.open(current);
-  if (answering) void answer(answering);
   showRooms();
 }
 
-/** @param {string} body */
-function send(body) {
-  const replyTo = endReply();
+/** @param {string} body @param {string} replyTo */
+function send(body, replyTo) {
   const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
@@ -228,28 +221,21 @@ async function became(news) {
 
 async function replying() {
   const { Reply } = await loadReply();
-  return reply ??= new Reply(endReply);
+  return reply ??= new Reply(() => composer.reply(""));
 }
 
-/** Goes on with a reply that was refused, or that is kept beside the draft, unless what it answers is gone. @param {string} id */
+/** Says above the composer what the draft there answers, unless that is gone. @param {string} id "" for nothing. */
 async function answer(id) {
+  if (reply?.to === id) return; // it stands there
+  reply?.end();
+  if (!id) return;
   const room = current;
-  memory.keepReply(room, answering = id);
-  const [reply, { seen }] = await Promise.all([replying(), quoting()]);
+  const [bar, { seen }] = await Promise.all([replying(), quoting()]);
   const original = await seen(id, linger.room(room)).catch(() => null);
   if (original === null) return; // one has gone elsewhere, and it is asked for anew
-  if (room !== current || answering !== id) return; // it was sent meanwhile, or answers something else
-  answering = "";
-  if (original) reply.begin(original);
-  else memory.keepReply(room, "");
-}
-
-/** What one was about to answer is answered, or not to be; returns its id, "" for none. */
-function endReply() {
-  const id = reply?.end() || answering;
-  answering = "";
-  if (id === memory.reply(current)) memory.keepReply(current, ""); // else another window answers something else
-  return id;
+  if (room !== current || composer.replyTo !== id) return; // it was sent meanwhile, or answers something else
+  if (original) bar.begin(original);
+  else composer.replyTo = ""; // which is kept with what is written next: nobody has done anything here
 }
 
 /** Loads what is not needed at first, as soon as somebody is there. @param {Event} event */
@@ -262,9 +248,8 @@ async function begin(event) {
     room: () => linger.room(current),
     isSending: () => outbox.of(current).some(({ state }) => state !== "refused"),
     reply: (message) => {
-      answering = "";
-      memory.keepReply(current, message.id);
       reply.begin(message);
+      composer.reply(message.id);
       text.focus();
     },
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
@@ -273,7 +258,7 @@ async function begin(event) {
     notDone: (text) => tellNotDone(text),
     notDeleted: (why) => tellNotDone(words.notDeleted(why)),
     notSaved: (room, body, why) => {
-      composer.giveBack(room, body);
+      composer.giveBack(room, { text: body, replyTo: "" });
       tellNotDone(words.changeNotSaved(room, why), room);
     },
   });
@@ -369,7 +354,7 @@ function offerNotifications({ author, room }) {
 byId("find").addEventListener("click", search);
 for (const type of ["input", "hashchange"]) addEventListener(type, () => waited = {});
 text.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !isConverting(event)) endReply();
+  if (event.key === "Escape" && !isConverting(event)) composer.reply("");
 });
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
@@ -381,12 +366,6 @@ addEventListener("hashchange", () => {
   if (session.accept()) return session.restart(link); // as somebody else, perhaps
   open();
   composer.focus();
-});
-memory.watch("reply ", (room, id) => { // as what is written: where somebody has words of his own, they stay what they are
-  if (room !== current || composer.isIn || composer.isWritten || !session.isSame) return;
-  reply?.end();
-  answering = id;
-  if (id) void answer(id);
 });
 memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
 copyAsWritten();

@@ -13,8 +13,8 @@ export class Reply {
   #text = byId("text");
   #bar = element("p", { id: "replying", hidden: true });
   #what = element("span", { className: "what" });
-  /** The id of the message that is answered; "" for none. */
-  #to = "";
+  /** The id of the message that it shows; "" for none. */
+  to = "";
 
   /** @param {() => void} unwanted One thinks better of it. */
   constructor(unwanted) {
@@ -24,7 +24,7 @@ export class Reply {
 
   /** @param {Seen} message */
   begin(message) {
-    this.#to = message.id;
+    this.to = message.id;
     const stop = element("button", {
       type: "button",
       textContent: "×",
@@ -42,7 +42,7 @@ export class Reply {
 
   /** A message is not what it was: what is shown of it is what it says now, nothing if it was deleted. @param {Message | Deletion} news */
   became(news) {
-    if (news.id === this.#to) this.#show("deleted" in news ? undefined : news);
+    if (news.id === this.to) this.#show("deleted" in news ? undefined : news);
   }
 
   /** @param {Seen | undefined} original */
@@ -50,11 +50,8 @@ export class Reply {
     this.#what.replaceChildren(words.replyTo, ...said(original));
   }
 
-  /** Ends it; returns which message was to be answered, "" for none. */
   end() {
-    const to = this.#to;
-    this.#to = "";
+    this.to = "";
     this.#bar.hidden = true;
-    return to;
   }
 }

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
-import { messages } from "../support/client.ts";
+import { messages, posted } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -93,6 +93,20 @@ webTest(
     assertNotEquals(await kept(ada, "read "), {});
   },
 );
+
+webTest("A draft is kept with what it answers, and as its words alone where that is nothing", async () => {
+  const { id } = await posted(site, "format", "The question");
+  await using ada = await visit(site, { room: "format", name: "Ada" });
+  await ada.page.fill("#text", "The answer");
+  assertEquals(await kept(ada, "draft "), { format: "The answer" });
+  await ada.page.hover("#log .body");
+  await ada.page.click("#actions [aria-label=Reply]");
+  assertEquals(await kept(ada, "draft "), { format: `${id}\u001fThe answer` });
+  await ada.page.evaluate(() => localStorage["linger / draft before"] = "As it was kept before");
+  await ada.page.evaluate(() => location.hash = "before");
+  await ada.page.waitForSelector("#replying", { state: "hidden" });
+  assertEquals(await ada.page.inputValue("#text"), "As it was kept before");
+});
 
 webTest("A name that can't be stored goes before the one that was", async () => {
   await using ada = await visit(site, { room: "stale", name: "Ada" });

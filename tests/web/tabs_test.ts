@@ -295,16 +295,7 @@ webTest("A draft in a tab that has no focus gives way to what goes on with it, a
   // For the browser under test each tab has the focus, which in a real one only one has.
   await first.page.evaluate(() => document.hasFocus = () => false);
   const text = () => first.page.inputValue("#text");
-  await first.page.evaluate(() => {
-    // After the page's own listeners.
-    addEventListener("storage", ({ key, newValue }) => {
-      if (key?.includes(" draft ")) Object.assign(globalThis, { heard: newValue });
-    });
-  });
-  const heard = async (draft: string) => {
-    await second.page.fill("#text", draft);
-    await first.until((draft) => (globalThis as unknown as { heard?: string }).heard === draft, draft);
-  };
+  const heard = await hearing(first, second);
   await heard("A long draft that goes on");
   assertEquals(await text(), "A long draft that goes on");
   await first.page.fill("#text", "A lnog draft");
@@ -316,6 +307,20 @@ webTest("A draft in a tab that has no focus gives way to what goes on with it, a
     assertEquals(await text(), "A long draft of this tab");
   }
 });
+
+/** Writes a draft in one tab; resolves when another has heard of it. */
+async function hearing(hearer: Visitor, writer: Visitor): Promise<(draft: string) => Promise<void>> {
+  await hearer.page.evaluate(() => {
+    // After the page's own listeners.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key?.includes(" draft ")) Object.assign(globalThis, { heard: newValue });
+    });
+  });
+  return async (draft) => {
+    await writer.page.fill("#text", draft);
+    await hearer.until((draft) => (globalThis as unknown as { heard?: string }).heard === draft, draft);
+  };
+}
 
 /** Goes to a place, and waits until its room is shown. */
 async function goTo(one: Visitor, place: string): Promise<void> {
@@ -357,6 +362,29 @@ webTest("What was written in two tabs is all there when both are loaded anew", a
     await one.is("live");
     assertEquals(await one.page.inputValue("#text"), "Said in the second\n\nOf the first");
   }
+});
+
+webTest("Few letters are not lost because they stand in what is written in another tab", async () => {
+  await using first = await visit(site, { room: "letters", name: "Ada" });
+  const second = await tab(first, "letters");
+  await first.page.fill("#text", "ok");
+  await first.page.evaluate(() => document.hasFocus = () => false);
+  const heard = await hearing(first, second);
+  await heard("Look here");
+  assertEquals(await first.page.inputValue("#text"), "ok");
+  await first.page.reload();
+  await first.is("live");
+  assertEquals(await first.page.inputValue("#text"), "Look here\n\nok");
+});
+
+webTest("A tab that hears late that something was sent puts nothing over what was written since", async () => {
+  const [first] = await twoDrafts("heard-late");
+  await using _first = first;
+  await first.page.evaluate(() => {
+    const key = "linger / draft heard-late";
+    dispatchEvent(new StorageEvent("storage", { key, oldValue: "Sent before that" }));
+  });
+  assertEquals(await draftOf(first, "heard-late"), "Said in the second");
 });
 
 webTest("What was written in a tab that is elsewhere now is there again, whatever is written meanwhile", async () => {
@@ -409,15 +437,84 @@ webTest("What one tab is about to answer another shows with the draft, and no lo
   await first.settles();
 });
 
+webTest("A tab that only shows what is answered in another keeps nothing of it", async () => {
+  await posted(site, "only-heard", "The question");
+  await using first = await visit(site, { room: "only-heard", name: "Ada" });
+  const second = await tab(first, "only-heard");
+  await second.page.evaluate(() => {
+    document.hasFocus = () => false;
+    const kept: string[] = [];
+    Object.assign(globalThis, { kept });
+    const { setItem } = Storage.prototype;
+    Storage.prototype.setItem = function (name, value) {
+      if (/ (draft|reply) /.test(name)) kept.push(value);
+      setItem.call(this, name, value);
+    };
+  });
+  await first.page.hover("#log .body");
+  await first.page.click("#actions [aria-label=Reply]");
+  await second.page.waitForSelector("#replying >> text=The question");
+  await first.page.press("#text", "Escape");
+  await second.page.waitForSelector("#replying", { state: "hidden" });
+  assertEquals(await second.page.evaluate(() => (globalThis as unknown as { kept: string[] }).kept), []);
+});
+
+webTest("What is answered goes with the words: into a tab where they were begun, and not to other words", async () => {
+  const { id } = await posted(site, "goes-with", "The question");
+  await using first = await visit(site, { room: "goes-with", name: "Ada" });
+  await first.page.fill("#text", "The");
+  const second = await tab(first, "goes-with");
+  await first.page.evaluate(() => document.hasFocus = () => false);
+  await second.page.hover("#log .body");
+  await second.page.click("#actions [aria-label=Reply]");
+  await second.page.fill("#text", "The answer");
+  await first.page.waitForSelector("#replying >> text=The question");
+  await first.until(() => (document.getElementById("text") as HTMLTextAreaElement).value === "The answer", 0);
+  await second.page.evaluate(() => document.hasFocus = () => false);
+  await first.page.press("#text", "Enter");
+  await second.page.waitForSelector("#replying", { state: "hidden" });
+  await second.say("To nobody");
+  await second.settles();
+  await first.settles();
+  const said = (await messages(site, "goes-with", "wait=0")).map(({ body, reply_to }) => [body, reply_to]);
+  assertEquals(said, [["The question", undefined], ["The answer", id], ["To nobody", undefined]]);
+});
+
+webTest("Who comes back to words of his own finds what they answer, whatever is answered in another tab", async () => {
+  await posted(site, "own-answer", "One");
+  await posted(site, "own-answer", "Two");
+  await using first = await visit(site, { room: "own-answer", name: "Ada" });
+  const second = await tab(first, "own-answer");
+  const answer = async ({ page }: Visitor, question: string, text: string) => {
+    await page.hover(`#log .body >> text=${question}`);
+    await page.click("#actions [aria-label=Reply]");
+    await page.fill("#text", text);
+  };
+  await answer(first, "One", "The first answer");
+  await answer(second, "Two", "Something else");
+  await goTo(first, "elsewhere");
+  await second.page.fill("#text", "Something else, and at length");
+  await goTo(first, "own-answer");
+  await first.page.waitForSelector("#replying >> text=One");
+  assertEquals(await first.page.inputValue("#text"), "The first answer");
+});
+
 webTest("Who comes back to a page that the browser has kept finds the draft as it is by now", async () => {
+  await posted(site, "kept-page", "The question");
   const [first, second] = await twoDrafts("kept-page");
   await using _first = first;
   const turn = (type: string) =>
     first.page.evaluate((type) => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
+  await second.page.evaluate(() => document.hasFocus = () => false);
   await turn("pagehide");
+  const both = "Said in the second\n\nOf the first";
+  await second.until((both) => (document.getElementById("text") as HTMLTextAreaElement).value === both, both);
+  await second.page.hover("#log .body");
+  await second.page.click("#actions [aria-label=Reply]");
   await second.page.fill("#text", "Of both");
   await turn("pageshow");
   assertEquals(await first.page.inputValue("#text"), "Of both");
+  await first.page.waitForSelector("#replying >> text=The question");
 });
 
 webTest(
