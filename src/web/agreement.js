@@ -1,8 +1,8 @@
 // @ts-check
 // Has the windows of this page in one browser agree on who you are and on what you have begun to write. A draft is in the storage once
-// for all of them; each has a field with words in it, and knows what was written in it in other rooms. So nobody's words are taken
-// away, and an empty field that nobody is in shows what is written elsewhere.
-import { equals, has, isEmpty, joined, NONE } from "./draft.js";
+// for all of them; each has a field with words in it, and knows what was written in it in other rooms; one that goes leaves them in the
+// storage beside that. So nobody's words are taken away, and an empty field that nobody is in shows what is written elsewhere.
+import { equals, has, isEmpty, NONE } from "./draft.js";
 
 /** @import { Composer } from "./composer.js" */
 /** @import { Memory } from "./memory.js" */
@@ -31,11 +31,9 @@ export function agree(memory, composer, { room, renamed, isSame }) {
   });
   addEventListener("pagehide", () => {
     if (!isSame()) return;
-    for (const [room, draft] of composer.written) {
-      if (draft.text) memory.keepDraft(room, joined(memory.draft(room), draft));
-    }
+    for (const [room, draft] of composer.written) if (draft.text) memory.leaveDraft(room, draft);
   });
-  // Who comes back to the page finds what was kept when he went, as it is by now.
+  // Who comes back to the page finds what was left when he went, as it is by now.
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted || !isSame()) return;
     composer.left.clear();

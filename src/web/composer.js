@@ -163,7 +163,7 @@ export class Composer {
     const isHere = room === this.#room;
     const before = isHere ? this.draft : this.left.get(room) ?? this.#memory.draft(room);
     const draft = joined(given, before);
-    this.#memory.keepDraft(room, draft);
+    this.#memory.keepDraft(room, draft, before.text);
     if (isHere) this.show(draft, true);
     else this.left.set(room, draft);
   }
@@ -193,9 +193,9 @@ export class Composer {
     this.#actions.send(body, replyTo);
   }
 
-  /** Keeps what was written here. */
+  /** Keeps what was written here: in the place of what was shown. */
   #keep() {
-    this.#memory.keepDraft(this.#room, this.draft);
+    this.#memory.keepDraft(this.#room, this.draft, this.#shown);
     this.#shown = undefined;
   }
 

@@ -2,7 +2,7 @@
 // What the page remembers in this browser: who you are, how far you have read, what speaks of you, what you have begun to write,
 // to answer or to edit, what you have sent that nobody has confirmed yet, and the keys of what you have said. Where the browser forbids it,
 // or has no room left, it lasts as long as the page.
-import { format, hasPart, parse } from "./draft.js";
+import { format, hasPart, joined, NONE, parse } from "./draft.js";
 
 /** @import { Draft } from "./draft.js" */
 
@@ -85,21 +85,46 @@ export class Memory {
     for (const name of this.#names()) if (name !== "token") this.#set(name, "");
   }
 
-  /** @param {string} room */
+  /** What was begun in a room: what was written last, and what was left there by windows that are gone. @param {string} room */
   draft(room) {
-    return parse(this.#get(`draft ${room}`));
+    return this.#withLeft(room, this.#get(`draft ${room}`));
   }
-  /** @param {string} room @param {Draft} draft */
-  keepDraft(room, draft) {
+  /**
+   * Keeps what is written in a window: one draft for all that are open, each of which has its own words in its field.
+   * @param {string} room @param {Draft} draft @param {string} [seen] What it showed before one wrote there, and now has this in its place.
+   */
+  keepDraft(room, draft, seen = "") {
+    if (seen) this.#takeLeft(room, seen); // first: who hears of the draft then finds it once
     this.#set(`draft ${room}`, format(draft));
   }
   /** Forgets what was sent, and not what another window has written since. @param {string} room @param {string} text */
   forgetDraft(room, text) {
-    if (hasPart(text, this.draft(room).text)) this.#set(`draft ${room}`, "");
+    this.#takeLeft(room, text);
+    if (hasPart(text, parse(this.#get(`draft ${room}`)).text)) this.#set(`draft ${room}`, "");
   }
-  /** Calls `changed` as {@linkcode watch} does, with drafts. @param {(room: string, draft: Draft, before: Draft) => void} changed */
+  /** Keeps the words of a window that goes. No other has them in its field, so they are not to be where another puts its own. @param {string} room @param {Draft} draft */
+  leaveDraft(room, draft) {
+    this.#set(`left ${room} ${Date.now()} ${Math.random()}`, format(draft));
+  }
+  /** Calls `changed` as {@linkcode watch} does, but with what {@linkcode draft} gives. @param {(room: string, draft: Draft, before: Draft) => void} changed */
   watchDrafts(changed) {
-    this.watch("draft ", (room, value, before) => changed(room, parse(value), parse(before)));
+    this.watch("draft ", (room, value, before) => changed(room, this.#withLeft(room, value), parse(before)));
+    this.watch("left ", (name) => {
+      const [room = ""] = name.split(" ");
+      changed(room, this.draft(room), NONE);
+    });
+  }
+  /** @param {string} room @param {string} draft */
+  #withLeft(room, draft) {
+    return this.#left(room).map((name) => parse(this.#get(name))).reduce(joined, parse(draft));
+  }
+  /** Forgets what was left in a room and is in these words. @param {string} room @param {string} text */
+  #takeLeft(room, text) {
+    for (const name of this.#left(room)) if (hasPart(text, parse(this.#get(name)).text)) this.#set(name, "");
+  }
+  /** The names of what was left in a room, oldest first. @param {string} room */
+  #left(room) {
+    return this.#names(`left ${room} `).sort();
   }
 
   /** What you have begun to make of a message, and neither saved nor put aside; it can be empty. @param {string} id @returns {string | undefined} */
@@ -110,7 +135,7 @@ export class Memory {
   /** @param {string} id @param {string} text */
   keepEdit(id, text) {
     const name = `edit ${id}`;
-    const others = this.#names().filter((other) => other.startsWith("edit ") && other !== name)
+    const others = this.#names("edit ").filter((other) => other !== name)
       .map((name) => ({ name, at: JSON.parse(this.#get(name)).at }))
       .sort((a, b) => a.at - b.at);
     for (const { name } of others.slice(0, 1 - EDITS)) this.#set(name, "");
@@ -180,7 +205,7 @@ export class Memory {
 
   /** What no server has confirmed yet, oldest first. @returns {Unsent[]} */
   unsent() {
-    return this.#names().filter((name) => name.startsWith("unsent "))
+    return this.#names("unsent ")
       .map((name) => JSON.parse(this.#get(name)))
       .filter(({ id }) => !id)
       .sort((a, b) => a.at - b.at);
@@ -219,7 +244,7 @@ export class Memory {
   keepMessageKey(id, key) {
     this.#set(`key ${id}`, key);
     // Ids begin with their time, so these stand in the order in which they were posted.
-    const kept = this.#names().filter((name) => name.startsWith("key ")).sort();
+    const kept = this.#names("key ").sort();
     for (const name of kept.slice(0, -MESSAGE_KEYS)) this.#set(name, "");
   }
 
@@ -251,13 +276,14 @@ export class Memory {
     }
   }
 
-  #names() {
+  /** The names that begin so, of what is there. @param {string} [beginning] */
+  #names(beginning = "") {
     const names = new Set(this.#unstored.keys());
     try {
       for (const key of Object.keys(localStorage)) {
         if (key.startsWith(this.#scope)) names.add(key.slice(this.#scope.length));
       }
     } catch { /* forbidden */ }
-    return [...names].filter((name) => this.#get(name));
+    return [...names].filter((name) => name.startsWith(beginning) && this.#get(name));
   }
 }

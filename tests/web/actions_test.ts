@@ -597,7 +597,7 @@ webTest("A draft that answers something does so after another room and a reload,
   const answer = (await messages(site, "reply-kept", "wait=0")).at(-1)!;
   assertEquals([answer.body, answer.reply_to], ["The answer", original.id]);
   assertEquals(await page.evaluate(() => localStorage.getItem("linger / reply reply-kept")), null);
-  assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => / draft /.test(key))), []);
+  assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => / (draft|left) /.test(key))), []);
   await page.unrouteAll({ behavior: "ignoreErrors" });
   await page.reload();
   await ada.is("live");

@@ -364,6 +364,41 @@ webTest("What was written in two tabs is all there when both are loaded anew", a
   }
 });
 
+webTest("What a tab that was loaded anew, or closed, has left is lost to no key in another", async () => {
+  const [first, second] = await twoDrafts("left-behind");
+  await using _first = first;
+  await second.page.reload();
+  await second.is("live");
+  const heard = await hearing(second, first);
+  await heard("Of the first, and more");
+  await goTo(second, "elsewhere");
+  await goTo(second, "left-behind");
+  assertEquals(await second.page.inputValue("#text"), "Of the first, and more\n\nSaid in the second");
+  await second.page.close();
+  await first.page.fill("#text", "Of the first, and much more");
+  await first.page.reload();
+  await first.is("live");
+  assertEquals(await first.page.inputValue("#text"), "Of the first, and much more\n\nSaid in the second");
+});
+
+webTest("What a tab has left is there once when one goes on with it, and no more when it was sent", async () => {
+  await using first = await visit(site, { room: "left-once", name: "Ada" });
+  const { page } = first;
+  const reload = async () => {
+    await page.reload();
+    await first.is("live");
+    return await page.inputValue("#text");
+  };
+  await page.fill("#text", "A drfat");
+  assertEquals(await reload(), "A drfat");
+  await page.fill("#text", "A draft");
+  assertEquals(await reload(), "A draft");
+  await page.press("#text", "Enter");
+  await first.settles();
+  assertEquals(await reload(), "");
+  assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => / (left|draft) /.test(key))), []);
+});
+
 webTest("Few letters are not lost because they stand in what is written in another tab", async () => {
   await using first = await visit(site, { room: "letters", name: "Ada" });
   const second = await tab(first, "letters");
