@@ -334,8 +334,13 @@ async function twoDrafts(room: string): Promise<[Visitor, Visitor]> {
   await first.page.fill("#text", "Of the first");
   const second = await tab(first, room);
   await second.page.fill("#text", "Said in the second");
+  await knows(first, room, "Said in the second");
   return [first, second];
 }
+
+/** Resolves when a tab has what another has kept as a room's draft: browsers give one process later what another has stored. */
+const knows = (one: Visitor, room: string, draft: string) =>
+  one.until(([key, draft]) => localStorage.getItem(key!)?.endsWith(draft!) === true, [`linger / draft ${room}`, draft]);
 
 const draftOf = ({ page }: Visitor, room: string) =>
   page.evaluate((key) => localStorage.getItem(key), `linger / draft ${room}`);
@@ -547,6 +552,7 @@ webTest("Who comes back to a page that the browser has kept finds the draft as i
   await second.page.hover("#log .body");
   await second.page.click("#actions [aria-label=Reply]");
   await second.page.fill("#text", "Of both");
+  await knows(first, "kept-page", "Of both");
   await turn("pageshow");
   assertEquals(await first.page.inputValue("#text"), "Of both");
   await first.page.waitForSelector("#replying >> text=The question");
