@@ -51,6 +51,8 @@ Deno.test("ReadAhead.page() says at once that it gives what was read before, so 
   const { last } = await pages.page("lobby", NIL, 10, UNLIMITED, () => begun++);
   assertEquals(begun, 0, "it is read in turn");
   const second = pages.page("lobby", last!, 10, UNLIMITED, () => begun++);
+  assertEquals(begun, 0, "whoever shares it does not know of it yet");
+  await Promise.resolve();
   assertEquals(begun, 1);
   gate.resolve();
   await second;

@@ -49,7 +49,10 @@ export class ReadAhead {
     begun: () => void,
   ): Promise<Page> {
     const taken = this.#take(`${allowance.client} ${room} ${after} ${limit}`);
-    if (taken) begun();
+    if (taken) {
+      await null; // whoever is told so must have been given this work before
+      begun();
+    }
     const ahead = await taken;
     const page = ahead?.full ? ahead : await this.store.pageAfter(room, after, limit, { turn });
     if (page.full) this.#readAhead(room, page.last!, limit, allowance);

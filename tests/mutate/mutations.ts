@@ -2993,8 +2993,8 @@ export const mutations: readonly Mutation[] = [
     "who asks after a change shares a page that was read before it",
     ["readahead_test.ts > asks later"],
     READ_AHEAD,
-    "if (taken) begun();",
-    "void begun;",
+    "      begun();\n",
+    "",
   ),
   broken(
     "JSON may be nested without end",
