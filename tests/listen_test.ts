@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { connect, type Socket } from "node:net";
 import { openFiles } from "../src/open-files.ts";
 import { sleep } from "../src/sleep.ts";
-import { health, messages, posted, until } from "./support/client.ts";
+import { health, type Message, messages, posted, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 import { NEVER } from "./support/silent_store.ts";
@@ -13,6 +13,9 @@ const LINUX = Deno.build.os === "linux";
 
 /** Open files that a server may have; a quiet one has some 25. */
 const FILES = 60;
+
+/** Without a look at the database meanwhile: Deno 2.9.6 itself can panic where it tells of a connection that it could not open. */
+const UNDISTURBED = NEVER;
 
 function limitFiles({ pid }: ServerProcess, soft: number): void {
   const { success, stderr } = new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${soft}:`] }).outputSync();
@@ -26,6 +29,14 @@ async function silent({ url }: ServerProcess, count: number): Promise<Socket[]> 
     sockets.map((socket) => new Promise<void>((resolve) => socket.on("connect", resolve).on("error", () => resolve()))),
   );
   return sockets;
+}
+
+/** Waits for a message; what comes of it is looked at in the end. */
+async function waitOn(server: ServerProcess): Promise<{ poll: Promise<Message[]> }> {
+  const poll = messages(server, "room", "after=now&wait=50");
+  poll.catch(() => {});
+  await until(async () => (await health(server)).waiters === 1, "it waits");
+  return { poll };
 }
 
 /** Asks over a connection of its own. */
@@ -46,8 +57,7 @@ Deno.test({
   fn: async () => {
     await using database = await postgres.create();
     await using server = await spawnServer(database.url);
-    const poll = messages(server, "room", "after=now&wait=50");
-    await until(async () => (await health(server)).waiters === 1, "it waits");
+    const { poll } = await waitOn(server);
     limitFiles(server, FILES);
     const sockets = await silent(server, 2 * FILES);
     await until(() => server.log().includes("A connection could not be accepted"), "the limit is reached");
@@ -70,11 +80,8 @@ Deno.test({
   ignore: !LINUX,
   fn: async () => {
     await using database = await postgres.create();
-    // Without a look at the database meanwhile: Deno 2.9.6 itself can panic where it tells of a connection that it could not open.
-    await using server = await spawnServer(database.url, NEVER);
-    const poll = messages(server, "room", "after=now&wait=50");
-    poll.catch(() => {}); // it is looked at in the end
-    await until(async () => (await health(server)).waiters === 1, "it waits");
+    await using server = await spawnServer(database.url, UNDISTURBED);
+    const { poll } = await waitOn(server);
     limitFiles(server, FILES);
     const sockets = await silent(server, 2 * FILES);
     let taken: Deno.Listener | undefined;
@@ -99,11 +106,8 @@ Deno.test({
   ignore: !LINUX,
   fn: async () => {
     await using database = await postgres.create();
-    // Without a look at the database meanwhile: Deno 2.9.6 itself can panic where it tells of a connection that it could not open.
-    await using server = await spawnServer(database.url, NEVER);
-    const poll = messages(server, "room", "after=now&wait=50");
-    poll.catch(() => {}); // it is looked at in the end
-    await until(async () => (await health(server)).waiters === 1, "it waits");
+    await using server = await spawnServer(database.url, UNDISTURBED);
+    const { poll } = await waitOn(server);
     limitFiles(server, 3); // which it has already, so that nothing whatever can be opened
     const sockets = await silent(server, 1);
     await until(() => server.log().includes("The port can't be opened yet"), "the port is closed");
