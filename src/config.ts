@@ -8,7 +8,7 @@ import { isPattern } from "./identity/rights.ts";
 /** Shortest secret, in bytes: what HS256 asks for (RFC 7518, 3.2). */
 const MIN_SECRET_BYTES = 32;
 
-const PATTERNS = "must be rooms parted by commas, or beginnings of rooms with * at the end, such as news,public.*";
+const PATTERNS = "must be rooms separated by commas, or beginnings of rooms with * at the end, such as news,public.*";
 
 /** What people set. */
 const choices = {
@@ -29,34 +29,34 @@ const choices = {
     .optional()
     .describe("Where an identity provider has the public keys that tokens are signed with (JWKS)"),
   TOKEN_ISSUER: z.string().optional()
-    .describe("Whom a token has to come from (iss)"),
+    .describe("Who must have issued a token (iss)"),
   TOKEN_AUDIENCE: z.string().optional()
-    .describe("Whom a token has to be for (aud)"),
+    .describe("Whom a token must be meant for (aud)"),
   ANONYMOUS_READ: list(isPattern, PATTERNS)
     .describe(
       "Rooms that may be read without a token, such as news,public.*; * for all. Only where tokens are asked for",
     ),
   ANONYMOUS_WRITE: list(isPattern, PATTERNS)
     .describe("Rooms that may be written without a token"),
-  REVOKED: list(() => true, "must be subs parted by commas")
-    .describe("Subs whose tokens hold no more"),
+  REVOKED: list(() => true, "must be subs separated by commas")
+    .describe("Users (sub) whose tokens no longer count, such as ada,bob"),
   SIGN_IN_URL: z.string()
     .refine(
       (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""),
       "must be a URL that begins with https:// or http://",
     )
     .optional()
-    .describe("Where somebody gets a token whom the page can't let in; without it he is told to ask for a new link"),
+    .describe("Where people who can't get in get a token; without it the page tells them to ask for a new link"),
   ALLOWED_HOSTS: list(
     (host) => isHost(host) && isIP(host) === 0,
-    "must be names parted by commas, without http:// and without port, such as chat.example.com",
+    "must be names separated by commas, without http:// and without port, such as chat.example.com",
   )
     .describe(
       "Names by which clients reach this server; others are answered 421. Without it: localhost only where HOST is this machine, else all",
     ),
   ALLOWED_ORIGINS: list(
     isOrigin,
-    "must be * or origins parted by commas, such as https://example.com, without a path",
+    "must be * or origins separated by commas, such as https://example.com, without a path",
   )
     .describe("Origins of other sites whose pages may use this server (CORS); * for all. Without it: none"),
   PROXY_HOPS: whole(0, 10, 0)
@@ -104,13 +104,13 @@ const limits = {
   MAX_QUEUED_POSTS: whole(1, 1_000_000, 10_000)
     .describe("Posts that wait for the database at one time, for ten seconds at most; more: 503 not-stored"),
   MAX_QUEUED_BYTES: whole(100_000, 1_000_000_000, 16_000_000)
-    .describe("Bytes that they have, and 1,000 for each besides; more: 503 not-stored for whoever has most of them"),
+    .describe("Bytes of these posts, plus 1,000 for each; more: 503 not-stored for the client that has most of them"),
   MAX_QUEUED_POSTS_PER_ROOM: whole(1, 1_000_000, 5_000)
     .describe(
-      "Posts that wait for the database in one room, so that others have places left; the last tenth for clients that have none; more: 429",
+      "Posts that wait for the database in one room, so that other rooms have space; the last tenth is for clients with none waiting; more: 429",
     ),
   MAX_BATCH_POSTS: whole(1, 10_000, 128)
-    .describe("Posts in one statement: bounds how long it holds its rooms, and all others wait for their turn"),
+    .describe("Most posts in one statement, which bounds how long it locks its rooms and makes others wait"),
   MAX_BATCH_BYTES: whole(1, 16_000_000, 256_000)
     .describe("Bytes of posts in one statement, which bounds how long it takes; at least one post"),
   MAX_TAIL_MESSAGES: whole(1, 100_000, 1_000)
@@ -130,7 +130,7 @@ const limits = {
     .describe("Milliseconds between two looks while LISTEN does not work: the longest a message takes to be seen"),
   HEARTBEAT_MS: whole(50, 55_000, 15_000)
     .describe(
-      "Milliseconds between signs of life on a quiet stream (4000 on Deno Deploy); who reads nothing for twice that is cut off",
+      "Milliseconds between signs of life on a quiet stream (4000 on Deno Deploy); a client that reads nothing for twice as long is cut off",
     ),
   STATEMENT_TIMEOUT_MS: whole(100, 600_000, 5_000)
     .describe("Milliseconds after which the database ends a statement; one second later its connection is given up"),

@@ -103,7 +103,7 @@ export function misdirected(): Problem {
     421,
     "misdirected",
     "Misdirected request",
-    "This server does not answer for the host that the request names, unless ALLOWED_HOSTS has it",
+    "This server does not answer for this host name: add it to ALLOWED_HOSTS if it should",
   );
 }
 
@@ -173,7 +173,7 @@ export function roomBusy(): Problem {
  * The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
  */
 export function tooManyRequests(
-  { name, what, most, perMs }: { name: string; what: string; most: number; perMs: number },
+  { name, what, most, perMs, atOnce }: { name: string; what: string; most: number; perMs: number; atOnce: number },
   ms: number,
 ): Problem {
   const [seconds, window] = [Math.max(1, Math.ceil(ms / 1_000)), perMs / 1_000];
@@ -181,7 +181,7 @@ export function tooManyRequests(
     429,
     "too-many-requests",
     "Too many requests",
-    `This client ${what} more than ${most} times in ${window} seconds; nothing was done`,
+    `This client ${what} too often: ${most} times in ${window} seconds are allowed, ${atOnce} of them at once; nothing was done`,
     {},
     {
       "retry-after": `${seconds}`,
@@ -197,7 +197,7 @@ export function tooManyPlaces(most: number, what: string): Problem {
     429,
     "too-many-requests",
     "Too many requests",
-    `This client has ${most} ${what} waiting, which is as many as one may have`,
+    `This client has ${most} ${what} waiting, the most that one may have`,
     {},
     { "retry-after": "5", "ratelimit-policy": `"places";q=${most}`, "ratelimit": `"places";r=0` },
   );
@@ -265,7 +265,12 @@ export function trimmed(earliest: string): Problem {
 
 /** 412: the message is neither as it was known nor as it is to be. */
 export function messageChanged(): Problem {
-  return new Problem(412, "changed", "Changed", "The message was changed since: look at it, and decide anew");
+  return new Problem(
+    412,
+    "changed",
+    "Changed",
+    "The message has changed since you read it: read it again, then decide",
+  );
 }
 
 /** 503: the message may have been stored; post again with the same key only. */

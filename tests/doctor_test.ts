@@ -206,7 +206,8 @@ Deno.test("TLS that nothing demands is told of both ways, but not where a way st
   // 0.0.0.0 leads here, too; but it is an address of networks.
   const way = (name: string, address: string, query: string) =>
     `postgres://tls:${PASSWORD}@${name}:${postgres.port}/tls?hostaddr=${address}&${query}`;
-  const unproven = /^TLS is used, but not sure is with whom \(sslmode=require\): sslmode=verify-full in DATABASE_URL/;
+  const unproven =
+    /^TLS is used, but it is not certain with whom \(sslmode=require\): sslmode=verify-full in DATABASE_URL/;
   for (
     const [query, deploy, sentence] of [
       ["sslmode=disable", "", /^TLS is not used, and nothing demands it \(sslmode=disable\)/],

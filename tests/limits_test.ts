@@ -409,7 +409,7 @@ Deno.test("Whoever shows tokens that don't hold, one after the other, has no mor
   assertEquals([refused.status, refused.headers.get("ratelimit-policy")], [429, '"bad-tokens";q=60;w=60']);
   assertEquals(
     (refused.json as ProblemDetails).detail,
-    "This client shows tokens that are not valid more than 60 times in 60 seconds; nothing was done",
+    "This client shows tokens that are not valid too often: 60 times in 60 seconds are allowed, 20 of them at once; nothing was done",
   );
   assertEquals((await ask("203.0.113.7", await tokenOf({ ...claims, sub: "new" }))).status, 429);
   assertEquals((await ask("203.0.113.7", good[0]!)).status, 200); // which is known

@@ -55,10 +55,14 @@ export class Lift {
       if (tries === TRIES || this.#closing.signal.aborted) break;
       await sleep(RETRY_MS, this.#closing.signal);
     }
-    log("error", "The ids to come may lie below those of lost messages, and be missed by who knows these", {
-      room,
-      error: `${error}`,
-    });
+    log(
+      "error",
+      "New ids may lie below those of lost messages: clients that have the lost ones may miss new messages",
+      {
+        room,
+        error: `${error}`,
+      },
+    );
   }
 
   /** One at a time: a database that comes back without its last minutes has lost some in every room, and posts go on beside. */

@@ -11,9 +11,9 @@ const HELP = `deno task token --sub ada --name Ada --read '*' --write 'lobby,tea
 
   --sub SUB          Who it is for: goes with every message, and everybody can see it
   --name NAME        The author of what is posted with it; without it each message names its own
-  --read ROOMS       Rooms, parted by commas, or beginnings of rooms with * at the end
-  --write ROOMS
-  --moderate ROOMS
+  --read ROOMS       Rooms to read, separated by commas; * at the end stands for whatever follows
+  --write ROOMS      Rooms to post in
+  --moderate ROOMS   Rooms in which to delete what others said; takes --read there too
   --days DAYS        How long it holds; 30 if not given
   --url URL          Where people reach this server, for the invitation link
   --check TOKEN      Say who a token is for and what it may, instead`;

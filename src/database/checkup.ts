@@ -96,7 +96,7 @@ export async function* checkUp(
   yield* wayAndClock(await timed(sql));
   yield* durability(facts);
   yield ok(
-    `It takes ${facts.size} on disk. How much room is left, PostgreSQL tells nobody: see to it there, since posts are refused when it is full`,
+    `It takes ${facts.size} on disk. PostgreSQL does not say how much room is left: watch it, since posts are refused when the disk is full`,
   );
   yield connections(facts, needed, pooled);
   // Last, since it commits: whoever waits in vain goes on with nothing else.
@@ -178,12 +178,12 @@ function tlsIn(sql: Sql) {
 function tls(variable: string, { hosts, tls: { mode } }: Address, version: string | null | undefined): Finding {
   const demanded = `sslmode=${mode}`;
   if (hosts.every(({ name, address, tcp }) => !tcp || isLoopback(address ?? name))) {
-    return ok("The way there does not leave this machine, so it needs no TLS");
+    return ok("The connection stays on this machine, so it needs no TLS");
   }
   if (mode === "verify-full") return ok(`TLS is used, and the server has proven who it is (${demanded})`);
   if (mode === "require" || mode === "verify-ca") {
     return warning(
-      `TLS is used, but not sure is with whom (${demanded}): sslmode=verify-full in ${variable} makes it so`,
+      `TLS is used, but it is not certain with whom (${demanded}): sslmode=verify-full in ${variable} makes it so`,
     );
   }
   const isOn = mode === "disable" || version === null
@@ -246,7 +246,7 @@ function* wayAndClock(all: readonly Timed[]): Iterable<Finding> {
   const way = `A select takes ${ms.toFixed(1)} ms there and back`;
   yield ms <= SLOW_MS
     ? ok(way)
-    : warning(`${way}, and so much longer does each post take: run Linger nearer to the database`);
+    : warning(`${way}, and each post takes that much longer: run Linger nearer to the database`);
   const { ahead, ms: least } = all[0]!;
   if (Math.abs(ahead) <= CLOCKS_MS + least / 2) return yield ok("Its clock and this machine's agree");
   const by = `${(Math.abs(ahead) / 1000).toFixed(1)} s`;

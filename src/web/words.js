@@ -46,7 +46,7 @@ export const MARKUP = {
   send: "Send",
   newLine: "New line",
   yourName: "Your name",
-  messageGone: "The message of this link is not here, or not any more.",
+  messageGone: "The message that this link leads to is not here, or no longer.",
 };
 
 // The title
@@ -112,7 +112,7 @@ export function roomsFound(count) {
 export const searchFor = "Search for";
 export const searchHint = "Two letters or more. Capitals don’t matter.";
 export const searchGoesOn = "Searching…";
-export const searchOn = "Search on";
+export const searchOn = "Search further";
 
 /** @param {string} room */
 export function searchTitle(room) {
@@ -139,7 +139,7 @@ export function openInstead(room) {
 
 export const gap = "Some messages that you had not read are gone: old ones are removed here.";
 export const storageFull =
-  "This browser keeps nothing more for this page: your name, drafts and what you have read are lost when you close it.";
+  "This browser can store nothing more for this page: your name, drafts and what you have read are lost when you close it.";
 export const newVersion = "There is a new version of this page.";
 export const reload = "Reload";
 
@@ -152,7 +152,7 @@ export function saysIn(author, room) {
 
 /** @param {string} author @param {string} room */
 export function mentionedYou(author, room) {
-  return `${within(author)} wrote to you in ${room} while you were away. Shall your desktop tell you next time?`;
+  return `${within(author)} wrote to you in ${room} while you were away. Show a notification next time?`;
 }
 
 export const notify = "Yes, tell me";
@@ -167,11 +167,11 @@ export const connection = {
   reconnecting: "Reconnecting",
   offline: "Offline",
 };
-export const askedTooOften = "Asked too often: again";
+export const askedTooOften = "Asked too often, reconnecting";
 
 /** @param {number} status Of HTTP: something before the server says no. */
 export function answerIs(status) {
-  return `The answer is ${status}: again`;
+  return `The answer is ${status}, reconnecting`;
 }
 
 /** @param {string} what @param {number} seconds */
@@ -205,7 +205,7 @@ export function tooLong(count) {
 
 /** Of a text that is so long that the field does not take it. @param {number} count */
 export function notLetIn(count) {
-  return `${tooLong(count)}: not put in here`;
+  return `${tooLong(count)}: not inserted`;
 }
 
 // The conversation
@@ -237,7 +237,7 @@ export const nobody = "Anonymous";
 /** A name of invisible characters. */
 export const blankName = "A name that nobody can see";
 /** A message of invisible characters. */
-export const blankBody = "Nothing that one can see";
+export const blankBody = "Nothing visible";
 export const mixedName = "This name mixes letters of several alphabets";
 export const showMore = "Show more";
 export const showLess = "Show less";
@@ -284,14 +284,14 @@ export const notNotified =
 export const deleted = "The message is deleted";
 export const notDeletedYet = "The message is not deleted yet. It is tried again.";
 export const askDelete = "Delete this message, for everybody and for good?";
-export const askDeleteOther = "Delete this message of somebody else, for everybody and for good?";
+export const askDeleteOther = "Delete somebody else’s message, for everybody and for good?";
 export const editing = "Edit your message";
 export const save = "Save";
 export const saving = "Saving…";
 export const cancel = "Cancel";
 export const deletedMeanwhile = "This message was deleted meanwhile.";
 export const replyTo = "Reply to ";
-export const noReply = "Reply to nobody";
+export const noReply = "Cancel the reply";
 export const searching = "…";
 export const originalGone = "A message that is gone";
 
@@ -302,7 +302,7 @@ export function notDeleted(why) {
 
 /** @param {string} room @param {string} why */
 export function changeNotSaved(room, why) {
-  return `Your change in ${room} was not saved (${why}). Its words are where you write there.`;
+  return `Your edit in ${room} was not saved (${why}). Its text is in the message field there.`;
 }
 
 /** @param {string} name @param {string} time */
@@ -312,7 +312,7 @@ export function actionsOf(name, time) {
 
 /** @param {string} body */
 export function changedMeanwhile(body) {
-  return `It was changed meanwhile, and is now: “${body}”. Save again to put your words in its place.`;
+  return `It was edited in the meantime, and is now: “${body}”. Save again to replace that with your text.`;
 }
 
 /** What others have done with messages. @param {number} edited @param {number} deleted */
@@ -340,7 +340,7 @@ export function notSent(why) {
 
 /** @param {string} why A sentence. */
 export function notSentYet(why) {
-  return `Not sent yet, and tried again. ${why} `;
+  return `Not sent yet. Trying again. ${why} `;
 }
 
 /** @param {number} status Of HTTP. */
@@ -351,7 +351,7 @@ export function answerWas(status) {
 // Who is let in
 
 export const roomClosed = "This room is not open to you";
-export const invitationEnded = "Your invitation holds no more";
+export const invitationEnded = "Your invitation has ended";
 export const byInvitation = "This chat is by invitation";
 export const askOperator = "Ask whoever runs this chat.";
 export const askForLink = "Ask for a new link, and open it here.";
@@ -360,7 +360,7 @@ export const signIn = "Sign in";
 /** @param {string} name "" for a link without one. @param {string} before "" where you have no name. */
 export function linkForAnother(name, before) {
   const [other, self] = [within(name) || "somebody without a name", within(before) || "somebody else"];
-  return `This link is for ${other}. Here you are ${self}. Change?`;
+  return `This link is for ${other}. Here you are ${self}. Switch?`;
 }
 
 /** @param {string} name "" for a link without one. */

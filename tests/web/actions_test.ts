@@ -676,7 +676,7 @@ webTest(
     assertEquals(await buttons("club.tea", "Ada's"), ["Delete"]);
     await page.click("#actions [aria-label=Delete]");
     await page.waitForSelector("#log .body >> text=Ada's", { state: "detached" });
-    assertEquals(asked, ["Delete this message of somebody else, for everybody and for good?"]);
+    assertEquals(asked, ["Delete somebody else’s message, for everybody and for good?"]);
     await until(async () => {
       const answer = await fetch(`${server.url}/rooms/club.tea/messages?wait=0`, { headers: bearer(eve) });
       return (await answer.json()).length === 1;

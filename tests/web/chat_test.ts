@@ -165,7 +165,7 @@ webTest("A server that has had too many posts is obeyed, and the page says that 
   await ada.page.waitForSelector(".failed", { timeout: 60_000 });
   assertEquals(
     await ada.page.textContent(".failed .fate span"),
-    "Not sent yet, and tried again. This client posts too much ",
+    "Not sent yet. Trying again. This client posts too much ",
   );
   await ada.page.unroute(POSTS);
   await ada.page.click(".failed >> text=Retry");

@@ -69,9 +69,9 @@ webTest(
       return document.getElementById("text")!.dispatchEvent(new InputEvent("beforeinput", init));
     }, text);
     assertEquals(letIn, false);
-    assertEquals(await page.textContent("#room-left"), "990,001 characters too long: not put in here");
+    assertEquals(await page.textContent("#room-left"), "990,001 characters too long: not inserted");
     await page.fill("#text", text); // or come in some other way
-    assertEquals(await page.textContent("#room-left"), "989,995 characters too long: not put in here");
+    assertEquals(await page.textContent("#room-left"), "989,995 characters too long: not inserted");
     assertEquals(await written(ada), "Before");
     await page.press("#text", "End");
     await page.press("#text", "!");
@@ -88,7 +88,7 @@ webTest(
     await page.press("#text", "ArrowUp");
     await page.waitForSelector("#editor:not([hidden])");
     await page.fill("#edited-text", text);
-    assertEquals(await page.textContent("#editor .note"), "989,995 characters too long: not put in here");
+    assertEquals(await page.textContent("#editor .note"), "989,995 characters too long: not inserted");
     assertEquals(await page.inputValue("#edited-text"), "Hello");
     await page.press("#edited-text", "End");
     await page.press("#edited-text", "!");

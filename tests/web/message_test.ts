@@ -161,7 +161,7 @@ webTest(
       (all) => all.map((body) => [getComputedStyle(body, "::before").content, body.classList.contains("large")]),
     );
     assertEquals(shown, [
-      ['"Nothing that one can see"', false],
+      ['"Nothing visible"', false],
       ...[true, true, false, false, false].map((large) => ["none", large]),
     ]);
     assertEquals(await reader.page.getAttribute(".author", "title"), author);

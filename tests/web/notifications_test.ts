@@ -197,7 +197,7 @@ async function tellTwoThings({ page }: Visitor): Promise<void> {
     };
   });
   await page.fill("#text", "A draft");
-  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
+  await page.waitForSelector("#banner >> text=This browser can store nothing more");
   await page.evaluate(() => location.hash = "#so%20so");
   await page.waitForSelector("#banner >> text=There is no room “so so”");
 }
@@ -214,7 +214,7 @@ webTest("The banner tells one thing at a time, the most important first, and eac
   await tellTwoThings(ada);
   await page.waitForTimeout(600); // a click right after another notice is not meant for this one
   await page.click("#banner >> text=Open so-so");
-  await page.waitForSelector("#banner >> text=This browser keeps nothing more");
+  await page.waitForSelector("#banner >> text=This browser can store nothing more");
   await page.waitForResponse(/\/rooms$/);
   await page.waitForResponse(/\/rooms$/);
   await page.click("#banner-close");
@@ -231,7 +231,7 @@ webTest("A double click puts one thing aside that the banner tells, and not the 
   await page.evaluate(() => {
     for (let click = 0; click < 2; click++) document.getElementById("banner-close")!.click();
   });
-  await page.waitForSelector("#banner.shown >> text=This browser keeps nothing more");
+  await page.waitForSelector("#banner.shown >> text=This browser can store nothing more");
   await page.waitForTimeout(600);
   await page.click("#banner-close");
   assertEquals(await page.textContent("#banner-text"), "");

@@ -53,7 +53,7 @@ webTest("What is found comes in parts, the newest first, and a new word begins a
   const shown = () => page.$$eval("#search .excerpt", (all) => all.map(({ textContent }) => textContent));
   const kettles = LINES.map(([, , body]) => body).filter((body) => body.includes("kettle")).reverse();
   assertEquals(await shown(), kettles.slice(0, 30));
-  await page.click("#search >> text=Search on");
+  await page.click("#search >> text=Search further");
   await page.waitForSelector(`#search [role=status] >> text="${kettles.length} messages"`);
   assertEquals(await shown(), kettles);
   await page.fill("#search input", "nothing of the kind");
@@ -81,7 +81,7 @@ webTest(
     await page.fill("#search input", "kettle");
     await page.waitForSelector("#search [role=status] >> text=The newest 30 messages");
     const last = await page.$$eval("#search .excerpt", (all) => all.at(-1)!.textContent);
-    await page.focus("#search >> text=Search on");
+    await page.focus("#search >> text=Search further");
     await page.keyboard.press("Enter");
     await ada.until(() => document.querySelectorAll("#search li").length > 30, 0);
     assertEquals(await focused(), last);

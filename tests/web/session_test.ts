@@ -119,7 +119,7 @@ webTest(
     await other.goto(`${server.url}/#token=${mallory}`);
     await other.waitForSelector("#connection[data-status=live]");
     assertEquals([await other.textContent("#you bdi"), new URL(other.url()).hash], ["Ada", ""]);
-    assertEquals(questions, ["This link is for Mallory. Here you are Ada. Change?"]);
+    assertEquals(questions, ["This link is for Mallory. Here you are Ada. Switch?"]);
 
     answer = true;
     await other.goto("about:blank");
@@ -130,7 +130,7 @@ webTest(
     for (const claims of ['{"read":5}', '{"name":{"a":1}}', "null", "[1]"]) {
       await other.goto("about:blank");
       await other.goto(`${server.url}/#token=x.${btoa(claims)}.y`);
-      await other.waitForSelector("#gate >> text=Your invitation holds no more");
+      await other.waitForSelector("#gate >> text=Your invitation has ended");
       assertEquals(new URL(other.url()).hash, "");
     }
   },
@@ -197,11 +197,11 @@ webTest("A link that renews an invitation asks whether it may, and takes nothing
   for (const token of [1, 2].map((sub) => `x.${btoa(JSON.stringify({ sub, name: "Ada" }))}.y`)) {
     await page.goto("about:blank");
     await page.goto(`${server.url}/#token=${token}`);
-    await page.waitForSelector("#gate >> text=Your invitation holds no more");
+    await page.waitForSelector("#gate >> text=Your invitation has ended");
   }
   assertEquals(questions.slice(2), [
-    "This link is for Ada. Here you are Ada Lovelace. Change?",
-    "This link is for Ada. Here you are Ada. Change?",
+    "This link is for Ada. Here you are Ada Lovelace. Switch?",
+    "This link is for Ada. Here you are Ada. Switch?",
   ]);
   assertEquals((await kept())[0], undefined);
 });
@@ -284,7 +284,7 @@ webTest("Without a token, and with one that holds no more, the page says so, wit
   // A link that is opened in a page that is there already.
   const old = await tokenOf({ name: "Bob", read: ["*"], exp: Math.floor(Date.now() / 1000) - 3_600 });
   await page.evaluate((hash) => location.hash = hash, `token=${old}`);
-  await page.waitForSelector("#gate >> text=Your invitation holds no more");
+  await page.waitForSelector("#gate >> text=Your invitation has ended");
   assertEquals(new URL(page.url()).hash, "");
   await page.waitForSelector("#gate >> text=The token has expired");
 });
@@ -378,7 +378,7 @@ webTest("A token that ends while one reads is told above what one has read, with
     (route) => route.continue({ headers: { ...route.request().headers(), ...bearer(ended) } }),
   );
   await say("lobby", "news", await tokenOf({ write: ["*"] }));
-  await page.waitForSelector("#banner >> text=Your invitation holds no more. The token has expired.");
+  await page.waitForSelector("#banner >> text=Your invitation has ended. The token has expired.");
   // What one has read is there, and what is of no use now is not.
   assertEquals(await page.textContent("#log .body"), "news");
   assertEquals([await page.isVisible("#gate"), await page.isVisible("#foot")], [false, false]);
