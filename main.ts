@@ -1,5 +1,5 @@
-// Linger: `main.ts start`, `serve`, `migrate`, `doctor`, `token`, `forget`, `export` and `import`; `--help` tells what each does. What a command needs is loaded only
-// when that is known and this Deno is known to be new enough: an older one would stop at an import, and speak of that.
+// Linger. `main.ts --help` tells what there is to do. What a command needs is loaded only when it is known which one is wanted, and this Deno
+// is known to be new enough: an older one would stop at an import, and speak of that.
 import { type Command, readArguments } from "./src/arguments.ts";
 import { ConfigError, readConfig } from "./src/config.ts";
 import { log, logged, logWithoutWaiting, say } from "./src/log.ts";

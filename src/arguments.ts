@@ -53,14 +53,18 @@ export function readArguments(args: string[]): { command: Command; args: string[
 /**
  * The arguments of a command, as `parseArgs` has them. Each option may be given once: of several the last would count, and the others would be
  * passed over in silence.
- * @throws {Error} whose message says what is wrong.
+ * @throws {ConfigError} which says what is wrong, and `help`.
  */
-export function parseOnce<const T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
-  const { tokens, ...parsed } = parseArgs({ ...config, tokens: true });
-  const options = tokens!.flatMap((token) => token.kind === "option" ? [token.name] : []);
-  const again = options.find((name, at) => options.indexOf(name) < at);
-  if (again) throw new Error(`--${again} can be given once`);
-  return parsed as ReturnType<typeof parseArgs<T>>;
+export function parseOnce<const T extends ParseArgsConfig>(config: T, help: string): ReturnType<typeof parseArgs<T>> {
+  try {
+    const { tokens, ...parsed } = parseArgs({ ...config, tokens: true });
+    const options = tokens!.flatMap((token) => token.kind === "option" ? [token.name] : []);
+    const again = options.find((name, at) => options.indexOf(name) < at);
+    if (again) throw new Error(`--${again} can be given once`);
+    return parsed as ReturnType<typeof parseArgs<T>>;
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message}\n\n${help}`);
+  }
 }
 
 function refuse(word: string, what: string, name: string, value = "…", command = "start"): never {

@@ -5,7 +5,7 @@
 // nothing has to run, and a client that has taken nothing for a while is like one that is not known: the memory is bounded by
 // forgetting those who came last the longest ago. Each thread counts for itself.
 import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
-import { Remembered } from "./identity/remembered.ts";
+import { Remembered } from "./remembered.ts";
 import type { Config } from "./config.ts";
 import { log } from "./log.ts";
 import { isLoopback } from "./origin.ts";

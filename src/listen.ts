@@ -3,7 +3,7 @@
 // does not ask. A program that goes on then is alive, ready and deaf; so here the port is opened again.
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
-import { Reminder } from "./database/reminder.ts";
+import { Reminder } from "./reminder.ts";
 import { whyNotListening } from "./host.ts";
 import type { Identities } from "./identity/identities.ts";
 import { Limits } from "./limits.ts";

@@ -8,7 +8,7 @@ import type { Chat } from "../src/chat/chat.ts";
 import type { Config } from "../src/config.ts";
 import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
-import { Remembered } from "../src/identity/remembered.ts";
+import { Remembered } from "../src/remembered.ts";
 import { verifyToken } from "../src/identity/token.ts";
 import { UNLIMITED } from "../src/limits.ts";
 import { Problem } from "../src/problem.ts";

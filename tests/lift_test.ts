@@ -232,5 +232,5 @@ Deno.test("Floors remembers the highest of each room, of those that moved last f
   assertEquals([floors.of("room"), floors.of("room 0"), floors.of("one more")], [5, 7, 7]);
   for (let i = 0; i < 10_000; i++) floors.raise(`other ${i}`, 7);
   floors.raise("and one", 7);
-  assertEquals([floors.of("room 0"), floors.of("other 9999")], [0, 7]);
+  assertEquals([floors.of("room 1"), floors.of("other 9999")], [0, 7]);
 });

@@ -1,6 +1,6 @@
 // The first minute: what a start says when it can't be, and what `migrate` does.
 import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
-import { Reminder } from "../src/database/reminder.ts";
+import { Reminder } from "../src/reminder.ts";
 import { VERSION } from "../src/version.ts";
 import { posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";

@@ -1,8 +1,8 @@
 // Messages as they leave a database and come into another: a line of JSON for each, with all that is stored of it, also what is never
 // shown to a client. A room begins with a line that says where its head is, so that ids go on above it elsewhere.
 import { z } from "zod";
-import { placeOf, seqOf, timeOf } from "./cursor.ts";
-import { MAX_AUTHOR_BYTES, MAX_BODY_BYTES, Room, textOf } from "./message.ts";
+import { MAX_MS, MAX_SEQ, placeOf, seqOf, timeOf } from "./cursor.ts";
+import { MAX_AUTHOR_BYTES, MAX_BODY_BYTES, MAX_SUB_BYTES, Room, textOf } from "./message.ts";
 
 /** All that is stored of a message. */
 export interface StoredMessage {
@@ -68,7 +68,7 @@ const Message = z.strictObject({
   deleted: z.literal(true).optional(),
   key: textOf(MAX_KEY_BYTES).optional(),
   changed: Id.optional(),
-  sub: textOf(MAX_AUTHOR_BYTES).optional(),
+  sub: textOf(MAX_SUB_BYTES).optional(),
   proof: z.hex().length(64).optional(),
   reply_to: Id.optional(),
 }).superRefine(({ id, body, deleted, changed }, context) => {
@@ -80,8 +80,8 @@ const Message = z.strictObject({
 const Head = z.strictObject({
   room: Room,
   head: z.strictObject({
-    seq: z.int().nonnegative().max(2 ** 40 - 1),
-    ms: z.int().nonnegative().max(2 ** 48 - 1),
+    seq: z.int().nonnegative().max(MAX_SEQ),
+    ms: z.int().nonnegative().max(MAX_MS),
     trimmed: Id.nullable(),
   }),
 });

@@ -8,6 +8,9 @@ export const MAX_BODY_BYTES = 10_000;
 /** Longest author, in UTF-8 bytes: a name, not a text. Longer: 400. */
 export const MAX_AUTHOR_BYTES = 100;
 
+/** Longest `sub` of a token, in bytes of UTF-8: it goes with every message. */
+export const MAX_SUB_BYTES = 100;
+
 /**
  * Longest request body, in bytes: a message of control characters, each escaped as `\u0001`, still fits. Longer: 413.
  */
@@ -29,7 +32,7 @@ export const DEFAULT_WAIT_SECONDS = 10;
 export const MAX_PAGE_BYTES = 1_000_000;
 
 /** Shortest and longest text to search for, in characters (code points): one letter is nearly everywhere. Others: 400. */
-export const SEARCH_CHARACTERS = { min: 2, max: 100 };
+const SEARCH_CHARACTERS = { min: 2, max: 100 };
 
 /** How far ahead of everything a cursor may be, in milliseconds: clocks differ; further is a mistake, and answers 400. */
 export const MAX_CURSOR_AHEAD_MS = 60_000;

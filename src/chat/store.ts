@@ -1,4 +1,4 @@
-// The only SQL of the application.
+// What the chat asks of its database, and what comes back in the chat's own terms. Statements that take a page of their own have a file each.
 import type { PendingQuery } from "postgres";
 import { type Client, DatabaseError } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
@@ -111,12 +111,13 @@ const AT_ONCE: Turn = (statement) => statement();
 
 /**
  * Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError; those that have to come past
- * deleted messages can be several, of which each takes its turn.
+ * deleted messages can be several, of which each takes its turn; so can a change, and the list of rooms.
  */
 export class Store {
   /**
    * Each kind of statement has a client of its own: `writer` one connection, so that one statement is in flight; `reads` those for
-   * whatever somebody asks for; `looks` one for what feeds ask by themselves, which must not wait behind that.
+   * whatever somebody asks for; `signals` one that looks where all rooms are, and notifies; `looks` one for what feeds ask by
+   * themselves, which must not wait behind what others ask.
    */
   constructor(
     private readonly writer: Client,

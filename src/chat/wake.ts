@@ -14,6 +14,11 @@ import type { Store } from "./store.ts";
 /** The Postgres channel that all servers of a database share. */
 export const CHANNEL = "linger";
 
+/** What is told on it: where the head of a room is. The version before reads the number and the room. */
+export function payloadOf(room: string, { ms, seq }: HeadNumbers): string {
+  return `${seq} ${room} ${ms}`;
+}
+
 /** Pause after notifications have gone out, in milliseconds: under load they gather, on a quiet server none waits. */
 const NOTIFY_PAUSE_MS = 5;
 
@@ -25,11 +30,6 @@ const LOOK_DEADLINE_MS = 1_000;
  * others read, and a room into which much was imported takes longer: for others the look is over.
  */
 const READ_DEADLINE_MS = 3_000;
-
-/** What is told on it: where the head of a room is. The version before reads the number and the room. */
-export function payloadOf(room: string, { ms, seq }: HeadNumbers): string {
-  return `${seq} ${room} ${ms}`;
-}
 
 /** Intervals of the fallback, in milliseconds. */
 export interface WakeIntervals {

@@ -237,10 +237,10 @@ export class Writer {
 
     // The statement rolled back, all of it. If a row is at fault, halve until it stands alone. If a room may be, give each a statement of
     // its own: of ever smaller halves, each with the room that is held would wait for it.
-    const parts = isRowFault(error) ? halve(batch) : isHeld(error) ? byRoom(batch) : undefined;
+    const parts = error.isOurs ? halve(batch) : isHeld(error) ? byRoom(batch) : undefined;
     if (parts) {
       for (const part of parts) await this.#write(part);
-    } else if (isRowFault(error) && batch.length === 1) {
+    } else if (error.isOurs) {
       const [{ reject, twins }] = batch as [Post];
       reject(invalid("body", "the database does not take this message"));
       this.#refuse(twins, () => notStored("Another post with this key was refused")); // which may say something else
@@ -292,11 +292,6 @@ function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to"
 /** What is told to one that is too old. */
 function tooLate(): Problem {
   return notStored("The database did not take it in time");
-}
-
-/** Data exception, constraint violation, program limit exceeded: one row of the batch can be the reason. */
-function isRowFault({ code }: DatabaseError): boolean {
-  return /^(22|23|54)/.test(code);
 }
 
 /** A list in two halves; undefined when it can't be halved. */

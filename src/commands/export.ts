@@ -66,13 +66,8 @@ function read(args: string[]): Which | "help" {
   const refuse = (sentence: string): never => {
     throw new ConfigError(`${sentence}\n\n${HELP}`);
   };
-  let values;
-  try {
-    ({ values } = parseOnce({ args, options: { room: text, sub: text, help: { type: "boolean", short: "h" } } }));
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : `${error}`);
-  }
-  const { help, room, sub } = values;
+  const options = { room: text, sub: text, help: { type: "boolean", short: "h" } } as const;
+  const { help, room, sub } = parseOnce({ args, options }, HELP).values;
   if (help) return "help";
   if ((room === undefined) === (sub === undefined)) return refuse("What is to be exported?");
   if (sub !== undefined) return { by: "sub", name: sub };

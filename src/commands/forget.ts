@@ -99,14 +99,8 @@ function read(args: string[]): { wanted: Wanted; yes: boolean } | "help" {
   const refuse = (sentence: string): never => {
     throw new ConfigError(`${sentence}\n\n${HELP}`);
   };
-  let values;
-  try {
-    const options = { id: text, author: text, sub: text, room: text, yes: flag, help: { ...flag, short: "h" } };
-    ({ values } = parseOnce({ args, options }));
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : `${error}`);
-  }
-  const { help, yes = false, ...rest } = values;
+  const options = { id: text, author: text, sub: text, room: text, yes: flag, help: { ...flag, short: "h" } } as const;
+  const { help, yes = false, ...rest } = parseOnce({ args, options }, HELP).values;
   if (help) return "help";
   const [[by, name] = refuse("What is to be forgotten?"), second] = Object.entries(rest) as [Wanted["by"], string][];
   if (second) return refuse("One thing at a time is forgotten");

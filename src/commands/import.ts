@@ -76,13 +76,8 @@ function read(args: string[]): { file: string | undefined; room: string | undefi
   const refuse = (sentence: string): never => {
     throw new ConfigError(`${sentence}\n\n${HELP}`);
   };
-  let parsed;
-  try {
-    const options = { room: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
-    parsed = parseOnce({ args, options, allowPositionals: true });
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : `${error}`);
-  }
+  const options = { room: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
+  const parsed = parseOnce({ args, options, allowPositionals: true }, HELP);
   const { values: { help, room }, positionals: [file, second] } = parsed;
   if (help) return "help";
   if (second !== undefined) return refuse("One file at a time is imported");

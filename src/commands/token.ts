@@ -56,24 +56,18 @@ export async function token(config: Config, args: string[]): Promise<void> {
 
 function read(args: string[]) {
   const text = { type: "string" } as const;
-  try {
-    return parseOnce({
-      args,
-      options: {
-        sub: text,
-        name: text,
-        read: text,
-        write: text,
-        moderate: text,
-        days: text,
-        url: text,
-        check: text,
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    throw new ConfigError(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
-  }
+  const options = {
+    sub: text,
+    name: text,
+    read: text,
+    write: text,
+    moderate: text,
+    days: text,
+    url: text,
+    check: text,
+    help: { type: "boolean", short: "h" },
+  } as const;
+  return parseOnce({ args, options }, HELP).values;
 }
 
 function lists(given: Record<string, string | undefined>): Record<string, string[]> {

@@ -15,6 +15,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { sleep } from "../sleep.ts";
 import { type Account, chooseAccount, command, undisturbed } from "./account.ts";
 import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
 
@@ -378,8 +379,4 @@ async function commandLine(pid: string): Promise<string> {
 
 function exists(path: string): Promise<boolean> {
   return Deno.stat(path).then(() => true, () => false);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

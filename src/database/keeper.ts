@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { log } from "../log.ts";
 import { aborted, sleep, within } from "../sleep.ts";
 import { type Embedded, type EmbeddedOptions, LOG, startEmbedded } from "./embedded.ts";
-import { Reminder } from "./reminder.ts";
+import { Reminder } from "../reminder.ts";
 
 /** Pause before it is started again, in milliseconds: what ended it may do so at once. */
 const PAUSE_MS = 1_000;

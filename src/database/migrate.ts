@@ -8,7 +8,7 @@ import { sleep } from "../sleep.ts";
 import { examine } from "./examine.ts";
 import type { Database, Place } from "./open.ts";
 import { type Sql, TIMEOUTS } from "./pool.ts";
-import { Reminder } from "./reminder.ts";
+import { Reminder } from "../reminder.ts";
 import { begin } from "./transaction.ts";
 import { readOnly, standby, Unusable } from "./unusable.ts";
 

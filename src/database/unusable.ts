@@ -1,7 +1,7 @@
 // Why a database can't be used, as a person has to hear it: a sentence that says what to do. What the server says about it
 // is repeated behind the sentence, for it may know more.
 
-/** What makes a database usable again: time, a person who changes something there, or nothing but another database. */
+/** What makes a database usable again: time, a person who changes something there, or, for `none`, nothing while this program runs. */
 export type Cure = "time" | "person" | "none";
 
 /** A database can't be used. The message is a sentence without a full stop, and holds no password. */

@@ -5,7 +5,7 @@ import { Problem, unauthorized } from "../problem.ts";
 import { Identity, NOT_YET } from "./identity.ts";
 import { RoomList } from "./rights.ts";
 import type { RemoteKeys } from "./keys.ts";
-import { Remembered } from "./remembered.ts";
+import { Remembered } from "../remembered.ts";
 import type { TokenRules } from "./token.ts";
 
 /** Tokens that are known by their text, twice as many at most: with the longest of them 80 MB. Only those that hold are known. */

@@ -3,11 +3,11 @@
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import * as errors from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
-import { Reminder } from "../database/reminder.ts";
+import { Reminder } from "../reminder.ts";
 import { log } from "../log.ts";
 import { unavailable } from "../problem.ts";
 import { sleep } from "../sleep.ts";
-import { Remembered } from "./remembered.ts";
+import { Remembered } from "../remembered.ts";
 
 /** How often keys are fetched, in milliseconds: a key that is withdrawn is taken no longer than this. */
 const RENEW_MS = 600_000;

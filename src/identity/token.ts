@@ -4,8 +4,8 @@ import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from "jose";
 import * as errors from "jose/errors";
 import { jwtVerify } from "jose/jwt/verify";
 import { z } from "zod";
-import { MAX_AUTHOR_BYTES, text } from "../chat/message.ts";
-import { Reminder } from "../database/reminder.ts";
+import { MAX_AUTHOR_BYTES, MAX_SUB_BYTES, textOf } from "../chat/message.ts";
+import { Reminder } from "../reminder.ts";
 import { log } from "../log.ts";
 import { Problem, unauthorized } from "../problem.ts";
 import { Identity, NOT_YET } from "./identity.ts";
@@ -14,15 +14,7 @@ import { isPattern, MAX_PATTERNS, RoomList } from "./rights.ts";
 /** How far clocks may be apart, in seconds. */
 const LEEWAY_SECONDS = 30;
 
-/** Longest `sub`, in bytes of UTF-8: it goes with every message. */
-const MAX_SUB_BYTES = 100;
-
-const encoder = new TextEncoder();
-
 const reminder = new Reminder();
-
-const short = (most: number) =>
-  text.refine((value) => encoder.encode(value).length <= most, `must be at most ${most} bytes of UTF-8`);
 
 const rooms = z.array(z.string().refine(isPattern, "must have rooms, and beginnings of rooms with * at the end"))
   .max(MAX_PATTERNS, `must have at most ${MAX_PATTERNS} entries`)
@@ -37,9 +29,9 @@ const MAX_EXP = 8.64e12 - 3_600;
 
 /** What a token says. Claims that are not known are none of our business. */
 const Claims = z.object({
-  sub: short(MAX_SUB_BYTES).regex(PLAIN, "must have no commas and no control characters, and no spaces at its ends"),
+  sub: textOf(MAX_SUB_BYTES).regex(PLAIN, "must have no commas and no control characters, and no spaces at its ends"),
   exp: z.number().max(MAX_EXP),
-  name: short(MAX_AUTHOR_BYTES).optional(),
+  name: textOf(MAX_AUTHOR_BYTES).optional(),
   read: rooms,
   write: rooms,
   moderate: rooms,

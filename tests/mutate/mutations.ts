@@ -1924,7 +1924,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "what comes again is forgotten with what came once",
     ["identity_test.ts > what comes again stays"],
-    "src/identity/remembered.ts",
+    "src/remembered.ts",
     "this.set(text, before);",
     "",
   ),
