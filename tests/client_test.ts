@@ -1125,12 +1125,12 @@ const situations: Record<
   "in its first request": (server) => {
     const box = middlebox(server, never);
     const room = new Linger(box.url).room("room");
-    return { room, there: () => box.seen.length === 1, [Symbol.asyncDispose]: box[Symbol.asyncDispose] };
+    return { room, there: () => box.seen.length >= 1, [Symbol.asyncDispose]: box[Symbol.asyncDispose] };
   },
   "while its token does not come": ({ url }) => {
     let asked = 0;
     const room = new Linger(url, { token: () => (asked++, new Promise<string>(() => {})) }).room("room");
-    return { room, there: () => asked === 1, [Symbol.asyncDispose]: () => Promise.resolve() };
+    return { room, there: () => asked >= 1, [Symbol.asyncDispose]: () => Promise.resolve() };
   },
   "while it pauses": (server) => {
     const box = middlebox(server, () => busy());
@@ -1188,19 +1188,19 @@ for (const [when, situation] of Object.entries(situations)) {
     }
   });
 
+  if (when === "while it waits") continue; // a post does not
   test(`A post that is ended ${when} rejects with the signal's reason`, async (server) => {
-    if (when === "while it waits") return;
     using listeners = countListeners();
     await using place = situation(server);
     const ended = new AbortController();
-    const seen = follow(place.room); // tells when we are there
     const [post, history] = [
       place.room.post("x", { signal: ended.signal }),
       place.room.history({ signal: ended.signal }),
     ];
+    const seen = follow(place.room); // tells when we are there
     const reason = new Error("enough");
     const [first, second] = [assertRejects(() => post), assertRejects(() => history)];
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(place.there, when);
     ended.abort(reason);
     assertEquals([await first, await second], [reason, reason]);
     await seen.stop();

@@ -249,13 +249,13 @@ export class Feed {
   /** The messages after `cursor`, and the changes if asked for, at most `limit`; undefined when they begin before what is known. */
   page(cursor: string, limit: number, changes = false): Page | undefined {
     if (!this.knows(cursor, changes)) return undefined;
-    const place = `${this.#version} ${cursor} ${limit} ${changes}`;
-    const known = pages.at(place);
+    const key = `${this.#version} ${cursor} ${limit} ${changes}`;
+    const known = pages.at(key);
     if (known) return known;
     const after = this.#after(cursor, changes);
     const count = fitting(after, 0, limit);
     const page = makePage(after.slice(0, count), count === limit || count < after.length);
-    pages.keep(place, page);
+    pages.keep(key, page);
     return page;
   }
 

@@ -74,7 +74,7 @@ export class Listener {
   }
 
   /** Whether no probe is out. */
-  get proven(): boolean {
+  get isQuiet(): boolean {
     return this.#state !== "probing";
   }
 

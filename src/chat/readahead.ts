@@ -61,29 +61,29 @@ export class ReadAhead {
 
   /** Forgets what was read ahead, of one room or of all. */
   forget(room?: string): void {
-    for (const [place, ahead] of [...this.#ahead]) {
-      if (room === undefined || ahead.room === room) void this.#take(place);
+    for (const [key, ahead] of [...this.#ahead]) {
+      if (room === undefined || ahead.room === room) void this.#take(key);
     }
   }
 
-  #take(place: string): Promise<Page | undefined> | undefined {
-    const ahead = this.#ahead.get(place);
+  #take(key: string): Promise<Page | undefined> | undefined {
+    const ahead = this.#ahead.get(key);
     clearTimeout(ahead?.timer);
-    this.#ahead.delete(place);
+    this.#ahead.delete(key);
     return ahead?.page;
   }
 
   #readAhead(room: string, after: string, limit: number, allowance: Allowance): void {
-    const place = `${allowance.client} ${room} ${after} ${limit}`;
-    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(place) || !this.gate.hasRoomFor(allowance)) return;
+    const key = `${allowance.client} ${room} ${after} ${limit}`;
+    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(key) || !this.gate.hasRoomFor(allowance)) return;
     const turn: Turn = async (statement) => {
       if (!allowance.readAhead()) throw unavailable("This client may read no more for now");
       return await this.gate.run(allowance, room, statement);
     };
-    this.#ahead.set(place, {
+    this.#ahead.set(key, {
       room,
       page: this.store.pageAfter(room, after, limit, { turn }).catch(() => undefined),
-      timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS),
+      timer: setTimeout(() => this.#ahead.delete(key), PATIENCE_MS),
     });
   }
 }

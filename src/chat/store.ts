@@ -139,16 +139,16 @@ export class Store {
       return append(sql, batch, floors);
     });
     const rows = new Map(heads.map((row) => [row.room, row]));
-    const commits = batch.rooms.map((room, place) => {
+    const commits = batch.rooms.map((room, nth) => {
       const row = rows.get(room)!;
       const head = { ms: Number(row.ms), seq: Number(row.seq) };
-      const isBehind = Number(row.clock) < floors[place]!;
+      const isBehind = Number(row.clock) < floors[nth]!;
       this.floors.raise(room, head.ms);
       return {
         room,
         entries: [] as Entry[],
         head,
-        prior: isBehind ? undefined : { ms: Number(row.prior), seq: head.seq - batch.counts[place]! },
+        prior: isBehind ? undefined : { ms: Number(row.prior), seq: head.seq - batch.counts[nth]! },
       };
     });
     // The ids were made in SQL; that they are made here by the same rule again saves sending them back.
@@ -530,15 +530,15 @@ async function live<T extends string | undefined>(
   turn: Turn,
   read: (from: T, most: number) => Promise<Entry[]>,
 ): Promise<Rows> {
-  for (let place = from, most = limit;; most = Math.min(10 * most, MOST_ROWS)) {
-    const entries = await turn(() => read(place, most));
+  for (let cursor = from, most = limit;; most = Math.min(10 * most, MOST_ROWS)) {
+    const entries = await turn(() => read(cursor, most));
     const there = entries.filter(({ deleted, isChange }) => isChange || !deleted);
     const full = entries.length === most;
     if (there.length > 0 || !full) {
       const count = fitting(there, 0, limit, bytes);
       return { entries: there.slice(0, count), full: full || count < there.length };
     }
-    place = entries.at(-1)!.cursor as T;
+    cursor = entries.at(-1)!.cursor as T;
   }
 }
 

@@ -33,7 +33,7 @@ export class Turns<T> implements Line<T> {
   /** Whose turns come, with lines that have become empty meanwhile. */
   readonly #order: Fifo<{ readonly key: string; readonly line: Line<T> }> = new Fifo(() => 1);
   readonly #keyOf: (item: T) => string;
-  readonly #inner: TurnsOptions<T>;
+  readonly #inner: Required<TurnsOptions<T>>;
   length = 0;
   weight = 0;
 
@@ -60,13 +60,13 @@ export class Turns<T> implements Line<T> {
     const key = this.#keyOf(item);
     let line = this.#lines.get(key);
     if (!line) {
-      line = this.#inner.keys.length > 0 ? new Turns(this.#inner) : new Fifo(this.#inner.weigh!);
+      line = this.#inner.keys.length > 0 ? new Turns(this.#inner) : new Fifo(this.#inner.weigh);
       this.#lines.set(key, line);
       this.#order.push({ key, line });
     }
     line.push(item);
     this.length++;
-    this.weight += this.#inner.weigh!(item);
+    this.weight += this.#inner.weigh(item);
   }
 
   /** Takes the next. */
@@ -103,7 +103,7 @@ export class Turns<T> implements Line<T> {
 
   #taken(item: T): T {
     this.length--;
-    this.weight -= this.#inner.weigh!(item);
+    this.weight -= this.#inner.weigh(item);
     return item;
   }
 }

@@ -136,7 +136,7 @@ export class Wake {
     this.#calmMs = Math.max(listening, Math.min(2 * calm, most));
     await sleep(listening, signal);
     // By now the probe of the last look is back; else the next one is due, which listens anew.
-    if (calm > listening && this.#listener.proven) await sleep(calm - listening, signal);
+    if (calm > listening && this.#listener.isQuiet) await sleep(calm - listening, signal);
   }
 
   /** Looks at once, or again, and often for a while. */

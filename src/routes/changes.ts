@@ -7,7 +7,7 @@ import type { Entry } from "../chat/page.ts";
 import { invalid, OWN_SITE } from "../problem.ts";
 import { allowanceOf, type LimitSource } from "./allowance.ts";
 import { json, tagOf } from "./answer.ts";
-import { headerOf, roomOf } from "./parameters.ts";
+import { headerOf, idOf, roomOf } from "./parameters.ts";
 import { permit, type PermitSource } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 import { bodyOf, messageIn, type UploadSource } from "./upload.ts";
@@ -43,8 +43,7 @@ async function change(c: Context, deps: ChangeRoutes, newBody: () => Promise<str
   const allowance = allowanceOf(deps, c, who);
   allowance.post();
 
-  const id = parseCursor(c.req.param("id")!);
-  if (!id) throw invalid("id", "must be a UUID or a ULID");
+  const id = idOf(c);
   const messageKey = headerOf(c, "Message-Key", MessageKey);
   const known = ifMatch(c.req.header("if-match"));
   const body = await newBody();

@@ -1,7 +1,7 @@
 // Messages over HTTP: translates requests into calls of the chat, and what it returns into answers. Nothing else.
 import type { Context, Hono } from "hono";
 import type { Chat, Unparsed } from "../chat/chat.ts";
-import { NIL, NOW, parseCursor } from "../chat/cursor.ts";
+import { NIL, NOW } from "../chat/cursor.ts";
 import { DEFAULT_WAIT_SECONDS, IdempotencyKey, MessageKey, NewMessage } from "../chat/message.ts";
 import type { Page } from "../chat/page.ts";
 import type { Poll, Reading } from "../chat/polls.ts";
@@ -14,7 +14,7 @@ import { allowanceOf, type LimitSource, type Sender } from "./allowance.ts";
 import { type Asked, askedAgain, askedBy } from "./asked.ts";
 import { json, leadOn, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
-import { headerOf, preferredWait, roomOf } from "./parameters.ts";
+import { headerOf, idOf, preferredWait, roomOf } from "./parameters.ts";
 import { Parked } from "./parked.ts";
 import { permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
@@ -221,8 +221,7 @@ async function find(
   room: string,
   allowance: Allowance,
 ): Promise<Response> {
-  const id = parseCursor(c.req.param("id")!);
-  if (!id) throw invalid("id", "must be a UUID or a ULID");
+  const id = idOf(c);
   const entry = await chat.find(room, id, allowance);
   return kept(deps, c.req.raw, json(entry.json, 200, { etag: tagOf(entry), ...length(entry.json) }), entry.json);
 }

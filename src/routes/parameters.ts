@@ -61,6 +61,17 @@ export function roomOf(c: Context): string {
 }
 
 /**
+ * The id of the message that a request is about.
+ * @throws {Problem} 400.
+ * @internal
+ */
+export function idOf(c: Context): string {
+  const id = parseCursor(c.req.param("id")!);
+  if (!id) throw invalid("id", "must be a UUID or a ULID");
+  return id;
+}
+
+/**
  * A whole number from `min` to `max`, or undefined.
  * @throws {Problem} 400.
  */

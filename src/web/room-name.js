@@ -6,7 +6,7 @@ const MAX_LENGTH = 64;
 
 /** Whether a room can be called that. @param {string} name */
 export function isRoomName(name) {
-  return /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$/.test(name);
+  return name.length <= MAX_LENGTH && /^(?!\.{1,2}$)[A-Za-z0-9._~-]+$/.test(name);
 }
 
 /** Why no room can be called that, in a sentence; "" if one can. @param {string} name */

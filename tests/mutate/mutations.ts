@@ -728,8 +728,8 @@ export const mutations: readonly Mutation[] = [
     "a read past deleted messages keeps its place until it has come past them",
     ["reader_test.ts > lets others come between"],
     STORE,
-    "await turn(() => read(place, most))",
-    "place === from ? await turn(() => read(place, most)) : await read(place, most)",
+    "await turn(() => read(cursor, most))",
+    "cursor === from ? await turn(() => read(cursor, most)) : await read(cursor, most)",
   ),
   broken(
     "a read past deleted messages goes on for who has left",
@@ -1387,7 +1387,7 @@ export const mutations: readonly Mutation[] = [
     "a page that was read ahead is kept for ever",
     ["readahead_test.ts > for a second"],
     READ_AHEAD,
-    "timer: setTimeout(() => this.#ahead.delete(place), PATIENCE_MS)",
+    "timer: setTimeout(() => this.#ahead.delete(key), PATIENCE_MS)",
     "timer: undefined as any",
   ),
   broken(
@@ -1401,7 +1401,7 @@ export const mutations: readonly Mutation[] = [
     "closing leaves what was read ahead, and its timers",
     ["readahead_test.ts > on its way"],
     READ_AHEAD,
-    "if (room === undefined || ahead.room === room) void this.#take(place);",
+    "if (room === undefined || ahead.room === room) void this.#take(key);",
     "",
   ),
 
@@ -1789,7 +1789,7 @@ export const mutations: readonly Mutation[] = [
     "a room that is ahead costs all that is stored beside it a refresh",
     ["wake_test.ts > stored together"],
     STORE,
-    "Number(row.clock) < floors[place]!",
+    "Number(row.clock) < floors[nth]!",
     "Number(row.clock) < Math.max(...floors)",
   ),
   broken(
@@ -2302,7 +2302,7 @@ export const mutations: readonly Mutation[] = [
     "that a probe stays out is noticed after the long interval",
     ["interval_test.ts > A probe that stays out"],
     WAKE,
-    "calm > listening && this.#listener.proven",
+    "calm > listening && this.#listener.isQuiet",
     "calm > listening",
   ),
   broken(

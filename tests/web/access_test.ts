@@ -205,8 +205,7 @@ webTest(
       document.getElementById("curtain")!.click();
       document.getElementById("menu")!.click();
     });
-    await page.waitForTimeout(200);
-    assertEquals(await page.locator("#sidebar.open").count(), 1);
+    await page.waitForSelector("#sidebar.open");
     await page.evaluate(() => history.back());
     await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
     assertEquals(await page.evaluate(() => history.state), null);
@@ -224,7 +223,7 @@ webTest("Where the screen is turned and the drawer is none any more, Back leads 
   await page.waitForSelector("#sidebar.open");
   await page.setViewportSize({ width: 1000, height: 390 });
   await page.waitForSelector("#sidebar:not(.open):not([inert])");
-  await page.waitForTimeout(200); // longer than a step back takes
+  await ada.until(() => !history.state?.drawer, 0); // it has gone the drawer's step back itself
   await page.evaluate(() => history.back());
   await h1("garden");
 });
