@@ -9,7 +9,8 @@ import { cursorAt, makeId, makePlace, NIL, placeOf, seqOf, timeOf } from "../src
 import { Feed } from "../src/chat/feed.ts";
 import type { Known } from "../src/chat/head.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
-import type { Commit, News } from "../src/chat/store.ts";
+import type { News } from "../src/chat/news.ts";
+import type { Commit } from "../src/chat/store.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { wait } from "./support/waiting.ts";
 

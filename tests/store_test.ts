@@ -175,24 +175,28 @@ Deno.test("Store.change() comes above what its server knows, and proves nothing,
   assertEquals(await change(other, "c"), { ms: ahead + 3, prior: { ms: ahead + 2, seq: 1 } }); // who knows of nothing
 });
 
-/** The ways in which a store gives ids out. */
+/** The ways in which a store gives messages out. */
 const READS: readonly [what: string, read: (store: Store, room: string, id: string) => Promise<unknown>][] = [
   ["the messages after a cursor", (store, room) => store.readAfter(room, NIL, 10)],
   ["those and the changes", (store, room) => store.readAfter(room, NIL, 10, { changes: true })],
   ["the messages before a cursor", (store, room) => store.readBefore(room, undefined, 10)],
   ["one message", (store, room, id) => store.readOne(room, id)],
   ["what was found", (store, room) => store.search({ room, before: END, text: "x", limit: 10, hasIcu: false })],
-  ["the newest rooms", (store) => store.newestRooms(100)],
-  ["a room by its name", (store, room) => store.newestOf([room])],
   ["the message of a repeated post", (store, room) => store.withKeysOf([draft(room, "x", { key: "k" })])],
   ["a message that is as it is wanted", (store, room, id) => store.change(wanted(room, id, "x"))],
+];
+
+/** Those in which it gives their ids out alone. */
+const LISTS: typeof READS = [
+  ["the newest rooms", (store) => store.newestRooms(100)],
+  ["a room by its name", (store, room) => store.newestOf([room])],
 ];
 
 Deno.test("A store that has given an id out makes none below it, though the database loses that one and its clock is behind", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);
   await using other = await open(database);
-  for (const [i, [what, read]] of READS.entries()) {
+  for (const [i, [what, read]] of [...READS, ...LISTS].entries()) {
     const room = `room-${i}`;
     await database.sql`insert into heads (room, seq, ms) values (${room}, 0, ${Date.now() + 30_000})`; // the old clock's
     const [lost] = await other.append([draft(room, "x", { key: "k" })]);
@@ -201,6 +205,24 @@ Deno.test("A store that has given an id out makes none below it, though the data
     await database.sql`update heads set seq = 0, ms = 0`;
     const [next] = await opened.append([draft(room, "y")]);
     assertGreater(next!.id, lost!.id, what);
+  }
+});
+
+Deno.test("A store that has given an edited message out makes no id below its edit, though the database loses that and its clock is behind", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await using other = await open(database);
+  for (const [i, [what, read]] of READS.entries()) {
+    const room = `room-${i}`;
+    const [message] = await other.append([draft(room, "w", { key: "k" })]);
+    await database.sql`update heads set ms = ${Date.now() + 30_000} where room = ${room}`; // the old clock's
+    const edited = await other.store.change(wanted(room, message!.id, "x"));
+    assert(edited.outcome === "changed");
+    await read(opened.store, room, message!.id);
+    await database.sql`update messages set body = 'w', changed = null`;
+    await database.sql`update heads set ms = ${timeOf(message!.id)} where room = ${room}`;
+    const [next] = await opened.append([draft(room, "y")]);
+    assertGreater(next!.id, edited.entry.changed!, what);
   }
 });
 

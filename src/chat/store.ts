@@ -5,30 +5,15 @@ import type { Sql } from "../database/pool.ts";
 import { append } from "./append.ts";
 import { type Change, change, type ChangedRow, unchanged } from "./change.ts";
 import { trimmed } from "../problem.ts";
-import { cursorAt, makeId, NIL, seqOf, timeOf } from "./cursor.ts";
+import { makeId, NIL, seqOf, timeOf } from "./cursor.ts";
 import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
-import {
-  type Head,
-  type HeadNumbers,
-  type HeadRow,
-  headsOf,
-  type Known,
-  makeHead,
-  MAX_AHEAD_MS,
-  SETTINGS,
-} from "./head.ts";
+import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTINGS } from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
-import { type Entry, fitting, makeEntry, makePage, type Page, type Row } from "./page.ts";
+import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
+import { type Entry, makeEntry, makePage, type Page, type Row } from "./page.ts";
+import { AT_ONCE, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
 import { hasIcu, type Search, search } from "./search.ts";
-
-/** Stored messages, and perhaps changes, ascending. */
-export interface Rows {
-  /** The messages and changes. */
-  readonly entries: Entry[];
-  /** Whether they were cut at a limit, so that there may be more. */
-  readonly full: boolean;
-}
 
 /** What a statement has stored in one room. */
 export interface Commit {
@@ -43,20 +28,6 @@ export interface Commit {
   readonly prior: HeadNumbers | undefined;
   /** Where it is now. */
   readonly head: HeadNumbers;
-}
-
-/** Stored messages, ascending, and the head at the same moment. */
-export interface News extends Rows {
-  /** The room's head. */
-  readonly head: Head;
-}
-
-/** What is told to whoever listens on a Postgres channel. */
-export interface Notification {
-  /** The channel. */
-  readonly channel: string;
-  /** What is told. */
-  readonly payload: string;
 }
 
 /** What became of a change. */
@@ -93,9 +64,6 @@ export const KEY_TAKEN = "messages_key";
 /** Once as many heads were looked at for the list of rooms, it is given out as it is, and can be short: about a tenth of a second's work. */
 const MAX_LISTED_HEADS = 10_000;
 
-/** A message's {@linkcode Row}. */
-const COLUMNS = "id, author, body, sub, reply_to, changed";
-
 /** A room in the list of rooms. */
 export interface ListedRoom {
   /** Its name. */
@@ -103,11 +71,6 @@ export interface ListedRoom {
   /** The id of its newest message. */
   readonly newest: string;
 }
-
-/** Lets a statement begin when it is its turn. */
-export type Turn = <T>(statement: () => Promise<T>) => Promise<T>;
-
-const AT_ONCE: Turn = (statement) => statement();
 
 /**
  * Reads and writes rooms, heads and messages. Each method is one statement, and fails with a DatabaseError; those that have to come past
@@ -179,7 +142,7 @@ export class Store {
     );
     return rows.map((row) => {
       const { room, key, id, author, body, reply_to } = row;
-      this.#given(room, id);
+      this.#given(room, [placeIn(row)]);
       return { room, key, author, body, reply_to, entry: makeEntry(room, id, author, body, row) };
     });
   }
@@ -197,7 +160,7 @@ export class Store {
       if (!row) return { outcome: "missing" };
       if (!row.own) return { outcome: "foreign" };
       const entry = makeEntry(room, row.id, row.author, row.body, row);
-      this.#given(room, row.id);
+      this.#given(room, [placeIn(row)]);
       if (row.body === body) return { outcome: "same", entry };
       if (entry.deleted) return { outcome: "deleted" };
       if (known !== null && known !== (row.changed ?? row.id)) return { outcome: "other" };
@@ -232,27 +195,16 @@ export class Store {
     { bytes = MAX_PAGE_BYTES, changes = false, turn = AT_ONCE }: { bytes?: number; changes?: boolean; turn?: Turn } =
       {},
   ): Promise<Rows> {
-    return await live(after, limit, bytes, turn, (from, most) =>
-      this.reads.read((sql) => {
-        const rows = changes
-          ? sql`(${rowsAfter(sql, room, from, most)} union all ${changesAfter(sql, room, from, most)})`
-          : sql`(${rowsAfter(sql, room, from, most)})`;
-        // In the same statement: a message that is gone in it was marked as such before. By what was asked for, not by how far that was
-        // read: below the mark there can be messages that are not too old, since they were deleted lately.
-        const mark = after === NIL ? sql`` : sql`
-          union all select null, null, null, null, null, null, trimmed from heads where room = ${room} and trimmed > ${after}`;
-        return sql<(PlacedRow | { id: null; place: string })[]>`
-          select ${sql.unsafe(COLUMNS)}, place from (
-            select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before
-            from ${rows} rows order by place limit ${most}
-          ) page where before <= ${bytes} ${mark} order by place`;
-      }).then((rows) => {
-        this.#given(room, rows.at(-1)?.place);
-        const mark = rows.find(({ id }) => id === null)?.place;
-        // Between two places of one number there are changes, which nobody misses who did not ask for them.
-        if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
-        return entriesOf(room, rows.filter((row) => row.id !== null));
-      }));
+    return await live(after, limit, bytes, turn, async (from, most) => {
+      const rows = await this.reads.read((sql) =>
+        rowsAfter(sql, { room, asked: after, after: from, limit: most, bytes, changes })
+      );
+      this.#given(room, rows.map((row) => row.id === null ? row.place : placeIn(row)));
+      const mark = rows.find(({ id }) => id === null)?.place;
+      // Between two places of one number there are changes, which nobody misses who did not ask for them.
+      if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
+      return entriesOf(room, rows.filter((row) => row.id !== null));
+    });
   }
 
   /**
@@ -281,14 +233,8 @@ export class Store {
   ): Promise<Rows & { past: boolean }> {
     let past: boolean | undefined;
     const { entries, full } = await live(before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
-      const rows = await this.reads.read((sql) => {
-        // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
-        const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
-        const past = before ? sql`(${newest}) >= ${before}` : sql`false`;
-        return sql<(Row & { past: boolean })[]>`
-          select ${sql.unsafe(COLUMNS)}, ${past} as past from ${lastRows(sql, room, from, most)} order by id desc`;
-      });
-      this.#given(room, rows[0]?.id);
+      const rows = await this.reads.read((sql) => rowsBefore(sql, { room, asked: before, before: from, limit: most }));
+      this.#given(room, rows.map(placeIn));
       past ??= rows[0]?.past ?? false; // as it was when the page began: what comes during a later round is not in it
       return entriesOf(room, rows);
     });
@@ -297,13 +243,7 @@ export class Store {
 
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */
   async newest(room: string, limit: number): Promise<News> {
-    const rows = await this.looks.read((sql) =>
-      sql<NewsRow[]>`
-        select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed
-        from ${lastRows(sql, room, undefined, limit)}
-        union all select null, null, null, null, null, null, seq, ms, false, trimmed from heads where room = ${room}
-        order by id desc`
-    );
+    const rows = await this.looks.read((sql) => newestRows(sql, room, limit));
     const { entries, full, head } = this.#news(room, rows, limit);
     return { entries: entries.reverse(), full, head };
   }
@@ -313,21 +253,14 @@ export class Store {
    * one answer's bytes; its head; and whether what was known is still there.
    */
   async news(room: string, known: Known, limit: number): Promise<News> {
-    const { newest, newestChanges = [], place } = known;
-    const where = [room, newest, limit, cursorAt(place), timeOf(place), seqOf(place)];
-    const rows = await this.looks.read((sql) => {
-      const changes = (["id", "cursor"] as const).map((part) =>
-        sql.types.texts(newestChanges.map((change) => change[part]))
-      );
-      return sql.unsafe<(NewsRow & { place: string })[]>(NEWS, [...where, ...changes], { prepare: true });
-    });
+    const rows = await this.looks.read((sql) => newRows(sql, room, known, limit));
     return this.#news(room, rows, limit);
   }
 
   #news(room: string, rows: readonly NewsRow[], limit: number): News {
-    const head = makeHead(rows.find(({ id }) => id === null));
-    this.floors.raise(room, timeOf(head.place));
-    return { ...cut(room, rows.filter((row): row is NewsRow & Row => row.id !== null), limit), head };
+    const found = newsOf(room, rows, limit);
+    this.floors.raise(room, timeOf(found.head.place));
+    return found;
   }
 
   /**
@@ -336,7 +269,7 @@ export class Store {
    */
   async search(wanted: Search): Promise<{ entries: Entry[]; next: string | undefined }> {
     const rows = await this.reads.read((sql) => search(sql, wanted));
-    this.#given(wanted.room, rows[0]?.id);
+    this.#given(wanted.room, rows.map(placeIn));
     const found = rows.filter(({ found }) => found);
     const last = rows.at(-1);
     return {
@@ -356,35 +289,21 @@ export class Store {
     const [row] = await this.reads.read((sql) =>
       sql<Row[]>`select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id}`
     );
-    this.#given(room, row?.id);
+    this.#given(room, row ? [placeIn(row)] : []);
     return row && makeEntry(room, row.id, row.author, row.body, row);
   }
 
-  /** Somebody has it for a cursor from here on: no id may come to lie at or below it. */
-  #given(room: string, cursor: string | undefined): void {
-    if (cursor) this.floors.raise(room, timeOf(cursor));
+  /** Somebody has these for cursors from here on: no id may come to lie at or below them. */
+  #given(room: string, cursors: readonly string[]): void {
+    const newest = cursors.reduce((newest, cursor) => cursor > newest ? cursor : newest, NIL);
+    this.floors.raise(room, timeOf(newest));
   }
 
   /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
   async heads(known: ReadonlyMap<string, Known>, notification?: Notification): Promise<Map<string, Head>> {
-    const rows = await this.signals.read((sql) => {
-      const column = (of: (known: Known) => string | number | undefined) =>
-        sql.types.texts(Array.from(known.values(), (known) => of(known)?.toString() ?? null));
-      const columns = [
-        sql.types.texts([...known.keys()]),
-        column(({ newest }) => newest),
-        column(({ place }) => timeOf(place)),
-        column(({ place }) => seqOf(place)),
-        column(({ newestChanges }) => newestChanges?.at(-1)?.id),
-        column(({ newestChanges }) => newestChanges?.at(-1)?.cursor),
-      ];
-      if (!notification) return sql.unsafe<HeadRow[]>(HEADS, columns, { prepare: true });
-      const { channel, payload } = notification;
-      return sql.unsafe<HeadRow[]>(HEADS_AND_NOTIFY, [...columns, channel, payload], { prepare: true });
-    });
-    const heads = new Map(rows.map((row) => [row.room, makeHead(row)]));
+    const rows = await this.signals.read((sql) => headRows(sql, known, notification));
     for (const { room, ms } of rows) this.floors.raise(room, Number(ms));
-    return heads;
+    return new Map(rows.map((row) => [row.room, makeHead(row)]));
   }
 
   /**
@@ -442,7 +361,7 @@ export class Store {
         from heads h ${which(sql)}`
     );
     const rooms = heads.flatMap(({ room, newest }) => newest === null ? [] : [{ room, newest }]);
-    for (const { room, newest } of rooms) this.#given(room, newest);
+    for (const { room, newest } of rooms) this.#given(room, [newest]);
     return { rooms: rooms.sort((a, b) => a.newest < b.newest ? 1 : -1), heads };
   }
 
@@ -470,99 +389,7 @@ export class Store {
   }
 }
 
-/** A message, or else the head. */
-type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
-
-/** The texts of what feeds ask for again and again: to put one together takes longer than to send it. */
-const NEWS = `
-  select ${COLUMNS}, place, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed from (
-    (select ${COLUMNS}, id as place from messages where room = $1::text and id > $2::uuid order by id limit $3::int)
-    union all
-    (select ${COLUMNS}, changed as place from messages where room = $1::text and changed > $4::uuid order by changed limit $3::int)
-    order by place limit $3::int
-  ) news
-  union all select null, null, null, null, null, null, null, seq, ms, lost, trimmed from (
-    ${
-  headsOf(
-    "(values ($1::text, $2::uuid, $5::bigint, $6::bigint, null::uuid, null::uuid))",
-    "unnest($7::uuid[], $8::uuid[])",
-  )
-}
-  ) head
-  order by place`;
-const HEADS = headsOf("unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[])");
-const HEADS_AND_NOTIFY = `
-  with notified as materialized (select pg_notify($7, $8))
-  select found.* from (${HEADS}) found, notified`;
-
-/** A message where it stands in the order of its room, or where its newest change does. */
-type PlacedRow = Row & { readonly place?: string };
-
-/** Rows as entries, also of deleted messages. */
-function entriesOf(room: string, rows: readonly PlacedRow[]): Entry[] {
-  return rows.map((row) => {
-    const entry = makeEntry(room, row.id, row.author, row.body, row);
-    return row.place === undefined || row.place === row.id ? entry : entry.asChange();
-  });
-}
-
-/** The same, as many as fit. */
-function cut(room: string, rows: readonly PlacedRow[], limit: number): Rows {
-  const entries = entriesOf(room, rows);
-  const count = fitting(entries, 0, limit);
-  return { entries: entries.slice(0, count), full: count === limit || count < entries.length };
-}
-
-/**
- * Most rows that are looked at in one statement, where those before were all of deleted messages: some hundredths of a second. Each
- * statement looks at ten times as many as the one before, so a million of them are a hundred reads of a client.
- */
-const MOST_ROWS = 10_000;
-
-/**
- * Reads on until there is something to be given, or nothing more. Deleted messages are left out here and not in SQL, where a million of
- * them would have to be read in one statement; and a page that is full has something, else whoever follows it would stay where it is.
- */
-async function live<T extends string | undefined>(
-  from: T,
-  limit: number,
-  bytes: number,
-  turn: Turn,
-  read: (from: T, most: number) => Promise<Entry[]>,
-): Promise<Rows> {
-  for (let cursor = from, most = limit;; most = Math.min(10 * most, MOST_ROWS)) {
-    const entries = await turn(() => read(cursor, most));
-    const there = entries.filter(({ deleted, isChange }) => isChange || !deleted);
-    const full = entries.length === most;
-    if (there.length > 0 || !full) {
-      const count = fitting(there, 0, limit, bytes);
-      return { entries: there.slice(0, count), full: full || count < there.length };
-    }
-    cursor = entries.at(-1)!.cursor as T;
-  }
-}
-
-/** The first messages after a cursor, where they stand. */
-function rowsAfter(sql: Sql, room: string, after: string, limit: number) {
-  return sql`(select ${
-    sql.unsafe(COLUMNS)
-  }, id as place from messages where room = ${room} and id > ${after} order by id limit ${limit})`;
-}
-
-/** The first changes after a cursor, with their messages as they are now. */
-function changesAfter(sql: Sql, room: string, after: string, limit: number) {
-  return sql`(
-    select ${sql.unsafe(COLUMNS)}, changed as place from messages where room = ${room} and changed > ${after}
-    order by changed limit ${limit}
-  )`;
-}
-
-/** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
-function lastRows(sql: Sql, room: string, before: string | undefined, limit: number) {
-  return sql`(
-    select ${sql.unsafe(COLUMNS)} from (
-      select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
-      from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
-    ) page where after <= ${MAX_PAGE_BYTES}
-  ) page`;
+/** The newest place of a message: that of its newest change is given out with it. */
+function placeIn({ id, changed }: Pick<Row, "id" | "changed">): string {
+  return changed ?? id;
 }
