@@ -55,6 +55,19 @@ Deno.test("A poll that asks for the same as the one before it is kept outside wh
   assertEquals((await back).json, [news]);
 });
 
+Deno.test("A poll is kept outside also where others have asked in other rooms since", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const { url, answer } = await poll(server);
+  for (let i = 0; i < 100; i++) await read(fetch(`${server.url}/rooms/other${i}/messages?wait=0`));
+  using gate = busy(server);
+  const back = read(fetch(url));
+  await until(() => gate.outside === 1, "it is kept outside");
+  const news = await posted(server, "room", "news");
+  gate[Symbol.dispose]();
+  assertEquals([(await answer).json, (await back).json], [[news], [news]]);
+});
+
 Deno.test("Who asks for what there is, looks back or searches with the same URL as the one before is not kept outside", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

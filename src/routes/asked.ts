@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { DEFAULT_LIMIT, MAX_LIMIT, MAX_WAIT_SECONDS } from "../chat/message.ts";
 import { invalid } from "../problem.ts";
+import { Remembered } from "../remembered.ts";
 import { cursor, flag, queryOf, searchText, wholeNumber } from "./parameters.ts";
 
 /** What a list asks for by its URL. */
@@ -20,8 +21,8 @@ export interface Asked {
   readonly text: string | undefined;
 }
 
-/** What was asked last, of which room. */
-let latest: { readonly url: string; readonly room: string; readonly asked: Asked } | undefined;
+/** What was asked lately, of which room, by its URL: for as many rooms as are busy at once, and 2 MB at most. */
+const lately = new Remembered<{ readonly room: string; readonly asked: Asked }>(200);
 
 /**
  * What a list of `room` asks for.
@@ -45,11 +46,11 @@ export function askedBy(c: Context, room: string): Asked {
     throw invalid("before", "can't be given together with after");
   }
   const asked = { before, after, limit, wait, changes, text };
-  latest = { url, room, asked };
+  lately.set(url, { room, asked });
   return asked;
 }
 
-/** What a GET asks for that has the URL of the list before it, and of which room; undefined for any other request. */
+/** What a GET asks for that has the URL of a list lately asked for, and of which room; undefined for any other request. */
 export function askedAgain({ method, url }: Request): { readonly room: string; readonly asked: Asked } | undefined {
-  return latest?.url === url && method === "GET" ? latest : undefined;
+  return method === "GET" ? lately.get(url) : undefined;
 }

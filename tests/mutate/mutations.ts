@@ -971,11 +971,18 @@ export const mutations: readonly Mutation[] = [
     "false",
   ),
   broken(
-    "whatever has the URL of the list before it is taken for one",
+    "whatever has the URL of a list is taken for one",
     ["asked_test.ts > nothing else"],
     ASKED,
-    ' && method === "GET"',
-    "",
+    'method === "GET" ? lately.get(url) : undefined',
+    "lately.get(url)",
+  ),
+  broken(
+    "one list alone is known by its URL",
+    ["asked_test.ts > other rooms since"],
+    ASKED,
+    "(200)",
+    "(1)",
   ),
   broken(
     "who follows a link of another site is kept outside",
