@@ -1,8 +1,12 @@
 // The same URLs for psql and for Linger, at the same real server: over TCP in both families, over a Unix socket, with TLS of
 // every kind and without, with passwords of every kind. Where one gets in, so does the other, in the same way.
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { readAddress } from "../src/database/address.ts";
+import { connect } from "../src/database/connect.ts";
+import { int32, message } from "../src/database/conversation.ts";
 import { pools } from "../src/database/pool.ts";
 import { Unusable } from "../src/database/unusable.ts";
 import { Proxy } from "./torture/proxy.ts";
@@ -288,6 +292,50 @@ Deno.test("A server that knows no password is found out, before it is told anyth
   assertEquals(refusal.code, "SCRAM");
   liar.close();
   await lying;
+});
+
+Deno.test("A server that leaves out what shows that it knows the password is found out, and one that asks when all is said", async () => {
+  const asks = (kind: number, text = "") => message("R", int32(kind), Buffer.from(text));
+  const [scram, final, ok] = [asks(10, "SCRAM-SHA-256\0SCRAM-SHA-256-PLUS\0\0"), asks(12), asks(0)];
+  const ready = message("Z", Buffer.from("I"));
+  const scramOnly = "sslmode=disable&require_auth=scram-sha-256";
+  const bound = "sslmode=require&sslnegotiation=direct&channel_binding=require";
+  const lies: [parameters: string, said: Buffer[], code: string][] = [
+    [scramOnly, [ready], "PROTOCOL"],
+    [scramOnly, [scram, ready], "PROTOCOL"],
+    [scramOnly, [scram, final, ok, ready], "SCRAM"],
+    [bound, [ready], "PROTOCOL"],
+    [bound, [scram, final, ok, ready], "SCRAM"],
+    ["sslmode=disable", [ok, asks(3), ready], "PROTOCOL"],
+  ];
+  const here = { hostname: "127.0.0.1", port: 0 };
+  const certified = { cert: await Deno.readTextFile(tls), key: await Deno.readTextFile(join(postgres.tls, "tls.key")) };
+  for (const [parameters, said, code] of lies) {
+    const liar = parameters === bound
+      ? Deno.listenTls({ ...here, ...certified, alpnProtocols: ["postgresql"] })
+      : Deno.listen(here);
+    const lying = (async () => {
+      const client = await liar.accept();
+      await client.write(Buffer.concat(said));
+      const heard = new Uint8Array(1_000);
+      while (await client.read(heard).catch(() => null) !== null); // until it hangs up
+      client.close();
+    })();
+    const { port: there } = liar.addr as Deno.NetAddr;
+    const address = readAddress(`postgres://scram:secret@127.0.0.1:${there}/postgres?${parameters}`);
+    const options = { pooled: false, startup: {}, setup: "" };
+    const sockets: Socket[] = [];
+    try {
+      const { signal } = new AbortController();
+      const opened = (socket: Socket) => void sockets.push(socket);
+      const refusal = await assertRejects(() => connect(address, { host: 0 }, options, opened, signal), Unusable);
+      assertEquals(refusal.code, code, `${parameters}: ${refusal.message}`);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      liar.close();
+      await lying;
+    }
+  }
 });
 
 Deno.test("A server that takes a connection and says nothing costs connect_timeout, and the next host is asked", async () => {

@@ -168,6 +168,7 @@ export class Attempt {
       }
       if (type === "S") this.#regard(body);
       if (type === "K") key = body;
+      if (type === "Z" && !authentication.done) throw protocolError(); // else it need not have asked for anything
       if (type === "Z") return key;
     }
   }

@@ -19,6 +19,8 @@ const OTHERS: Record<number, string> = { 2: "Kerberos", 7: "GSSAPI", 8: "GSSAPI"
 
 /** Answers one server's questions. */
 export class Authentication {
+  /** Whether the server has let us in, and so has nothing more to ask. */
+  done = false;
   #method = "none";
   #scram: Scram | undefined;
 
@@ -30,6 +32,7 @@ export class Authentication {
    * @throws {Unusable} when it asks for what we can't or may not give, or is not the server that knows our password.
    */
   async answer(question: Buffer): Promise<Buffer | undefined> {
+    if (this.done) throw protocolError();
     const kind = question.readUInt32BE(0);
     const rest = question.subarray(4);
     switch (kind) {
@@ -60,6 +63,7 @@ export class Authentication {
         this.#allow(this.#method);
         if (this.#scram && !this.#scram.checked) throw protocolError();
         if (this.account.channelBinding && !this.#scram?.bound) this.#refuseUnbound();
+        this.done = true;
         return undefined;
     }
     const way = OTHERS[kind] ?? "a way to log in that Linger does not know";
@@ -144,7 +148,9 @@ class Scram {
   }
 
   check(serverFinal: string): boolean {
-    return this.checked = this.#signature?.toString("base64") === attributes(serverFinal).v;
+    // Without our proof there is no signature to compare with.
+    return this.checked = this.#signature !== undefined &&
+      this.#signature.toString("base64") === attributes(serverFinal).v;
   }
 }
 

@@ -3544,6 +3544,27 @@ export const mutations: readonly Mutation[] = [
     "this.#scram",
   ),
   broken(
+    "a server that leaves out the proof has given it",
+    ["connect_test.ts > leaves out"],
+    AUTHENTICATION,
+    "this.#signature !== undefined &&\n      this.#signature.toString",
+    "this.#signature?.toString",
+  ),
+  broken(
+    "a server that says that it is ready need not have asked who we are",
+    ["connect_test.ts > leaves out"],
+    ATTEMPT,
+    'if (type === "Z" && !authentication.done) throw',
+    "if (false) throw",
+  ),
+  broken(
+    "a server that has let us in may go on to ask for the password",
+    ["connect_test.ts > leaves out"],
+    AUTHENTICATION,
+    "if (this.done) throw protocolError();",
+    "",
+  ),
+  broken(
     "channel_binding=require is taken for a wish",
     ["connect_test.ts > channel_binding"],
     AUTHENTICATION,
