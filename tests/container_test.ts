@@ -2,7 +2,8 @@
 // name: a setting that is missing there would end the start.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { describeSettings } from "../src/config.ts";
+import { describeSettings, readConfig } from "../src/config.ts";
+import { Origins } from "../src/origin.ts";
 import { posted } from "./support/client.ts";
 import type { Ended } from "./support/command.ts";
 import { copyPath } from "./support/files.ts";
@@ -102,16 +103,32 @@ Deno.test("With what the Dockerfile permits, the commands that the docs name for
   assertEquals(await bodies(), [""]);
 });
 
-Deno.test("A setting in .env reaches the container that compose.yaml starts, but for the three that it says itself", async () => {
+/** What compose.yaml says of the service `linger`, and which variables it gives it. */
+async function composed(): Promise<{ linger: string; environment: [name: string, value: string][] }> {
   const text = await Deno.readTextFile(projectPath("compose.yaml"));
   const [, linger] = text.match(/^ {2}linger:\n((?: {4}.*\n|\n)+)/m)!;
-  assertMatch(linger!, /^ {4}env_file:.*\n {6}- path: \.env$/m);
   const [, environment] = linger!.match(/^ {4}environment:\n((?: {6}.*\n)+)/m)!;
+  const variables = environment!.matchAll(/^ {6}(\w+): "?([^\s"]+)/gm);
+  return { linger: linger!, environment: Array.from(variables, ([, name, value]) => [name!, value!]) };
+}
+
+Deno.test("A setting in .env reaches the container that compose.yaml starts, but for the three that it says itself", async () => {
+  const { linger, environment } = await composed();
+  assertMatch(linger, /^ {4}env_file:.*\n {6}- path: \.env$/m);
   // What stands here counts more than the file: some are handed on, with what they have there or elsewhere.
-  const said = Array.from(environment!.matchAll(/^ {6}(\w+): (\S+)/gm), ([, name, value]) => [name!, value!])
-    .filter(([name, value]) => value !== `\${${name}:-}`).map(([name]) => name!);
+  const said = environment.filter(([name, value]) => !value.startsWith(`\${${name}:-`)).map(([name]) => name);
   assertEquals(
     describeSettings().map(({ name }) => name).filter((name) => said.includes(name)).sort(),
     ["DATABASE_URL", "HOST", "PORT"],
   );
+});
+
+Deno.test("What compose.yaml starts without further settings does not answer a page whose name was made to lead to this machine", async () => {
+  const { environment } = await composed();
+  const unset = new Map(environment.map(([name, value]) => [name, value.replace(/^\$\{\w+:-(.*)\}$/, "$1")]));
+  const origins = new Origins(readConfig({ get: (name) => unset.get(name) }));
+  const statusFor = (host: string) =>
+    origins.refuse(new Request("http://localhost/rooms", { headers: { host } }))?.status;
+  assertEquals(statusFor("evil.test:8080"), 421);
+  for (const host of ["localhost:8080", "127.0.0.1:8080"]) assertEquals(statusFor(host), undefined, host);
 });

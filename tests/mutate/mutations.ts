@@ -2043,6 +2043,13 @@ export const mutations: readonly Mutation[] = [
     "- path: .environment",
   ),
   broken(
+    "what compose.yaml starts answers to every name",
+    ["container_test.ts > What compose.yaml starts"],
+    "compose.yaml",
+    "${ALLOWED_HOSTS:-localhost}",
+    "${ALLOWED_HOSTS:-}",
+  ),
+  broken(
     "the unit of systemd keeps a setting from Linger",
     ["container_test.ts > deploy/linger.service"],
     "deploy/linger.service",
