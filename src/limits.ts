@@ -277,10 +277,11 @@ export class Limits {
     const { PROXY_HOPS: hops } = this.settings;
     if (hops === 0) {
       if (!this.#told) this.#lookForProxy(headers);
-      return this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname);
+      return this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname) ?? this.#local;
     }
-    // Without the header, or with one that is too short, it has not come by all the proxies.
-    return this.#at(forwardedFor(headers.get("x-forwarded-for"), hops) ?? remote.remoteAddr.hostname);
+    const written = forwardedFor(headers.get("x-forwarded-for"), hops);
+    // What has not come by all the proxies is of whoever connects, and what comes by one that does not say from where.
+    return this.#at(written) ?? this.#at(remote.remoteAddr.hostname) ?? this.#local;
   }
 
   /** Clients and addresses that are remembered. */
@@ -288,15 +289,24 @@ export class Limits {
     return this.#known.size + this.#before.size + this.#addresses.size;
   }
 
-  #at(written: string | undefined): Allowance {
+  /** Whoever is at an address, as it is written; undefined where that is none. */
+  #at(written: string | undefined): Allowance | undefined {
+    if (written === undefined) return undefined;
     const key = `at ${written}`; // its own text: a part of a header would keep all of the header
     let found = this.#addresses.get(key);
     if (!found) {
-      const { address, counted } = written !== undefined && placeOf(written, this.settings.PROXY_HOPS > 0) || LOCAL;
+      const place = placeOf(written, this.settings.PROXY_HOPS > 0);
+      if (!place) return undefined;
+      const { address, counted } = place;
       found = { client: `in ${address}`, counted };
       this.#addresses.set(key, found);
     }
     return this.#find(found.client, found.counted, 1);
+  }
+
+  /** All who connect without an address. */
+  get #local(): Allowance {
+    return this.#find(`in ${LOCAL.address}`, LOCAL.counted, 1);
   }
 
   #make(client: string, counted: boolean, share: number): Allowance {
@@ -328,8 +338,7 @@ export class Limits {
     this.#told = true;
     log(
       "warn",
-      "A request has come through a proxy. If the proxy is yours, set PROXY_HOPS to the number of your proxies: else Linger can't tell " +
-        "the clients behind it apart, and counts them as one client or not at all",
+      "A request has come through a proxy. If the proxy is yours, set PROXY_HOPS to the number of your proxies: else Linger can't tell the clients behind it apart, and counts them as one client or not at all",
     );
   }
 }

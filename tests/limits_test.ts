@@ -91,6 +91,14 @@ Deno.test("Limits tells clients apart by sub, else by the address that the outer
   // A client that has not come by the first of them writes what he likes, and each text would be remembered.
   assertEquals(two.of(from("9".repeat(101), "203.0.113.7"), at("198.51.100.2"), null).client, "in 198.51.100.2");
   assertEquals(two.of(from(" 9.9.9.9".padEnd(99), "203.0.113.7"), at("198.51.100.2"), null).client, "in 9.9.9.9");
+  // A proxy that keeps to itself whom it has it from.
+  for (const written of ["unknown", "", "_hidden"]) {
+    for (const remote of ["127.0.0.1", "198.51.100.2"]) {
+      const { client, unlimited } = limits.of(from(written), at(remote), null);
+      assertEquals([client, unlimited], [`in ${remote}`, false], written);
+    }
+    assert(limits.of(from(written), at(), null).unlimited, "over a Unix socket");
+  }
 });
 
 Deno.test("Limits: without proxies the header is nobody's word, and private addresses stand for many", () => {

@@ -2750,6 +2750,13 @@ export const mutations: readonly Mutation[] = [
     "if (!this.#told && this.#alone) this.#lookForProxy",
   ),
   broken(
+    "whom a proxy keeps to itself is not counted",
+    ["limits_test.ts > the outermost of our proxies"],
+    LIMITS,
+    "return this.#at(written) ?? this.#at",
+    "return written !== undefined ? this.#at(written) ?? this.#local : this.#at",
+  ),
+  broken(
     "each request asks a clock that does not answer",
     ["gate_test.ts > A clock"],
     "src/chat/clock.ts",
