@@ -264,6 +264,7 @@ export class Limits {
   /** Whether only this machine can connect, and no proxy tells who else is behind it. */
   readonly #alone: boolean;
   #looked = -Infinity;
+  /** Whether the log has it that PROXY_HOPS does not fit. */
   #told = false;
 
   /** `now` is a clock in milliseconds that never jumps. */
@@ -280,6 +281,7 @@ export class Limits {
       return this.#alone ? UNLIMITED : this.#at(remote.remoteAddr.hostname) ?? this.#local;
     }
     const written = forwardedFor(headers.get("x-forwarded-for"), hops);
+    if (written === undefined && !this.#told) this.#tellOfTooFew();
     // What has not come by all the proxies is of whoever connects, and what comes by one that does not say from where.
     return this.#at(written) ?? this.#at(remote.remoteAddr.hostname) ?? this.#local;
   }
@@ -338,7 +340,18 @@ export class Limits {
     this.#told = true;
     log(
       "warn",
-      "A request has come through a proxy. If the proxy is yours, set PROXY_HOPS to the number of your proxies: else Linger can't tell the clients behind it apart, and counts them as one client or not at all",
+      "A request has come through a proxy. If the proxy is yours, let it send X-Forwarded-For and set PROXY_HOPS to the number of your " +
+        "proxies: else Linger can't tell the clients behind it apart, and counts them as one client or not at all",
+    );
+  }
+
+  /** Fewer proxies than there should be, and all whom one lets in counted as one: told once. */
+  #tellOfTooFew(): void {
+    this.#told = true;
+    log(
+      "warn",
+      "A request has come with fewer addresses in X-Forwarded-For than PROXY_HOPS says, and counts as one of whoever connects. Set it to " +
+        "the number of your proxies, let each of them add to that header, and let nobody reach this server past them",
     );
   }
 }

@@ -517,16 +517,32 @@ Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says
   assertEquals(server.log().split("PROXY_HOPS").length, 2);
 });
 
-Deno.test("The log tells of a proxy also where its address is a client's, so that all behind it are one", () => {
-  const [told, error] = [[] as string[], console.error];
-  console.error = (line: string) => told.push(line);
+/** What the log says when requests come so, one after the other. */
+function told(PROXY_HOPS: number, headers: Headers): string[] {
+  const [lines, error] = [[] as string[], console.error];
+  console.error = (line: string) => lines.push(line);
   try {
-    const limits = new Limits({ ...SETTINGS, PROXY_HOPS: 0 });
-    for (let i = 0; i < 2; i++) limits.of(from("203.0.113.7"), at("198.51.100.2"), null);
+    const limits = new Limits({ ...SETTINGS, PROXY_HOPS });
+    for (let i = 0; i < 2; i++) limits.of(headers, at("198.51.100.2"), null);
   } finally {
     console.error = error;
   }
-  assertEquals(told.map((line) => line.includes("set PROXY_HOPS")), [true]);
+  return lines;
+}
+
+Deno.test("The log tells of a proxy also where its address is a client's, so that all behind it are one", () => {
+  for (const headers of [from("203.0.113.7"), new Headers({ forwarded: "for=203.0.113.7" })]) {
+    const lines = told(0, headers);
+    assertEquals(lines.map((line) => line.includes("let it send X-Forwarded-For and set PROXY_HOPS")), [true]);
+  }
+});
+
+Deno.test("The log tells once of requests that have come by fewer proxies than PROXY_HOPS says", () => {
+  for (const headers of [new Headers(), from("203.0.113.7")]) {
+    assertEquals(told(2, headers).map((line) => line.includes("fewer addresses in X-Forwarded-For")), [true]);
+  }
+  assertEquals(told(2, from("203.0.113.7", "10.0.0.2")), []);
+  assertEquals(told(2, from("198.51.100.1", "203.0.113.7", "10.0.0.2")), []);
 });
 
 Deno.test("Nobody who is not counted is bounded", () => {

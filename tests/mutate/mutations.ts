@@ -2750,6 +2750,13 @@ export const mutations: readonly Mutation[] = [
     "if (!this.#told && this.#alone) this.#lookForProxy",
   ),
   broken(
+    "nobody learns that there are fewer proxies than PROXY_HOPS says",
+    ["limits_test.ts > by fewer proxies"],
+    LIMITS,
+    "if (written === undefined && !this.#told) this.#tellOfTooFew();",
+    "",
+  ),
+  broken(
     "whom a proxy keeps to itself is not counted",
     ["limits_test.ts > the outermost of our proxies"],
     LIMITS,
