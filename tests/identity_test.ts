@@ -230,6 +230,11 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
       /invalid_token/,
     ],
     [
+      `Bearer ${await tokenOf({ ...good, exp: (now + 60) * 1_000 })}`,
+      "The token's claim exp must be in seconds since 1970",
+      /invalid_token/,
+    ],
+    [
       `Bearer ${await tokenOf({ ...good, sub: "é".repeat(51) })}`,
       "The token's claim sub must be at most 100 bytes of UTF-8",
       /invalid_token/,
@@ -413,7 +418,7 @@ Deno.test("A stream ends with its token, and a poll is refused from then on", as
   assertEquals(server.chat.state.subscribers, 0);
   assertEquals((await get(server, "/rooms/room/messages?wait=0", token)).status, 401);
   assertEquals((await get(server, "/healthz", token)).status, 200); // whoever asks
-  await using lasting = await subscribe(server, "room", "", bearer(await tokenOf({ read: ["*"], exp: 2 ** 40 })));
+  await using lasting = await subscribe(server, "room", "", bearer(await tokenOf({ read: ["*"], exp: 2 ** 37 })));
   assertEquals(server.chat.state.subscribers, 1);
   await lasting.leave();
 });

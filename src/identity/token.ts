@@ -24,13 +24,15 @@ const rooms = z.array(z.string().refine(isPattern, "must have rooms, and beginni
 /** A sub stands in a list, in a log and before a key. */
 const PLAIN = /^[^\s,\p{Cc}]([^,\p{Cc}]*[^\s,\p{Cc}])?$/u;
 
-/** The latest time that a date can have, in seconds since 1970. */
-const MAX_EXP = 8.64e12 - 3_600;
+/** The latest time that can be meant, in seconds since 1970: the end of the year 9999. In milliseconds each of today is later. */
+const MAX_EXP = 253_402_300_799;
+
+const SECONDS = "must be in seconds since 1970";
 
 /** What a token says. Claims that are not known are none of our business. */
 const Claims = z.object({
   sub: textOf(MAX_SUB_BYTES).regex(PLAIN, "must have no commas and no control characters, and no spaces at its ends"),
-  exp: z.number().max(MAX_EXP),
+  exp: z.number(SECONDS).max(MAX_EXP, SECONDS),
   name: textOf(MAX_AUTHOR_BYTES).optional(),
   read: rooms,
   write: rooms,

@@ -2113,6 +2113,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a token whose end is told in milliseconds holds for ever",
+    ["identity_test.ts > A refusal is a problem"],
+    "src/identity/token.ts",
+    "const MAX_EXP = 253_402_300_799;",
+    "const MAX_EXP = 8.64e12;",
+  ),
+  broken(
     "a revoked sub gets in",
     ["identity_test.ts > revoked"],
     IDENTITIES,
