@@ -259,6 +259,18 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
       "The token's claim read must have at most 100 entries",
       /invalid_token/,
     ],
+    [`Bearer ${await tokenOf({ ...good, sub: 7 })}`, "The token's claim sub must be a text", /invalid_token/],
+    [`Bearer ${await tokenOf({ ...good, name: 7 })}`, "The token's claim name must be a text", /invalid_token/],
+    [
+      `Bearer ${await tokenOf({ ...good, read: "*" })}`,
+      "The token's claim read must be a list of rooms",
+      /invalid_token/,
+    ],
+    [
+      `Bearer ${await tokenOf({ ...good, read: ["a", 7] })}`,
+      "The token's claim read must have rooms, and beginnings of rooms with * at the end",
+      /invalid_token/,
+    ],
   ];
   for (const [authorization, detail, challenge] of cases) {
     const answer = await get<ProblemDetails>(
@@ -279,6 +291,7 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
       good,
       { ...good, nbf: now + 25 },
       { ...good, aud: ["shop", "chat"] },
+      { ...good, name: null, write: null, moderate: null }, // as apps have it of a user without a name
     ]
   ) {
     assertEquals((await get(server, "/rooms/room/messages?wait=0", bearer(await tokenOf(claims)))).status, 200);

@@ -98,7 +98,7 @@ async function check(config: Config, token: string): Promise<void> {
     const { payload } = await import("jose/jwt/decode").then(({ decodeJwt }) => ({ payload: decodeJwt(token) }));
     const open: Record<string, string[] | undefined> = { read: config.ANONYMOUS_READ, write: config.ANONYMOUS_WRITE };
     const rights = ["read", "write", "moderate"].map((right) => {
-      const own = payload[right] as string[] | undefined;
+      const own = payload[right] as string[] | null | undefined;
       return { right, rooms: [...new Set([...own ?? [], ...open[right] ?? []])] };
     }).filter(({ rooms }) => rooms.length > 0);
     // As JSON: a name can have line ends, and what a terminal obeys.

@@ -16,10 +16,12 @@ const LEEWAY_SECONDS = 30;
 
 const reminder = new Reminder();
 
-const rooms = z.array(z.string().refine(isPattern, "must have rooms, and beginnings of rooms with * at the end"))
+const PATTERNS = "must have rooms, and beginnings of rooms with * at the end";
+
+const rooms = z.array(z.string(PATTERNS).refine(isPattern, PATTERNS), "must be a list of rooms")
   .max(MAX_PATTERNS, `must have at most ${MAX_PATTERNS} entries`)
-  .default([])
-  .transform((patterns) => new RoomList(patterns));
+  .nullish()
+  .transform((patterns) => new RoomList(patterns ?? []));
 
 /** A sub stands in a list, in a log and before a key. */
 const PLAIN = /^[^\s,\p{Cc}]([^,\p{Cc}]*[^\s,\p{Cc}])?$/u;
@@ -29,11 +31,13 @@ const MAX_EXP = 253_402_300_799;
 
 const SECONDS = "must be in seconds since 1970";
 
-/** What a token says. Claims that are not known are none of our business. */
+/**
+ * What a token says. Null is nothing: so apps have it where a user has no name. Claims that are not known are none of our business.
+ */
 const Claims = z.object({
   sub: textOf(MAX_SUB_BYTES).regex(PLAIN, "must have no commas and no control characters, and no spaces at its ends"),
   exp: z.number(SECONDS).max(MAX_EXP, SECONDS),
-  name: textOf(MAX_AUTHOR_BYTES).optional(),
+  name: textOf(MAX_AUTHOR_BYTES).nullish(),
   read: rooms,
   write: rooms,
   moderate: rooms,
@@ -121,7 +125,7 @@ function tell(error: unknown): void {
 }
 
 function identityOf(payload: JWTPayload, anybody: Identity | undefined): Identity {
-  const claims = Claims.safeParse(payload);
+  const claims = Claims.safeParse(payload, { error: () => "must be a text" }); // all else says itself what it must be
   if (!claims.success) {
     const { path, message } = claims.error.issues[0]!;
     throw unauthorized(`The token's claim ${String(path[0])} ${message}`);

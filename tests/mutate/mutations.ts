@@ -2120,6 +2120,13 @@ export const mutations: readonly Mutation[] = [
     "const MAX_EXP = 8.64e12;",
   ),
   broken(
+    "a user without a name does not get in where his app says null",
+    ["identity_test.ts > A refusal is a problem"],
+    "src/identity/token.ts",
+    "name: short(MAX_AUTHOR_BYTES).nullish()",
+    "name: short(MAX_AUTHOR_BYTES).optional()",
+  ),
+  broken(
     "a revoked sub gets in",
     ["identity_test.ts > revoked"],
     IDENTITIES,
