@@ -48,7 +48,7 @@ Deno.test("The secret can be in a file anywhere, as the docs have it", async () 
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("A token of an identity provider is checked by the provider's keys", async () => {
+Deno.test("A token of an identity provider is checked by the provider's keys, and made by the provider alone", async () => {
   await using provider = new Provider();
   const sign = await provider.key("ES256", "known");
   const env = { TOKEN_JWKS_URL: provider.url, TOKEN_ISSUER: "idp", TOKEN_AUDIENCE: "chat" };
@@ -58,4 +58,7 @@ Deno.test("A token of an identity provider is checked by the provider's keys", a
   const other = await token(env, "--check", await sign({ aud: "shop" }));
   assertNotEquals(other.code, 0);
   assertStringIncludes(other.log, "The token is for another audience");
+  const made = await token(env, "--sub", "ada", "--read", "*");
+  assertNotEquals(made.code, 0);
+  assertStringIncludes(made.log, "Tokens come from the identity provider");
 });

@@ -29,6 +29,9 @@ export async function token(config: Config, args: string[]): Promise<void> {
   const given = read(args);
   if (given.help) return console.log(HELP);
   if (given.check !== undefined) return await check(config, given.check);
+  if (config.TOKEN_JWKS_URL !== undefined) {
+    throw new ConfigError("Tokens come from the identity provider at TOKEN_JWKS_URL: --check TOKEN says what one may");
+  }
   const secret = config.TOKEN_SECRET;
   if (!secret) {
     throw new ConfigError(
