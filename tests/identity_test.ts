@@ -99,6 +99,7 @@ Deno.test("What a token opens is open, all else answers 401 or 403, whether ther
   }
   const reader = bearer(await tokenOf({ read: ["team7.*"] }));
   const writer = bearer(await tokenOf({ write: ["team7.*", "lobby"] }));
+  const moderator = bearer(await tokenOf({ moderate: ["*"] })); // alone, it opens nothing
   const nobody = bearer(await tokenOf({}));
   for (const request of requests) {
     const [what, right, ask] = request;
@@ -106,6 +107,7 @@ Deno.test("What a token opens is open, all else answers 401 or 403, whether ther
       const opens = (name: string) => name.startsWith("team7.");
       assertEquals(await ask(server, room, everything), open(request), `${what} in ${room} with everything`);
       assertEquals(await ask(server, room, {}), 401, `${what} in ${room} with nothing`);
+      assertEquals(await ask(server, room, moderator), 403, `${what} in ${room} as one who may only moderate`);
       assertEquals(await ask(server, room, nobody), 403, `${what} in ${room} as nobody`);
       const reads = right === "read" && opens(room);
       assertEquals(await ask(server, room, reader), reads ? open(request) : 403, `${what} in ${room}`);
