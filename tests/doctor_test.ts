@@ -87,7 +87,7 @@ Deno.test("A database of Linger's own is well in all respects, before a server h
   ) assertMatch(all, sentence);
   assertMatch(
     before.said,
-    /^ok +A select takes \d+\.\d ms there and back$|^warning +A select takes \d{2,}\.\d ms there and back, and so much /m,
+    /^ok +A select takes \d+\.\d ms there and back$|^warning +A select takes \d{2,}\.\d ms there and back, and each post takes that much longer: /m,
   );
 
   await using _server = await startServer(url);
