@@ -373,10 +373,30 @@ Deno.test("Standbys are told: that commits wait for them, or don't, or wait in v
     assertEquals(code, 0);
     assertMatch(
       all("warning").join(),
-      /^1 standby follows, and commits don't wait: a failover can lose the last messages/,
+      /^1 standby follows, and commits don't wait: .* synchronous_standby_names makes them wait$/,
     );
 
+    // The role's own setting counts for more, also where the role sees that commits would not wait for this standby.
+    await primary.run("alter role chat set synchronous_commit = 'local'", "grant pg_read_all_stats to chat");
+    const set = "alter role chat set synchronous_commit = 'on'";
+    for (
+      const [name, cure] of [
+        ["", `synchronous_standby_names and ${set} make`],
+        ["standby", `${set} makes`],
+        ["another", `${set} makes`],
+      ] as const
+    ) {
+      await names(name);
+      const local = await doctor(url);
+      assertEquals(local.code, 0, local.said);
+      assertMatch(
+        local.all("warning").join(),
+        new RegExp(`^1 standby follows, and commits don't wait: .* ${cure} them wait$`),
+      );
+    }
+
     await names("standby");
+    await primary.run("alter role chat reset synchronous_commit");
     const waits = await doctor(url);
     assertEquals([waits.code, waits.all("warning")], [0, []], waits.said);
     assertMatch(

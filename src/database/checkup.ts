@@ -32,7 +32,6 @@ const HEARING_MS = 3_000;
 interface Facts extends Keeping, Capacity {
   readonly isolation: string;
   readonly timeout: string;
-  readonly role: string;
   readonly creates: boolean;
   readonly owns: boolean;
   readonly deletes: boolean;
@@ -127,9 +126,10 @@ async function factsOf(sql: Sql): Promise<Facts> {
       (select count(*)::int from sessions where datname = current_database()) as "usedHere",
       current_setting('fsync')::bool as fsync, current_setting('full_page_writes')::bool as "fullPages",
       (select reset_val from settings where name = 'synchronous_commit') as commits,
-      current_setting('synchronous_standby_names') as names, 
+      current_setting('synchronous_standby_names') as names,
       (select count(*)::int from pg_stat_replication
-        where current_setting('synchronous_standby_names') = '' or sync_state is distinct from 'async') as standbys
+        where current_setting('synchronous_standby_names') = '' or sync_state is distinct from 'async'
+          or (select reset_val from settings where name = 'synchronous_commit') = 'local') as standbys
     from pg_roles where rolname = current_user`;
   return facts;
 }

@@ -1,9 +1,12 @@
 // Whether what the database says is stored will be there tomorrow. Linger tells a client that a message is stored when the database
 // says so; a database that says it too early loses what was acknowledged.
 import { fault, type Finding, ok, warning } from "./finding.ts";
+import { identifier } from "./unusable.ts";
 
-/** How a server keeps what it commits. */
+/** How a server keeps what a role commits. */
 export interface Keeping {
+  /** The role. */
+  readonly role: string;
   /** Whether it waits for the disk. */
   readonly fsync: boolean;
   /** Whether it can mend a page of which only a part was written. */
@@ -27,7 +30,7 @@ export function waitsInVain({ names, commits, standbys }: Keeping): boolean {
 
 /** What there is to say of it. */
 export function* durability(keeping: Keeping): Iterable<Finding> {
-  const { fsync, fullPages, commits, names, standbys } = keeping;
+  const { role, fsync, fullPages, commits, names, standbys } = keeping;
   if (names === NEON) {
     return yield ok("What is committed is kept by several servers of Neon's, which commits wait for");
   }
@@ -47,9 +50,13 @@ export function* durability(keeping: Keeping): Iterable<Finding> {
   } else if (standbys > 0 && names !== "" && commits !== "local") {
     yield ok(`${count}, and commits wait for ${names}: a failover to it loses nothing`);
   } else if (standbys > 0) {
+    const cures = [
+      ...names === "" ? ["synchronous_standby_names"] : [],
+      ...commits === "local" ? [`alter role ${identifier(role)} set synchronous_commit = 'on'`] : [],
+    ];
     yield warning(
       `${count}, and commits don't wait: a failover can lose the last messages. ` +
-        "synchronous_standby_names makes them wait",
+        `${cures.join(" and ")} ${cures.length === 1 ? "makes" : "make"} them wait`,
     );
   } else {
     yield ok("No standby follows: there is one copy, so see to backups");

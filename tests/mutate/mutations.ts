@@ -4039,6 +4039,20 @@ export const mutations: readonly Mutation[] = [
     "[]",
   ),
   broken(
+    "the doctor has somebody set standbys that are set, where the role does not wait for them",
+    ["doctor_test.ts > Standbys are told"],
+    "src/database/durability.ts",
+    'names === "" ? ["synchronous_standby_names"]',
+    'true ? ["synchronous_standby_names"]',
+  ),
+  broken(
+    "the doctor passes over standbys for which the role does not wait",
+    ["doctor_test.ts > Standbys are told"],
+    "src/database/checkup.ts",
+    "\n          or (select reset_val from settings where name = 'synchronous_commit') = 'local')",
+    ")",
+  ),
+  broken(
     "the doctor takes the isolation that Linger has set for the role's",
     ["doctor_test.ts > A strict isolation"],
     "src/database/checkup.ts",
