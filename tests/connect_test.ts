@@ -43,6 +43,8 @@ await postgres.run(
   "set password_encryption = 'md5'",
   `create role md5 login password '${PASSWORD}'`,
   "create database closed",
+  "create role guest login",
+  "create database crowded connection limit 0",
   "create database shut allow_connections false",
 );
 const { port } = postgres;
@@ -193,7 +195,8 @@ const CASES: [url: string, outcome: string | RegExp, env?: Record<string, string
   [`postgres://scram@127.0.0.1:${port}/postgres`, /asks user scram for a password, and there is none/],
   [`postgres://nobody@127.0.0.1:${port}/postgres`, /has no role nobody that may log in/],
   [`postgres://nologin@127.0.0.1:${port}/postgres`, /alter role nologin login/],
-  [`postgres://few@127.0.0.1:${port}/postgres`, /has no connection left/],
+  [`postgres://few@127.0.0.1:${port}/postgres`, /has no connection left: raise the role's limit, or/],
+  [`postgres://guest@127.0.0.1:${port}/crowded`, /has no connection left: raise the database's limit, or/],
   [`postgres://postgres@127.0.0.1:${port}/none`, /has no database none: create database none/],
   [`postgres://postgres@127.0.0.1:${port}/closed`, /does not let user postgres into database closed.*pg_hba\.conf/],
   [

@@ -169,7 +169,10 @@ Deno.test("Fewer connections than a server takes are a fault, also if only the r
   await postgres.run("alter role few connection limit 5");
   const { code, all } = await doctor(url);
   assertEquals(code, 1);
-  assertMatch(all("fault").join(), /^A server takes 6 connections, and the database allows this role 5: raise/);
+  assertMatch(
+    all("fault").join(),
+    /^A server takes 6 connections, and the database allows this role 5: raise the role's limit, or lower DATABASE_CONNECTIONS$/,
+  );
   await postgres.run("alter role few connection limit 12");
   assertMatch((await doctor(url)).all("ok").join("\n"), /allows this role 12, which is enough for 2$/m);
 
@@ -178,6 +181,20 @@ Deno.test("Fewer connections than a server takes are a fault, also if only the r
   assertMatch((await doctor(url)).all("ok").join("\n"), /takes 6 .* allows this role 6, which is enough for 1$/m);
   const trims = await doctor(url, { RETENTION: "news:7" });
   assertMatch(trims.all("fault").join(), /^A server takes 7 connections, and the database allows this role 6: raise/);
+
+  // What is to be raised is too low, and what is to be lowered can be lower.
+  await postgres.run("alter role few connection limit -1", "alter database few connection limit 2");
+  const cures: [env: Record<string, string>, sentence: RegExp][] = [
+    [{}, /takes 6 .* allows this role 2: raise the database's limit, or lower DATABASE_CONNECTIONS$/],
+    [
+      { DATABASE_CONNECTIONS: "103" },
+      /: raise max_connections and the database's limit, or lower DATABASE_CONNECTIONS$/,
+    ],
+    [{ THREADS: "2" }, /takes 12 .*: raise the database's limit, or lower THREADS or DATABASE_CONNECTIONS$/],
+    [{ THREADS: "2", DATABASE_CONNECTIONS: "2" }, /takes 4 .*: raise the database's limit, or lower THREADS$/],
+    [{ RETENTION: "news:7", DATABASE_CONNECTIONS: "2" }, /takes 3 .*: raise the database's limit$/],
+  ];
+  for (const [env, sentence] of cures) assertMatch((await doctor(url, env)).all("fault").join(), sentence);
 
   // Whom PostgreSQL lets in all the same.
   await postgres.run("alter role few superuser", "alter database few connection limit 1");
@@ -193,7 +210,10 @@ Deno.test("Connections of the role that others hold are told, also where none is
     const { code, all, said } = await doctor(url);
     assertEquals(code, 0, said);
     const [free, listen, ...more] = all("warning");
-    assertMatch(free!, /^A server takes 6 connections, and the database allows this role 8, of which 1 is free now: /);
+    assertMatch(
+      free!,
+      /^A server takes 6 connections, and the database allows this role 8, of which 1 is free now: .*, raise the role's limit$/,
+    );
     assertMatch(listen!, /^Whether notifications come back \(LISTEN\) can't be seen: .* has no connection left: /);
     assertEquals(more, []);
   } finally {
@@ -321,6 +341,7 @@ Deno.test({
 
     const said = await doctor(url, { DATABASE_POOLED: "true" });
     assertEquals(said.code, 0, said.said);
+    assertMatch(said.all("ok").join("\n"), /^A server takes 6 connections to the pooler; /m);
     const warnings = said.all("warning").join("\n");
     assertMatch(warnings, /^Notifications don't come back \(LISTEN\): news from other servers takes up to 500 ms/m);
     assertMatch(
@@ -328,16 +349,26 @@ Deno.test({
       /^No statement is ended that takes too long.*: alter role postgres set statement_timeout = '5s'$/m,
     );
 
-    const past = (database: string, port: number) =>
+    const past = (database: string, port: number, env: Record<string, string> = {}) =>
       doctor(url, {
         DATABASE_POOLED: "true",
         DATABASE_DIRECT_URL: `postgres://postgres@127.0.0.1:${port}/${database}`,
+        ...env,
       });
     const direct = await past("linger", own.port);
     assertEquals(direct.code, 0, direct.said);
     const fine = direct.all("ok").join("\n");
     assertMatch(fine, /^DATABASE_DIRECT_URL leads to the same database, at 127\.0\.0\.1:/m);
     assertMatch(fine, /^A notification comes back after /m);
+    assertMatch(fine, /^A server takes 5 connections to the pooler; /m);
+    assertMatch(fine, /^A server takes 1 connection past the pooler, and the database allows this role 30, which is /m);
+    const many = await past("linger", own.port, { THREADS: "40", RETENTION: "news:7" });
+    assertEquals(many.code, 1);
+    assertMatch(many.all("ok").join("\n"), /^A server takes 200 connections to the pooler; /m);
+    assertMatch(
+      many.all("fault").join(),
+      /^A server takes 41 connections past the pooler, and the database allows this role 30: raise max_connections, or lower THREADS$/,
+    );
     const other = await past("postgres", own.port);
     assertEquals(other.code, 1);
     assertMatch(other.all("fault").join(), /^DATABASE_DIRECT_URL leads to another database, at /);

@@ -43,7 +43,6 @@ export async function doctor(config: Config): Promise<boolean> {
       direct: directOf(config),
       config,
       known: await knownMigrations(),
-      needed: config.THREADS * config.DATABASE_CONNECTIONS + (trims ? 1 : 0),
       trims,
     });
     while (true) {

@@ -41,20 +41,18 @@ interface Facts extends Keeping, Capacity {
 
 /**
  * Looks at the database that `sql` is connected to, one thing after the other. `known` is the number of migrations that it is to
- * have, `needed` that of the connections of one server; `direct` is where DATABASE_DIRECT_URL leads; `trims` is whether a server is to
- * remove what is too old.
+ * have; `direct` is where DATABASE_DIRECT_URL leads; `trims` is whether a server is to remove what is too old.
  * @throws what the driver throws when a statement fails.
  * @internal
  */
 export async function* checkUp(
   sql: Sql,
-  { database, address, direct, config, known, needed, trims }: {
+  { database, address, direct, config, known, trims }: {
     database: Pick<Database, "openPool" | "place">;
     address: Address;
     direct: Address | undefined;
-    config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS">;
+    config: Pick<Config, "DATABASE_POOLED" | "FALLBACK_WITHOUT_LISTEN_MS" | "THREADS" | "DATABASE_CONNECTIONS">;
     known: number;
-    needed: number;
     trims: boolean;
   },
 ): AsyncGenerator<Finding, void, void> {
@@ -97,7 +95,8 @@ export async function* checkUp(
   yield ok(
     `It takes ${facts.size} on disk. PostgreSQL does not say how much room is left: watch it, since posts are refused when the disk is full`,
   );
-  yield connections(facts, needed, pooled);
+  const { THREADS: threads, DATABASE_CONNECTIONS: each } = config;
+  yield* connections(facts, { threads, each, trims, pooled, direct: direct !== undefined });
   // Last, since it commits: whoever waits in vain goes on with nothing else.
   if (passing || waitsInVain(facts) || past.some(({ level }) => level === "fault")) return;
   yield await hearing(sql, openPool, direct !== undefined, config);

@@ -42,6 +42,12 @@ export interface ServerError {
   readonly routine: string | undefined;
 }
 
+/** Limits on connections other than the server's own, by the function of the server that holds them. */
+const LIMITS: Record<string, string> = {
+  InitializeSessionUserId: "the role's limit",
+  CheckMyDatabase: "the database's limit",
+};
+
 /** What it means that the server did not let us in. */
 export function refused(error: ServerError, { place, user, database }: Asked): Unusable {
   const [role, base] = [identifier(user), identifier(database)];
@@ -78,7 +84,8 @@ export function refused(error: ServerError, { place, user, database }: Asked): U
       case "53300":
         return [
           "time",
-          `${place} has no connection left: raise its max_connections or the role's limit, or lower DATABASE_CONNECTIONS`,
+          `${place} has no connection left: raise ${LIMITS[error.routine ?? ""] ?? "its max_connections"}, ` +
+          "or lower DATABASE_CONNECTIONS",
         ];
       case "57P03":
       case "57P02":
