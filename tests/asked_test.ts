@@ -1,4 +1,4 @@
-// Those who come straight back with the same URL are kept outside by it, before anything else of them is read.
+// Those who come straight back with the same URL are kept outside by it, before their query is read.
 import { once } from "node:events";
 import http2 from "node:http2";
 import { assertEquals } from "@std/assert";

@@ -57,7 +57,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
 
 /**
  * The answer to a list that asks the same as one lately asked for, without a look at routes; undefined for any other request. Those who come
- * straight back while others still wait for what these have had, are kept outside before anything else of theirs is read.
+ * straight back while others still wait for what these have had, are kept outside before their query or their token is read.
  * @throws {Problem} as the route does.
  * @internal
  */
