@@ -20,6 +20,7 @@ import { Rig, stopSignal } from "./rig.ts";
 import { type Findings, section, targetTable } from "./table.ts";
 import { measureStreams } from "./streams.ts";
 import { measureTail } from "./tail.ts";
+import { measureTmpfs } from "./tmpfs.ts";
 import { measureVersions } from "./versions.ts";
 
 const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
@@ -30,6 +31,7 @@ const parts: Record<string, (rig: Rig) => Promise<Findings>> = {
   idle: measureIdle,
   memory: measureMemory,
   posts: measurePosts,
+  tmpfs: measureTmpfs,
   processes: measureProcesses,
   products: measureProducts,
   tail: measureTail,

@@ -37,6 +37,8 @@ export class Rig implements AsyncDisposable {
     readonly programs: Programs,
     /** A directory for whatever a measurement needs. */
     readonly home: string,
+    /** That of PostgreSQL. */
+    private readonly cluster: string,
     /** Files that a process may open. */
     readonly files: number,
     readonly port: number,
@@ -46,8 +48,8 @@ export class Rig implements AsyncDisposable {
     this.sql = driver(this.url, { max: 1, onnotice: () => {} });
   }
 
-  /** Sets everything up. */
-  static async start(options: RigOptions): Promise<Rig> {
+  /** Sets everything up; PostgreSQL has its directory in `place`, where one is given. */
+  static async start(options: RigOptions, place?: string): Promise<Rig> {
     const programs = await findPrograms();
     const hard = Number(
       (await Deno.readTextFile("/proc/self/limits")).match(/Max open files\s+\d+\s+(\d+)/)?.[1] ?? FILES,
@@ -57,6 +59,7 @@ export class Rig implements AsyncDisposable {
       console.error(`Only ${files} files may be open (ulimit -Hn), so there will be fewer waiters than meant`);
     }
     const home = await Deno.makeTempDir({ prefix: "linger-bench-" });
+    const cluster = await Deno.makeTempDir({ dir: place ?? home, prefix: "linger-bench-" });
     try {
       await Deno.chmod(home, 0o755); // nginx and PostgreSQL run as other users when this one is root
       const port = freePort();
@@ -67,8 +70,8 @@ export class Rig implements AsyncDisposable {
         shared_buffers: "512MB",
         max_wal_size: "4GB", // no checkpoint in the middle of a measurement of seconds
       };
-      const embedded = await startEmbedded(`${home}/postgres`, { settings });
-      const rig = new Rig(options, programs, home, files, port, embedded);
+      const embedded = await startEmbedded(cluster, { settings });
+      const rig = new Rig(options, programs, home, cluster, files, port, embedded);
       const database = await openDatabase(
         readConfig({ get: (name) => name === "DATABASE_URL" ? rig.url : undefined }),
         "serve",
@@ -80,7 +83,7 @@ export class Rig implements AsyncDisposable {
       await rig.run(programs.gcc, ["-O2", "-o", `${home}/load`, `${import.meta.dirname}/load.c`]);
       return rig;
     } catch (error) {
-      await Deno.remove(home, { recursive: true }).catch(() => {});
+      for (const directory of [cluster, home]) await Deno.remove(directory, { recursive: true }).catch(() => {});
       throw error;
     }
   }
@@ -160,7 +163,7 @@ export class Rig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.sql.end({ timeout: 1 });
     await this.embedded.stop();
-    await Deno.remove(this.home, { recursive: true });
+    for (const directory of [this.cluster, this.home]) await Deno.remove(directory, { recursive: true });
   }
 }
 
