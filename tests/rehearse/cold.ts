@@ -1,5 +1,5 @@
-// How long an instance takes from its start to its first answer, beside one of the smallest program that serves with Hono. For people:
-// a test can't say how fast a machine has to be.
+// How long an instance takes from its start to its first answer, beside one of the smallest program that serves with Hono. How fast a
+// machine has to be, nobody can say; only how many times as long it may take.
 import { Instance } from "./edge.ts";
 import type { Revision } from "./revision.ts";
 import { freePort } from "../support/postgres.ts";

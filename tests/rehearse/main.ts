@@ -12,6 +12,9 @@ import { environment, HOSTSSL, Revision } from "./revision.ts";
 /** Milliseconds of silence after which the platform may stop an instance, at the earliest. */
 const IDLE_MS = 5_000;
 
+/** How many times as long as that of a hello the first answer may take, without the database. */
+const HELLOS = 3;
+
 const { deno, clients, stops, idle, starts } = readArguments(
   "rehearse",
   "what Deno Deploy does with deno.json's deploy section, and with instances, on a stand-in",
@@ -54,12 +57,14 @@ for (const version of versions) {
 
   if (starts > 0) {
     const { hello, alone, served } = await coldStart(revision, env, starts);
+    const hellos = alone / hello;
     console.log(
-      `Deno ${version}: first answer after ${alone.toFixed(0)} ms, ${
-        (alone / hello).toFixed(1)
-      } times that of a hello ` +
+      `Deno ${version}: first answer after ${alone.toFixed(0)} ms, ${hellos.toFixed(1)} times that of a hello ` +
         `with Hono (${hello.toFixed(0)} ms); from the database after ${served.toFixed(0)} ms`,
     );
+    if (hellos > HELLOS) {
+      failures.push(`Deno ${version}: the first answer takes more than ${HELLOS} times as long as that of a hello`);
+    }
   }
 }
 if (failures.length > 0) {
