@@ -6,47 +6,80 @@
 const INVISIBLE = /[\s\u2800\p{C}\p{DI}\p{Z}]/gv;
 
 /** Letters of other scripts that look like Latin ones, small; and what looks alike among the Latin ones. */
-const LOOKS_LIKE = new Map(
-  Object.entries({
-    a: "аɑαａ",
-    b: "ЬьƄ",
-    c: "сϲᴄ",
-    d: "ԁ",
-    e: "еҽ℮",
-    g: "ɡց",
-    h: "һհ",
-    i: "іıιɩl1|!ӏյӀ",
-    j: "јϳ",
-    k: "кκ",
-    m: "м",
-    n: "ոпη",
-    o: "о0οσօᴏ",
-    p: "рρ",
-    q: "ԛգ",
-    r: "г",
-    s: "ѕꜱ",
-    t: "тτ",
-    u: "υսᴜ",
-    v: "ѵνᴠ",
-    w: "ԝωѡ",
-    x: "хχ",
-    y: "уүγ",
-    z: "ᴢ",
-  }).flatMap(([latin, others]) => [...others].map((other) => [other, latin])),
-);
+const SMALL = shapes({
+  a: "аɑαａ",
+  b: "ьƅ",
+  c: "сϲᴄ",
+  d: "ԁ",
+  e: "еҽ℮",
+  g: "ɡց",
+  h: "һհ",
+  i: "іıιɩl1|!ӏյӀ",
+  j: "јϳ",
+  k: "кκ",
+  m: "м",
+  n: "ոпη",
+  o: "о0οσօᴏ",
+  p: "рρ",
+  q: "ԛգ",
+  r: "г",
+  s: "ѕꜱ",
+  t: "тτ",
+  u: "υսᴜ",
+  v: "ѵνᴠ",
+  w: "ԝωѡ",
+  x: "хχ",
+  y: "уүγ",
+  z: "ᴢ",
+});
+
+/** Capitals that look like Latin ones, where the small letters do not, or look like another. */
+const CAPITAL = shapes({
+  a: "Ꭺ",
+  b: "ВΒᏴ",
+  c: "Ꮯ",
+  d: "Ꭰ",
+  e: "ΕᎬ",
+  g: "ԌᏀ",
+  h: "НΗᎻ",
+  i: "Ꭵ",
+  j: "Ꭻ",
+  k: "Ꮶ",
+  l: "ԼᏞ",
+  m: "ΜᎷ",
+  n: "Ν",
+  p: "Ꮲ",
+  r: "ᎡᏒ",
+  s: "ՏᏕᏚ",
+  t: "Ꭲ",
+  v: "Ꮩ",
+  w: "Ꮃ",
+  y: "ΥᎽ",
+  z: "ΖᏃ",
+});
 
 /** The scripts whose letters are mistaken for one another. */
 const SCRIPTS = [/\p{scx=Latin}/v, /\p{scx=Cyrillic}/v, /\p{scx=Greek}/v, /\p{scx=Armenian}/v, /\p{scx=Cherokee}/v];
 
-/** What two names have in common that look alike. @param {string} name */
-function looksOf(name) {
-  const plain = name.normalize("NFKC").replace(INVISIBLE, "").toLowerCase().normalize("NFKC");
-  return Array.from(plain, (letter) => LOOKS_LIKE.get(letter) ?? letter).join("");
+/** Letters of other scripts by the Latin ones. @param {Record<string, string>} letters */
+function shapes(letters) {
+  return new Map(Object.entries(letters).flatMap(([latin, others]) => [...others].map((other) => [other, latin])));
 }
 
-/** Whether something that is not Latin looks as if it were. @param {string} text */
+/** A text in the letters that its own look like. @param {string} text @param {Map<string, string>} shapes */
+function shaped(text, shapes) {
+  return Array.from(text, (letter) => shapes.get(letter) ?? letter).join("");
+}
+
+/** What two names have in common that look alike: in small letters, or by their capitals. @param {string} name */
+function looksOf(name) {
+  const plain = name.normalize("NFKC").replace(INVISIBLE, "");
+  return [plain, shaped(plain, CAPITAL)].map((text) => shaped(text.toLowerCase().normalize("NFKC"), SMALL));
+}
+
+/** Whether something that is not Latin looks as if it were. @param {string} text As it is written: capitals look otherwise. */
 export function looksLatin(text) {
-  return /\P{ASCII}/v.test(text) && /^\p{ASCII}*$/v.test(looksOf(text));
+  return /\P{ASCII}/v.test(text) && looksOf(text).some((looks) => /^\p{ASCII}*$/v.test(looks));
 }
 
 /** Whether its letters come from scripts that are mistaken for one another. @param {string} name */
@@ -81,8 +114,8 @@ export class Names {
     if (owner !== undefined && owner !== sub) return name;
     if (known !== undefined) return known;
     const looks = looksOf(name);
-    const like = this.#first.get(looks) ?? "";
-    if (!like) this.#first.set(looks, name);
+    const like = looks.map((one) => this.#first.get(one)).find(Boolean) ?? "";
+    for (const one of looks) if (!this.#first.has(one)) this.#first.set(one, name);
     this.#answers.set(name, like);
     return like;
   }

@@ -161,8 +161,8 @@ function link(address) {
   const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer", textContent: address });
   link.dir = "ltr"; // by itself, whatever is around it, and from its beginning
   const { host } = new URL(address);
-  const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").toLowerCase().replace(/:(?:80|443)?$/, "");
-  const honest = named === host || /\P{ASCII}/v.test(named) && isPlain(named) && !looksLatin(named);
+  const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").replace(/:(?:80|443)?$/, "");
+  const honest = named.toLowerCase() === host || /\P{ASCII}/v.test(named) && isPlain(named) && !looksLatin(named);
   if (!honest) link.dataset.host = host;
   return link;
 }

@@ -97,11 +97,14 @@ webTest(
       ["https://한국.example/", undefined],
       ["https://сбербанк.рф/", undefined],
       ["https://भारत.example/", undefined],
+      ["https://ПРИМЕР.РФ/", undefined],
     ];
     // What looks like the end of the host's name, and is none.
     const ends = [..."\u2044\u2215\u29F8\u0338ǃ丿ノ"].map((end) => `https://my-bank.com${end}login.evil.example/`);
     const others = [..."\u2044ノ丿"].map((end) => `https://пример.рф${end}вход.evil.example/`);
-    for (const address of [...ends, ...others]) {
+    // Cyrillic and Greek capitals.
+    const capitals = ["ВВС", "НР", "ЕВАУ", "ΕΒΑΥ", "ΜΑΧ"].map((name) => `https://${name}.com/`);
+    for (const address of [...ends, ...others, ...capitals]) {
       cases.push([address, new URL(address).host]);
     }
     for (const [body] of cases) await post(site, "elsewhere", { body });
