@@ -4214,6 +4214,13 @@ export const mutations: readonly Mutation[] = [
     "const honest = named.toLowerCase() !== host ||",
   ),
   broken(
+    "where a link leads is said behind it, where a long one is folded",
+    ["web/safety_test.ts > A link never seems"],
+    "src/web/page.css",
+    ".body a[data-host]::before",
+    ".body a[data-host]::after",
+  ),
+  broken(
     "a host in capitals of another script passes for a Latin one",
     ["web/safety_test.ts > A link never seems"],
     "src/web/phrase.js",

@@ -98,6 +98,8 @@ webTest(
       ["https://сбербанк.рф/", undefined],
       ["https://भारत.example/", undefined],
       ["https://ПРИМЕР.РФ/", undefined],
+      // However long it is.
+      [`https://my-bank.com:${"a".repeat(3_000)}@evil.example/`, "evil.example"],
     ];
     // What looks like the end of the host's name, and is none.
     const ends = [..."\u2044\u2215\u29F8\u0338ǃ丿ノ"].map((end) => `https://my-bank.com${end}login.evil.example/`);
@@ -115,13 +117,13 @@ webTest(
         const link = body.querySelector("a")!;
         return {
           host: link.dataset.host,
-          shown: getComputedStyle(link, "::after").content,
+          shown: getComputedStyle(link, "::before").content,
           isolated: getComputedStyle(link),
         };
       }).map(({ host, shown, isolated }) => [host, shown, isolated.unicodeBidi, isolated.direction]));
     assertEquals(
       links,
-      cases.map(([, host]) => [host, host ? `" → ${host}"` : "none", "isolate", "ltr"]),
+      cases.map(([, host]) => [host, host ? `"(→ ${host}) "` : "none", "isolate", "ltr"]),
     );
   },
   { notInFirefox: "Firefox does not tell what attr() has become" },
