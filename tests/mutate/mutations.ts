@@ -4263,6 +4263,20 @@ export const mutations: readonly Mutation[] = [
     '"Katakana", "Cyrillic"]',
   ),
   broken(
+    "the bullet of an item that is read from the right is clipped",
+    ["web/message_test.ts > Each paragraph"],
+    "src/web/page.css",
+    ".body li {\n  margin-inline-start: 1.6rem;\n}",
+    ".body :is(ul, ol) {\n  padding-inline-start: 1.6rem;\n}",
+  ),
+  broken(
+    "the first digit of a list's number is clipped",
+    ["web/message_test.ts > Each paragraph"],
+    "src/web/page.css",
+    ".body ol > li {\n  margin-inline-start: 2.6rem;\n}",
+    "",
+  ),
+  broken(
     "a name is not found where nothing is put between words",
     ["web/notifications_test.ts > whole word"],
     "src/web/mentions.js",

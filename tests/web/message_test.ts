@@ -179,8 +179,8 @@ webTest(
   { notInFirefox: "Firefox does not tell what attr() has become" },
 );
 
-webTest("Each paragraph is written from the side that it is read from", async () => {
-  const body = "שלום לכולם\nHello all\n> שלום\n- שלום";
+webTest("Each paragraph is written from the side that it is read from, with its number or bullet", async () => {
+  const body = "שלום לכולם\nHello all\n> שלום\n- שלום\n365. Day";
   await post(site, "sides", { body });
   await using reader = await visit(site, { room: "sides", name: "Ada" });
   await reader.sees(body);
@@ -200,7 +200,18 @@ webTest("Each paragraph is written from the side that it is read from", async ()
     }
     return sides;
   });
-  assertEquals(sides, ["right", "left", "right", "right"]);
+  assertEquals(sides, ["right", "left", "right", "right", "left"]);
+  const lacks = await reader.page.$$eval(".body li", (items) =>
+    items.map((item, i) => {
+      const body = item.closest(".body")!.getBoundingClientRect();
+      const { left, right } = item.getBoundingClientRect();
+      const marker = document.createElement("pre");
+      marker.style.cssText = "font: inherit; white-space: pre; position: absolute; padding: 0; border: 0";
+      marker.textContent = ["• ", "365. "][i]!;
+      item.append(marker);
+      return marker.getBoundingClientRect().width - (i === 0 ? body.right - right : left - body.left);
+    }));
+  for (const lack of lacks) assertLessOrEqual(lack, 0);
 });
 
 webTest("A message in which one's name stands is marked, for nobody else", async () => {
