@@ -7,7 +7,7 @@ import { LingerError } from "../client/client.ts";
 import { layOut } from "./chunk.js";
 import { byId, element, isConverting, isFocusFree } from "./element.js";
 import { Editor } from "./editor.js";
-import { messageOf, rowOf } from "./message-row.js";
+import { messageOf, rowOf, shownName } from "./message-row.js";
 import { say } from "./status.js";
 import * as words from "./words.js";
 
@@ -197,7 +197,7 @@ export class Actions {
     this.#row = row;
     row.classList.add("active");
     const time = new Date(message.created_at);
-    this.#bar.ariaLabel = words.actionsOf(message.author ?? words.nobody, clockTime(time));
+    this.#bar.ariaLabel = words.actionsOf(shownName(message.author), clockTime(time));
     this.#bar.replaceChildren(
       element("time", { dateTime: message.created_at, title: exactTime(time), textContent: shortTime(time) }),
       ...this.#whatMay(message).map(button),

@@ -28,6 +28,16 @@ function characters(text) {
   return text.length > COUNTED ? text.length : [...graphemes.segment(text)].length;
 }
 
+/**
+ * A part of a text, from one place in it to another, in UTF-16 units; each goes back to where a character begins.
+ * @param {string} text @param {number} from @param {number} to
+ */
+export function part(text, from, to) {
+  const segments = graphemes.segment(text);
+  const [start, end] = [from, to].map((place) => segments.containing(place)?.index); // undefined beyond the end
+  return text.slice(start, end);
+}
+
 /** Whether there is anything in a text that can be seen. @param {string} text */
 export function isVisible(text) {
   return /[^\p{Cc}\p{Cf}\p{Z}\p{M}\s\u115f\u1160\u2800\u3164\uffa0]/u.test(text);

@@ -118,13 +118,16 @@ function answered(message) {
   return [line];
 }
 
+/** The name under which a message stands. @param {string | null} author */
+export function shownName(author) {
+  const name = author ?? words.nobody;
+  return isVisible(name) ? name : words.blankName;
+}
+
 /** @param {Seen} message @param {Me} me */
 function whoWrote({ author, sub = "" }, me) {
   const name = author ?? words.nobody;
-  const said = element("bdi", {
-    className: "author",
-    textContent: isVisible(name) ? name : words.blankName,
-  });
+  const said = element("bdi", { className: "author", textContent: shownName(author) });
   if (name.length > LONG_NAME) said.title = name;
   const like = names.likeOf(name, author === null ? "" : sub);
   const doubt = like ? words.notTheName(like, name) : isMixed(name) ? words.mixedName : "";

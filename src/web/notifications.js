@@ -1,7 +1,9 @@
 // @ts-check
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
 // many windows it has. Browsers have that only where the page came over HTTPS, or from this machine.
+import { part } from "./length.js";
 import { mentions } from "./mentions.js";
+import { shownName } from "./message-row.js";
 import { isOwn } from "./own.js";
 import * as words from "./words.js";
 
@@ -61,8 +63,8 @@ export class Notifications {
       if (id <= this.#memory.told(room) || id <= this.#memory.lastRead(room)) return;
       this.#memory.keepTold(room, id);
       try {
-        const title = words.saysIn(author ?? words.nobody, room);
-        const notification = new Notification(title, { body: body.slice(0, 200), tag: id, icon: "web/icon.svg" });
+        const title = words.saysIn(shownName(author), room);
+        const notification = new Notification(title, { body: part(body, 0, 200), tag: id, icon: "web/icon.svg" });
         notification.onclick = () => {
           focus();
           location.hash = room;

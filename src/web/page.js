@@ -15,7 +15,7 @@ import { later } from "./later.js";
 import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
 import { Outbox } from "./outbox.js";
-import { isOutdated, onQuote } from "./message-row.js";
+import { isOutdated, onQuote, shownName } from "./message-row.js";
 import { Polls } from "./polls.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import { Rooms } from "./rooms.js";
@@ -125,7 +125,7 @@ function open() {
   rooms.open(current);
   outbox.open(current);
   const room = linger.room(current);
-  byId("room").textContent = current;
+  Object.assign(byId("room"), { textContent: current, title: current });
   byId("empty-room").textContent = current;
   byId("curl").textContent = [
     `curl -H 'content-type: application/json'`,
@@ -345,7 +345,7 @@ async function askToNotify() {
 /** @param {Message} message */
 function offerNotifications({ author, room }) {
   banner.tell("mention", {
-    text: words.mentionedYou(author ?? words.nobody, room),
+    text: words.mentionedYou(shownName(author), room),
     button: words.notify,
     act: () => askToNotify().then(() => banner.tell("mention", undefined)),
   });

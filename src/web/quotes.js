@@ -4,7 +4,8 @@
 import { layOut } from "./chunk.js";
 import { endOf } from "./conversation.js";
 import { element } from "./element.js";
-import { messageOf, rowOf } from "./message-row.js";
+import { part } from "./length.js";
+import { messageOf, rowOf, shownName } from "./message-row.js";
 import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
@@ -78,9 +79,9 @@ function fill(line, original) {
 export function said(original) {
   if (!original) return [words.originalGone];
   const { author, body } = original;
-  const text = body.slice(0, SEEN).replace(/\s+/g, " ");
+  const text = part(body, 0, SEEN).replace(/\s+/g, " ");
   return [
-    element("bdi", { className: "name", textContent: author ?? words.nobody }),
+    element("bdi", { className: "name", textContent: shownName(author) }),
     " ",
     element("bdi", { textContent: text }),
   ];

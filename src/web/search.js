@@ -7,6 +7,8 @@ import { clockTime, dayName } from "./calendar.js";
 import { asItIs } from "./conversation.js";
 import { element, handFocusOn, isConverting } from "./element.js";
 import { openFinder } from "./finder.js";
+import { part } from "./length.js";
+import { shownName } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Deletion, Message, Room } from "../client/client.ts" */
@@ -114,14 +116,14 @@ function result({ room, id, author, body, created_at }, text) {
   const time = new Date(created_at);
   const at = body.toLowerCase().indexOf(text.toLowerCase());
   const from = at > BEFORE ? at - BEFORE : 0;
-  const excerpt = `${from > 0 ? "…" : ""}${body.slice(from, from + EXCERPT).replace(/\s+/g, " ")}`;
+  const excerpt = `${from > 0 ? "…" : ""}${part(body, from, from + EXCERPT).replace(/\s+/g, " ")}`;
   const item = element(
     "li",
     {},
     element(
       "a",
       { href: hashOf(room, id) },
-      element("bdi", { className: "author", textContent: author ?? words.nobody }),
+      element("bdi", { className: "author", textContent: shownName(author) }),
       " ",
       element("time", { dateTime: created_at, textContent: `${dayName(time)}, ${clockTime(time)}` }),
       element("span", { className: "excerpt", dir: "auto", textContent: excerpt }),

@@ -113,11 +113,17 @@ webTest(
 );
 
 webTest("What reaches out of a message by marks upon marks is clipped", async () => {
-  await post(site, "marks", { body: `Z${"\u0310\u0323".repeat(60)}`, author: `Z${"\u0310\u0323".repeat(20)}` });
+  await post(site, "marks", { body: `Zoo${"\u0310\u0323".repeat(60)}`, author: `Z${"\u0310\u0323".repeat(20)}` });
   await using reader = await visit(site, { room: "marks", name: "Ada" });
   await reader.page.waitForSelector(".body");
-  const clipped = await reader.page.$$eval(".body, .author", (all) => all.map((one) => getComputedStyle(one).overflow));
-  assertEquals(clipped, ["hidden", "clip"]);
+  await reader.page.click("#find");
+  await reader.page.fill("#search input", "Zoo");
+  await reader.page.waitForSelector("#search a");
+  const clipped = await reader.page.$$eval(
+    "#banner p, .message :is(.avatar, .author, .body), #search a",
+    (all) => all.map((one) => getComputedStyle(one).overflow),
+  );
+  assertEquals(clipped, ["clip", "clip", "hidden", "clip", "clip"]);
 });
 
 webTest("Names that look alike are told apart, and who looks like you is the other", async () => {
@@ -155,6 +161,27 @@ webTest("Names that look alike are told apart, and who looks like you is the oth
   assertEquals(await reader.page.locator(".avatar").nth(11).textContent(), "?");
 });
 
+webTest("A name that nobody can see is said to be one wherever it stands", async () => {
+  const body = `A teapot ${"a".repeat(190)}🙂 and more`;
+  const { id } = await (await post(site, "unseen", { body, author: "\u2060" })).json();
+  await post(site, "unseen", { body: "Whose?", author: "Noor", reply_to: id });
+  await using reader = await visit(site, { room: "unseen", name: "Ada" });
+  const { page } = reader;
+  await page.waitForSelector(".quoted .name");
+  assertEquals(await page.textContent(".quoted .name + bdi"), `A teapot ${"a".repeat(190)}`); // and no half of an emoji
+  await page.hover("#log .body >> text=A teapot");
+  await page.waitForSelector("#actions");
+  const name = "A name that nobody can see";
+  assert((await page.getAttribute("#actions", "aria-label"))!.startsWith(`Message of ${name}, `));
+  await page.click("#find");
+  await page.fill("#search input", "teapot");
+  await page.waitForSelector("#search li");
+  assertEquals(
+    await page.$$eval(".author, .quoted .name", (all) => all.map(({ textContent }) => textContent)),
+    [name, name, "Noor", name],
+  );
+});
+
 webTest(
   "Words that nobody can see are said to be that, a lone emoji is large, and a long name can be read whole",
   async () => {
@@ -172,6 +199,7 @@ webTest(
       ...[true, true, false, false, false].map((large) => ["none", large]),
     ]);
     assertEquals(await reader.page.getAttribute(".author", "title"), author);
+    assertEquals(await reader.page.getAttribute("h1", "title"), "seen");
     assert(
       await reader.page.$eval(".large", (one) => parseFloat(getComputedStyle(one).fontSize) > 30),
     );

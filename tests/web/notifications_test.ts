@@ -127,6 +127,22 @@ webTest("Who is mentioned while away is offered notifications, and never asked a
   assertEquals(await shown(ada), ["Noor in tower: And you, ADA?"]);
 });
 
+webTest("A name that nobody can see is told as one, and no character is cut in two", async () => {
+  await using ada = await visit(site, { room: "unseen", name: "Ada" });
+  await desk(ada, "default");
+  await hide(ada, true);
+  await post(site, "unseen", { body: "Ada?", author: "\u2060" });
+  await ada.page.waitForSelector("#banner >> text=A name that nobody can see wrote to you in unseen");
+  await hide(ada, false);
+  await ada.page.click("#banner-button");
+  await ada.until(() => !document.getElementById("banner")!.classList.contains("shown"), 0);
+  await hide(ada, true);
+  const body = `Ada, ${"a".repeat(194)}`;
+  await post(site, "unseen", { body: `${body}🙂`, author: "\u2060" });
+  await ada.until(() => localStorage.getItem("test shown") !== null, 0);
+  assertEquals(await shown(ada), [`A name that nobody can see in unseen: ${body}`]);
+});
+
 webTest("A message is told once, whatever number of windows one has, and a click leads to its room", async () => {
   await posted(site, "roof", "Old");
   await using ada = await visit(site, { room: "roof", name: "Ada" });

@@ -215,6 +215,18 @@ webTest("What others wrote is text here too", async () => {
   assert(await ada.page.evaluate(() => !("caught" in globalThis)));
 });
 
+webTest("Of what is found no character is cut in two", async () => {
+  await posted(site, "porcelain", `${"🙂".repeat(40)}-teapot-${"🙂".repeat(100)}`);
+  await using ada = await visit(site, { room: "porcelain", name: "Ada" });
+  await ada.page.click("#find");
+  await ada.page.fill("#search input", "teapot");
+  await ada.page.waitForSelector("#search li");
+  assertEquals(
+    await ada.page.textContent("#search .excerpt"),
+    `…${"🙂".repeat(30)}-teapot-${"🙂".repeat(86)}`,
+  );
+});
+
 webTest("What is found is shown as it is now: edited words, and no more what was deleted", async () => {
   const key = { "message-key": "a key of these messages" };
   const ids: string[] = [];
