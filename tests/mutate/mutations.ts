@@ -4403,6 +4403,13 @@ export const mutations: readonly Mutation[] = [
     "    // what",
   ),
   broken(
+    "the name of a muted room is too pale to be read",
+    ["web/access_test.ts > axe finds nothing to say: light"],
+    "src/web/page.css",
+    "  font-style: italic;\n}\n.pencil",
+    "  opacity: .75;\n}\n.pencil",
+  ),
+  broken(
     "the way back to what one went past covers what the banner tells",
     ["web/access_test.ts > never over the line"],
     "src/web/page.css",

@@ -47,6 +47,11 @@ for (const [look, options] of Object.entries(LOOKS)) {
   webTest(`axe finds nothing to say: ${look}`, async () => {
     await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true, ...options });
     const { page } = ada;
+    await page.evaluate(() => {
+      localStorage.setItem("linger / room pond", "muted"); // in another window
+      dispatchEvent(new StorageEvent("storage"));
+    });
+    await page.waitForSelector("#rooms .muted", { state: "attached" });
     assertEquals(await violations(ada), [], "a conversation");
     await page.focus(".own.message");
     await page.keyboard.press("Shift");
