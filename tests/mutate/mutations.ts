@@ -4403,6 +4403,20 @@ export const mutations: readonly Mutation[] = [
     "    // what",
   ),
   broken(
+    "what is wrong leaves no room for messages at 400 %",
+    ["web/access_test.ts > At 400 %"],
+    "src/web/page.css",
+    "    max-block-size: 30dvh;\n    overflow-y: auto;\n",
+    "",
+  ),
+  broken(
+    "the room's name gives way to why there is no connection",
+    ["web/access_test.ts > At 400 %"],
+    "src/web/page.css",
+    "  min-inline-size: 4.5rem;\n",
+    "",
+  ),
+  broken(
     "the name of a muted room is too pale to be read",
     ["web/access_test.ts > axe finds nothing to say: light"],
     "src/web/page.css",

@@ -1,5 +1,5 @@
 // Everybody can use the page: with a keyboard, with a screen reader, on a phone, in the dark.
-import { assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } from "@std/assert";
 import axe from "axe-core";
 import type { BrowserContextOptions } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
@@ -147,10 +147,29 @@ webTest(
 
 webTest("At 400 % there is still room for messages, and nothing is to be scrolled sideways", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 320, height: 256 } });
-  assertEquals(await ada.page.evaluate(() => document.documentElement.scrollWidth), 320);
-  await ada.page.fill("#text", "line\n".repeat(6));
-  assertGreaterOrEqual(await ada.page.$eval("#scroller", ({ clientHeight }) => clientHeight), 96);
+  const { page } = ada;
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  const height = () => page.$eval("#scroller", ({ clientHeight }) => clientHeight);
+  assertEquals(await width(), 320);
+  await page.fill("#text", "line\n".repeat(6));
+  assertGreaterOrEqual(await height(), 96);
   assertEquals(await violations(ada), []);
+  await page.fill("#text", "");
+  await page.evaluate(() => location.hash = "#my%20room");
+  await page.waitForSelector("#banner.shown");
+  await ada.is("live");
+  assertGreaterOrEqual(await height(), 64);
+  assertEquals(await width(), 320);
+  assertEquals(await violations(ada), [], "something is wrong");
+
+  await page.$eval("#connection", (line) => (line as HTMLElement).dataset.status = "reconnecting");
+  await page.$eval("#connection-seen", (seen) => seen.textContent = "The answer is 503, reconnecting in 14 s");
+  const [name, line] = await page.$$eval(
+    "#room, #connection",
+    (all) => all.map((one) => one.getBoundingClientRect().toJSON()),
+  );
+  assertGreaterOrEqual(name.width, 64);
+  assertLessOrEqual(line.right, 320);
 });
 
 webTest("Back closes the drawer, and then leads back; a room that is chosen in it leaves no step behind", async () => {
