@@ -2,14 +2,18 @@
 // Times as people say them.
 import * as words from "./words.js";
 
-/** They go by the time zone in which they were made. */
-const makeFormats = () => ({
-  clock: new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" }),
-  weekday: new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" }),
-  dayOfYear: new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" }),
-  exact: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium" }),
-  short: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "medium", timeStyle: "medium" }),
-});
+/** They go by the time zone in which they were made; and all by one clock, of 12 hours or 24, as the reader's language has it. */
+function makeFormats() {
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+  const { hourCycle } = clock.resolvedOptions();
+  return {
+    clock,
+    weekday: new Intl.DateTimeFormat(words.LANGUAGE, { weekday: "long", day: "numeric", month: "long" }),
+    dayOfYear: new Intl.DateTimeFormat(words.LANGUAGE, { day: "numeric", month: "long", year: "numeric" }),
+    exact: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "full", timeStyle: "medium", hourCycle }),
+    short: new Intl.DateTimeFormat(words.LANGUAGE, { dateStyle: "medium", timeStyle: "medium", hourCycle }),
+  };
+}
 let formats = makeFormats();
 
 /** When a place was taken: ids and cursors begin with their time. @param {string} place */
@@ -17,17 +21,17 @@ export function timeOf(place) {
   return new Date(parseInt(place.slice(0, 8) + place.slice(9, 13), 16));
 }
 
-/** "14:03" @param {Date} time */
+/** "14:03", or "2:03 PM" @param {Date} time */
 export function clockTime(time) {
   return formats.clock.format(time);
 }
 
-/** "Saturday, November 22, 2026 at 2:03:07 PM" @param {Date} time */
+/** "Saturday, November 22, 2026 at 14:03:07" @param {Date} time */
 export function exactTime(time) {
   return formats.exact.format(time);
 }
 
-/** "Nov 22, 2026, 2:03:07 PM" @param {Date} time */
+/** "Nov 22, 2026, 14:03:07" @param {Date} time */
 export function shortTime(time) {
   return formats.short.format(time);
 }

@@ -4459,6 +4459,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "two clocks stand side by side",
+    ["web/actions_test.ts > same clock"],
+    "src/web/calendar.js",
+    'dateStyle: "medium", timeStyle: "medium", hourCycle',
+    'dateStyle: "medium", timeStyle: "medium"',
+  ),
+  broken(
     "a screen reader reads out all times to who is in another time zone",
     ["web/timeline_test.ts > After a flight"],
     "src/web/message-log.js",

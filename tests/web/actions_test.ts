@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
 import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, read, until } from "../support/client.ts";
-import { type Line, writeHistory } from "../support/history.ts";
+import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
@@ -520,6 +520,20 @@ webTest("A message's link is copied, and its exact time seen", async () => {
       message!.created_at,
     ),
   );
+});
+
+webTest("The exact time goes by the same clock as the one beside the name", async () => {
+  const minutes = sinceNoonYesterday() - 185;
+  await writeHistory(site.database.sql, "clocks", [[minutes, "Noor", "At five past three"]]);
+  await using ada = await visit(site, { room: "clocks", name: "Ada", locale: "de-DE" });
+  const { page } = ada;
+  await page.hover("#log .body");
+  await page.waitForSelector("#actions");
+  const seen = await page.$$eval(
+    "#log time, #actions time",
+    (all) => all.flatMap((time) => [time.textContent!, (time as HTMLElement).title]),
+  );
+  assertEquals(seen.map((time) => /\b15:0\d/.test(time) && !/PM/.test(time)), seen.map(() => true), `${seen}`);
 });
 
 webTest("A link that the browser does not let be copied is shown", async () => {
