@@ -127,6 +127,54 @@ async function takeAll(browser: Browser, url: string, folder: string): Promise<v
       await shot.page.waitForSelector("#pill.news");
       await save(shot.page, `many-${colorScheme}`);
     }
+    {
+      await using shot = await open(browser, url, { colorScheme });
+      const read = (await (await fetch(`${url}/rooms/archive/messages?limit=100`)).json()).at(-1).id;
+      await shot.page.evaluate(`localStorage.setItem("linger / read archive", ${JSON.stringify(read)});
+        location.hash = "archive"`);
+      await shot.page.waitForSelector("#pill.news");
+      await save(shot.page, `unread-${colorScheme}`);
+      await shot.page.evaluate("void (Storage.prototype.setItem = () => { throw new DOMException('', 'full'); })");
+      await shot.page.fill("#text", "A draft that this browser does not keep");
+      await shot.page.waitForSelector("#banner.shown");
+      await save(shot.page, `banner-${colorScheme}`);
+    }
+    {
+      await using shot = await open(browser, url, { colorScheme });
+      await shot.page.route("**/messages*", (route) => route.fulfill({ status: 401 }));
+      await shot.page.evaluate("dispatchEvent(new Event('online'))");
+      await shot.page.waitForSelector("#banner.shown");
+      await save(shot.page, `signed-out-${colorScheme}`);
+      await shot.page.evaluate("location.hash = 'orchard'");
+      await shot.page.waitForSelector("#gate");
+      await save(shot.page, `invitation-${colorScheme}`);
+    }
+    {
+      await using shot = await open(browser, url, { colorScheme });
+      await shot.page.click("#find");
+      await shot.page.fill("#search input", "the");
+      await shot.page.waitForSelector("#search li");
+      await save(shot.page, `search-${colorScheme}`);
+    }
+    {
+      await using shot = await open(browser, url, { colorScheme }, `greenhouse-${colorScheme}`);
+      await shot.page.fill("#text", "Who waters on Sonday?");
+      await shot.page.press("#text", "Enter");
+      await shot.page.waitForSelector("#log .own");
+      await shot.page.waitForSelector("#waiting:empty", { state: "attached" });
+      await shot.page.press("#text", "ArrowUp");
+      await shot.page.waitForSelector("#editor");
+      await save(shot.page, `editing-${colorScheme}`);
+    }
+    {
+      await using shot = await open(browser, url, { colorScheme, forcedColors: "active" });
+      await save(shot.page, `forced-colours-${colorScheme}`);
+    }
+    {
+      const half = { viewport: { width: 470, height: 300 }, deviceScaleFactor: 2 };
+      await using shot = await open(browser, url, { colorScheme, ...half });
+      await save(shot.page, `zoomed-${colorScheme}`);
+    }
   }
 }
 
