@@ -285,9 +285,12 @@ function showRooms() {
 
 /** @param {string} room @param {Choice} choice */
 async function choose(room, choice) {
-  if (choice === "loud" && !await askToNotify()) return tellNotDone(words.notNotified);
+  if (choice === "loud" && !await askToNotify()) {
+    sidebar.close(); // it is told behind it
+    return tellNotDone(words.notNotified);
+  }
   memory.choose(room, choice);
-  if (choice === "left" && room === current) location.hash = LOBBY;
+  if (choice === "left" && room === current) sidebar.goTo(`#${LOBBY}`);
   else showRooms();
 }
 

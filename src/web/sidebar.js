@@ -38,6 +38,7 @@ export class Sidebar {
     byId("all-rooms").addEventListener("click", () => actions.showAll());
     this.#menu.addEventListener("click", () => this.#open());
     byId("curtain").addEventListener("click", () => this.close());
+    byId("rename").addEventListener("click", () => this.close()); // one is asked behind it, right after this
     this.#list.addEventListener("click", (event) => {
       const link = /** @type {Element} */ (event.target).closest("a");
       if (!link || !this.#isOpen) return;

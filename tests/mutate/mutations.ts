@@ -4585,6 +4585,27 @@ export const mutations: readonly Mutation[] = [
     "      this.#close(); // also",
   ),
   broken(
+    "one is asked for another name behind the drawer",
+    ["web/access_test.ts > is answered where"],
+    "src/web/sidebar.js",
+    'byId("rename").addEventListener("click", () => this.close());',
+    "",
+  ),
+  broken(
+    "it is told behind the drawer that nothing can be told on the desktop",
+    ["web/access_test.ts > is answered where"],
+    "src/web/page.js",
+    "sidebar.close(); // it",
+    "// it",
+  ),
+  broken(
+    "a room that is left in the drawer leaves the drawer's step in the browser's history",
+    ["web/access_test.ts > A room that is left"],
+    "src/web/page.js",
+    "sidebar.goTo(`#${LOBBY}`);",
+    "location.hash = LOBBY;",
+  ),
+  broken(
     "a list of the rooms that takes longer than the pause between two looks never comes",
     ["web/rooms_test.ts > On a slow way"],
     "src/web/rooms.js",

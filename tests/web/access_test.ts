@@ -193,6 +193,46 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await h1("garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("A room that is left in the drawer leaves no step behind", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  const { page } = ada;
+  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  await page.evaluate(() => location.hash = "#shed");
+  await h1("shed");
+  await page.click("#menu");
+  await page.waitForSelector("#sidebar.open");
+  await page.click(`[aria-label="Options of shed"]`);
+  await page.click("#rooms >> text=Leave");
+  await h1("lobby");
+  await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+  await page.evaluate(() => history.back());
+  await h1("shed");
+  await page.evaluate(() => history.back());
+  await h1("garden");
+});
+
+webTest("What is asked for in the drawer is answered where one can see it and write", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  const { page } = ada;
+  const open = async () => {
+    await page.click("#menu");
+    await page.waitForSelector("#sidebar.open");
+  };
+  await open();
+  await page.click("#rename");
+  await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "name");
+  await page.keyboard.press("Escape");
+  await page.evaluate(() => {
+    Object.defineProperty(Notification, "requestPermission", { value: () => Promise.resolve("denied") });
+  });
+  await open();
+  await page.click(`[aria-label="Options of garden"]`);
+  await page.click("#rooms >> text=Notify me of everything");
+  await page.waitForSelector("#banner >> text=does not let this page notify you");
+  assertEquals(await page.evaluate(() => document.getElementById("main")!.inert), false);
+});
+
 webTest(
   "What lies over the drawer closes first; and who closes the drawer twice in one moment stays on the page",
   async () => {
