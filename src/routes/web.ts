@@ -40,6 +40,7 @@ import mentions from "../web/mentions.js" with { type: "text" };
 import messageLog from "../web/message-log.js" with { type: "text" };
 import messageRow from "../web/message-row.js" with { type: "text" };
 import names from "../web/names.js" with { type: "text" };
+import notifiable from "../web/notifiable.js" with { type: "text" };
 import notifications from "../web/notifications.js" with { type: "text" };
 import outbox from "../web/outbox.js" with { type: "text" };
 import own from "../web/own.js" with { type: "text" };
@@ -103,6 +104,7 @@ const SOURCES: Record<string, string> = {
   "/web/message-log.js": messageLog,
   "/web/message-row.js": messageRow,
   "/web/names.js": names,
+  "/web/notifiable.js": notifiable,
   "/web/notifications.js": notifications,
   "/web/outbox.js": outbox,
   "/web/own.js": own,

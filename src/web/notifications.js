@@ -1,9 +1,10 @@
 // @ts-check
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
-// many windows it has. Browsers have that only where the page came over HTTPS, or from this machine.
+// many windows it has.
 import { part } from "./length.js";
 import { mentions } from "./mentions.js";
 import { shownName } from "./message-row.js";
+import { isNotifiable } from "./notifiable.js";
 import { isOwn } from "./own.js";
 import * as words from "./words.js";
 
@@ -29,9 +30,9 @@ export class Notifications {
     this.#offer = offer;
   }
 
-  /** Whether the browser can. */
+  /** Whether the browser can, and was not told not to. */
   static get isPossible() {
-    return isSecureContext && "Notification" in globalThis && Notification.permission !== "denied";
+    return isNotifiable() && Notification.permission !== "denied";
   }
 
   /** Asks for leave, which browsers allow in a click only; returns whether there is. */

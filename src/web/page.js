@@ -350,7 +350,10 @@ function offerNotifications({ author, room }) {
   banner.tell("mention", {
     text: words.mentionedYou(shownName(author), room),
     button: words.notify,
-    act: () => askToNotify().then(() => banner.tell("mention", undefined)),
+    act: async () => {
+      if (!await askToNotify()) tellNotDone(words.notNotified);
+      banner.tell("mention", undefined);
+    },
   });
 }
 

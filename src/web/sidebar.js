@@ -1,6 +1,7 @@
 // @ts-check
 // Your rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
 import { byId, element, isConverting, setText } from "./element.js";
+import { isNotifiable } from "./notifiable.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import * as words from "./words.js";
 
@@ -221,7 +222,7 @@ class Item {
     /** @type {[string, Choice][]} */
     const options = [
       this.#choice === "muted" ? [words.unmute, "open"] : [words.mute, "muted"],
-      ...this.#choice === "muted" || !("Notification" in globalThis) ? [] : [
+      ...this.#choice === "muted" || !isNotifiable() ? [] : [
         /** @type {[string, Choice]} */ (this.#choice === "loud" ? [words.quieter, "open"] : [words.louder, "loud"]),
       ],
       [words.leave, "left"],

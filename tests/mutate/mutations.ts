@@ -5132,6 +5132,27 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a phone's browser, which shows nothing for a page, is asked for leave to do so",
+    ["web/notifications_test.ts > nothing is offered"],
+    "src/web/notifiable.js",
+    'new Notification("");',
+    "",
+  ),
+  broken(
+    "a page that came over plain HTTP offers what it can't do",
+    ["web/notifications_test.ts > nothing is offered"],
+    "src/web/notifiable.js",
+    "!isSecureContext || ",
+    "",
+  ),
+  broken(
+    "who says yes to the page and no to the browser hears nothing of it",
+    ["web/notifications_test.ts > then no to the browser"],
+    "src/web/page.js",
+    "if (!await askToNotify()) tellNotDone(words.notNotified);",
+    "await askToNotify();",
+  ),
+  broken(
     "the desktop goes on to show what was deleted",
     ["web/notifications_test.ts > is taken back"],
     "src/web/page.js",

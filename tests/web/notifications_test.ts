@@ -7,19 +7,32 @@ import { post, posted } from "../support/client.ts";
 
 const site = await testSite();
 
+/** What somebody's browser makes of what a page would show on the desktop. */
+interface Desktop {
+  /** What comes of it when it is asked for leave: granted, if not given. */
+  answer?: NotificationPermission;
+  /** Whether it has all but what a page can show, as those of phones. */
+  isPhone?: boolean;
+}
+
 /** A browser that notes what it would show on the desktop, and a page that takes itself for hidden when it is told so. */
-async function desk(visitor: Visitor, permission: NotificationPermission): Promise<void> {
-  await visitor.context.addInitScript((permission) => {
+async function desk(visitor: Visitor, permission: NotificationPermission, desktop: Desktop = {}): Promise<void> {
+  await visitor.context.addInitScript(([permission, { answer = "granted", isPhone }]) => {
     class Notice {
       static permission = localStorage.getItem("test permission") ?? permission;
       static requestPermission() {
-        localStorage.setItem("test permission", "granted");
-        return Promise.resolve(Notice.permission = "granted");
+        localStorage.setItem("test permission", answer);
+        return Promise.resolve(Notice.permission = answer);
       }
       onclick = () => {};
       body: string;
-      constructor(title: string, { body }: { body: string }) {
+      constructor(title: string, { body = "" }: { body?: string } = {}) {
         this.body = body;
+        if (isPhone) {
+          localStorage.setItem("test tried", "yes");
+          throw new TypeError("Illegal constructor");
+        }
+        if (Notice.permission !== "granted") return; // which shows nothing
         const shown = JSON.parse(localStorage.getItem("test shown") ?? "[]");
         localStorage.setItem("test shown", JSON.stringify([...shown, `${title}: ${body}`]));
         Object.assign(globalThis, { lastNotice: this });
@@ -33,7 +46,7 @@ async function desk(visitor: Visitor, permission: NotificationPermission): Promi
     Object.defineProperty(document, "visibilityState", {
       get: () => sessionStorage.getItem("test hidden") ? "hidden" : "visible",
     });
-  }, permission);
+  }, [permission, desktop] as const);
   await visitor.page.reload();
   await visitor.is("live");
 }
@@ -203,6 +216,41 @@ webTest("Who asks to be notified where the browser does not allow it is told so"
   await ada.page.click(`[aria-label="Options of denied"]`);
   await ada.page.click("text=Notify me of everything");
   await ada.page.waitForSelector("#banner >> text=does not let this page notify you");
+});
+
+webTest("Who says yes to the page and then no to the browser is told what that means", async () => {
+  await using ada = await visit(site, { room: "refused", name: "Ada" });
+  await desk(ada, "default", { answer: "denied" });
+  await hide(ada, true);
+  await post(site, "refused", { body: "Ada?", author: "Noor" });
+  await ada.page.waitForSelector("#banner >> text=Noor wrote to you");
+  await hide(ada, false);
+  await ada.page.click("#banner >> text=Yes, tell me");
+  await ada.page.waitForSelector("#banner >> text=does not let this page notify you");
+  await ada.page.waitForTimeout(600); // a click right after another notice is not meant for this one
+  await ada.page.click("#banner-close");
+  assertEquals(await ada.page.textContent("#banner-text"), ""); // nor is it asked again
+});
+
+webTest("Where a browser shows nothing for a page, or the way to it is not safe, nothing is offered", async () => {
+  await using ada = await visit(site, { room: "phone", name: "Ada" });
+  await desk(ada, "default", { isPhone: true });
+  await hide(ada, true);
+  await post(site, "phone", { body: "Ada?", author: "Noor" });
+  await ada.until(() => localStorage["test tried"] || document.querySelector("#banner.shown"), 0);
+  assertEquals(await ada.page.textContent("#banner-text"), "");
+  await hide(ada, false);
+  const options = async (visitor: Visitor) => {
+    await visitor.page.click(`[aria-label="Options of phone"]`);
+    return await visitor.page.$$eval(".options button", (all) => all.map(({ textContent }) => textContent));
+  };
+  assertEquals(await options(ada), ["Mute", "Leave"]);
+  await using noor = await visit(site, { room: "phone", name: "Noor" });
+  await desk(noor, "default");
+  await noor.page.evaluate(() => {
+    Object.defineProperty(globalThis, "isSecureContext", { value: false });
+  });
+  assertEquals(await options(noor), ["Mute", "Leave"]);
 });
 
 /** Has the banner tell that the storage is full, and then that there is no such room, which is more important. */
