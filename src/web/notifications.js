@@ -8,12 +8,15 @@ import { isNotifiable } from "./notifiable.js";
 import { isOwn } from "./own.js";
 import * as words from "./words.js";
 
-/** @import { Message } from "../client/client.ts" */
+/** @import { Deletion, Message } from "../client/client.ts" */
 /** @import { Memory } from "./memory.js" */
 /** @import { Me } from "./own.js" */
 
 /** So long another window of the page has to show a message to its reader, in milliseconds. */
 const FIRST_SEEN_MS = 1_000;
+
+/** What the desktop is about to be told, as it is by now, by the ids of the messages. @type {Map<string, Message | Deletion>} */
+const waiting = new Map();
 
 /** What the desktop shows, by the ids of the messages. @type {Map<string, Notification>} */
 const shown = new Map();
@@ -44,36 +47,57 @@ export class Notifications {
   take(messages) {
     if (!document.hidden || !Notifications.isPossible) return;
     for (const message of messages) {
-      const choice = this.#memory.choice(message.room);
-      const isMeant = mentions(message.body, this.#me.name);
-      if (isOwn(message, this.#me) || choice === "muted" || !(isMeant || choice === "loud")) continue;
-      if (Notification.permission === "granted") setTimeout(() => this.#tell(message), FIRST_SEEN_MS);
-      else this.#offer(message);
+      if (!this.#isWanted(message)) continue;
+      if (Notification.permission === "granted") {
+        waiting.set(message.id, message);
+        setTimeout(() => this.#tell(message.id), FIRST_SEEN_MS);
+      } else this.#offer(message);
     }
   }
 
-  /** Takes back what was told of a message: it was deleted. @param {string} id */
-  static withdraw(id) {
-    shown.get(id)?.close();
+  /** Has what is told of a message, or is about to be, say what that says now, or go with it. @param {Message | Deletion} news */
+  became(news) {
+    const { id } = news;
+    if (waiting.has(id)) waiting.set(id, news);
+    const before = shown.get(id);
+    if (!before) return;
+    if (!this.#isWanted(news)) before.close();
+    else if (!news.body.startsWith(before.body)) this.#show(news); // which takes its place, without a sound
+  }
+
+  /** Whether a message is one to tell of, and was not read yet. @param {Message | Deletion} news @returns {news is Message} */
+  #isWanted(news) {
+    if ("deleted" in news || isOwn(news, this.#me)) return false;
+    const { id, room, body } = news;
+    const choice = this.#memory.choice(room);
+    const isMeant = choice === "loud" || choice !== "muted" && mentions(body, this.#me.name);
+    return isMeant && id > this.#memory.lastRead(room);
+  }
+
+  /** @param {string} id */
+  #tell(id) {
+    // Of several windows one is first; that browsers have the one where they have the other is no accident.
+    navigator.locks.request("linger notifications", () => {
+      const message = waiting.get(id);
+      waiting.delete(id);
+      if (!message || !this.#isWanted(message) || id <= this.#memory.told(message.room)) return;
+      this.#memory.keepTold(message.room, id);
+      this.#show(message);
+    });
   }
 
   /** @param {Message} message */
-  #tell({ id, room, author, body }) {
-    // Of several windows one is first; that browsers have the one where they have the other is no accident.
-    navigator.locks.request("linger notifications", () => {
-      if (id <= this.#memory.told(room) || id <= this.#memory.lastRead(room)) return;
-      this.#memory.keepTold(room, id);
-      try {
-        const title = words.saysIn(shownName(author), room);
-        const notification = new Notification(title, { body: part(body, 0, 200), tag: id, icon: "web/icon.svg" });
-        notification.onclick = () => {
-          focus();
-          location.hash = room;
-          notification.close();
-        };
-        shown.set(id, notification);
-        notification.onclose = () => shown.delete(id);
-      } catch { /* a phone's browser has no such windows */ }
-    });
+  #show({ id, room, author, body }) {
+    try {
+      const title = words.saysIn(shownName(author), room);
+      const notification = new Notification(title, { body: part(body, 0, 200), tag: id, icon: "web/icon.svg" });
+      notification.onclick = () => {
+        focus();
+        location.hash = room;
+        notification.close();
+      };
+      shown.set(id, notification);
+      notification.onclose = () => shown.get(id) === notification && shown.delete(id);
+    } catch { /* a phone's browser has no such windows */ }
   }
 }

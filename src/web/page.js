@@ -85,8 +85,8 @@ let conversation;
 let actions;
 /** Has the search show a message as it is now, once one has searched. @type {((news: Message | Deletion) => void) | undefined} */
 let found;
-/** Takes back what the desktop was told of a message, once it was told anything. @type {((id: string) => void) | undefined} */
-let withdraw;
+/** Tells on the desktop, once there was anything to tell. @type {Promise<import("./notifications.js").Notifications> | undefined} */
+let desktop;
 /** @type {import("./reply.js").Reply | undefined} */
 let reply;
 /** @type {typeof import("./quotes.js") | undefined} */
@@ -215,7 +215,7 @@ async function quoting() {
 async function became(news) {
   reply?.became(news);
   found?.(news);
-  if ("deleted" in news) withdraw?.(news.id);
+  desktop?.then((notifications) => notifications.became(news));
   (await quoting()).requote(news);
 }
 
@@ -335,9 +335,8 @@ function tellRoom(name) {
 /** Tells on the desktop what nobody looks at. @param {Message[]} messages */
 async function notify(messages) {
   if (!document.hidden || messages.length === 0) return;
-  const { Notifications } = await loadNotifications();
-  withdraw = Notifications.withdraw;
-  new Notifications(memory, session.me, offerNotifications).take(messages);
+  desktop = loadNotifications().then(({ Notifications }) => new Notifications(memory, session.me, offerNotifications));
+  (await desktop).take(messages); // before it hears what becomes of them
 }
 
 async function askToNotify() {

@@ -337,16 +337,77 @@ webTest("A new version of the page is told, with a button that loads it", async 
   await loaded;
 });
 
-webTest("What the desktop was told of a message is taken back when it is deleted", async () => {
-  await posted(site, "taken-back", "Old");
-  await using ada = await visit(site, { room: "taken-back", name: "Ada" });
-  await desk(ada, "granted");
-  await ada.until(() => localStorage.getItem("linger / read taken-back") !== null, 0);
-  await hide(ada, true);
-  const key = { "message-key": "a key that only Noor has" };
-  const { id } = await (await post(site, "taken-back", { body: "Ada, a secret", author: "Noor" }, key)).json();
-  await ada.until(() => localStorage["test shown"]?.includes("a secret"), 0);
-  const response = await fetch(`${site.url}/rooms/taken-back/messages/${id}`, { method: "DELETE", headers: key });
+/** Somebody who is away from a room, and may be told on the desktop of what is said there. */
+async function away(room: string): Promise<Visitor> {
+  await posted(site, room, "Old");
+  const visitor = await visit(site, { room, name: "Ada" });
+  await desk(visitor, "granted");
+  await visitor.until((room) => localStorage.getItem(`linger / read ${room}`) !== null, room);
+  await hide(visitor, true);
+  return visitor;
+}
+
+const KEY = { "message-key": "a key that only Noor has", "content-type": "application/json" };
+
+/** Posts a message that can be changed, and waits until the page has it; its address. */
+async function says({ page }: Visitor, room: string, body: string): Promise<string> {
+  const { id } = await (await post(site, room, { body, author: "Noor" }, KEY)).json();
+  await page.waitForSelector(`#log article[data-id="${id}"]`, { state: "attached" });
+  return `${site.url}/rooms/${room}/messages/${id}`;
+}
+
+/** Edits a message, and waits until the page shows that. */
+async function edit({ page }: Visitor, message: string, body: string): Promise<void> {
+  const response = await fetch(message, { method: "PATCH", headers: KEY, body: JSON.stringify({ body }) });
+  assertEquals(response.status, 200);
+  await response.body?.cancel();
+  await page.waitForSelector(`#log .body >> text="${body}"`, { state: "attached" });
+}
+
+async function takeBack({ page }: Visitor, message: string): Promise<void> {
+  const response = await fetch(message, { method: "DELETE", headers: KEY });
   assertEquals(response.status, 204);
+  const id = message.split("/").at(-1);
+  await page.waitForSelector(`#log article[data-id="${id}"]`, { state: "detached" });
+}
+
+webTest("What the desktop was told of a message is taken back when it is deleted", async () => {
+  await using ada = await away("taken-back");
+  const secret = await says(ada, "taken-back", "Ada, a secret");
+  await ada.until(() => localStorage["test shown"]?.includes("a secret"), 0);
+  await takeBack(ada, secret);
   await ada.until(() => localStorage["test closed"] === "Ada, a secret", 0);
+});
+
+webTest(
+  "What the desktop was told of a message that is edited is as it is now, and goes with the name in it",
+  async () => {
+    await using ada = await away("edited");
+    const message = await says(ada, "edited", "Ada, the wrong words");
+    await ada.until(() => localStorage["test shown"]?.includes("the wrong words"), 0);
+    await edit(ada, message, "Ada, the right words");
+    await ada.until(() => localStorage["test shown"].includes("the right words"), 0);
+    await edit(ada, message, "Ada, the right words, and more");
+    assertEquals(await ada.page.evaluate(() => localStorage["test closed"]), undefined);
+    await edit(ada, message, "Nothing for anybody");
+    await ada.until(() => localStorage["test closed"] === "Ada, the right words", 0);
+    assertEquals(await shown(ada), ["Noor in edited: Ada, the wrong words", "Noor in edited: Ada, the right words"]);
+  },
+);
+
+webTest("What is taken back or edited at once, before the desktop was told, never gets there as it was", async () => {
+  await using ada = await away("at-once");
+  // Another window is about to tell the same: this one waits for it, for as long as the test needs.
+  await ada.page.evaluate(() => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    Object.assign(globalThis, { letTell: resolve });
+    navigator.locks.request("linger notifications", () => promise);
+  });
+  await takeBack(ada, await says(ada, "at-once", "Ada, a secret"));
+  await edit(ada, await says(ada, "at-once", "Ada, but not you"), "Nothing for anybody");
+  await edit(ada, await says(ada, "at-once", "Ada, the wrong words"), "Ada, the right words");
+  await ada.page.evaluate(() => (globalThis as unknown as { letTell: () => void }).letTell());
+  await says(ada, "at-once", "Ada, the last");
+  await ada.until(() => localStorage["test shown"]?.includes("the last"), 0);
+  assertEquals(await shown(ada), ["Noor in at-once: Ada, the right words", "Noor in at-once: Ada, the last"]);
 });
