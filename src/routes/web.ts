@@ -32,6 +32,7 @@ import finder from "../web/finder.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import later from "../web/later.js" with { type: "text" };
 import lease from "../web/lease.js" with { type: "text" };
+import lengthLine from "../web/length-line.js" with { type: "text" };
 import textLength from "../web/length.js" with { type: "text" };
 import manifest from "../web/manifest.webmanifest" with { type: "text" };
 import maskable from "../web/maskable.svg" with { type: "text" };
@@ -96,6 +97,7 @@ const SOURCES: Record<string, string> = {
   "/web/finder.js": finder,
   "/web/later.js": later,
   "/web/lease.js": lease,
+  "/web/length-line.js": lengthLine,
   "/web/length.js": textLength,
   "/web/manifest.webmanifest": manifest,
   "/web/maskable.svg": maskable,

@@ -1,6 +1,6 @@
 // @ts-check
 // All rooms of the server that it tells of, the newest first, to find one among them. It is loaded when somebody asks for it.
-import { element, isConverting } from "./element.js";
+import { element, isConverting, setText } from "./element.js";
 import { openFinder } from "./finder.js";
 import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
@@ -20,7 +20,7 @@ export async function showAllRooms(linger, goTo) {
     list.replaceChildren(
       ...found.map((room) => element("li", {}, element("a", { href: `#${room}`, textContent: room }))),
     );
-    told.textContent = words.roomsFound(found.length);
+    setText(told, words.roomsFound(found.length));
   };
   field.addEventListener("input", show);
   field.addEventListener("keydown", (event) => {

@@ -4,7 +4,8 @@
 import { boundField } from "./bounded-field.js";
 import { isEmpty, joined, NONE } from "./draft.js";
 import { avatar } from "./message-row.js";
-import { byId, element, isConverting, setText } from "./element.js";
+import { byId, element, isConverting } from "./element.js";
+import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
 
@@ -31,6 +32,7 @@ export class Composer {
   #text = /** @type {HTMLTextAreaElement} */ (byId("text"));
   #send = /** @type {HTMLButtonElement} */ (byId("send"));
   #left = byId("room-left");
+  #line = new LengthLine(this.#left, byId("room-left-said"));
   #nameForm = /** @type {HTMLFormElement} */ (byId("name-form"));
   #name = /** @type {HTMLInputElement} */ (byId("name"));
   #you = byId("you");
@@ -242,14 +244,14 @@ export class Composer {
     }
     const body = this.#body();
     const left = charactersLeft(body, MAX_BODY_BYTES);
-    this.#tell(left < 0 ? words.tooLong(-left) : left < FEW_LEFT ? words.charactersLeft(left) : "", left < 0);
+    this.#tell(left < 0 ? words.tooLong(-left) : left < FEW_LEFT ? words.charactersLeft(left) : "", left < 0, left);
     this.#text.ariaInvalid = `${left < 0}`;
     this.#send.disabled = left < 0 || !isVisible(body);
   }
 
-  /** @param {string} sentence @param {boolean} isWrong */
-  #tell(sentence, isWrong) {
+  /** @param {string} sentence @param {boolean} isWrong @param {number} [left] How many characters are left, if it tells that. */
+  #tell(sentence, isWrong, left) {
     this.#left.classList.toggle("over", isWrong);
-    setText(this.#left, sentence);
+    this.#line.tell(sentence, left);
   }
 }

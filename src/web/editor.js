@@ -3,7 +3,8 @@
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
-import { byId, element, handFocusOn, isConverting, isFocusFree } from "./element.js";
+import { byId, element, handFocusOn, isConverting, isFocusFree, setText } from "./element.js";
+import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
@@ -20,6 +21,9 @@ export class Editor {
   #save = /** @type {HTMLButtonElement} */ (element("button", { className: "primary", textContent: words.save }));
   #put;
   #note = element("p", { className: "note", role: "alert" });
+  #excess = element("p", { className: "note", ariaHidden: "true" });
+  #excessSaid = element("p", { className: "aside", role: "alert" });
+  #line = new LengthLine(this.#excess, this.#excessSaid);
   #form = /** @type {HTMLFormElement} */ (element("form", { id: "editor", hidden: true }));
   /** What is being edited, as it is known. @type {Seen | undefined} */
   #message;
@@ -39,6 +43,8 @@ export class Editor {
       element("label", { htmlFor: this.#text.id, textContent: words.editing }),
       element("div", { className: "field" }, this.#text, cancel, this.#save),
       this.#note,
+      this.#excess,
+      this.#excessSaid,
     );
     byId("composer").after(this.#form);
     cancel.addEventListener("click", () => this.close());
@@ -165,8 +171,8 @@ export class Editor {
     this.#text.style.blockSize = `${this.#text.scrollHeight}px`;
     const left = charactersLeft(this.#body, MAX_BODY_BYTES);
     this.#save.disabled = left < 0 || !isVisible(this.#body) || this.#isOnItsWay;
-    if (left < 0) this.#note.textContent = words.tooLong(-left);
-    else if (this.#text.ariaInvalid === "true") this.#note.textContent = "";
+    if (left < 0 || this.#text.ariaInvalid === "true") setText(this.#note, "");
+    this.#line.tell(left < 0 ? words.tooLong(-left) : "", left);
     this.#text.ariaInvalid = `${left < 0}`;
   }
 }

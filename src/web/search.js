@@ -5,7 +5,7 @@ import { LingerError } from "../client/client.ts";
 import { hashOf } from "./address.js";
 import { clockTime, dayName } from "./calendar.js";
 import { asItIs } from "./conversation.js";
-import { element, handFocusOn, isConverting } from "./element.js";
+import { element, handFocusOn, isConverting, setText } from "./element.js";
 import { openFinder } from "./finder.js";
 import { part } from "./length.js";
 import { shownName } from "./message-row.js";
@@ -45,7 +45,7 @@ export function searchIn(room, goTo) {
 
   /** Shows the next of what is found. @param {AsyncIterator<Message>} found @param {string} text @param {AbortSignal} signal */
   const show = async (found, text, signal) => {
-    told.textContent = words.searchGoesOn;
+    setText(told, words.searchGoesOn);
     handFocusOn(more, () => more.hidden = true, () => [...list.querySelectorAll("a")].at(-1) ?? field);
     let ended = false;
     try {
@@ -74,9 +74,9 @@ export function searchIn(room, goTo) {
     list.replaceChildren();
     more.hidden = true;
     const text = field.value.trim();
-    told.textContent = words.searchHint;
-    if ([...text].length < LEAST) return;
-    told.textContent = words.searchGoesOn;
+    const isShort = [...text].length < LEAST;
+    setText(told, isShort ? words.searchHint : words.searchGoesOn);
+    if (isShort) return;
     searching = new AbortController();
     const { signal } = searching;
     timer = setTimeout(() => show(room.history({ q: text, limit: SHOWN, signal }), text, signal), PAUSE_MS);

@@ -146,7 +146,8 @@ export class Sidebar {
       const problem = name && nameProblem(name);
       input.setCustomValidity(problem);
       const nearest = problem ? nearestName(name) : name !== input.value.trim() ? name : "";
-      hint.textContent = `${problem} ${nearest && (problem ? words.insteadOf(nearest) : words.opens(nearest))}`.trim();
+      const advice = nearest && (problem ? words.insteadOf(nearest) : words.opens(nearest));
+      setText(hint, `${problem} ${advice}`.trim());
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();

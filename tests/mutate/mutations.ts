@@ -5195,6 +5195,27 @@ export const mutations: readonly Mutation[] = [
     "setText",
   ),
   broken(
+    "a screen reader counts down with each key",
+    ["web/access_test.ts > now and then"],
+    "src/web/length-line.js",
+    "if (step === undefined || step !== this.#step) setText",
+    "setText",
+  ),
+  broken(
+    "what else is told of a text is not heard where that is too long",
+    ["web/access_test.ts > now and then"],
+    "src/web/length-line.js",
+    "sentence && left !== undefined ? stepOf(left) : undefined",
+    "stepOf(left ?? -1)",
+  ),
+  broken(
+    "a screen reader hears with each key of a search what it has heard",
+    ["web/access_test.ts > nothing twice"],
+    "src/web/search.js",
+    "setText(told, isShort ? words.searchHint : words.searchGoesOn);",
+    "told.textContent = isShort ? words.searchHint : words.searchGoesOn;",
+  ),
+  broken(
     "what is hidden, disabled or taken away takes the focus along",
     ["web/refusal_test.ts > Who is writing", "web/notifications_test.ts > Who is mentioned"],
     "src/web/element.js",

@@ -14,6 +14,9 @@ const LINES: Line[] = [[3000, "Noor", "Long ago"], [60, "Ada", "Hello"], [59, "A
 ], [4, "Аda", "*a* `b` https://a@example.org\n> c\n- d\n```\ne\n```"]];
 await writeHistory(site.database.sql, "garden", LINES);
 
+/** The last id that there can be. */
+const LAST = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 
 const LOOKS: Record<string, BrowserContextOptions> = {
@@ -425,4 +428,73 @@ webTest("A screen reader hears of an outage once, however often the page tries, 
   await ada.is("live");
   const heard = await page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
   assertEquals(heard, ["Reconnecting", "Live"]);
+});
+
+/** Notes what a screen reader says from now on of what is told beside the conversation. */
+async function listen({ page }: Visitor): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    new MutationObserver((changes) => {
+      const lines = changes.map(({ target }) =>
+        (target instanceof Element ? target : target.parentElement)?.closest("[role=status], [role=alert]")
+      );
+      for (const line of new Set(lines)) if (line?.textContent) heard.push(line.textContent);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  return () => page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+}
+
+webTest(
+  "A screen reader hears now and then how much longer a text may become, and one sees it at each key",
+  async () => {
+    await using ada = await visit(site, { room: "counted", name: "Ada" });
+    const { page } = ada;
+    await ada.say("Mine");
+    await ada.settles();
+    const heard = await listen(ada);
+    const seen: (string | null)[] = [];
+    for (
+      const [length, keys] of [[9_001, "abc"], [9_900, "abc"], [9_990, "abc"], [10_000, ""], [10_001, "abc"]] as const
+    ) {
+      await page.fill("#text", "x".repeat(length));
+      await page.keyboard.type(keys);
+      seen.push(await page.textContent("#room-left"));
+    }
+    assertEquals(seen.map((sentence) => parseInt(sentence!)), [996, 97, 7, 0, 4]);
+    const said = ["999 characters left", "100 characters left", "10 characters left", "0 characters left"];
+    assertEquals(await heard(), [...said, "1 character too long"]);
+    // What has nothing to do with that is said, whatever was said before.
+    await page.evaluate(() => {
+      const init = { inputType: "insertFromPaste", data: "x".repeat(60_000), bubbles: true, cancelable: true };
+      document.getElementById("text")!.dispatchEvent(new InputEvent("beforeinput", init));
+    });
+    assertEquals((await heard()).at(-1), await page.textContent("#room-left"));
+    const before = await heard();
+    await page.fill("#text", "");
+    await page.press("#text", "ArrowUp");
+    await page.waitForSelector("#editor:not([hidden])");
+    await page.fill("#edited-text", "x".repeat(10_001));
+    await page.keyboard.type("ab");
+    await page.waitForSelector(`#editor >> text="3 characters too long"`);
+    assertEquals(await heard(), [...before, "1 character too long"]);
+  },
+);
+
+webTest("A screen reader hears nothing twice while somebody types what to look for", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada" });
+  const { page } = ada;
+  await page.route(/\/rooms$/, (route) => route.fulfill({ json: [{ room: "tea-garden", newest: LAST }] }));
+  for (
+    const [button, list, first] of [["#find", "#search", "text=Two letters"], ["#all-rooms", "#all", "a"]] as const
+  ) {
+    await page.click(button);
+    await page.waitForSelector(`${list} >> ${first}`);
+    const heard = await listen(ada);
+    for (const key of ["g", "Backspace", "a"]) await page.keyboard.press(key);
+    assertEquals(await heard(), []);
+    await page.keyboard.press("Escape"); // which empties the field
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(list, { state: "detached" });
+  }
 });
