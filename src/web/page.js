@@ -10,7 +10,7 @@ import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
 import { Conversation, NIL } from "./conversation.js";
 import { copyAsWritten } from "./copying.js";
-import { byId, isConverting, writeMarkup } from "./element.js";
+import { byId, isConverting, setText, writeMarkup } from "./element.js";
 import { later } from "./later.js";
 import { Lease } from "./lease.js";
 import { Memory } from "./memory.js";
@@ -133,7 +133,7 @@ function open() {
     new URL(`rooms/${current}/messages`, base),
   ].join(" \\\n  ");
   timeline.clear(session.me, memory.lastRead(current));
-  byId("notice").hidden = !place.message || isMessageId(place.message);
+  setText(byId("notice"), place.message && !isMessageId(place.message) ? words.messageGone : "");
   session.show();
   const accepted = () => { // where only a page of history was refused, nothing else says that one is in
     if (room.connection.state.status !== "live") return;

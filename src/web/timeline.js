@@ -189,7 +189,7 @@ export class Timeline {
     this.#showEmpty();
     this.#placeLine(this.#lineFrom);
     const row = this.#log.rowOf(at);
-    if (at) byId("notice").hidden = row !== undefined;
+    if (at) setText(byId("notice"), row ? "" : words.messageGone);
     if (row) this.#find(row);
     else this.#goTo(this.#log.line);
   }

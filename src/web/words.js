@@ -46,7 +46,6 @@ export const MARKUP = {
   send: "Send",
   newLine: "New line",
   yourName: "Your name",
-  messageGone: "The message that this link leads to is not here, or no longer.",
 };
 
 // The title
@@ -218,6 +217,7 @@ export const earlier = "Earlier messages…";
 export const later = "Later messages…";
 export const beginning = "This is where it began";
 export const removed = "Older messages were removed";
+export const messageGone = "The message that this link leads to is not here, or no longer.";
 
 /** @param {number} count */
 export function newMessages(count) {

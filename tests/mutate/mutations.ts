@@ -5209,6 +5209,13 @@ export const mutations: readonly Mutation[] = [
     "stepOf(left ?? -1)",
   ),
   broken(
+    "a line that says something now and then is not there before",
+    ["web/access_test.ts > no line of it"],
+    "src/web/page.css",
+    "#notice:not(:empty) {\n",
+    "#notice:empty {\n  display: none;\n}\n#notice {\n",
+  ),
+  broken(
     "a screen reader hears with each key of a search what it has heard",
     ["web/access_test.ts > nothing twice"],
     "src/web/search.js",

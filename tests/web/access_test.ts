@@ -481,6 +481,29 @@ webTest(
   },
 );
 
+webTest(
+  "A screen reader hears that a link leads nowhere, as all that is told: no line of it is hidden before",
+  async () => {
+    await using ada = await visit(site, { room: "garden", name: "Ada" });
+    const { page } = ada;
+    const hidden = await page.$$eval(
+      "[role=status]",
+      (lines) => lines.filter((line) => !line.checkVisibility()).map(({ id }) => id),
+    );
+    assertEquals(hidden, []);
+    const heard = await listen(ada);
+    const sentence = "The message that this link leads to is not here, or no longer.";
+    const links = ["no-id", LAST];
+    for (const id of links) {
+      await page.evaluate((hash) => location.hash = hash, `garden/${id}`);
+      await page.waitForSelector("#notice:not(:empty)");
+      await page.evaluate(() => location.hash = "garden");
+      await page.waitForSelector("#notice:empty", { state: "attached" });
+    }
+    assertEquals((await heard()).filter((told) => told === sentence).length, links.length);
+  },
+);
+
 webTest("A screen reader hears nothing twice while somebody types what to look for", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada" });
   const { page } = ada;

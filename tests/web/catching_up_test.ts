@@ -309,7 +309,7 @@ webTest("A link to a message shows it among its neighbours, and says so if it is
   assertEquals(await ada.page.isVisible("#notice"), false);
   for (const id of [`${all[99]!.id.slice(0, -3)}fff`, "no-id"]) {
     await ada.page.evaluate((hash) => location.hash = hash, `linked/${id}`);
-    await ada.page.waitForSelector("#notice:not([hidden])");
+    await ada.page.waitForSelector("#notice:not(:empty)");
   }
   await ada.page.evaluate((hash) => location.hash = hash, `linked/${all[10]!.id}`);
   await ada.page.waitForSelector("#notice", { state: "hidden" });
