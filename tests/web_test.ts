@@ -55,9 +55,10 @@ Deno.test("The page can be installed: its manifest is allowed, and names icons t
   const [, path] = (await page.text()).match(/rel="manifest" href="(.*?)"/)!;
   const response = await ask(`/${path}`);
   assertEquals(response.headers.get("content-type"), "application/manifest+json");
-  const { icons, start_url } = await response.json() as {
+  const { icons, start_url, id } = await response.json() as {
     icons: { src: string; purpose: string }[];
     start_url: string;
+    id?: string;
   };
   const base = `http://localhost/${path}`;
   assertEquals(new URL(start_url, base).pathname, "/"); // under whatever path a proxy puts before it
@@ -67,6 +68,9 @@ Deno.test("The page can be installed: its manifest is allowed, and names icons t
     await icon.body?.cancel();
   }
   assertEquals(icons.map(({ purpose }) => purpose), ["any", "maskable"]);
+  // Under two paths of one host it is two apps. An id counts from the host, where there is one; else it is the start.
+  const start = new URL(start_url, `http://localhost/chat/${path}`);
+  assertEquals(new URL(id ?? start, start.origin).pathname, "/chat/");
 });
 
 Deno.test("The client is there as JavaScript too, in files that import each other by the names they have there", async () => {

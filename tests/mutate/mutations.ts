@@ -5223,6 +5223,13 @@ export const mutations: readonly Mutation[] = [
     "told.textContent = isShort ? words.searchHint : words.searchGoesOn;",
   ),
   broken(
+    "two servers under one host are one app",
+    ["web_test.ts > can be installed"],
+    "src/web/manifest.webmanifest",
+    '"start_url": "../",',
+    '"start_url": "../",\n  "id": "../",',
+  ),
+  broken(
     "what is hidden, disabled or taken away takes the focus along",
     ["web/refusal_test.ts > Who is writing", "web/notifications_test.ts > Who is mentioned"],
     "src/web/element.js",
