@@ -1,6 +1,7 @@
 // @ts-check
-// All words that people read on the page, in one file: whoever translates the page translates this file and nothing else.
-// What stands in page.html has the key of its words (`data-words`, `data-label`, `data-placeholder`), and no words of its own.
+// All words that people read on the page, in one file: whoever translates the page translates this file, and what browsers show without
+// running it: the description in page.html and in manifest.webmanifest, and the sentence in `<noscript>`. What else stands in page.html
+// has the key of its words (`data-words`, `data-label`, `data-placeholder`), and no words of its own.
 // What a server says of itself (why it refuses something) comes from the server.
 
 /** The language of the words, and of the days and numbers among them. */
