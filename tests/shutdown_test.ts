@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { sleep } from "../src/sleep.ts";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { get, health, messages, posted, until } from "./support/client.ts";
-import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { recordPost } from "./torture/clients.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 import type { PostRecord } from "./torture/checker.ts";
@@ -81,6 +81,14 @@ Deno.test("Signals that come together are one; a signal a second later ends the 
       return code() !== undefined;
     }, "it is gone");
   });
+});
+
+Deno.test("A key press that comes twice is one also where the first one makes so much to do that the second is heard late", async () => {
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--frozen", "--quiet", projectPath("tests/fixtures/busy_stop.ts")],
+    cwd: projectPath("."),
+  }).output();
+  assertEquals(code, 0);
 });
 
 Deno.test("A terminal that closes is never insistence, however often it says so; a signal a second later is", async () => {
