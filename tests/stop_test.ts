@@ -72,7 +72,7 @@ async function processesIn(directory: string): Promise<number[]> {
 }
 
 Deno.test({
-  name: "A start after a kill waits until the database of the run before has shut down",
+  name: "A start after a kill waits until the database of the run before has shut down, and can be stopped meanwhile",
   ignore: !LINUX,
   fn: async () => {
     await using killed = await start(DENO, false);
@@ -81,12 +81,45 @@ Deno.test({
     Deno.kill(Number(postmaster), "SIGSTOP"); // a database that takes its time
     killed.signal("SIGKILL", true);
     await killed.status();
+    const waiting = "Waiting for the PostgreSQL of the previous run";
+    await using stopped = await start(DENO, false, killed.home);
+    await until(() => stopped.output().includes(waiting), "it waits");
+    stopped.signal("SIGTERM", true);
+    let code: number | undefined;
+    stopped.status().then((ended) => code = ended);
+    await until(() => code !== undefined, "it has stopped"); // and has not waited for as long as a start does
+    assertEquals(code, 0);
     await using next = await start(DENO, false, killed.home);
-    await until(() => next.output().includes("Waiting for the PostgreSQL of the previous run"), "it waits");
+    await until(() => next.output().includes(waiting), "it waits");
     Deno.kill(Number(postmaster), "SIGCONT");
     await until(() => next.output().includes("Linger is ready"), "it is ready");
     next.signal("SIGTERM", true);
     assertEquals(await next.status(), 0);
+  },
+});
+
+Deno.test({
+  name: "A stop during the start waits for what makes the database, and shuts down one that is just starting",
+  ignore: !LINUX,
+  fn: async () => {
+    await using first = await start(MAIN, false);
+    await until(() => first.output().includes("Creating the database"), "it makes the database", 120_000);
+    first.signal("SIGTERM", false);
+    assertEquals(await first.status(), 0);
+    assertEquals(await processesIn(first.home), []);
+
+    await using next = await start(MAIN, false, first.home);
+    let postmaster = NaN;
+    await until(async () => {
+      postmaster = parseInt(await Deno.readTextFile(`${first.home}/data/cluster/postmaster.pid`).catch(() => ""));
+      return postmaster > 0;
+    }, "PostgreSQL starts");
+    Deno.kill(postmaster, "SIGSTOP"); // before it takes connections
+    next.signal("SIGTERM", false);
+    await until(() => next.output().includes("Waiting for PostgreSQL to shut down"), "it is to shut down");
+    Deno.kill(postmaster, "SIGCONT");
+    assertEquals(await next.status(), 0);
+    await until(async () => (await processesIn(first.home)).length === 0, "nothing is left running");
   },
 });
 

@@ -80,11 +80,10 @@ async function open(
   command: string,
   stop: AbortSignal,
 ): Promise<{ database?: Database | undefined; usable: boolean }> {
-  const opening = openDatabase(config, command, say).catch(async (error) => {
+  const database = await openDatabase(config, command, say, stop).catch(async (error) => {
     await sleep(SAME_MOMENT_MS, stop); // a key press that ends us has ended the programs that make a database, too
     if (!stop.aborted) throw error;
-  });
-  const database = await Promise.race([opening, aborted(stop)]) ?? undefined;
+  }) ?? undefined;
   return { database, usable: database !== undefined && await migrateWhenThere(database, stop, say) };
 }
 

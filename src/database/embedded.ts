@@ -15,7 +15,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { sleep } from "../sleep.ts";
+import { aborted, sleep } from "../sleep.ts";
 import { type Account, chooseAccount, command, undisturbed } from "./account.ts";
 import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
 
@@ -35,6 +35,8 @@ export interface EmbeddedOptions {
   settings?: Record<string, string>;
   /** Is handed a line about each thing that takes long. */
   say?: (line: string) => void;
+  /** Gives a start up that is under way. */
+  signal?: AbortSignal | undefined;
 }
 
 /** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
@@ -76,27 +78,33 @@ const SUPERVISE = `
  * Starts PostgreSQL in the directory `home`, which is created if need be and must hold nothing else. The user
  * and the database are called `postgres`; there is no password, because only this user and root can reach the
  * socket.
+ * @throws the signal's reason when it aborts before the server runs; no program is left running then.
  */
 export async function startEmbedded(home: string, options: EmbeddedOptions = {}): Promise<Embedded> {
-  const { settings = {}, say = () => {} } = options;
+  const { settings = {}, say = () => {}, signal = new AbortController().signal } = options;
   const directory = resolve(home);
   const socket = socketIn(home, settings.port);
   if (new TextEncoder().encode(socket).length > SOCKET_PATH_BYTES) {
     const limit = `a Unix socket's path has to stay under ${SOCKET_PATH_BYTES + 1} bytes`;
     throw new Error(`The path ${directory} is too long, ${limit}: set DATA_DIR to a shorter path`);
   }
-  const npm = await findPackage();
+  const givenUp = aborted(signal).then((): never => {
+    throw signal.reason;
+  });
+  const npm = await Promise.race([findPackage(), givenUp]); // a download can take long, and ends with this process
   const lock = await lockDirectory(home);
   try {
     const account = await chooseAccount(directory, say);
-    const stalePid = await previousServerGone(directory, say);
+    const stalePid = await previousServerGone(directory, say, signal);
     const programs = await undisturbed(account, directory, async () => {
       await removeLeftovers(directory, npm.version);
       const programs = await copyPrograms(npm, home, say);
+      signal.throwIfAborted();
       await createCluster(programs, npm.version, account, home, say);
       return programs;
     });
-    const server = await startServer(programs, account, home, settings, stalePid, say);
+    signal.throwIfAborted();
+    const server = await startServer(programs, account, home, settings, stalePid, say, signal);
     let stopped: Promise<void> | undefined;
     return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
   } catch (error) {
@@ -140,6 +148,7 @@ function nothingFor(platform: string): string {
 async function previousServerGone(
   directory: string,
   say: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<string | undefined> {
   const cluster = join(directory, "cluster");
   const started = performance.now();
@@ -149,6 +158,7 @@ async function previousServerGone(
     if (!/^\d+$/.test(pid)) return undefined;
     // The number alone says nothing after a reboot, when any process may have it.
     if (!(await commandLine(pid)).includes(cluster)) return pid;
+    signal.throwIfAborted();
     const waited = performance.now() - started;
     if (waited > SHUTDOWN_DEADLINE_MS) {
       throw new Error(`A PostgreSQL server still runs in ${directory}: end process ${pid}, then start again`);
@@ -276,6 +286,7 @@ async function versionOf(cluster: string, home: string): Promise<string> {
 
 /**
  * Starts the server in `home` out of the directory `programs`; resolves when it takes connections.
+ * @throws the signal's reason when it aborts before that, once the server has ended.
  * @internal
  */
 export async function startServer(
@@ -285,6 +296,7 @@ export async function startServer(
   settings: Record<string, string>,
   stalePid: string | undefined,
   say: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<Pick<Embedded, "ended" | "stop">> {
   const directory = resolve(home);
   const cluster = join(directory, "cluster");
@@ -339,8 +351,9 @@ export async function startServer(
     const lines = await readPidFile(cluster);
     if (lines[0] === String(child.pid) && lines[7]?.trim() === "ready") break;
     const waited = performance.now() - started;
-    if (!running || waited > START_DEADLINE_MS) {
+    if (!running || signal.aborted || waited > START_DEADLINE_MS) {
       await stop();
+      signal.throwIfAborted();
       const log = await lastLines(account, directory);
       const said = `${await complaint}${log}`.trim() || "nothing";
       throw new Error(

@@ -44,14 +44,15 @@ const SETUP =
 
 /**
  * Opens the database. With a DATABASE_URL this does not connect yet; without one it brings up PostgreSQL, which takes
- * some seconds the first time; `say` is told what it is doing.
- * @throws {ConfigError} for a DATABASE_URL that can't be meant, and when there is none and this is no place for a database
- * of our own.
+ * some seconds the first time; `say` is told what it is doing. When `signal` aborts, nothing more is started.
+ * @throws {ConfigError} for a DATABASE_URL that can't be meant, when there is none and this is no place for a database
+ * of our own, and when `signal` aborts before that runs: no program is left running then.
  */
 export async function openDatabase(
   config: Config,
   command: string,
   say: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<Database> {
   if (config.DATABASE_URL) {
     const direct = directOf(config);
@@ -85,7 +86,7 @@ export async function openDatabase(
   const { keepEmbedded } = await import("./keeper.ts"); // not needed, nor permitted, anywhere else
   // What Linger takes, and some for people who look into it.
   const settings = { max_connections: `${config.THREADS * (config.DATABASE_CONNECTIONS) + 20}` };
-  const embedded = await keepEmbedded(config.DATA_DIR, { say, settings }).catch((error) => {
+  const embedded = await keepEmbedded(config.DATA_DIR, { say, settings, signal }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
   const { socket } = embedded;
@@ -94,7 +95,10 @@ export async function openDatabase(
       "PostgreSQL does not run as root: it runs as the user to whom DATA_DIR belongs, whose programs can read and change the messages",
     );
   }
-  await makeRole(poolsOf(config, socket, SUPERUSER));
+  await makeRole(poolsOf(config, socket, SUPERUSER)).catch(async (error) => {
+    await embedded.stop();
+    throw error;
+  });
   return {
     openPool: poolsOf(config, socket),
     place: describe(addressOf(config, socket)),

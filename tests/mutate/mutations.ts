@@ -85,6 +85,8 @@ const DRAIN = "src/drain.ts";
 const LISTEN = "src/listen.ts";
 const LOG = "src/log.ts";
 const STOP = "src/stop.ts";
+const SERVE = "src/commands/serve.ts";
+const EMBEDDED = "src/database/embedded.ts";
 const THREADS = "src/threads.ts";
 const PUBLIC_CLIENT = "src/client/client.ts";
 const EXCHANGE = "src/client/exchange.ts";
@@ -1306,6 +1308,27 @@ export const mutations: readonly Mutation[] = [
     STOP,
     "for (let step = 0; step < STEPS; step++) await sleep(SAME_MS / STEPS);",
     "await sleep(SAME_MS);",
+  ),
+  broken(
+    "a stop leaves behind what makes the database",
+    ["stop_test.ts > A stop during the start"],
+    SERVE,
+    "await openDatabase(config, command, say, stop).catch",
+    "await Promise.race([aborted(stop), openDatabase(config, command, say, stop)]).catch",
+  ),
+  broken(
+    "a stop waits until the database has started",
+    ["stop_test.ts > A stop during the start"],
+    EMBEDDED,
+    "if (!running || signal.aborted || waited",
+    "if (!running || waited",
+  ),
+  broken(
+    "a stop waits for the database of the run before",
+    ["stop_test.ts > A start after a kill"],
+    EMBEDDED,
+    "    if (!(await commandLine(pid)).includes(cluster)) return pid;\n    signal.throwIfAborted();\n",
+    "    if (!(await commandLine(pid)).includes(cluster)) return pid;\n",
   ),
   broken(
     "the terminal's end is the server's",
@@ -3764,7 +3787,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a log of an earlier start keeps the next one up",
     ["embedded_test.ts > begun anew"],
-    "src/database/embedded.ts",
+    EMBEDDED,
     "  await Deno.remove(join(directory, LOG)).catch(() => {});\n",
     "",
   ),
@@ -4167,7 +4190,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "an instance on Deno Deploy refuses whoever comes before its database",
     ["rehearse_test.ts > never back off (tcp)"],
-    "src/commands/serve.ts",
+    SERVE,
     "if (early) await within(early, QUIET_START_MS);",
     "",
   ),

@@ -31,6 +31,7 @@ export async function startPostgres(home: string, settings: Record<string, strin
     const { success, stderr } = await command(account, join(programs, "initdb"), args, { cwd: directory }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
   }
-  const server = await startServer(join(programs, ".."), account, home, settings, undefined, () => {});
+  const { signal } = new AbortController();
+  const server = await startServer(join(programs, ".."), account, home, settings, undefined, () => {}, signal);
   return { socket: join(directory, `.s.PGSQL.${settings.port}`), ...server };
 }
