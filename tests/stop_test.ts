@@ -1,6 +1,8 @@
 // It stops as it says, however it is told: by a key, by a signal to it or to all of its processes, under the programs that
 // start it. Everybody who waits is answered, the database is shut down, and nothing is left running.
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { connect } from "node:net";
+import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
+import { sleep } from "../src/sleep.ts";
 import { until } from "./support/client.ts";
 import { freePort, projectPath } from "./support/postgres.ts";
 
@@ -120,6 +122,41 @@ Deno.test({
     Deno.kill(postmaster, "SIGCONT");
     assertEquals(await next.status(), 0);
     await until(async () => (await processesIn(first.home)).length === 0, "nothing is left running");
+  },
+});
+
+Deno.test({
+  name: "SIGTERM to every process, those of the database too, refuses what is under way, and starts no database again",
+  ignore: !LINUX,
+  fn: async () => {
+    await using program = await start(`env DRAIN_MS=60000 UPLOAD_TIMEOUT_MS=60000 ${MAIN}`, false);
+    await until(() => program.output().includes("Linger is ready"), "it is ready", 120_000);
+    // Linger has to wait for its body.
+    const post = connect(Number(new URL(program.url).port), "127.0.0.1");
+    let answer = "";
+    let closed = false;
+    post.on("data", (chunk) => answer += chunk).on("error", () => {}).on("close", () => closed = true);
+    post.write("POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    post.write("Content-Length: 12\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n");
+    await until(() => answer.includes("100 Continue"), "the body is waited for");
+
+    program.signal("SIGSTOP", false); // it is the last to hear
+    const pids = await processesIn(program.home);
+    new Deno.Command("kill", { args: ["-s", "TERM", "--", ...pids.map(String)] }).outputSync();
+    const pidFile = `${program.home}/data/cluster/postmaster.pid`;
+    await until(() => Deno.stat(pidFile).then(() => false, () => true), "the database has ended");
+    program.signal("SIGCONT", false);
+    await sleep(2_000); // for longer than a database that has ended is left alone
+    post.write('{"body":"x"}');
+    await until(() => closed, "the post is answered");
+    assertMatch(answer, /HTTP\/1\.1 503 [^]*"urn:linger:problem:not-stored"/);
+    assertEquals(await program.status(), 0);
+    assertFalse(program.output().includes("by itself"), program.output());
+    await until(async () => (await processesIn(program.home)).length === 0, "nothing is left running");
+    assertStringIncludes(
+      await Deno.readTextFile(`${program.home}/data/postgres.log`),
+      "database system is shut down",
+    );
   },
 });
 

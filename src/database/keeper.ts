@@ -2,18 +2,19 @@
 // would start it again, so we do: what can't be served meanwhile is refused, and all goes on when it is back.
 import { join } from "node:path";
 import { log } from "../log.ts";
-import { aborted, sleep, within } from "../sleep.ts";
+import { aborted, sleep } from "../sleep.ts";
 import { type Embedded, type EmbeddedOptions, LOG, startEmbedded } from "./embedded.ts";
 import { Reminder } from "../reminder.ts";
 
-/** Pause before it is started again, in milliseconds: what ended it may do so at once. */
+/**
+ * Pause before it is started again, in milliseconds: what ended it may do so at once. It may also be the signal that ends us, which
+ * service managers send to all processes, and which we hear a moment later.
+ */
 const PAUSE_MS = 1_000;
 
-/** How long stopping waits for a start that is under way, in milliseconds. It ends with this process in any case. */
-const LAST_MOMENT_MS = 3_000;
-
 /**
- * Starts PostgreSQL as `startEmbedded()` does, and again whenever it ends by itself, until it is stopped.
+ * Starts PostgreSQL as `startEmbedded()` does, and again whenever it ends by itself, until it is stopped. When the signal aborts, it goes
+ * on for those who still need it, and is not started again.
  * @throws what `startEmbedded()` throws, at the first start.
  */
 export async function keepEmbedded(
@@ -21,24 +22,28 @@ export async function keepEmbedded(
   options: EmbeddedOptions = {},
 ): Promise<Pick<Embedded, "socket" | "stop">> {
   const stopping = new AbortController();
-  let running: Embedded | undefined = await startEmbedded(home, options);
+  const { signal = stopping.signal } = options;
+  const ending = AbortSignal.any([signal, stopping.signal]);
+  const start = () => startEmbedded(home, { ...options, signal: ending });
+  let running: Embedded | undefined = await start();
   const { socket } = running;
   const keeping = keep();
   return {
     socket,
     stop: async () => {
       stopping.abort();
+      await keeping;
       await running?.stop();
-      await within(keeping, LAST_MOMENT_MS);
     },
   };
 
   async function keep(): Promise<void> {
     const reminder = new Reminder();
-    while (!stopping.signal.aborted) {
+    while (!ending.aborted) {
+      if (running) await Promise.race([running.ended, aborted(ending)]);
+      await sleep(PAUSE_MS, ending);
+      if (ending.aborted) return;
       if (running) {
-        await Promise.race([running.ended, aborted(stopping.signal)]);
-        if (stopping.signal.aborted) return;
         await running.stop(); // gives the directory back
         running = undefined;
         // The next start begins a log of its own.
@@ -46,13 +51,11 @@ export async function keepEmbedded(
         await Deno.rename(join(home, LOG), old).catch(() => {});
         log("error", `PostgreSQL has ended by itself, and is started again; see ${old}`);
       }
-      await sleep(PAUSE_MS, stopping.signal);
-      if (stopping.signal.aborted) return;
       try {
-        running = await startEmbedded(home, options);
+        running = await start();
         log("info", "PostgreSQL runs again");
-        if (stopping.signal.aborted) await running.stop();
       } catch (error) {
+        if (ending.aborted) return;
         const [why] = `${(error as Error).message}`.split("; its log says\n");
         if (reminder.isDue(why!)) {
           log("error", `${why}, and is started again until it does; see ${join(home, LOG)}`);

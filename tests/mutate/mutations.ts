@@ -1331,6 +1331,13 @@ export const mutations: readonly Mutation[] = [
     "    if (!(await commandLine(pid)).includes(cluster)) return pid;\n",
   ),
   broken(
+    "a database that ends with Linger is started again",
+    ["stop_test.ts > SIGTERM to every process"],
+    "src/database/keeper.ts",
+    "AbortSignal.any([signal, stopping.signal])",
+    "stopping.signal",
+  ),
+  broken(
     "the terminal's end is the server's",
     ["stop_test.ts > Closing the terminal"],
     STOP,
