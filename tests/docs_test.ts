@@ -1,7 +1,8 @@
 // Every example in the docs is run as it stands there, by somebody who has just come: in folders of their own, against the server
-// that the README starts. An example that can't be run is named here with its reason.
+// that the README starts. So are the commands that stand in the README's sentences. What can't be run is named here with its reason.
 //
-// The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another.
+// The one thing that is not taken literally is the port: where this machine's 8080 is taken, `localhost:8080` is read as another, and
+// `PORT=9000` always is.
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { readAddress } from "../src/database/address.ts";
@@ -59,6 +60,10 @@ DATABASE_URL=postgres://linger:secret@db.example/chat deno task import kitchen.j
 deno task test:web     # the tests of the page; run them when you have changed it, the client or the routes
 deno task screenshots  # takes the README's pictures anew, when the page looks different`,
   },
+  {
+    why: "it is the beginning of the commands that are run",
+    text: "npx --yes deno@2.9.6",
+  },
 ];
 
 /** Commands that change the machine. What they install is run, as it stands in deploy/, by deploy_test.ts and downloads_test.ts. */
@@ -73,6 +78,9 @@ const COMMAND = /^(sudo|cd|deno|npx|curl|docker|git|psql|export) /m;
 /** Programs that not every machine has, whose examples are left out where they are missing. */
 const MAY_BE_MISSING = ["jq", "node", "curl", "npx", "openssl", "python3", "php"];
 
+/** How the README runs its example in TypeScript. */
+const HELLO = "deno run -A hello.ts";
+
 /** Milliseconds in which what is interrupted has to end; then it is ended. */
 const GONE_WITHIN_MS = 30_000;
 
@@ -85,6 +93,12 @@ const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
 for (const { name } of Deno.readDirSync(projectPath("docs"))) if (name.endsWith(".md")) documents.push(`docs/${name}`);
 const examples = documents.flatMap(examplesIn);
 const start = examples.find(({ text }) => START.test(text))!;
+
+/** The commands that stand in the README's sentences, but for tasks, which have a test of their own. */
+const commands = inlineIn("README.md").filter((text) =>
+  COMMAND.test(text.replace(/^\w+=\S+ /, "")) && !/^deno task [\w:]+$/.test(text)
+);
+const starts = commands.filter((text) => text.endsWith(" -A main.ts"));
 
 /** What each example ran in: one folder for all that stand below one heading, since they go on where the one before ended. */
 const folders = new Map<string, string>();
@@ -117,6 +131,28 @@ Deno.test("The README's first example starts the server, and tells where it is",
   assertEquals(start, examples[0]);
   assertStringIncludes(server.log(), `curl 'http://localhost:${port}/messages?after=now&wait=50'`);
 });
+
+for (const text of starts) {
+  Deno.test({
+    name: `${text} starts the server, as the README says in a sentence`,
+    ignore: text.includes("npx ") && !has("npx"),
+    fn: async () => {
+      const folder = folders.get("starts") ?? await checkout("starts"); // one database will do
+      folders.set("starts", folder);
+      const free = freePort();
+      const isSaid = text.startsWith("PORT=");
+      const another = run(text.replace(/^PORT=\d+/, `PORT=${free}`), folder, isSaid ? {} : { PORT: `${free}` });
+      try {
+        let over = false;
+        another.ended.then(() => over = true);
+        await until(() => over || /Linger is ready at .*\n/.test(another.log()), "it is ready", 200_000);
+        assertStringIncludes(another.log(), `Linger is ready at http://localhost:${free}\n`);
+      } finally {
+        await another.interrupt();
+      }
+    },
+  });
+}
 
 for (const example of examples) {
   const { file, heading, language, text } = example;
@@ -168,9 +204,10 @@ Deno.test("The README's example in TypeScript shows the message that it posts", 
   const { text } = examples.find(({ file, language }) => file === "README.md" && language === "ts")!;
   const folder = await checkout("typescript");
   // In a room of its own, since another example may have posted before.
-  await Deno.writeTextFile(join(folder, "example.ts"), here(text).replace('room("garden")', 'room("typescript")'));
+  await Deno.writeTextFile(join(folder, "hello.ts"), here(text).replace('room("garden")', 'room("typescript")'));
+  assert(commands.includes(HELLO));
   for (const _again of [1, 2]) {
-    const example = run(`"${Deno.execPath()}" run --allow-net example.ts`, folder);
+    const example = run(HELLO, folder);
     await until(() => example.output() !== "", "it says something", 60_000);
     await example.interrupt();
     assertEquals(example.output(), "Ada Hello\n"); // the second time too: it is stored once
@@ -230,7 +267,7 @@ Deno.test("Every address that the docs show is one that Linger takes", () => {
 });
 
 Deno.test("What the docs leave out is named with its reason, and no reason is left over", () => {
-  const texts = new Set(examples.map(({ text }) => text));
+  const texts = new Set([...examples.map(({ text }) => text), ...commands]);
   for (const { text } of NOT_RUN) assert(texts.has(text.trim()), `No example reads any more${text}`);
   for (const { language, file, heading, text } of examples) {
     if (TO_LOOK_AT.includes(language)) {
@@ -238,6 +275,10 @@ Deno.test("What the docs leave out is named with its reason, and no reason is le
     }
     const known = ["sh", "ts", "js", "sql", "python", "php", ...TO_LOOK_AT].includes(language);
     assert(known, `This test does not know how to run the ${language} below "${heading}" in ${file}`);
+  }
+  for (const text of commands) {
+    if (text === HELLO || starts.includes(text)) continue;
+    assert(NOT_RUN.some((left) => left.text === text), `Nothing runs ${text} in the README`);
   }
 });
 
@@ -285,6 +326,12 @@ function examplesIn(file: string): Example[] {
     else heading = line.match(/^#+ (.*)/)?.[1] ?? heading;
   }
   return found;
+}
+
+/** What stands as code in a file's sentences. */
+function inlineIn(file: string): string[] {
+  const sentences = Deno.readTextFileSync(projectPath(file)).replaceAll(/^ *```[^]*?^ *```$/gm, "");
+  return Array.from(sentences.matchAll(/`([^`\n]+)`/g), ([, text]) => text!);
 }
 
 /** An example for the server as it is here. */
