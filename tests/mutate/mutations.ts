@@ -3663,6 +3663,13 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   broken(
+    "the pause before a connection is tried again grows without end",
+    ["standby_test.ts > endpoint"],
+    POOL,
+    "Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS)",
+    "RECONNECT_PAUSE_MS * 2 ** (failures - 1)",
+  ),
+  broken(
     "a connection to what only reads is kept",
     ["standby_test.ts > read only"],
     CLIENT,
