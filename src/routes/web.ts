@@ -28,6 +28,7 @@ import conversation from "../web/conversation.js" with { type: "text" };
 import copying from "../web/copying.js" with { type: "text" };
 import draft from "../web/draft.js" with { type: "text" };
 import element from "../web/element.js" with { type: "text" };
+import enterKey from "../web/enter-key.js" with { type: "text" };
 import finder from "../web/finder.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import later from "../web/later.js" with { type: "text" };
@@ -94,6 +95,7 @@ const SOURCES: Record<string, string> = {
   "/web/conversation.js": conversation,
   "/web/draft.js": draft,
   "/web/element.js": element,
+  "/web/enter-key.js": enterKey,
   "/web/finder.js": finder,
   "/web/later.js": later,
   "/web/lease.js": lease,

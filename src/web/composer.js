@@ -5,6 +5,7 @@ import { boundField } from "./bounded-field.js";
 import { isEmpty, joined, NONE } from "./draft.js";
 import { avatar } from "./message-row.js";
 import { byId, element, isConverting } from "./element.js";
+import { onEnter } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
@@ -65,7 +66,9 @@ export class Composer {
       if (key === "Enter" && target !== this.#text) this.#enteredAt = timeStamp;
     }, true);
     for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#enteredAt = -Infinity);
-    this.#text.addEventListener("keydown", (event) => this.#key(event));
+    onEnter(this.#text, (press) => {
+      if (!press.repeat && press.timeStamp - this.#enteredAt > SECOND_PRESS_MS) this.#form.requestSubmit();
+    });
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -174,14 +177,6 @@ export class Composer {
   focus() {
     if (!matchMedia("(pointer: fine)").matches) return;
     (this.#form.hidden ? this.#name : this.#text).focus();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    if (event.key === "Enter" && !event.shiftKey && !isConverting(event)) {
-      event.preventDefault();
-      if (!event.repeat && event.timeStamp - this.#enteredAt > SECOND_PRESS_MS) this.#form.requestSubmit();
-    }
   }
 
   #submit() {

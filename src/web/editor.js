@@ -4,6 +4,7 @@
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
 import { byId, element, handFocusOn, isConverting, isFocusFree, setText } from "./element.js";
+import { onEnter } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
@@ -57,13 +58,9 @@ export class Editor {
       this.#text.ariaInvalid = "true"; // until the next input
     });
     this.#form.addEventListener("keydown", (event) => {
-      if (isConverting(event)) return;
-      if (event.key === "Escape") this.close();
-      else if (event.key === "Enter" && event.target === this.#text && !event.shiftKey && isFine()) {
-        event.preventDefault();
-        this.#form.requestSubmit();
-      }
+      if (event.key === "Escape" && !isConverting(event)) this.close();
     });
+    onEnter(this.#text, () => this.#form.requestSubmit(), isFine);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (!this.#save.disabled) this.#send();

@@ -302,11 +302,11 @@ webTest("Who presses Enter twice where one was meant does not send the draft tha
   // Nothing was changed, so the editor closes at once, and the second goes to the draft.
   const focused = await page.evaluate(() =>
     ["edited-text", "text"].map((id) => {
-      const { id: focused } = document.activeElement!;
-      document.activeElement!.dispatchEvent(
-        new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }),
-      );
-      return [id, focused];
+      const focused = document.activeElement!;
+      const init = { bubbles: true, cancelable: true };
+      focused.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ...init }));
+      focused.dispatchEvent(new InputEvent("beforeinput", { inputType: "insertLineBreak", ...init }));
+      return [id, focused.id];
     })
   );
   assertEquals(focused, [["edited-text", "edited-text"], ["text", "text"]]);

@@ -28,11 +28,57 @@ webTest(
     await press(false, { keyCode: 229 });
     await press(true, { keyCode: 13 });
     assertEquals(await written(ada), "変換");
-    await ada.page.waitForTimeout(100); // longer than the press that ended it
-    await press(false, { keyCode: 13 });
+    await ada.page.press("#text", "Enter");
     await ada.sees("変換");
   },
 );
+
+webTest("Enter that ends a word and would begin a line sends, as whatever key a browser tells it", async () => {
+  await using ada = await visit(site, { room: "hangul", name: "Ada" });
+  const { page } = ada;
+  // Korean, where the key is told twice, and the word ends in between.
+  await page.fill("#text", "안녕");
+  await page.evaluate(() => {
+    const text = document.getElementById("text")!;
+    addEventListener("keydown", () => {
+      const init = { key: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true };
+      text.dispatchEvent(new KeyboardEvent("keydown", init));
+      text.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+    }, { capture: true, once: true });
+  });
+  await page.press("#text", "Enter");
+  await ada.sees("안녕");
+  // A phone's "Send", and a browser that leaves all keys to the input method while there is a word.
+  for (const [word, told] of [["hey", {}], ["hi", { key: "Process", keyCode: 229 }]] as const) {
+    await page.fill("#text", word);
+    await page.evaluate((told) => {
+      addEventListener("keydown", (event) => {
+        const own = Object.entries({ isComposing: true, ...told }).map(([name, value]) => [name, { value }]);
+        Object.defineProperties(event, Object.fromEntries(own));
+      }, { capture: true, once: true });
+    }, told);
+    await page.press("#text", "Enter");
+    await page.waitForSelector(`.body >> text="${word}"`);
+  }
+  await ada.sees("안녕", "hey", "hi");
+});
+
+webTest("A line break that no Enter makes is one: spoken, or by another key", async () => {
+  await using ada = await visit(site, { room: "spoken", name: "Ada" });
+  const { page } = ada;
+  /** Whether the browser may make it. */
+  const breakLine = () =>
+    page.$eval("#text", (text) => {
+      const init = { inputType: "insertLineBreak", bubbles: true, cancelable: true };
+      return text.dispatchEvent(new InputEvent("beforeinput", init));
+    });
+  await ada.say("Typed");
+  await page.fill("#text", "Spoken");
+  assertEquals(await breakLine(), true); // the Enter before it has sent something
+  await page.press("#text", "End");
+  assertEquals(await breakLine(), true);
+  assertEquals(await written(ada), "Spoken");
+});
 
 webTest("Keys that end a conversion where one edits neither save nor put aside, in any browser's order", async () => {
   await using ada = await visit(site, { room: "kana", name: "Ada" });

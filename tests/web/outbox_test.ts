@@ -147,11 +147,13 @@ webTest("Who presses Enter twice to edit what was refused does not send it", asy
   await page.waitForSelector(".failed");
   await page.evaluate(() => {
     const edit = [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Edit")!;
-    const press = (node: Element) =>
-      node.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    const init = { bubbles: true, cancelable: true };
+    const press = (node: Element) => node.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ...init }));
     press(edit);
     edit.click();
     press(document.activeElement!);
+    const lineBreak = new InputEvent("beforeinput", { inputType: "insertLineBreak", ...init });
+    document.activeElement!.dispatchEvent(lineBreak);
   });
   assertEquals(await page.inputValue("#text"), "Refused");
   await page.reload();
