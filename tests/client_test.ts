@@ -796,6 +796,23 @@ test("A token that never comes is asked for again: late, or as soon as the netwo
   assertEquals([(await post).body, tries.length], ["1", 1]);
 });
 
+test("Each try at a page of history or at a search that fails is told", async (server) => {
+  await posted(server, "room", "tea");
+  let isAway = true;
+  await using box = middlebox(server, (_, forward) => isAway ? busy() : forward());
+  const room = new Linger(box.url).room("room");
+  let tries = 0;
+  const onRetry = () => {
+    tries++;
+    isAway = false;
+  };
+  const { messages: [message] } = await room.history({ onRetry });
+  assertEquals([tries, message?.body], [1, "tea"]);
+  isAway = true;
+  for await (const { body } of room.history({ q: "tea", onRetry })) assertEquals([tries, body], [2, "tea"]);
+  assertEquals(tries, 2);
+});
+
 test("An answer that comes slowly is waited for, one that stops in its middle is not", async (server) => {
   await posted(server, "room", "1");
   let writer: ReadableStreamDefaultController<Uint8Array>;

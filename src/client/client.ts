@@ -124,6 +124,8 @@ export interface HistoryOptions {
   limit?: number;
   /** Ends the tries. */
   signal?: AbortSignal;
+  /** Is told of each try that fails. */
+  onRetry?: (retry: Retry) => void;
 }
 
 /** Which messages to search for. */
@@ -333,18 +335,18 @@ class RemoteRoom implements Room {
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;
   history(options: SearchOptions): AsyncIterableIterator<Message>;
   history(
-    { before = "now", after, limit, q, signal }: HistoryOptions & Partial<SearchOptions> = {},
+    { before = "now", after, limit, q, signal, onRetry }: HistoryOptions & Partial<SearchOptions> = {},
   ): Promise<{ messages: Message[]; more: boolean }> | AsyncIterableIterator<Message> {
     if (q !== undefined) {
       const ended = new AbortController();
-      return endable(this.#search({ before, limit, q }, ended, signal), ended);
+      return endable(this.#search({ before, limit, q, onRetry }, ended, signal), ended);
     }
     const query = after === undefined ? queryOf({ before, limit }) : queryOf({ after, limit, wait: 0 });
     const isMore = (messages: Message[], headers: Headers) =>
       after === undefined ? linkOf(headers).includes('rel="prev"') : messages.length > 0;
     const read = (json: unknown, headers: Headers) =>
       isList<Message>(json, "id") ? { messages: json, more: isMore(json, headers) } : undefined;
-    return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read));
+    return untilTold(signal, () => this.#try(query, {}, ANSWER_MS, signal, read), onRetry);
   }
 
   follow(options: FollowOptions & { changes: true }): AsyncIterableIterator<Message | Deletion>;
@@ -357,7 +359,12 @@ class RemoteRoom implements Room {
   }
 
   async *#search(
-    { before, limit, q }: { before: string; limit: number | undefined; q: string },
+    { before, limit, q, onRetry }: {
+      before: string;
+      limit: number | undefined;
+      q: string;
+      onRetry: HistoryOptions["onRetry"];
+    },
     ended: AbortController,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Message, void> {
@@ -373,7 +380,7 @@ class RemoteRoom implements Room {
     try {
       for (let prev: string | undefined = before; prev !== undefined;) {
         const query = queryOf({ before: prev, limit, q });
-        const found = await untilTold(ended.signal, () => this.#try(query, {}, ANSWER_MS, ended.signal, read));
+        const found = await untilTold(ended.signal, () => this.#try(query, {}, ANSWER_MS, ended.signal, read), onRetry);
         prev = found.prev;
         for (const message of found.messages.reverse()) {
           ended.signal.throwIfAborted();

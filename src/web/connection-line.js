@@ -3,7 +3,7 @@
 import { byId, setText } from "./element.js";
 import * as words from "./words.js";
 
-/** @import { Connection, ConnectionState, LingerError } from "../client/client.ts" */
+/** @import { Connection, ConnectionState, LingerError, Retry } from "../client/client.ts" */
 
 export class ConnectionLine {
   #line = byId("connection");
@@ -25,6 +25,11 @@ export class ConnectionLine {
   /** Something says no, and is asked again. @param {LingerError} error @param {number} retryAt In milliseconds since 1970. */
   refused(error, retryAt) {
     this.#show({ status: "reconnecting", retryAt, problem: error.problem }, words.answerIs(error.status));
+  }
+
+  /** What is read before the room is followed has failed, and is tried again. @param {Retry} retry */
+  retries(retry) {
+    this.#show(navigator.onLine ? { status: "reconnecting", ...retry } : { status: "offline" });
   }
 
   /** @param {ConnectionState} state @param {string} [why] */

@@ -8,7 +8,7 @@ import { isOutdated, rowOf } from "./message-row.js";
 import { isOwn } from "./own.js";
 import { Patience } from "./patience.js";
 
-/** @import { Deletion, LingerError, Message, Room } from "../client/client.ts" */
+/** @import { Deletion, LingerError, Message, Retry, Room } from "../client/client.ts" */
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Me } from "./own.js" */
 /** @import { Timeline } from "./timeline.js" */
@@ -23,6 +23,7 @@ import { Patience } from "./patience.js";
  * @property {() => void} missed Messages that were not read yet are gone, since they were old.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
  * @property {() => void} accepted What was refused is done.
+ * @property {(retry: Retry) => void} retries What is read before the room is followed has failed, and is tried again.
  */
 
 /** Messages in one page of history: some screens. */
@@ -204,9 +205,16 @@ export class Conversation {
     }
   }
 
+  /** While the room is followed its connection tells this. @param {Retry} retry */
+  #onRetry = (retry) => {
+    if (this.#room.connection.state.status === "idle") this.#told.retries(retry);
+  };
+
   /** A page after a cursor; where that is so old that what came next was removed, what is left. @param {string} after */
   async #after(after) {
-    const page = (/** @type {string} */ after) => this.#room.history({ after, limit: PAGE, signal: this.#left.signal });
+    const { signal } = this.#left;
+    const onRetry = this.#onRetry;
+    const page = (/** @type {string} */ after) => this.#room.history({ after, limit: PAGE, signal, onRetry });
     try {
       return await page(after);
     } catch (error) {
@@ -220,7 +228,7 @@ export class Conversation {
   /** @param {string} before @param {number} [count] How many messages there are before that. */
   #history(before, count = messageNumber(before) - 1) {
     const limit = before === "now" ? PAGE : toPageBoundary(count);
-    return this.#room.history({ before, limit, signal: this.#left.signal });
+    return this.#room.history({ before, limit, signal: this.#left.signal, onRetry: this.#onRetry });
   }
 
   #show() {

@@ -10,7 +10,7 @@ import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
 import * as words from "./words.js";
 
-/** @import { Room } from "../client/client.ts" */
+/** @import { Retry, Room } from "../client/client.ts" */
 /** @import { Doings } from "./actions.js" */
 /** @import { Memory } from "./memory.js" */
 /** @import { Seen } from "./message-row.js" */
@@ -121,12 +121,16 @@ export class Editor {
     const sent = this.#sent = { message };
     this.#save.textContent = words.saving;
     handFocusOn(this.#save, () => this.#save.disabled = true, () => this.#text);
+    const onRetry = (/** @type {Retry} */ { problem }) => {
+      if (this.#message === message) setText(this.#note, problem?.detail ?? words.unreachable);
+    };
     try {
-      const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal });
+      const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal, onRetry });
       this.#forget(message.id, body);
       // Who went on writing meanwhile, or has begun anew, goes on.
       if (this.#message === message) {
         this.#message = edited;
+        this.#note.textContent = "";
         if (this.#body === body && this.#cancelled.signal === signal) this.leave();
       }
       this.#doings.replace(edited);

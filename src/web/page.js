@@ -25,7 +25,7 @@ import { Sidebar } from "./sidebar.js";
 import { Timeline } from "./timeline.js";
 import * as words from "./words.js";
 
-/** @import { Deletion, LingerError, Message } from "../client/client.ts" */
+/** @import { Deletion, LingerError, Message, Retry } from "../client/client.ts" */
 /** @import { Choice } from "./memory.js" */
 
 /** The room of an address that names none. */
@@ -140,7 +140,8 @@ function open() {
     session.show();
     connectionLine.watch(room.connection);
   };
-  const told = { grown, changed, became, gap, missed, refused, accepted };
+  const retries = (/** @type {Retry} */ retry) => connectionLine.retries(retry);
+  const told = { grown, changed, became, gap, missed, refused, accepted, retries };
   conversation = new Conversation(room, session.me, outbox, timeline, told, {
     read: memory.lastRead(current),
     message: isMessageId(place.message) ? place.message : "",

@@ -11,7 +11,7 @@ import { part } from "./length.js";
 import { shownName } from "./message-row.js";
 import * as words from "./words.js";
 
-/** @import { Deletion, Message, Room } from "../client/client.ts" */
+/** @import { Deletion, Message, Retry, Room } from "../client/client.ts" */
 
 /** It waits so long after the last key, in milliseconds: each search is dearer for the server than a page of messages. */
 const PAUSE_MS = 300;
@@ -52,6 +52,7 @@ export function searchIn(room, goTo) {
       for (let count = 0; count < SHOWN && !ended;) {
         const { value, done } = await found.next();
         if (signal.aborted) return;
+        setText(told, words.searchGoesOn); // again, if it had come to a stop
         ended = done === true;
         const [message] = value ? asItIs(value, heard.get(value.id)) : [];
         if (!message) continue;
@@ -79,7 +80,8 @@ export function searchIn(room, goTo) {
     if (isShort) return;
     searching = new AbortController();
     const { signal } = searching;
-    timer = setTimeout(() => show(room.history({ q: text, limit: SHOWN, signal }), text, signal), PAUSE_MS);
+    const onRetry = (/** @type {Retry} */ { problem }) => setText(told, problem?.detail ?? words.unreachable);
+    timer = setTimeout(() => show(room.history({ q: text, limit: SHOWN, signal, onRetry }), text, signal), PAUSE_MS);
   };
 
   field.addEventListener("input", start);

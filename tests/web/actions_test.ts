@@ -248,6 +248,24 @@ webTest("Who goes on writing while his edit is saved goes on, and saves that too
   await page.waitForSelector("#editor", { state: "hidden" });
 }, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
 
+webTest("Who saves an edit while the server is away is told so, until it is saved", async () => {
+  await using ada = await visit(site, { room: "unheard", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  await page.route(/\/messages\/[0-9a-f-]+$/, (route) => route.abort());
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "Two");
+  await page.press("#edited-text", "Enter");
+  await page.waitForSelector("#editor .note >> text=The server could not be reached.");
+  await page.fill("#edited-text", "Three");
+  await page.unrouteAll({ behavior: "wait" });
+  await ada.sees("Two");
+  await ada.until(() => document.querySelector("#editor .note")!.textContent === "", 0);
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Three");
+});
+
 webTest("Who opens a message again whose edit is being saved has that before him, and can go on", async () => {
   await using ada = await visit(site, { room: "again", name: "Ada", badNetwork: true });
   const { page } = ada;

@@ -223,6 +223,30 @@ webTest(
   },
 );
 
+webTest("Who opens a room while the server is away is told so, and is in it once that is back", async () => {
+  await posted(site, "cave", "Inside");
+  await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  const open = async (room: string) => {
+    await page.evaluate((room) => location.hash = room, room);
+    await ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+  };
+  const HISTORY = /\/messages\?before=now/;
+  await page.route(HISTORY, (route) => route.fulfill({ status: 503 }));
+  await open("cave");
+  await ada.is("reconnecting");
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, "onLine", { value: false, configurable: true });
+  });
+  await open("grotto");
+  await ada.is("offline");
+  await page.evaluate(() => Reflect.deleteProperty(navigator, "onLine"));
+  await page.unroute(HISTORY);
+  await open("cave");
+  await ada.is("live");
+  await ada.sees("Inside");
+});
+
 webTest("The server is killed in the middle and comes back: all go on, nothing is lost, nothing doubled", async () => {
   const port = `${freePort()}`;
   const first = await spawnServer(site.database.url, { PORT: port });

@@ -227,6 +227,18 @@ webTest("Of what is found no character is cut in two", async () => {
   );
 });
 
+webTest("Who searches while the server is away is told so, and finds it once that is back", async () => {
+  await posted(site, "porch", "A teapot");
+  await using ada = await visit(site, { room: "porch", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.route(/[?&]q=/, (route) => route.abort());
+  await page.click("#find");
+  await page.fill("#search input", "teapot");
+  await page.waitForSelector("#search [role=status] >> text=The server could not be reached.");
+  await page.unroute(/[?&]q=/);
+  await page.waitForSelector('#search [role=status] >> text="1 message"');
+});
+
 webTest("What is found is shown as it is now: edited words, and no more what was deleted", async () => {
   const key = { "message-key": "a key of these messages" };
   const ids: string[] = [];
