@@ -182,6 +182,7 @@ export class Composer {
   #submit() {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
+    if (!this.#memory.name) return this.#askName(); // somebody has emptied the storage
     const fromButton = document.activeElement === this.#send;
     const { text, replyTo } = this.draft;
     this.#memory.forgetDraft(this.#room, text);

@@ -129,14 +129,13 @@ export class Memory {
 
   /** What you have begun to make of a message, and neither saved nor put aside; it can be empty. @param {string} id @returns {string | undefined} */
   edit(id) {
-    const kept = this.#get(`edit ${id}`);
-    return kept ? JSON.parse(kept).text : undefined;
+    return this.#parsed(`edit ${id}`)?.text;
   }
   /** @param {string} id @param {string} text */
   keepEdit(id, text) {
     const name = `edit ${id}`;
     const others = this.#names("edit ").filter((other) => other !== name)
-      .map((name) => ({ name, at: JSON.parse(this.#get(name)).at }))
+      .map((name) => ({ name, at: this.#parsed(name)?.at ?? 0 }))
       .sort((a, b) => a.at - b.at);
     for (const { name } of others.slice(0, 1 - EDITS)) this.#set(name, "");
     // Later than all others, whatever the clock says: it is the last to go.
@@ -206,14 +205,14 @@ export class Memory {
   /** What no server has confirmed yet, oldest first. @returns {Unsent[]} */
   unsent() {
     return this.#names("unsent ")
-      .map((name) => JSON.parse(this.#get(name)))
-      .filter(({ id }) => !id)
+      .map((name) => this.#parsed(name))
+      .filter((item) => item && !item.id)
       .sort((a, b) => a.at - b.at);
   }
   /** Whether it is one of these still: another window says so in the storage before this one hears of it. @param {Unsent} item */
   isUnsent({ key }) {
-    const kept = this.#get(`unsent ${key}`);
-    return kept !== "" && !JSON.parse(kept).id;
+    const kept = this.#parsed(`unsent ${key}`);
+    return kept !== undefined && !kept.id;
   }
   /** @param {Unsent} item */
   keepUnsent(item) {
@@ -251,6 +250,21 @@ export class Memory {
   /** @param {string} name @returns {string} */
   #get(name) {
     return this.#unstored.get(name) ?? this.#stored(name);
+  }
+
+  /**
+   * What is kept as JSON; undefined where there is nothing. What can't be read is forgotten: it would stand in the way with each visit.
+   * @param {string} name
+   */
+  #parsed(name) {
+    const kept = this.#get(name);
+    if (!kept) return undefined;
+    try {
+      const parsed = JSON.parse(kept);
+      if (parsed instanceof Object) return parsed;
+    } catch { /* not written by this page */ }
+    this.#set(name, "");
+    return undefined;
   }
 
   /** @param {string} name */

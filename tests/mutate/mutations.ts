@@ -5351,6 +5351,27 @@ export const mutations: readonly Mutation[] = [
     "{",
   ),
   broken(
+    "an emptied storage makes nobody of who writes",
+    ["web/memory_test.ts > empties the storage"],
+    "src/web/composer.js",
+    "if (!this.#memory.name) return this.#askName(); // somebody",
+    "// somebody",
+  ),
+  broken(
+    "one kept value that is no JSON keeps the page from opening",
+    ["web/memory_test.ts > can't be read"],
+    "src/web/memory.js",
+    "} catch { /* not written by this page */ }",
+    "} finally { /* not written by this page */ }",
+  ),
+  broken(
+    "a kept value that is no object stays for ever",
+    ["web/memory_test.ts > can't be read"],
+    "src/web/memory.js",
+    "if (parsed instanceof Object) return parsed;",
+    "return parsed;",
+  ),
+  broken(
     "a room that is opened while the server is away says nothing of that",
     ["web/chat_test.ts > opens a room while"],
     "src/web/conversation.js",

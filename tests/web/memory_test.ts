@@ -108,6 +108,39 @@ webTest("A draft is kept with what it answers, and as its words alone where that
   assertEquals(await ada.page.inputValue("#text"), "As it was kept before");
 });
 
+webTest("Who empties the storage while the page is open is asked for a name before anything is sent", async () => {
+  await using ada = await visit(site, { room: "emptied", name: "Ada" });
+  await ada.page.evaluate(() => localStorage.clear());
+  await ada.say("It is me");
+  await ada.page.fill("#name", "Augusta");
+  await ada.page.press("#name", "Enter");
+  await ada.is("live");
+  assertEquals(await ada.page.inputValue("#text"), "It is me");
+  await ada.say("It is still me");
+  await ada.settles();
+  const stored = await messages(site, "emptied", "wait=0");
+  assertEquals(stored.map(({ author, body }) => [author, body]), [["Augusta", "It is still me"]]);
+});
+
+webTest("What is kept and can't be read is forgotten, and stands in nobody's way", async () => {
+  await using ada = await visit(site, { room: "unreadable", name: "Ada" });
+  await ada.page.evaluate(() => {
+    for (const name of ["unsent a", "unsent b", "edit a", "edit b"]) {
+      localStorage.setItem(`linger / ${name}`, name.endsWith("a") ? "no JSON" : "null");
+    }
+  });
+  await ada.page.reload();
+  await ada.is("live");
+  await ada.say("Tpyo");
+  await ada.until(() => Object.keys(localStorage).every((key) => !key.includes(" unsent ")), 0);
+  await ada.settles();
+  await ada.page.press("#text", "ArrowUp");
+  await ada.page.fill("#edited-text", "Typo");
+  await ada.page.press("#edited-text", "Enter");
+  await ada.sees("Typo");
+  await ada.until(() => Object.keys(localStorage).every((key) => !key.includes(" edit ")), 0);
+});
+
 webTest("A name that can't be stored goes before the one that was", async () => {
   await using ada = await visit(site, { room: "stale", name: "Ada" });
   await fill(ada);
