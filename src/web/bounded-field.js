@@ -16,8 +16,8 @@ const HUGE = 50_000;
 export function boundField(field, changed, refused) {
   /** What stood there before the input that is told. */
   let before = "";
-  const refuse = (/** @type {string} */ text) =>
-    refused(words.notLetIn(-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)));
+  // Its blank end counts here: it would not be sent, but the field would have to hold it.
+  const refuse = (/** @type {string} */ text) => refused(words.notLetIn(-charactersLeft(text, MAX_BODY_BYTES)));
   field.addEventListener("beforeinput", (event) => {
     const { selectionStart, selectionEnd, value } = field;
     const added = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";

@@ -5372,6 +5372,13 @@ export const mutations: readonly Mutation[] = [
     "return parsed;",
   ),
   broken(
+    "a text that its blank end makes too long is said to be shorter than nothing",
+    ["web/composer_test.ts > blank lines around it"],
+    "src/web/bounded-field.js",
+    "-charactersLeft(text, MAX_BODY_BYTES)",
+    "-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)",
+  ),
+  broken(
     "a room that is opened while the server is away says nothing of that",
     ["web/chat_test.ts > opens a room while"],
     "src/web/conversation.js",

@@ -115,9 +115,9 @@ webTest(
       return document.getElementById("text")!.dispatchEvent(new InputEvent("beforeinput", init));
     }, text);
     assertEquals(letIn, false);
-    assertEquals(await page.textContent("#room-left"), "990,001 characters too long: not inserted");
+    assertEquals(await page.textContent("#room-left"), "990,002 characters too long: not inserted");
     await page.fill("#text", text); // or come in some other way
-    assertEquals(await page.textContent("#room-left"), "989,995 characters too long: not inserted");
+    assertEquals(await page.textContent("#room-left"), "989,996 characters too long: not inserted");
     assertEquals(await written(ada), "Before");
     await page.press("#text", "End");
     await page.press("#text", "!");
@@ -134,7 +134,7 @@ webTest(
     await page.press("#text", "ArrowUp");
     await page.waitForSelector("#editor:not([hidden])");
     await page.fill("#edited-text", text);
-    assertEquals(await page.textContent("#editor .note"), "989,995 characters too long: not inserted");
+    assertEquals(await page.textContent("#editor .note"), "989,996 characters too long: not inserted");
     assertEquals(await page.inputValue("#edited-text"), "Hello");
     await page.press("#edited-text", "End");
     await page.press("#edited-text", "!");
@@ -154,6 +154,8 @@ webTest("How long a text is, is told in characters; blank lines around it count 
   assertEquals(await told("x".repeat(9_980) + "👨‍👩‍👧".repeat(3)), "2 characters too long"); // 18 bytes each
   assertEquals(await told("x".repeat(8_999)), "");
   assertEquals(await told("\n\n" + "x".repeat(10_000) + "\n  \n".repeat(50)), "0 characters left");
+  // The field would have to hold them, though.
+  assertEquals(await told("a" + "\n".repeat(50_000)), "40,001 characters too long: not inserted");
   assertEquals(await ada.page.isDisabled("#send"), false);
   await ada.page.press("#text", "Enter");
   await ada.settles();
