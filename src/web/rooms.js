@@ -21,7 +21,7 @@ const LOOK_HIDDEN_MS = 15_000;
 const PATIENCE_MS = 20_000;
 
 /** So many rooms are a full list, from which a server leaves older rooms out. */
-const FULL_LIST = 100;
+export const FULL_LIST = 100;
 
 /** The most that is read of a room that is not open, to see who wrote: more are only counted. */
 const GLANCE = 20;

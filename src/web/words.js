@@ -102,9 +102,11 @@ export const loadingRooms = "Loading…";
 export const roomsNotLoaded = "The list can’t be loaded now. Try again later.";
 export const close = "Close";
 
-/** @param {number} count */
-export function roomsFound(count) {
-  return counted(count, "room", "rooms");
+/** @param {number} count @param {number} [newest] Of how many, where there are more than are told of. */
+export function roomsFound(count, newest) {
+  if (newest === undefined) return counted(count, "room", "rooms");
+  const all = `newest ${counted(newest, "room", "rooms")}`;
+  return count === newest ? `The ${all}` : `${numbers.format(count)} of the ${all}`;
 }
 
 // Search in a room

@@ -5379,6 +5379,20 @@ export const mutations: readonly Mutation[] = [
     "-charactersLeft(text.trimEnd(), MAX_BODY_BYTES)",
   ),
   broken(
+    "the newest hundred rooms pass for all",
+    ["web/rooms_test.ts > too short for all"],
+    "src/web/all-rooms.js",
+    "    if (listed.length >= FULL_LIST) newest = rooms.length;\n",
+    "",
+  ),
+  broken(
+    "a room that the list leaves out can't be opened from it",
+    ["web/rooms_test.ts > too short for all"],
+    "src/web/all-rooms.js",
+    "links.length === 0 && isRoomName(wanted)",
+    "links.length < 0",
+  ),
+  broken(
     "a room that is opened while the server is away says nothing of that",
     ["web/chat_test.ts > opens a room while"],
     "src/web/conversation.js",

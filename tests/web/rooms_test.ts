@@ -94,6 +94,28 @@ webTest("All rooms are a click away, are found by a part of their names, and ope
   await ada.page.waitForSelector("#all", { state: "detached" });
 });
 
+webTest("Where the list is too short for all rooms it says so, and one that is not on it can be opened", async () => {
+  const { id } = await posted(site, "long-ago", "Here all the same");
+  await using ada = await visit(site, { name: "Ada", room: "middle" });
+  const { page } = ada;
+  const told = (sentence: string) => page.waitForSelector(`#all [role=status] >> text="${sentence}"`);
+  await page.route(
+    /\/rooms$/,
+    (route) => route.fulfill({ json: Array.from({ length: 100 }, (_, i) => ({ room: `full-${i}`, newest: id })) }),
+  );
+  await page.reload();
+  await ada.is("live");
+  await page.click("#all-rooms");
+  await told("The newest 100 rooms");
+  await page.fill("#all input", "LL-9");
+  await told("11 of the newest 100 rooms");
+  await page.fill("#all input", "long-ago");
+  await told("0 of the newest 100 rooms");
+  assertEquals(await page.$$eval("#all a", (all) => all.map(({ textContent }) => textContent)), ["Open long-ago"]);
+  await page.keyboard.press("Enter");
+  await ada.sees("Here all the same");
+});
+
 webTest("A room can be muted and left, with the keyboard too", async () => {
   await posted(site, "loud", "Old");
   await posted(site, "quiet", "Old");
