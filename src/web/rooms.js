@@ -29,6 +29,9 @@ const GLANCE = 20;
 /** How often a room with something unread is looked at again, in milliseconds: some of that may have been deleted, or changed. */
 const AGAIN_MS = 60_000;
 
+/** What the list shows of what another window keeps, by how its names begin. Much else is kept, each second, by windows that wait. */
+const SHOWN = ["read ", "glanced ", "mention ", "room ", "unsent "];
+
 /**
  * @typedef {object} RoomEntry
  * @property {string} room
@@ -46,6 +49,8 @@ export class Rooms {
   #changed;
   #news;
   #current = "";
+  /** Whether something that another window has done is about to be shown. */
+  #heard = false;
   /** The newest id of each room. @type {Map<string, string>} */
   #newest = new Map();
   /** Rooms that no list named, and that have answered. @type {Set<string>} */
@@ -75,13 +80,23 @@ export class Rooms {
     this.#news = news;
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.look());
-    addEventListener("storage", () => changed()); // another window of this page has read or seen something
+    for (const name of SHOWN) memory.watch(name, () => this.#hear());
   }
 
   /** Makes a room yours by opening it. @param {string} room */
   open(room) {
     this.#current = room;
     if (["", "left"].includes(this.#memory.choice(room))) this.#memory.choose(room, "open");
+  }
+
+  /** Another window has read, seen or sent something: what comes at once is shown at once. */
+  #hear() {
+    if (this.#heard) return;
+    this.#heard = true;
+    setTimeout(() => {
+      this.#heard = false;
+      this.#changed();
+    });
   }
 
   /** Asks for the list, now and then again and again. */

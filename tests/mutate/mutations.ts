@@ -5393,6 +5393,20 @@ export const mutations: readonly Mutation[] = [
     "links.length < 0",
   ),
   broken(
+    "whatever another window keeps has the rooms at the side drawn anew",
+    ["web/rooms_test.ts > only if they show it"],
+    "src/web/rooms.js",
+    "for (const name of SHOWN) memory.watch(name, () => this.#hear());",
+    'addEventListener("storage", () => this.#hear());',
+  ),
+  broken(
+    "the rooms at the side are drawn anew for each thing that another window does at once",
+    ["web/rooms_test.ts > only if they show it"],
+    "src/web/rooms.js",
+    "    if (this.#heard) return;\n",
+    "",
+  ),
+  broken(
     "a room that is opened while the server is away says nothing of that",
     ["web/chat_test.ts > opens a room while"],
     "src/web/conversation.js",

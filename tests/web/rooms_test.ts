@@ -116,6 +116,37 @@ webTest("Where the list is too short for all rooms it says so, and one that is n
   await ada.sees("Here all the same");
 });
 
+webTest(
+  "What another window keeps has the rooms at the side drawn anew only if they show it, and once for all at once",
+  async () => {
+    await using ada = await visit(site, { name: "Ada", room: "watch" });
+    /** How often the storage is gone through when another window keeps something a hundred times. */
+    const passes = (name: string, atOnce: boolean) =>
+      ada.page.evaluate(async ([key, atOnce]) => {
+        const turn = () => new Promise((resolve) => setTimeout(resolve));
+        const { keys } = Object;
+        let passes = 0;
+        Object.keys = (of: object) => {
+          if (of === localStorage) passes++;
+          return keys(of);
+        };
+        for (let i = 0; i < 100; i++) {
+          dispatchEvent(new StorageEvent("storage", { key }));
+          if (!atOnce) await turn();
+        }
+        await turn();
+        Object.keys = keys;
+        return passes;
+      }, [`linger / ${name}`, atOnce] as const);
+    const few = 50; // the list is asked for now and then
+    for (const name of ["lease poll 0", "key of a message"]) assertLessOrEqual(await passes(name, false), few, name);
+    for (const name of ["read", "glanced", "mention", "room", "unsent"]) {
+      const count = await passes(`${name} elsewhere`, true);
+      assert(count > 0 && count <= few, `${name}: ${count}`);
+    }
+  },
+);
+
 webTest("A room can be muted and left, with the keyboard too", async () => {
   await posted(site, "loud", "Old");
   await posted(site, "quiet", "Old");
