@@ -4,11 +4,9 @@ import { Readiness } from "../src/chat/readiness.ts";
 import type { LastWrite } from "../src/chat/writer.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { Problem } from "../src/problem.ts";
-import { get, posted } from "./support/client.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { get, type ProblemDetails } from "./support/client.ts";
+import { OwnPostgres } from "./support/own_postgres.ts";
 import { startServer } from "./support/server.ts";
-
-const postgres = await testPostgres();
 
 const AGES_MS = 3_600_000;
 
@@ -93,13 +91,27 @@ Deno.test("Readiness asks once a second also where the answer is no, and knows b
   assertEquals(asked(), 2);
 });
 
-Deno.test("/readyz says no where the tables are gone, or the right to use them", async () => {
-  for (const ruin of ["drop table heads", "alter table heads rename to tails"]) {
-    await using database = await postgres.create();
-    await using server = await startServer(database.url);
-    await posted(server, "room", "stored");
-    await database.sql.unsafe(ruin);
-    await posted(server, "room", "refused").catch(() => {});
-    assertEquals((await get(server, "/readyz")).status, 503);
+/** What keeps posts from being stored, each with its cure. */
+const RUINS = [
+  ["revoke insert on messages from linger", "grant insert on messages to linger"],
+  ["revoke insert on heads from linger", "grant insert on heads to linger"],
+  ["revoke update on heads from linger", "grant update on heads to linger"],
+  ["alter table messages rename to gone", "alter table gone rename to messages"],
+  ["alter table heads rename to gone", "alter table gone rename to heads"],
+] as const;
+
+Deno.test("/readyz says no where a post could not be stored and nobody has tried: a table is gone, or a right on it", async () => {
+  await using postgres = await OwnPostgres.start();
+  await postgres.run("create role linger login", "grant create on schema public to linger");
+  const url = `postgres://linger@127.0.0.1:${postgres.port}/postgres`;
+  for (const [ruin, cure] of RUINS) {
+    await using server = await startServer(url); // which knows nothing yet
+    await postgres.run(ruin);
+    const { status, json } = await get<ProblemDetails>(server, "/readyz");
+    assertEquals([ruin, status, json.detail], [ruin, 503, "The database takes no posts"]);
+    await postgres.run(cure);
   }
+  await using server = await startServer(url);
+  assertEquals((await get(server, "/readyz")).status, 200);
+  assertEquals(await postgres.run("select from heads"), []);
 });

@@ -374,10 +374,10 @@ export class Store {
     );
   }
 
-  /** Resolves if the connection that stores leads to where one may write. */
+  /** Resolves if the connection that stores leads to where one may store. */
   async checkWritable(): Promise<void> {
-    // It takes the same right and the same kind of transaction as a post, and touches no row.
-    await this.writer.read((sql) => sql`select from heads where false for update`);
+    // The statement that stores posts, with none: it takes the same tables, rights and kind of transaction, and touches no row.
+    await this.writer.read((sql) => append(sql, batchOf([]), [0]));
   }
 
   /** The database's clock, in milliseconds since 1970. */

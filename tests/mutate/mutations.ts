@@ -3761,6 +3761,13 @@ export const mutations: readonly Mutation[] = [
     "if (false)",
   ),
   broken(
+    "a server that may not store messages says that it is ready",
+    ["readiness_test.ts > nobody has tried"],
+    STORE,
+    "append(sql, batchOf([]), [0])",
+    "sql`select from heads where false for update`",
+  ),
+  broken(
     "a server is ready by what it knew before its last post failed",
     ["readiness_test.ts > lost"],
     READINESS,
