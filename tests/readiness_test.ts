@@ -4,17 +4,25 @@ import { Readiness } from "../src/chat/readiness.ts";
 import type { LastWrite } from "../src/chat/writer.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { Problem } from "../src/problem.ts";
-import { get, type ProblemDetails } from "./support/client.ts";
+import { get, post, type ProblemDetails, read, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { startServer } from "./support/server.ts";
 
 const AGES_MS = 3_600_000;
 
 /** A readiness whose database answers as it is told, and what it has been asked. */
-function make(answer: () => Promise<void> = () => Promise.resolve(), now?: () => number) {
+function make(
+  answer: () => Promise<void> = () => Promise.resolve(),
+  now?: () => number,
+  waits: () => boolean = () => false,
+) {
   const writer: { last: LastWrite } = { last: { outcome: "none", at: -Infinity } };
   let asked = 0;
-  const readiness = new Readiness({ checkWritable: () => (asked++, answer()) }, writer, now);
+  const store = {
+    checkWritable: () => (asked++, answer()),
+    waitsForStandby: () => Promise.resolve(waits()),
+  };
+  const readiness = new Readiness(store, writer, now);
   return {
     readiness,
     asked: () => asked,
@@ -91,6 +99,21 @@ Deno.test("Readiness asks once a second also where the answer is no, and knows b
   assertEquals(asked(), 2);
 });
 
+Deno.test("Readiness says no after a post that was lost as long as a commit waits for its standby, and looks after no other", async () => {
+  let now = performance.now();
+  let waits = true;
+  const { readiness, wrote } = make(undefined, () => now, () => waits);
+  await readiness.check();
+  wrote("lost");
+  for (let i = 0; i < 3; i++) {
+    const problem = await assertRejects(() => readiness.check(), Problem);
+    assertEquals([problem.status, problem.detail], [503, "The database waits for its standby"]);
+    now += 1_000;
+  }
+  waits = false;
+  await readiness.check();
+});
+
 /** What keeps posts from being stored, each with its cure. */
 const RUINS = [
   ["revoke insert on messages from linger", "grant insert on messages to linger"],
@@ -114,4 +137,20 @@ Deno.test("/readyz says no where a post could not be stored and nobody has tried
   await using server = await startServer(url);
   assertEquals((await get(server, "/readyz")).status, 200);
   assertEquals(await postgres.run("select from heads"), []);
+});
+
+Deno.test("/readyz says no while commits wait for a standby that is away, and yes when they need not", async () => {
+  await using postgres = await OwnPostgres.start();
+  await using server = await startServer(postgres.url(), { STATEMENT_TIMEOUT_MS: "2000" });
+  await postgres.run("alter system set synchronous_standby_names = 'away'");
+  await postgres.reload();
+  await until(
+    async () => (await read(post(server, "room", { body: "not acknowledged" }))).status === 503,
+    "a commit waits",
+  );
+  const { status, json } = await get<ProblemDetails>(server, "/readyz");
+  assertEquals([status, json.detail], [503, "The database waits for its standby"]);
+  await postgres.run("alter system reset synchronous_standby_names");
+  await postgres.reload();
+  await until(async () => (await get(server, "/readyz")).status === 200, "posts can be stored again");
 });

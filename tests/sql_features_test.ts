@@ -79,6 +79,7 @@ const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] }
   hasBegun: [(store) => store.hasBegun("a")],
   notify: [(store) => store.notify("linger", ["a"])],
   checkWritable: [(store) => store.checkWritable()],
+  waitsForStandby: [(store) => store.waitsForStandby()],
   clock: [(store) => store.clock()],
 };
 

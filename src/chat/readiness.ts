@@ -22,7 +22,7 @@ export class Readiness {
 
   /** Asks nothing yet. */
   constructor(
-    private readonly store: Pick<Store, "checkWritable">,
+    private readonly store: Pick<Store, "checkWritable" | "waitsForStandby">,
     private readonly writer: Pick<Writer, "last">,
     private readonly clock: () => number = () => performance.now(),
   ) {}
@@ -44,14 +44,23 @@ export class Readiness {
   async #ask(): Promise<void> {
     try {
       await this.store.checkWritable();
+      // That commits nothing, so it waits for no standby. A post that did is lost when its time is up, and so would be the next.
+      if (this.writer.last.outcome === "lost" && await this.store.waitsForStandby()) {
+        throw this.#refuse("The database waits for its standby");
+      }
       this.#answeredAt = this.clock();
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
-      const sentence = error.fate === "rolled-back" ? "The database takes no posts" : "The database can't be reached";
-      this.#refusal = { problem: unavailable(sentence), at: this.clock() };
-      throw this.#refusal.problem;
+      throw this.#refuse(
+        error.fate === "rolled-back" ? "The database takes no posts" : "The database can't be reached",
+      );
     } finally {
       this.#asking = undefined;
     }
+  }
+
+  #refuse(sentence: string): Problem {
+    this.#refusal = { problem: unavailable(sentence), at: this.clock() };
+    return this.#refusal.problem;
   }
 }

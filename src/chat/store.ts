@@ -380,6 +380,16 @@ export class Store {
     await this.writer.read((sql) => append(sql, batchOf([]), [0]));
   }
 
+  /** Whether a commit of ours has waited for its standby for a while. A connection that is given up leaves it there. */
+  async waitsForStandby(): Promise<boolean> {
+    const waiting = await this.writer.read((sql) =>
+      sql`
+        select from pg_stat_activity where usename = session_user and wait_event = 'SyncRep'
+          and query_start < clock_timestamp() - interval '1 second' limit 1`
+    );
+    return waiting.length > 0;
+  }
+
   /** The database's clock, in milliseconds since 1970. */
   async clock(): Promise<number> {
     const [row] = await this.reads.read((sql) =>

@@ -20,7 +20,7 @@ export interface Posted {
 
 /** What became of a statement that had something to store. */
 export interface LastWrite {
-  /** `lost` with its connection, or `refused` by a database that takes nothing, such as one whose disk is full. */
+  /** `lost` with its connection or after its deadline, or `refused` by a database that takes nothing, such as one whose disk is full. */
   readonly outcome: "none" | "stored" | "lost" | "refused";
   /** When, in milliseconds of the process's clock. */
   readonly at: number;

@@ -3768,6 +3768,13 @@ export const mutations: readonly Mutation[] = [
     "sql`select from heads where false for update`",
   ),
   broken(
+    "a server whose commits wait for a standby that is away says that it is ready",
+    ["readiness_test.ts > standby that is away"],
+    READINESS,
+    'this.writer.last.outcome === "lost" && await this.store.waitsForStandby()',
+    "false",
+  ),
+  broken(
     "a server is ready by what it knew before its last post failed",
     ["readiness_test.ts > lost"],
     READINESS,
