@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { readAddress } from "../src/database/address.ts";
+import { type Address, readAddress } from "../src/database/address.ts";
 import { connect } from "../src/database/connect.ts";
 import { int32, message } from "../src/database/conversation.ts";
 import { pools } from "../src/database/pool.ts";
@@ -331,7 +331,7 @@ Deno.test("A server that leaves out what shows that it knows the password is fou
     try {
       const { signal } = new AbortController();
       const opened = (socket: Socket) => void sockets.push(socket);
-      const refusal = await assertRejects(() => connect(address, { host: 0 }, options, opened, signal), Unusable);
+      const refusal = await assertRejects(() => connect(address, { host: 0, place: 0 }, options, opened, signal), Unusable);
       assertEquals(refusal.code, code, `${parameters}: ${refusal.message}`);
     } finally {
       for (const socket of sockets) socket.destroy();
@@ -411,26 +411,37 @@ Deno.test("A host that is given up before it has answered is followed by the nex
     const mute = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const there = (mute.addr as Deno.NetAddr).port;
     const hosts = [there, port, ...Array(more).fill(there)].map((port) => `127.0.0.1:${port}`).join();
-    const openPool = pools(readAddress(`postgres://postgres@${hosts}/postgres?connect_timeout=20`), {
-      pooled: false,
-      startup: {},
-      setup: "",
-    });
-    const first = openPool("first");
-    const failed = assertRejects(async () => await first.sql`select 1`);
-    const connection = await mute.accept();
-    await first.destroy();
-    await failed;
-    const second = openPool("second");
-    const again = mute.accept().then((connection) => {
-      connection.close();
-      return "the mute host is asked again";
-    }, () => "the mute host is gone");
-    const answer = second.sql`select 1 as one`.then(([row]) => row!.one);
-    assertEquals(await Promise.race([answer, again]), 1);
-    await second.destroy();
-    connection.close();
-    mute.close();
-    await again;
+    await assertFollowed(mute, readAddress(`postgres://postgres@${hosts}/postgres?connect_timeout=20`));
   }
 });
+
+Deno.test("An address that is given up before it has answered is followed by the next one of its host", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "linger-test-" });
+  const path = join(directory, "mute");
+  const mute = Deno.listen({ transport: "unix", path });
+  const address = readAddress(`postgres://postgres@127.0.0.1:${port}/postgres?connect_timeout=20`);
+  const host = { ...address.hosts[0]!, sockets: [path] }; // which is tried before the port
+  await assertFollowed(mute, { ...address, hosts: [host] });
+  await Deno.remove(directory, { recursive: true });
+});
+
+/** Gives up the first place of an address, which says nothing: what comes next gets in, and does not ask it again. */
+async function assertFollowed(mute: Deno.Listener, address: Address): Promise<void> {
+  const openPool = pools(address, { pooled: false, startup: {}, setup: "" });
+  const first = openPool("first");
+  const failed = assertRejects(async () => await first.sql`select 1`);
+  const connection = await mute.accept();
+  await first.destroy();
+  await failed;
+  const second = openPool("second");
+  const again = mute.accept().then((connection) => {
+    connection.close();
+    return "the mute place is asked again";
+  }, () => "the mute place is gone");
+  const answer = second.sql`select 1 as one`.then(([row]) => row!.one);
+  assertEquals(await Promise.race([answer, again]), 1);
+  await second.destroy();
+  connection.close();
+  mute.close();
+  await again;
+}

@@ -7,10 +7,12 @@ import { type Address, type Host, nameOf, type TlsMode } from "./address.ts";
 import { Attempt, type Place, type Session, type SessionOptions } from "./attempt.ts";
 import { unreached, Unusable } from "./unusable.ts";
 
-/** The number of the host that is tried first: the last that would do. It moves on from one that will not. */
+/** Where a new connection is tried first: at the last place that would do. It moves on from one that will not. */
 export interface Turn {
-  /** Counts from 0. */
+  /** The number of the host, from 0. */
   host: number;
+  /** The number of the place among those that the host's name stands for. */
+  place: number;
 }
 
 /**
@@ -27,12 +29,12 @@ export async function connect(
 ): Promise<Session> {
   const failed = new Map<number, Unusable>();
   for (const _ of address.hosts) {
-    const { host } = turn;
+    const begun = { ...turn };
+    const { host } = begun;
     try {
-      return await connectTo(address.hosts[host]!, address, options, opened, signal);
+      return await connectTo(address, turn, options, opened, signal);
     } catch (error) {
-      // Others connect at the same time: only the first of them moves on.
-      if (turn.host === host) turn.host = (host + 1) % address.hosts.length;
+      moveOn(turn, begun, true, address); // from a name that can't be found, or has fewer places than before
       // Where it is we who gave up, the next one is for who comes next: to go on here would move past it.
       if (!(error instanceof Unusable) || signal.aborted) throw error;
       failed.set(host, error);
@@ -44,18 +46,29 @@ export async function connect(
   throw new Unusable(code, cure, failures.map(({ message }) => message).join("; "));
 }
 
-/** Tries all that a host's name stands for. */
+/** Moves on from a place that will not do. Others connect at the same time: only the first of them moves on. */
+function moveOn(turn: Turn, { host, place }: Turn, isLast: boolean, { hosts }: Address): void {
+  if (turn.host !== host || turn.place !== place) return;
+  Object.assign(turn, isLast ? { host: (host + 1) % hosts.length, place: 0 } : { place: place + 1 });
+}
+
+/** Tries all that the name of the host stands for whose turn it is. */
 async function connectTo(
-  host: Host,
   address: Address,
+  turn: Turn,
   options: SessionOptions,
   opened: (socket: Socket) => void,
   signal: AbortSignal,
 ): Promise<Session> {
+  const begun = { ...turn };
+  const host = address.hosts[begun.host]!;
+  const places = await placesOf(host);
   let failure: { error: Unusable; told: boolean } | undefined;
-  for (const place of await placesOf(host)) {
+  for (const i of places.keys()) {
+    signal.throwIfAborted();
+    const number = (begun.place + i) % places.length;
+    const place = places[number]!;
     for (const mode of "path" in place ? ["disable"] as const : modesOf(address.tls.mode)) {
-      signal.throwIfAborted();
       const attempt = new Attempt(place, "path" in place ? place.path : nameOf(host), mode, host, address, options);
       try {
         return await attempt.make(opened);
@@ -63,9 +76,10 @@ async function connectTo(
         const error = unreached(cause, attempt.name, address.connectTimeoutMs);
         // What a server says says more than that nobody is there.
         if (!failure?.told) failure = { error, told: attempt.told };
-        if (!attempt.tlsMatters) break;
+        if (!attempt.tlsMatters || signal.aborted) break;
       }
     }
+    moveOn(turn, { host: begun.host, place: number }, number === places.length - 1, address);
   }
   throw failure?.error ?? unreached({ code: "ENOTFOUND" }, nameOf(host), 0);
 }

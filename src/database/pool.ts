@@ -92,7 +92,7 @@ const NO_TIMEOUTS = `select set_config(name, '0', false) from pg_settings where 
  * @internal
  */
 export function pools(address: Address, session: SessionOptions): OpenPool {
-  const turn = { host: 0 }; // of all pools
+  const turn = { host: 0, place: 0 }; // of all pools
   let failures = 0; // attempts that failed since the last that did not
   let refusal: { error: Error; until: number } | undefined; // of a person's making
   const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);

@@ -3584,8 +3584,15 @@ export const mutations: readonly Mutation[] = [
     "each connection begins with the first host",
     ["standby_test.ts > answers nobody"],
     CONNECT,
-    "if (turn.host === host) turn.host = (host + 1) % address.hosts.length;",
-    "if (failed.size < 0) turn.host = (host + 1) % address.hosts.length;",
+    "if (turn.host !== host || turn.place !== place) return;",
+    "if (turn.host >= 0) return;",
+  ),
+  broken(
+    "each connection begins with the first address of its host",
+    ["connect_test.ts > next one of its host"],
+    CONNECT,
+    "const number = (begun.place + i) % places.length;",
+    "const number = i;",
   ),
   broken(
     "a standby will do",
