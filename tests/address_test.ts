@@ -225,6 +225,13 @@ Deno.test("readAddress() refuses what can't be meant, or not be done, with what 
     ["postgres://ada:100%@db/chat", "DATABASE_URL has a % that begins no character of UTF-8: write % itself as %25"],
     ["postgres://ada:a%00b@db/chat", "DATABASE_URL has a % that begins no character of UTF-8"],
     ["postgres://ada:a/b@db/chat", "DATABASE_URL has an @ behind its first /: in a user or password write / as %2F"],
+    ["postgres://ada@pw@db/chat", "DATABASE_URL has an @ in its user: write a : between user and password"],
+    ["postgres://ada@db:pw@db/chat", "DATABASE_URL has an @ in its user"],
+    ["postgres://ada%3Apw@db/chat", "DATABASE_URL has a : in its user"],
+    ["postgres://db/chat?user=ada:pw", "DATABASE_URL has a : in its user"],
+    ["postgres://db/chat user=ada password=pw", "DATABASE_URL has a name=value behind a space"],
+    ["postgres://host=db user=ada password=pw", "DATABASE_URL has a name=value behind a space"],
+    ["postgres://user=ada password=pw@db/chat", "DATABASE_URL has a name=value behind a space"],
     ["postgres://db/chat?sslmode", "DATABASE_URL has no name=value as parameter 1 behind its ?"],
     ["postgres://db/chat?sslmode=require&port", "DATABASE_URL has no name=value as parameter 2 behind its ?"],
     ["postgres://db/chat?sslmode=", "sslmode in DATABASE_URL must not be empty"],
@@ -249,6 +256,9 @@ Deno.test("readAddress() refuses what can't be meant, or not be done, with what 
     assertFalse(message.includes("\n"), "one sentence");
   }
   assertStringIncludes(refusal("postgres://db", { PGSSLMODE: "nonsense" }), "PGSSLMODE must be disable");
+  // What is a slip in a URL can be meant elsewhere.
+  const odd = read("postgres://db", { PGUSER: "ada:x", PGDATABASE: "chat x=y" });
+  assertEquals([odd.user, odd.database], ["ada:x", "chat x=y"]);
   const nobody = { env: () => undefined, readFile: () => "", osUser: () => undefined };
   assertThrows(() => readAddress("postgres://db", nobody), ConfigError, "DATABASE_URL names no user");
 });
@@ -276,6 +286,12 @@ const BROKEN: ((secret: string) => string)[] = [
   (secret) => `postgres://user:${secret}:x@host`,
   (secret) => `postgres://:${secret}@host`,
   (secret) => `postgres:/user:${secret}@host/db`,
+  (secret) => `postgres://user@${secret}@host/db`,
+  (secret) => `postgres://user%3A${secret}@host/db`,
+  (secret) => `postgres://user=user password=${secret}@host/db`,
+  (secret) => `postgres://host=host user=user password=${secret}`,
+  (secret) => `postgres://host/db user=user password=${secret}`,
+  (secret) => `postgres://host/db?user=user:${secret}`,
   (secret) => `mysql://user:${secret}:x@host`,
   (secret) => `host=host password=${secret} dbname=db`,
   (secret) => `host=host\npassword=${secret}\n`,

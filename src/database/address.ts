@@ -166,7 +166,7 @@ function readHosts(given: Parameters): Omit<Host, "password">[] {
     if (port < 1 || port > 65_535) {
       throw given.error(
         "port",
-        "must be a number from 1 to 65535; in a user or password write / as %2F, : as %3A and @ as %40",
+        "must be a number from 1 to 65535; in a password write / as %2F, : as %3A and @ as %40",
       );
     }
     const [name, address] = [names[i] ?? "", addresses[i] || undefined];

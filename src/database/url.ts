@@ -25,6 +25,9 @@ export function parseUrl(url: string): Map<string, string> {
   const end = endOfCredentials(rest);
   if (end !== undefined) {
     const [, user, password] = rest.slice(0, end).match(/^([^:]*):?(.*)$/s)!;
+    if (user!.includes("@")) {
+      throw new UrlError("has an @ in its user: write a : between user and password, and an @ in a user as %40");
+    }
     set("user", user!);
     set("password", password!);
     rest = rest.slice(end + 1);
@@ -60,7 +63,22 @@ export function parseUrl(url: string): Map<string, string> {
     if (equals < 1) throw new UrlError(`has no name=value as parameter ${i + 1} behind its ?`);
     given.set(decode(parameter.slice(0, equals)), decode(parameter.slice(equals + 1)));
   }
+  refuseSlips(given);
   return given;
+}
+
+/** Refuses what can be meant, and is a slip almost surely that puts a password into a name. Names are told to everybody. */
+function refuseSlips(given: ReadonlyMap<string, string>): void {
+  if (given.get("user")?.includes(":")) {
+    throw new UrlError(
+      "has a : in its user: the one before the password is not written as %3A; a role with a : in its name goes into PGUSER",
+    );
+  }
+  if (["host", "user", "dbname"].some((name) => /\s\w+\s*=/.test(given.get(name) ?? ""))) {
+    throw new UrlError(
+      "has a name=value behind a space: write them behind a ?, with & between; a database that is named so goes into PGDATABASE",
+    );
+  }
 }
 
 /**

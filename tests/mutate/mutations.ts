@@ -3532,6 +3532,27 @@ export const mutations: readonly Mutation[] = [
     "return first",
   ),
   broken(
+    "a password behind an @ is a part of the user",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    'if (user!.includes("@"))',
+    "if (false)",
+  ),
+  broken(
+    "a password behind a %3A is a part of the user",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    'if (given.get("user")?.includes(":"))',
+    "if (false)",
+  ),
+  broken(
+    "a password among what stands behind a space is a part of a name",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    '["host", "user", "dbname"].some',
+    "[].some",
+  ),
+  broken(
     "a parameter that nobody knows is named",
     ["address_test.ts > No piece"],
     PARAMETERS,
