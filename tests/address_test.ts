@@ -180,7 +180,7 @@ Deno.test("readAddress() takes each sslmode, prefer for a default, and looks at 
   assertEquals([tls.mode, tls.ca, tls.own], ["verify-ca", ca, { cert: ca, key }]);
   const refused: [query: string, sentence: string][] = [
     ["sslmode=nonsense", "sslmode in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full"],
-    ["ssl=nonsense", "sslmode in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full"],
+    ["ssl=nonsense", "ssl in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full"],
     ["sslrootcert=system&sslmode=require", "sslmode in DATABASE_URL must be verify-full where sslrootcert is system"],
     ["sslrootcert=/gone", "sslrootcert in DATABASE_URL names a file that is not there"],
     ["sslrootcert=/nonsense", "sslrootcert in DATABASE_URL names a file that is not in PEM"],
@@ -191,6 +191,18 @@ Deno.test("readAddress() takes each sslmode, prefer for a default, and looks at 
     ["ssl_max_protocol_version=TLSv1.1", "ssl_max_protocol_version in DATABASE_URL must be TLSv1.2 or TLSv1.3"],
   ];
   for (const [query, sentence] of refused) assertStringIncludes(refusal(`postgres://db?${query}`, {}, files), sentence);
+});
+
+Deno.test("readAddress() demands TLS where libpq's older way does, unless sslmode is said too", () => {
+  const mode = (query: string, env: Record<string, string> = {}) => read(`postgres://db${query}`, env).tls.mode;
+  assertEquals(mode("?requiressl=1"), "require");
+  assertEquals(mode("?requiressl=0"), "prefer");
+  assertEquals(mode("?requiressl=1", { PGSSLMODE: "disable" }), "require");
+  assertEquals(mode("?requiressl=1&sslmode=verify-full"), "verify-full");
+  assertEquals(mode("", { PGREQUIRESSL: "1" }), "require");
+  assertEquals(mode("", { PGREQUIRESSL: "0" }), "prefer");
+  assertEquals(mode("", { PGREQUIRESSL: "1", PGSSLMODE: "allow" }), "allow");
+  assertEquals(mode("?sslmode=disable", { PGREQUIRESSL: "1" }), "disable");
 });
 
 Deno.test("readAddress() wants a server that lets write where there are several, and no standby in any case", () => {

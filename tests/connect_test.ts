@@ -171,6 +171,15 @@ const CASES: [url: string, outcome: string | RegExp, env?: Record<string, string
     `postgres://postgres@127.0.0.1:${plain.port}/postgres?sslmode=require`,
     /^127\.0\.0\.1:\d+ offers no TLS, on which sslmode=require/,
   ],
+  [
+    `postgres://postgres@127.0.0.1:${plain.port}/postgres?requiressl=1`,
+    /^127\.0\.0\.1:\d+ offers no TLS, on which sslmode=require/,
+  ],
+  [
+    `postgres://postgres@127.0.0.1:${plain.port}/postgres`,
+    /^127\.0\.0\.1:\d+ offers no TLS, on which sslmode=require/,
+    { PGREQUIRESSL: "1" },
+  ],
   // Who
   [`postgres://pw:${password}@127.0.0.1:${port}/postgres`, "pw@postgres 127.0.0.1 TLS"],
   [`postgres://scram:${password}@127.0.0.1:${port}/postgres?sslmode=disable`, "scram@postgres 127.0.0.1"],

@@ -30,6 +30,7 @@ const COUNTING: Record<string, string> = {
   connect_timeout: "PGCONNECT_TIMEOUT",
   target_session_attrs: "PGTARGETSESSIONATTRS",
   sslmode: "PGSSLMODE",
+  requiressl: "PGREQUIRESSL",
   sslnegotiation: "PGSSLNEGOTIATION",
   sslrootcert: "PGSSLROOTCERT",
   sslcert: "PGSSLCERT",
@@ -123,13 +124,11 @@ export class Parameters {
    */
   constructor(url: string, private readonly around: Surroundings, variable: string) {
     for (const [name, value] of parse(url, variable)) this.#set(name, value, variable);
-    const ssl = this.get("ssl"); // JDBC's and the driver's name for it
-    if (ssl !== undefined && !this.get("sslmode")) {
-      this.#set("sslmode", { true: "require", false: "disable" }[ssl] ?? ssl, variable);
-    }
+    this.#fromOtherNames(); // before the environment: the URL counts more
     this.#fromEnvironment(["service", "servicefile"]);
     this.#fromService();
     this.#fromEnvironment(Object.keys(COUNTING));
+    this.#fromOtherNames();
 
     if (this.choice("gssencmode", ["disable", "prefer", "require"]) === "require") {
       throw this.error("gssencmode", "insists on GSSAPI, which Linger does not have: take sslmode=verify-full instead");
@@ -204,6 +203,18 @@ export class Parameters {
     if (name in REFUSED) throw this.error(name, REFUSED[name]!);
     // It may have been meant to check a certificate, by a variable that is not set.
     if (name === "sslmode" && value === "") throw this.error(name, "must not be empty");
+  }
+
+  /** Takes for sslmode, where it is missing, what its other names say. */
+  #fromOtherNames(): void {
+    const ssl = this.get("ssl");
+    const said = {
+      ssl: ssl && ({ true: "require", false: "disable" }[ssl] ?? ssl), // JDBC's and the driver's
+      requiressl: this.get("requiressl")?.startsWith("1") ? "require" : undefined, // libpq's, from before there was sslmode
+    };
+    for (const [name, value] of Object.entries(said)) {
+      if (value && !this.get("sslmode")) this.#values.set("sslmode", { value, source: this.#values.get(name)!.source });
+    }
   }
 
   #fromEnvironment(names: readonly string[]): void {

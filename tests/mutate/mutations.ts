@@ -3581,6 +3581,13 @@ export const mutations: readonly Mutation[] = [
     "variable ? this",
   ),
   broken(
+    "what demands TLS in libpq's older way is passed over",
+    ["address_test.ts > older way"],
+    PARAMETERS,
+    'this.get("requiressl")?.startsWith("1") ? "require" : undefined',
+    "undefined",
+  ),
+  broken(
     "a host that will not do ends the attempt",
     ["connect_test.ts > :1,127.0.0.1:5432/postgres Linger"],
     CONNECT,
