@@ -237,6 +237,22 @@ Deno.test("A database that says nothing any more is given up, in the middle of a
   assertEquals((await get(server, "/rooms/new/messages?wait=0")).text, "[]");
 });
 
+Deno.test("An export whose reader has enough ends with a sentence", async () => {
+  await using database = await postgres.create();
+  const lines = Array.from(
+    { length: 4_000 }, // more than a pipe holds
+    (_, i) => JSON.stringify({ room: "old", id: makeId(i + 1), body: "word ".repeat(20) }),
+  );
+  assertEquals((await importText(database, lines.join("\n"))).code, 0);
+  const child = spawnCommand("export", ["--room", "old"], { DATABASE_URL: database.url });
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  const [{ code }, log] = await Promise.all([child.status, new Response(child.stderr).text()]);
+  assertEquals(code, 1);
+  assertMatch(log, /^\S+ error What is exported can't be written: .*\n$/m); // and nothing behind it
+});
+
 Deno.test("What can't be meant is refused", async () => {
   await using database = await postgres.create();
   const env = { DATABASE_URL: database.url };
@@ -246,6 +262,7 @@ Deno.test("What can't be meant is refused", async () => {
       ["export", ["--room", "nowhere"], "There is no room nowhere"],
       ["export", ["--room", "a", "--sub", "b"], "What is to be exported?"],
       ["import", ["no-such-file"], "no-such-file can't be read"],
+      ["import", ["."], "Nothing was imported: what comes after line 0 can't be read"], // a folder can be opened
       ["import", ["a", "b"], "One file at a time"],
     ] as const
   ) {

@@ -8,7 +8,7 @@ export class LineError extends Error {
 
 /**
  * The lines of a UTF-8 text, without their ends; empty ones are left out, but counted.
- * @throws {LineError} when it is not UTF-8, or a line has more than `most` UTF-16 units.
+ * @throws {LineError} when it can't be read, is not UTF-8, or a line has more than `most` UTF-16 units.
  */
 export async function* linesOf(
   bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -27,7 +27,10 @@ export async function* linesOf(
       if (rest.length > most) throw new LineError(`line ${number + 1} is longer than ${most} characters`);
     }
   } catch (error) {
-    throw error instanceof TypeError ? new LineError(`what comes after line ${number} is not UTF-8`) : error;
+    if (error instanceof LineError) throw error;
+    const what = `what comes after line ${number}`;
+    if (error instanceof TypeError) throw new LineError(`${what} is not UTF-8`);
+    throw new LineError(`${what} can't be read: ${error instanceof Error ? error.message : error}`);
   }
   if (rest.trim() !== "") yield { line: rest, number: number + 1 };
 }

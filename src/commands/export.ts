@@ -23,7 +23,7 @@ const encoder = new TextEncoder();
 
 /**
  * Prints lines; they are read in small pieces, and no faster than they are taken.
- * @throws {ConfigError} when an argument can't be meant, there is no such room, or the database fails.
+ * @throws {ConfigError} when an argument can't be meant, there is no such room, the database fails, or nobody takes the lines.
  * @internal
  */
 export async function exportLines(config: Config, args: string[]): Promise<void> {
@@ -56,8 +56,12 @@ async function headOf(run: Run, room: string) {
 
 async function print(lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;
-  for (let rest = encoder.encode(`${lines.join("\n")}\n`); rest.length > 0;) {
-    rest = rest.subarray(await Deno.stdout.write(rest));
+  try {
+    for (let rest = encoder.encode(`${lines.join("\n")}\n`); rest.length > 0;) {
+      rest = rest.subarray(await Deno.stdout.write(rest));
+    }
+  } catch (error) { // the disk is full, or whoever reads it has enough
+    throw new ConfigError(`What is exported can't be written: ${error instanceof Error ? error.message : error}`);
   }
 }
 

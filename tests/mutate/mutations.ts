@@ -1566,6 +1566,20 @@ export const mutations: readonly Mutation[] = [
     "this.release();",
   ),
   broken(
+    "an export that can't be written ends as a mistake of Linger's",
+    ["export_test.ts > has enough"],
+    "src/commands/export.ts",
+    "throw new ConfigError(`What is exported",
+    "throw error ?? new ConfigError(`What is exported",
+  ),
+  broken(
+    "an import that can't be read ends as a mistake of Linger's",
+    ["export_test.ts > can't be meant"],
+    "src/chat/lines.ts",
+    "throw new LineError(`${what} can't be read",
+    "throw error ?? new LineError(`${what} can't be read",
+  ),
+  broken(
     "a file that was cut off comes in",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
