@@ -1,7 +1,7 @@
 // A setting that is misspelt would be ignored in silence. So whoever may see the names of all variables compares them with
 // those of the settings. `serve` may not: it has the right to read its own variables and no others, since the secrets of other
-// programs may be among them. So its task runs this file before it, which may read the environment and nothing else: it could
-// not send anywhere what it sees.
+// programs may be among them. So its task runs this file before it, and so does a container: it may read the environment and
+// nothing else, and could not send anywhere what it sees.
 import { describeSettings, isSetting } from "./config.ts";
 import { log } from "./log.ts";
 

@@ -1,13 +1,13 @@
 // What the Dockerfile does, as far as it can be done without Docker. The container and the task grant environment variables by
 // name: a setting that is missing there would end the start.
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { describeSettings, readConfig } from "../src/config.ts";
 import { Origins } from "../src/origin.ts";
-import { posted } from "./support/client.ts";
+import { posted, until } from "./support/client.ts";
 import type { Ended } from "./support/command.ts";
 import { copyPath } from "./support/files.ts";
-import { projectPath, testPostgres } from "./support/postgres.ts";
+import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 import { SECRET } from "./support/tokens.ts";
 
@@ -28,7 +28,11 @@ for (const file of ["Dockerfile", "deno.json", "deploy/linger.service"]) {
 
 /** What the Dockerfile makes. */
 interface Image extends AsyncDisposable {
-  /** Runs it, as `docker run` does; without arguments what stands behind CMD. */
+  /** What the shell is given that it begins with. */
+  readonly script: string;
+  /** Starts it, as `docker run` does; without arguments what stands behind CMD. */
+  start(args: readonly string[], env: Record<string, string>): Deno.ChildProcess;
+  /** Runs it to its end. */
   run(args: readonly string[], env: Record<string, string>, input?: string): Promise<Ended>;
 }
 
@@ -39,18 +43,28 @@ async function makeImage(): Promise<Image> {
     for (const part of from!.split(" ")) await copyPath(projectPath(part), join(app, to === "./" ? part : to!));
   }
   const entry: string[] = JSON.parse(text.match(/^ENTRYPOINT (.*)$/m)![1]!);
-  assertEquals(entry.slice(0, 3), ["/tini", "--", "deno"]);
+  const [script] = entry.splice(4, 1);
+  assertEquals(entry, ["/tini", "--", "sh", "-c", "sh"]);
   const command: string[] = JSON.parse(text.match(/^CMD (.*)$/m)![1]!);
+  const start: Image["start"] = (args, env) =>
+    new Deno.Command("sh", {
+      args: [
+        "-c",
+        script!.replaceAll(/\bdeno run\b/g, `"${Deno.execPath()}" run`),
+        "sh",
+        ...args.length > 0 ? args : command,
+      ],
+      cwd: app,
+      env: { NO_COLOR: "1", DENO_NO_PROMPT: "1", ...env },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
   return {
+    script: script!,
+    start,
     run: async (args, env, input = "") => {
-      const child = new Deno.Command(Deno.execPath(), {
-        args: [...entry.slice(3), ...args.length > 0 ? args : command],
-        cwd: app,
-        env: { NO_COLOR: "1", DENO_NO_PROMPT: "1", ...env },
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
+      const child = start(args, env);
       const given = new Blob([input]).stream().pipeTo(child.stdin).catch(() => {}); // what reads nothing can end before
       const { code, stdout, stderr } = await child.output();
       await given;
@@ -68,6 +82,32 @@ Deno.test("With what the Dockerfile copies, what it starts finds all that it nee
   assertEquals(code, 1);
   const forget = await image.run(["forget", "--room", "room", "--yes"], {});
   assertMatch(forget.log, /^\S+ info Linger .*\n\S+ error DATABASE_URL is not set, and .*\n$/);
+});
+
+Deno.test("A misspelt setting is told in a container too, by what may see all names and do nothing else", async () => {
+  await using image = await makeImage();
+  const { code, log } = await image.run([], { PORT: "0", MAX_WAITER: "3" });
+  assertMatch(log, /^\S+ warn MAX_WAITER is not a setting; did you mean MAX_WAITERS\?\n\S+ info Linger /);
+  assertEquals(code, 1);
+  const [looks, runs] = image.script.split(" && ");
+  assertStringIncludes(looks!, "src/names.ts");
+  assertEquals(looks!.match(/--allow-\S+/g), ["--allow-env"]);
+  assert(!/--allow-env(\s|$)/.test(runs!));
+});
+
+Deno.test("A signal that a container gets reaches Linger, and the status is Linger's", async () => {
+  await using image = await makeImage();
+  await using database = await postgres.create();
+  const url = `http://127.0.0.1:${freePort()}`;
+  const child = image.start([], { DATABASE_URL: database.url, PORT: new URL(url).port });
+  await child.stdin.close();
+  await until(
+    () => fetch(`${url}/healthz`).then(async ({ body }) => (await body?.cancel(), true), () => false),
+    "it listens",
+  );
+  child.kill("SIGTERM");
+  const { code, stderr } = await child.output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
 });
 
 Deno.test("With what the Dockerfile permits, the commands that the docs name for a container do what they are for", async () => {

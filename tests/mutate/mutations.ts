@@ -2087,6 +2087,20 @@ export const mutations: readonly Mutation[] = [
     "cause instanceof NotFound",
   ),
   broken(
+    "a container tells of no misspelt setting",
+    ["container_test.ts > misspelt"],
+    "Dockerfile",
+    "--allow-env src/names.ts",
+    "src/names.ts",
+  ),
+  broken(
+    "a signal that a container gets stays with its shell",
+    ["container_test.ts > A signal"],
+    "Dockerfile",
+    "exec deno run",
+    "deno run",
+  ),
+  broken(
     "compose.yaml keeps the settings from the container",
     ["container_test.ts > A setting in .env"],
     "compose.yaml",
