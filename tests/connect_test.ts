@@ -340,7 +340,10 @@ Deno.test("A server that leaves out what shows that it knows the password is fou
     try {
       const { signal } = new AbortController();
       const opened = (socket: Socket) => void sockets.push(socket);
-      const refusal = await assertRejects(() => connect(address, { host: 0, place: 0 }, options, opened, signal), Unusable);
+      const refusal = await assertRejects(
+        () => connect(address, { host: 0, place: 0 }, options, opened, signal),
+        Unusable,
+      );
       assertEquals(refusal.code, code, `${parameters}: ${refusal.message}`);
     } finally {
       for (const socket of sockets) socket.destroy();

@@ -2188,8 +2188,8 @@ export const mutations: readonly Mutation[] = [
     "a user without a name does not get in where his app says null",
     ["identity_test.ts > A refusal is a problem"],
     "src/identity/token.ts",
-    "name: short(MAX_AUTHOR_BYTES).nullish()",
-    "name: short(MAX_AUTHOR_BYTES).optional()",
+    "name: textOf(MAX_AUTHOR_BYTES).nullish()",
+    "name: textOf(MAX_AUTHOR_BYTES).optional()",
   ),
   broken(
     "a revoked sub gets in",
