@@ -1,6 +1,6 @@
 // A poll is answered once, whatever ends its wait; and then nothing is left of it: no place, no hold on its room, no timer, no listener.
 import { setImmediate } from "node:timers";
-import { assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
@@ -175,28 +175,51 @@ Deno.test("News of messages is given to who follows with changes without another
   world.close();
 });
 
-Deno.test("Of what a subscriber was given he is told what was changed since it began to be read, once", async () => {
+Deno.test("What is changed since it began to be read for a subscriber is read once more before he is given it", async () => {
   const world = await setUp();
   const first = world.entries[0]!;
-  world.commit();
-  const before = [...world.entries];
+  const second = world.commit();
   world.feeds.get(ROOM)!.forget(); // so that all of it is to be read
-  const { promise: reading, resolve: readOn } = Promise.withResolvers<void>();
-  world.readEntries = () => reading.then(() => before);
+  const reads: PromiseWithResolvers<void>[] = [];
+  world.readEntries = async () => {
+    const read = world.entries.filter(({ isChange }) => !isChange);
+    reads.push(Promise.withResolvers());
+    await reads.at(-1)!.promise;
+    return read;
+  };
   const opening = world.subscribe({ after: NIL });
   await nextTurn();
-  world.editHere("edited");
-  readOn();
+  world.editHere("edited before he began");
+  reads[0]!.resolve();
   const subscriber = await opening;
-  assertEquals(await take(subscriber), before);
-  assertEquals([1, 2].map(() => subscriber.goesBack(NIL, before)), [true, false]);
+  const taking = take(subscriber);
+  await nextTurn();
+  world.editHere("edited while it was read once more");
+  reads[1]!.resolve();
+  await nextTurn();
+  world.editHere("edited again, and he waits no longer");
+  reads[2]!.resolve();
+  const given = (await taking)!;
+  assertEquals(given.map(({ id }) => id), [first.id, second.id]);
+  assertEquals(reads.length, 3);
+  assert(given[0]!.json.includes("while it was read"));
+  assertEquals([1, 2].map(() => subscriber.goesBack(NIL, given)), [true, false]); // in time for what is not passed on yet
   subscriber.end();
+  world.close();
+});
 
-  const later = await world.subscribe({ after: NIL });
-  assertEquals(await take(later), before);
+Deno.test("Of what a subscriber was given he is told what was changed since, once", async () => {
+  const world = await setUp();
+  const first = world.entries[0]!;
+  const second = world.commit();
+  const subscriber = await world.subscribe({ after: NIL });
+  const given = (await take(subscriber))!;
+  assertEquals(given, [first, second]);
+  world.editHere("edited");
+  assertFalse(subscriber.goesBack(first.id, [second]), "another was changed");
   world.editHere("edited again");
-  assertFalse(later.goesBack(first.id, before.slice(1)), "another was changed");
-  later.end();
+  assertEquals([1, 2].map(() => subscriber.goesBack(NIL, given)), [true, false]);
+  subscriber.end();
   world.close();
 });
 

@@ -123,7 +123,7 @@ export class Subscriber implements Waiter, Leaving {
     this.#receiver = receiver;
     const first = this.#first;
     this.#first = [];
-    if (first.length > 0) this.#give(first);
+    if (first.length > 0 && !this.feed.hasChanged(first, this.#asOf)) this.#give(first);
     else this.#advance();
   }
 
@@ -190,6 +190,8 @@ export class Subscriber implements Waiter, Leaving {
     let entries: readonly Entry[];
     try {
       entries = await this.#read();
+      // Once: where others change it all the time he would never be given anything.
+      if (!this.#over && this.feed.hasChanged(entries, this.#asOf)) entries = await this.#read();
     } catch (error) {
       return this.#finish(error);
     }

@@ -616,6 +616,20 @@ export const mutations: readonly Mutation[] = [
     "[held]",
   ),
   broken(
+    "a stream begins with what was taken back while it was read",
+    ["polls_test.ts > since it began to be read"],
+    SUBSCRIPTIONS,
+    "if (first.length > 0 && !this.feed.hasChanged(first, this.#asOf)) this.#give(first);",
+    "if (first.length > 0) this.#give(first);",
+  ),
+  broken(
+    "a stream is given what was taken back while it was read",
+    ["polls_test.ts > since it began to be read"],
+    SUBSCRIPTIONS,
+    "if (!this.#over && this.feed.hasChanged(entries, this.#asOf)) entries = await this.#read();",
+    "",
+  ),
+  broken(
     "anybody changes what was posted with a token",
     ["changes_test.ts > A message with a sub"],
     CHANGE,
