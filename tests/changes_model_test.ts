@@ -289,6 +289,8 @@ Deno.test("A feed has what the database has, and followers with changes end with
       let losses = 0;
       /** Whether there is an own change, and no look has ended since. */
       let owed = false;
+      /** The newest own change of each message of which the feed was told: whoever has asked for it knows that it is done. */
+      const told = new Map<string, string>();
       let unheard: Pick<Commit, "entries" | "prior"> | undefined;
       let followers: Follower[] = [];
       let waiters: { cursor: string; changes: boolean; settled: boolean }[] = [];
@@ -332,12 +334,20 @@ Deno.test("A feed has what the database has, and followers with changes end with
         room.seen = Math.max(room.seen, timeOf(last.cursor));
         feed.append(commit);
         owed ||= last.isChange;
+        if (last.isChange) told.set(last.id, last.cursor);
       };
       const check = async () => {
         await settled();
         assertEquals(broken, []);
         assertEquals(held, feed.bytes);
         owed &&= feed.refreshing;
+        for (const changes of losses === 0 ? [false, true] : []) {
+          const cursors = [NIL, ...room.rows.flatMap(({ id, changed }) => [id, changed ?? id])].sort();
+          const oldest = cursors.find((cursor) => feed.knows(cursor, changes));
+          for (const { id, changed } of oldest ? feed.entriesAfter(oldest, changes)! : []) {
+            assert((changed ?? NIL) >= (told.get(id) ?? NIL), "what this server has taken back is given");
+          }
+        }
         for (const { cursor, changes, settled } of waiters) {
           if (!settled && changes && owed) continue; // he is woken by the look
           const isTrimmed = cursor < room.trimmed; // of which nobody is told

@@ -22,7 +22,7 @@ import {
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { logged } from "./support/log.ts";
-import { pauseReads, testPostgres } from "./support/postgres.ts";
+import { pauseLooks, pauseReads, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { NEVER, silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
@@ -200,16 +200,39 @@ Deno.test("Another server's change reaches who waits, and no read that begins af
   }
 });
 
-Deno.test("Who catches up is not given the words that were taken back on this server, though his page was read ahead", async () => {
-  await using database = await postgres.create();
-  await using server = await startServer(database.url, { MAX_TAIL_MESSAGES: "1" });
-  const said = [];
-  for (let i = 0; i < 6; i++) said.push(await say(server, `${i}`));
-  const page = (after: string) => messages(server, "room", `after=${after}&limit=2&wait=5`);
-  assertEquals(await page(NIL), said.slice(0, 2));
-  await remove(server, said[2]!); // its page was asked for before, and has come or is on its way
-  assertEquals((await page(said[1]!.id))[0], said[3]); // a page that looks at a deleted one may be short
-});
+for (const again of [false, true]) {
+  const when = again ? "and he was told so only when he asked once more" : "and another has posted in between";
+  Deno.test(`What was deleted on a server it gives to nobody from then on, though it can't look what else there is, ${when}`, async () => {
+    await using database = await postgres.create();
+    await using server = await startServer(database.url, { ...NEVER, STATEMENT_TIMEOUT_MS: "600000" });
+    await using silent = await silentStore(database);
+    await using _holds = await subscribe(server, "room", "after=now");
+    const first = await say(server, "One");
+    const secret = await say(server, "secret");
+    assertEquals(await messages(server, "room", "wait=5"), [first, secret]);
+    using _looks = await pauseLooks(database);
+    if (again) await silent.edit(secret.id, KEY, ""); // as this server, which has no answer
+    const other = await silent.say("Two");
+    assertEquals((await remove(server, secret)).status, 204);
+    assertEquals((await messages(server, "room", "wait=5")).map(({ id }) => id), [first.id, other]);
+    const withChanges = (await poll(server, first.id, 5)).json;
+    assertEquals(withChanges.map(({ id }) => id).sort(), [other, secret.id].sort());
+    assert(withChanges.find(({ id }) => id === secret.id)!.deleted);
+  });
+
+  Deno.test(`Who catches up is not given the words that were taken back on this server, though his page was read ahead${again ? ", also where that was known only the second time" : ""}`, async () => {
+    await using database = await postgres.create();
+    await using server = await startServer(database.url, { MAX_TAIL_MESSAGES: "1" });
+    await using silent = await silentStore(database);
+    const said = [];
+    for (let i = 0; i < 6; i++) said.push(await say(server, `${i}`));
+    const page = (after: string) => messages(server, "room", `after=${after}&limit=2&wait=5`);
+    assertEquals(await page(NIL), said.slice(0, 2));
+    if (again) await silent.edit(said[2]!.id, KEY, "");
+    await remove(server, said[2]!); // its page was asked for before, and has come or is on its way
+    assertEquals((await page(said[1]!.id))[0], said[3]); // a page that looks at a deleted one may be short
+  });
+}
 
 Deno.test("A crowd of deleted messages keeps nobody from those before and after it", async () => {
   await using database = await postgres.create();

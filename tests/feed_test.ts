@@ -96,6 +96,45 @@ Deno.test("Feed.append() ignores messages that the tail has already", async () =
   assertEquals([ids(feed.page(NIL, 10)), feed.refreshing], [entries.map(({ id }) => id), false]);
 });
 
+Deno.test("Feed.append() of a change behind what it does not know lets go of the words before, and of a look's that has read them", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  const gate = new Gate(store);
+  const { entries: [first] } = await commit(store, 1);
+  const feed = await loaded(gate.store);
+  const unloaded = makeFeed(gate.store);
+  const edited = await change(store, first!, "edited");
+  feed.append(edited);
+  assertEquals(ids(feed.page(NIL, 10, true)), [first!.id, first!.id]);
+  const edit = edited.entries[0]!.cursor;
+  const between = `${placeOf(edit)}0000000000`; // a cursor that is none: before the edit, in its place
+  assertEquals(ids(feed.page(between, 10, true)), [first!.id]);
+
+  const { entries: [second] } = await commit(store, 1); // by another server
+  const held = gate.hold();
+  const refreshed = feed.refresh();
+  await held.read;
+  const heldFirst = gate.hold();
+  const firstLook = unloaded.refresh();
+  await heldFirst.read;
+  const deletions = [await change(store, first!, ""), await change(store, second!, "")];
+  for (const deletion of deletions) {
+    feed.append(deletion);
+    unloaded.append(deletion);
+  }
+  assertEquals([feed.page(NIL, 10), feed.knows(first!.id, true)], [undefined, false]);
+  assertEquals(ids(feed.page(between, 10, true)), []);
+  held.release();
+  heldFirst.release();
+  await Promise.all([refreshed, firstLook]);
+  for (const each of [feed, unloaded]) {
+    assertEquals([each.page(first!.id, 10), ids(each.page(second!.id, 10))], [undefined, []]);
+    await each.refresh();
+    assertEquals(ids(each.page(second!.id, 10, true)), [first!.id, second!.id]); // that they are deleted
+  }
+});
+
 Deno.test("Feed.refresh() reads the newest messages of a room, and what comes before them stays unknown", async () => {
   await using database = await postgres.create();
   await using opened = await open(database.url);
@@ -697,6 +736,14 @@ async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
 async function commit(store: Store, count: number): Promise<Commit> {
   const { commits } = await store.append(Array.from({ length: count }, (_, i) => draft("lobby", `${i}`)));
   return commits[0]!;
+}
+
+/** Changes a message as any server does, on behalf of somebody who moderates. */
+async function change(store: Store, { id }: Entry, body: string): Promise<Commit> {
+  const wanted = { room: "lobby", id, body, sub: null, proof: null, moderates: true, known: null };
+  const verdict = await store.change({ ...wanted, random: randomDigits() });
+  assert(verdict.outcome === "changed");
+  return verdict.commit;
 }
 
 /** What a statement brings that has found the room's head at the message before. */

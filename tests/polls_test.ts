@@ -223,6 +223,24 @@ Deno.test("Of what a subscriber was given he is told what was changed since, onc
   world.close();
 });
 
+Deno.test("A subscriber passes on nothing that an own change has taken back, also before the room is known up to that", async () => {
+  const world = await setUp();
+  const first = world.entries[0]!;
+  const subscriber = await world.subscribe({ after: NIL });
+  const given = (await take(subscriber))!;
+  assertEquals(given, [first]);
+  const held = world.hold();
+  world.commitElsewhere();
+  const changed = world.editHere("edited");
+  assert(subscriber.goesBack(NIL, given));
+  const again = (await take(subscriber))!; // out of the database
+  assertEquals(again[0]!.changed, changed);
+  assertFalse(subscriber.goesBack(NIL, again), "he has it as it is");
+  held.open();
+  subscriber.end();
+  world.close();
+});
+
 Deno.test("What a subscriber was given and has not passed on counts as changed where its feed was closed, or has forgotten which were", async () => {
   const world = await setUp();
   const subscriber = await world.subscribe({ after: NIL });
@@ -304,6 +322,8 @@ async function setUp() {
       feeds.get(ROOM)!.append({ entries: [edited.asChange()], prior });
       return edited.changed!;
     },
+    /** A message that another server has committed. */
+    commitElsewhere: make,
     read: (_asked: Asked) => Promise.resolve(EMPTY),
     /** A message that this process has committed. */
     commit() {

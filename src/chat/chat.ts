@@ -186,13 +186,16 @@ export class Chat {
 
   /**
    * What was stored before is acknowledged to who asks once more. Perhaps nobody has been told of it: a server that had no answer of the
-   * database, or ended right after that, could not. And who waits must not sleep beside what was acknowledged.
+   * database, or ended right after that, could not. And who waits must not sleep beside what was acknowledged,
+   * nor must anybody be given what a change has taken back.
    */
-  #tellAgain(room: string, { id, changed }: Entry): void {
-    const place = changed ?? id;
+  #tellAgain(room: string, entry: Entry): void {
+    const last = entry.changed === null ? entry : entry.asChange();
+    const place = last.cursor;
     this.#wake.notify(room, { ms: timeOf(place), seq: seqOf(place) });
     const feed = this.#feeds.get(room);
-    if (feed && placeOf(place) > feed.place) feed.wake();
+    if (feed && placeOf(place) > feed.place) feed.append({ entries: [last], prior: undefined });
+    if (last.isChange) this.#reader.forgetAhead(room);
   }
 
   /**

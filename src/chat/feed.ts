@@ -16,6 +16,9 @@
 // Who follows with changes can come from another server, or from the database itself, with a message as it is after a change that this feed
 // has not heard of. An older change of it is no news for him: where the feed may have one, it looks once more before he is given that.
 //
+// It can hear of an own change before it knows all that came before that: then another server has posted in between. Whoever asked for the
+// change is told that it is done, so nobody is given the message as it was: the feed lets go of it, and who wants it has to ask the database.
+//
 // How far it knows the room is told by its place, which is that of the room's head when it was read. It can lie behind the last
 // message: a head also moves when no message comes.
 //
@@ -77,6 +80,8 @@ export class Feed {
   #changesStart = placeOf(NIL);
   #newestChange = NIL;
   #newestChanges: readonly KnownChange[] = [];
+  /** Own changes to which it has not come yet. */
+  #ahead: KnownChange[] = [];
   #place = placeOf(NIL);
   /** The look by which it knows the room: nothing that was committed before that began is missing. */
   #asOf = 0;
@@ -180,6 +185,10 @@ export class Feed {
   append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
     const last = entries.at(-1)!;
     if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
+      if (last.isChange) {
+        this.#ahead.push({ id: last.id, cursor: last.cursor });
+        this.#letGoOfOlder();
+      }
       if (!this.#has(last)) this.wake();
       return;
     }
@@ -308,6 +317,7 @@ export class Feed {
   /** Whether one of these was changed since {@linkcode newestChange} was `since`; also where nobody knows any more. */
   hasChanged(entries: readonly Entry[], since: string): boolean {
     if (this.#closed) return true;
+    if (this.#ahead.some((change) => entries.some((entry) => isOlder(entry, change)))) return true;
     if (this.newestChange === since) return false;
     if (placeOf(since) < this.#changesStart) return true;
     const ids = new Set(this.#changes.slice(firstAfter(this.#changes, since)).map(({ id }) => id));
@@ -328,7 +338,7 @@ export class Feed {
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
       this.#changesStart = head.place;
-      this.#looked(look);
+      this.#looked(look, head.place);
       this.#take(entries, head.place);
       this.#announce();
       this.trim(head.trimmed, placeOf(NIL));
@@ -344,7 +354,7 @@ export class Feed {
       // not have it, comes from a database that has lost it: the next look will say so.
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
-      if (!full && !passed) this.#looked(look);
+      if (!full && !passed) this.#looked(look, place);
       if (!passed) this.#take(entries, place);
       // What was removed without having been deleted one by one must be gone first: else who is given what came after it, never knows.
       const isTold = !this.#tail[0] || this.#tail[0].id > head.trimmed;
@@ -355,9 +365,10 @@ export class Feed {
     }
   }
 
-  /** Nothing that was committed before this look is missing from now on. */
-  #looked(look: number): void {
+  /** Nothing that was committed before this look, or stands up to `place`, is missing from now on. */
+  #looked(look: number, place: string): void {
     this.#asOf = look;
+    this.#ahead = this.#ahead.filter(({ cursor }) => placeOf(cursor) > place);
     if (this.#owed !== undefined && look > this.#owed) this.#owed = undefined;
   }
 
@@ -375,6 +386,7 @@ export class Feed {
     }
     this.#bound();
     if (place > this.#place) this.#place = place;
+    this.#letGoOfOlder(); // it can have been read before those changes
     this.#news ||= this.#version !== before; // most refreshes bring nothing, and there can be ten thousand waiters to look at
   }
 
@@ -447,10 +459,19 @@ export class Feed {
     return this.#tail[firstAfter(this.#tail, id) - 1]?.id === id;
   }
 
+  /** Lets go of the messages of own changes ahead, where they are as before, and of all that stands before these. */
+  #letGoOfOlder(): void {
+    for (const change of this.#ahead) {
+      this.#drop(this.#tail.findIndex((entry) => isOlder(entry, change)) + 1);
+      this.#dropChanges(this.#changes.findIndex((entry) => isOlder(entry, change)) + 1);
+    }
+  }
+
   #drop(count: number): void {
     if (count === 0) return;
     const dropped = this.#tail.splice(0, count);
     this.#start = dropped.at(-1)!.id;
+    this.#version = ++tails;
     this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
   }
 
@@ -458,6 +479,7 @@ export class Feed {
     if (count === 0) return;
     const dropped = this.#changes.splice(0, count);
     this.#changesStart = placeOf(dropped.at(-1)!.cursor);
+    this.#version = ++tails;
     this.#resizeChanges(-dropped.reduce((sum, change) => sum + change.bytes, 0));
   }
 
@@ -470,6 +492,11 @@ export class Feed {
     this.#bytes += bytes;
     this.resized(bytes);
   }
+}
+
+/** Whether an entry has a message as it was before a change. */
+function isOlder({ id, changed }: Entry, change: KnownChange): boolean {
+  return id === change.id && (changed ?? NIL) < change.cursor;
 }
 
 /** How many of the first entries have to go, that the others are at most so many and have at most so many bytes. */

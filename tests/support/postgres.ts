@@ -108,6 +108,11 @@ export function pauseReads(database: Pick<TestDatabase, "sql">): Promise<Paused>
   return pause(database, "reads");
 }
 
+/** The same with what the server looks for by itself, which must have been in some room before. */
+export function pauseLooks(database: Pick<TestDatabase, "sql">): Promise<Paused> {
+  return pause(database, "looks");
+}
+
 /** Processes of the database that stand still. */
 export interface Paused extends Disposable {
   /** Lets them go on. */
