@@ -264,6 +264,25 @@ Deno.test("One server trims at a time, none where the database only reads, and o
   assertEquals(await isLeft(), false);
 });
 
+Deno.test("A room of which another transaction holds a message keeps no other from being trimmed, and is named in the log", async () => {
+  await using database = await postgres.create();
+  await using _server = await startServer(database.url);
+  const [a, b] = [await stored(database, "a", [30, 20, 1]), await stored(database, "b", [30, 20, 1])];
+  const left = async () => (await database.sql`select id from messages order by room, id`).map(({ id }) => id);
+  await using row = await hold(
+    database,
+    (sql) => sql`select from messages where id = ${a[1]!} and room = 'a' for update`,
+  );
+  const lines = await logged(() => trimmed(database, "7"));
+  assertEquals(await left(), [...a, b[2]]);
+  const named = lines.filter((line) => line.includes("Other transactions hold"));
+  assertEquals(named.length, 1);
+  assertStringIncludes(named[0]!, `{"rooms":1,"some":["a"]}`);
+  await row.end();
+  await trimmed(database, "7");
+  assertEquals(await left(), [a[2], b[2]]);
+});
+
 Deno.test("Without the right to remove, the log says which one is missing, and nothing is marked", async () => {
   await using database = await postgres.create();
   await using _server = await startServer(database.url);

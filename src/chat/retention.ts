@@ -6,7 +6,8 @@
 //
 // First the head of the room is marked with the newest place that is to go (`trimmed`); then, in a statement of its own, the messages go
 // that stand at or before it. So where a reader does not find one, the mark in the same snapshot says why. And the head, for which
-// whoever posts has to wait, is held for the mark alone. What a server leaves that dies between the two, the next run finds.
+// whoever posts has to wait, is held for the mark alone. What a server leaves that dies between the two, the next run finds; and so it is
+// with a room of which another transaction holds something: the rooms behind it must not wait for that.
 import type { Config } from "../config.ts";
 import { Client, DatabaseError, deadlineOf } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
@@ -14,6 +15,7 @@ import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { Ages } from "./ages.ts";
 import { cursorAt, makePlace, MAX_SEQ, NIL, timeOf } from "./cursor.ts";
+import { isHeld } from "./held-rooms.ts";
 
 /** Pause between two runs, in milliseconds: who keeps messages for days does not mind an hour. */
 const INTERVAL_MS = 3_600_000;
@@ -79,18 +81,20 @@ export class Retention {
     const end = () => void client.close();
     stop.addEventListener("abort", end);
     const removed = new Map<string, number>();
+    const held: string[] = [];
     try {
-      await this.#trimAll(client, stop, removed);
+      await this.#trimAll(client, stop, removed, held);
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error; // which the client has told the log, but for those of the end
     } finally {
       stop.removeEventListener("abort", end);
       await client.close();
       tell(removed);
+      tellHeld(held);
     }
   }
 
-  async #trimAll(client: Client, stop: AbortSignal, removed: Map<string, number>): Promise<void> {
+  async #trimAll(client: Client, stop: AbortSignal, removed: Map<string, number>, held: string[]): Promise<void> {
     // Before the first mark, after which nothing would follow.
     const [right] = await client.read((sql) =>
       sql<Right[]>`select has_table_privilege('messages', 'delete') as given, quote_ident(current_user) as role`
@@ -116,6 +120,10 @@ export class Retention {
         if (oldest === null || timeOf(oldest) > limit || stop.aborted) continue;
         const isTurn = await this.#trim(client, room, limit, stop, (count) => {
           removed.set(room, (removed.get(room) ?? 0) + count);
+        }).catch((error) => {
+          if (!isInTheWay(error)) throw error;
+          held.push(room);
+          return true;
         });
         if (!isTurn) return;
       }
@@ -150,6 +158,17 @@ export class Retention {
 /** Rests after what has begun then. */
 async function rest(begun: number, stop: AbortSignal): Promise<void> {
   await sleep(REST * (performance.now() - begun), stop);
+}
+
+/** Whether another transaction is in the way, which says nothing of other rooms. */
+function isInTheWay(error: unknown): boolean {
+  return isHeld(error) || error instanceof DatabaseError && error.isConflict;
+}
+
+function tellHeld(rooms: readonly string[]): void {
+  if (rooms.length === 0) return;
+  const sentence = "Other transactions hold rooms of which messages are too old: these are tried again in an hour";
+  log("warn", sentence, { rooms: rooms.length, some: rooms.slice(0, MAX_LOGGED) });
 }
 
 function tell(removed: ReadonlyMap<string, number>): void {
