@@ -4,7 +4,7 @@ import { type Client, DatabaseError } from "../database/client.ts";
 import type { Run } from "../database/transaction.ts";
 import { sleep } from "../sleep.ts";
 import { SKEW_MS } from "./append.ts";
-import { randomDigits } from "./cursor.ts";
+import { NIL, randomDigits, seqOf } from "./cursor.ts";
 import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./forget.ts";
 import type { Store } from "./store.ts";
 import { CHANNEL, payloadOf } from "./wake.ts";
@@ -12,6 +12,12 @@ import { type Found, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;
+
+/** Messages of a room that may be left for the statement that ends it, beside which nobody posts there: some tenths of a second. */
+const LEFT = 10_000;
+
+/** How often it goes on to what has come meanwhile. Where more is posted in a second than can be told of one by one, it would do so for ever. */
+const PASSES = 5;
 
 /** Rows of messages that one statement removes, which holds nobody up. */
 const REMOVED_AT_ONCE = 1_000;
@@ -92,15 +98,19 @@ export class Forgetter {
   }
 
   /**
-   * Removes a room: forgets its messages, one by one those that are there when it begins, at once what has come meanwhile, and then removes
-   * the rows. Its head stays, so that no id ever goes back. Yields as `forget` does.
+   * Removes a room: forgets its messages, one by one those that are there when it begins, and what has come meanwhile while that is much; at
+   * once what is left, and then removes the rows. Its head stays, so that no id ever goes back. Yields as `forget` does.
    */
   async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
     const which = { by: "room", name: room } as const;
-    // Where more is posted in a second than can be told of one by one, it would go on for ever without such an end.
-    const last = await this.#run((sql) => newestOf(sql, room));
-    for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT, last)) {
-      yield* this.#all(found, which);
+    let last = NIL;
+    for (let pass = 1; pass <= PASSES; pass++) {
+      const newest = await this.#run((sql) => newestOf(sql, room));
+      if (pass > 1 && seqOf(newest) - seqOf(last) <= LEFT) break;
+      for await (const found of walk<FoundMessage>(this.#run, which, COLUMNS, LOOKED_AT, newest, last)) {
+        yield* this.#all(found, which);
+      }
+      last = newest;
     }
     const removed = await this.#run((sql) => markRemoved(sql, { room, after: last, random: randomDigits() }));
     if (!removed) return; // there never was such a room

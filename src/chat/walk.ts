@@ -23,7 +23,8 @@ type WalkedRow = Found & { readonly matches: boolean; readonly looked: number };
 
 /**
  * Finds the messages that are meant, deleted ones too, ascending by room and id. Yields `columns` of those among each `rows` that were
- * looked at, none if there are none, up to the id `last` of each room. What is stored behind it while it walks it does not see.
+ * looked at, none if there are none, behind the id `after` of the first room, up to the id `last` of each. What is stored behind that while it
+ * walks it does not see.
  */
 export async function* walk<T extends Found>(
   run: Run,
@@ -31,6 +32,7 @@ export async function* walk<T extends Found>(
   columns: string,
   rows: number,
   last = END,
+  after = NIL,
 ): AsyncGenerator<readonly T[], void, void> {
   const statement = `
     select *, ${by} = $3 as matches from (
@@ -41,7 +43,7 @@ export async function* walk<T extends Found>(
         order by room, id limit ${rows}
       ) page
     ) numbered where ${by} = $3 or nth = looked order by room, id`;
-  let at: Found = { room: by === "room" ? name : "", id: NIL };
+  let at: Found = { room: by === "room" ? name : "", id: after };
   while (true) {
     const found = await run((sql) =>
       sql.unsafe<(T & WalkedRow)[]>(statement, [at.room, at.id, name, last], { prepare: true })

@@ -1753,8 +1753,15 @@ export const mutations: readonly Mutation[] = [
     "who always posts into a room keeps it from being forgotten",
     ["forget_test.ts > however much comes"],
     FORGETTER,
-    "COLUMNS, LOOKED_AT, last)",
-    "COLUMNS, LOOKED_AT)",
+    "COLUMNS, LOOKED_AT, newest, last)",
+    "COLUMNS, LOOKED_AT, undefined, last)",
+  ),
+  broken(
+    "whatever has come meanwhile is forgotten with a room in one statement",
+    ["forget_test.ts > after some passes"],
+    FORGETTER,
+    "if (pass > 1 && seqOf(newest) - seqOf(last) <= LEFT) break;",
+    "if (pass > 1) break;",
   ),
   broken(
     "a message that was imported into another room is forgotten there alone",
