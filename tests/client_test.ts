@@ -295,6 +295,28 @@ test("Whoever keeps the cursor while he follows with changes goes on with exactl
   assertEquals(cursorAfter(ids[3]!.toUpperCase(), all[3]!), (all[3] as Message).changed);
 });
 
+test("A follow with changes passes over none at a server that is too old to give them: it is tried again", async (server) => {
+  const room = new Linger(server.url).room("room");
+  const messageKey = "only I know this, and no one else";
+  const { id } = await room.post("1", { messageKey });
+  const edited = await room.edit(id, "one", { messageKey });
+  const [two, three] = [await room.post("2"), await room.post("3")];
+  let answers = 0;
+  await using box = middlebox(server, async ({ url }, forward) => {
+    if (++answers > 1) return await forward();
+    const { pathname, search } = new URL(url);
+    const answer = await fetch(server.url + pathname + search.replace("&changes=true", ""));
+    return new Response(await answer.text(), answer); // whose Link has no changes either
+  });
+  const items: (Message | Deletion)[] = [];
+  for await (const item of new Linger(box.url).room("room").follow({ after: id, changes: true })) {
+    items.push(item);
+    if (item.id === three.id) break;
+  }
+  assertEquals(items, [edited, two, three]);
+  assertEquals(answers, 2);
+});
+
 for (const fault of ["hides Link", "gives a page once more"]) {
   for (const start of ["a cursor", "now", "a gap"]) {
     if (fault === "hides Link" && start === "now") continue; // then there is no start at all

@@ -492,7 +492,10 @@ class RemoteRoom implements Room {
       if (!isList<Message>(json, "id")) return undefined;
       let end = after;
       const placed = json.map((item) => ({ place: end = changes ? cursorAfter(end, item) : item.id, item }));
-      const next = /[?&]after=([\w-]+)[^>]*>; *rel="next"/.exec(linkOf(headers))?.[1] ?? end;
+      const link = /<([^>]*)>; *rel="next"/.exec(linkOf(headers))?.[1];
+      // A server that is older does not know `changes`, and would lead past them; another one may answer the next time.
+      if (changes && link !== undefined && !link.includes("changes=true")) return undefined;
+      const next = /[?&]after=([\w-]+)/.exec(link ?? "")?.[1] ?? end;
       const comeBack = json.length === 0 && headers.get("retry-after") === "0";
       // `now` asked twice would be two different places, and what came between them lost.
       if (next === "now") return undefined;

@@ -695,6 +695,13 @@ export const mutations: readonly Mutation[] = [
     "if (feed && placeOf(place) > feed.place) feed.wake();",
   ),
   broken(
+    "a follow is led past the changes by a server that is too old to give them",
+    ["client_test.ts > too old to give them"],
+    PUBLIC_CLIENT,
+    'if (changes && link !== undefined && !link.includes("changes=true")) return undefined;',
+    "",
+  ),
+  broken(
     "anybody changes what was posted with a token",
     ["changes_test.ts > A message with a sub"],
     CHANGE,
