@@ -604,6 +604,8 @@ test("a cursor up to a minute ahead waits; further ahead answers 400", async (se
         const answer = await get(server, `/rooms/${room}/messages?after=${cursor}&wait=${wait}`);
         assertProblem(answer, 400, "invalid-request", "after");
       }
+      const before = await messages(server, room, `before=${cursor}`);
+      assertEquals(before.map(({ body }) => body), room === "tea" ? ["Hello"] : []); // there is nothing to wait for
     }
   }
 });
