@@ -15,6 +15,8 @@ import { equals, has, isEmpty, NONE } from "./draft.js";
 export function agree(memory, composer, { room, renamed, isSame }) {
   /** What this window shows of what is written in another: it is not for this one to keep. */
   let mirrored = NONE;
+  /** What one was called when one went. */
+  let name = "";
   memory.watch("name", renamed);
   memory.watchDrafts((draftOf, draft, before) => {
     if (!isSame()) return;
@@ -30,14 +32,16 @@ export function agree(memory, composer, { room, renamed, isSame }) {
     }
   });
   addEventListener("pagehide", () => {
+    name = memory.name;
     if (!isSame()) return;
     for (const [room, draft] of composer.written) if (draft.text) memory.leaveDraft(room, draft);
   });
-  // Who comes back to the page finds what was left when he went, as it is by now.
+  // Who comes back to the page finds what was left when he went, as it is by now, and has the name that he has by now.
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted || !isSame()) return;
     composer.left.clear();
     composer.show(memory.draft(room()));
+    if (memory.name !== name) renamed();
   });
 }
 

@@ -65,6 +65,8 @@ export class Outbox {
     this.#changed = changed;
     this.#items = memory.unsent().map((item) => this.#named(item));
     memory.watch("unsent ", (key, value) => this.#hear(key, value ? this.#named(JSON.parse(value)) : undefined));
+    // Of what was done while the browser kept this page, to come back to, it was told nothing.
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#catchUp());
     // Not before the page is put together.
     queueMicrotask(() => this.#work());
   }
@@ -161,6 +163,13 @@ export class Outbox {
     this.#tidy();
     this.#changed(told.room);
     this.#work();
+  }
+
+  /** Makes up for what it could not hear: what the storage has no more was sent, or not wanted any more. */
+  #catchUp() {
+    for (const item of this.#items) if (!item.id && !this.#memory.isUnsent(item)) this.#drop(item);
+    if (!this.#session.isSame) return; // what is there now is for the next one to send
+    for (const item of this.#memory.unsent()) this.#hear(item.key, this.#named(item));
   }
 
   /** Sends what there is to send, if this window is the one that does. */

@@ -35,7 +35,8 @@ export class Session {
       removeEventListener("storage", changed); // one change comes as many events, and one reload does
       this.restart();
     };
-    addEventListener("storage", changed);
+    // Of what was done while the browser kept this page, to come back to, it was told nothing.
+    for (const type of ["storage", "pageshow"]) addEventListener(type, changed);
     byId("sign-out").addEventListener("click", () => {
       memory.forget();
       this.restart();

@@ -180,6 +180,23 @@ export async function visit(
   return visitor;
 }
 
+/** Has a page take itself for one that one has left, and that the browser keeps, to come back to: it is told nothing of what others store. */
+export function putAside(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const unheard = (event: Event) => event.stopImmediatePropagation();
+    addEventListener("storage", unheard, true);
+    addEventListener("pageshow", () => removeEventListener("storage", unheard, true), { once: true });
+    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+  });
+}
+
+/** Comes back to a page that was put aside; it may load itself anew then. */
+export function comeBack(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    setTimeout(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  });
+}
+
 /** Answers a request as a server that refuses what it says. */
 export function refuse(route: Route): Promise<void> {
   const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not like this" };

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { launchBrowser, refuse, webTest } from "../support/browser.ts";
+import { comeBack, launchBrowser, putAside, refuse, webTest } from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -135,6 +135,25 @@ webTest(
     }
   },
 );
+
+webTest("Who signs out leaves nothing to be seen in a page that the browser has kept, to come back to", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${await tokenOf({ sub: "u7", name: "Ada", read: ["*"], write: ["*"] })}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  await page.fill("#text", "Ada's draft");
+  await putAside(page);
+  const beside = await page.context().newPage();
+  await beside.goto(server.url);
+  await beside.click("#sign-out");
+  await beside.waitForSelector("#gate >> text=This chat is by invitation");
+  await page.waitForFunction(() => !localStorage.getItem("linger / token"), undefined, { polling: 20 });
+  assertEquals(await page.textContent("#you bdi"), "Ada");
+  await comeBack(page);
+  await page.waitForSelector("#gate >> text=This chat is by invitation");
+  assertEquals(await page.inputValue("#text"), "");
+  assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => / (draft|left) /.test(key))), []);
+});
 
 webTest("The link that one came in by leads to its room again, and asks nothing", async () => {
   await using visit = await newPage();

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Page, Request } from "playwright-core";
-import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { comeBack, putAside, refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
@@ -543,19 +543,63 @@ webTest("Who comes back to a page that the browser has kept finds the draft as i
   await posted(site, "kept-page", "The question");
   const [first, second] = await twoDrafts("kept-page");
   await using _first = first;
-  const turn = (type: string) =>
-    first.page.evaluate((type) => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
   await second.page.evaluate(() => document.hasFocus = () => false);
-  await turn("pagehide");
+  await putAside(first.page);
   const both = "Said in the second\n\nOf the first";
   await second.until((both) => (document.getElementById("text") as HTMLTextAreaElement).value === both, both);
   await second.page.hover("#log .body");
   await second.page.click("#actions [aria-label=Reply]");
   await second.page.fill("#text", "Of both");
   await knows(first, "kept-page", "Of both");
-  await turn("pageshow");
-  assertEquals(await first.page.inputValue("#text"), "Of both");
+  await comeBack(first.page);
   await first.page.waitForSelector("#replying >> text=The question");
+  assertEquals(await first.page.inputValue("#text"), "Of both");
+});
+
+webTest("Who comes back to a page that the browser has kept has the name that he has by now", async () => {
+  await using first = await visit(site, { room: "kept-name", name: "Ada" });
+  const second = await tab(first, "kept-name");
+  await putAside(first.page);
+  await second.page.click("#rename");
+  await second.page.fill("#name", "Mallory");
+  await second.page.press("#name", "Enter");
+  await first.until(() => localStorage.getItem("linger / name") === "Mallory", 0);
+  assertEquals(await first.page.textContent("#you bdi"), "Ada");
+  await comeBack(first.page);
+  await first.page.waitForSelector("#you >> text=Mallory");
+  await first.say("Who am I?");
+  await first.page.waitForSelector("#log .own >> text=Who am I?");
+});
+
+webTest("Who comes back to a page that the browser has kept finds what is not sent as it is by now", async () => {
+  await using first = await visit(site, { room: "kept-outbox", name: "Ada", badNetwork: true });
+  const { context } = first;
+  await context.route(
+    /\/messages$/,
+    (route) => route.fulfill({ status: 404, contentType: "text/html", body: "Nobody" }),
+  );
+  await first.say("Taken back");
+  await first.page.waitForSelector(".failed >> text=Not sent yet");
+  const second = await tab(first, "kept-outbox");
+  await second.sees("Taken back");
+  await putAside(first.page);
+  await second.page.click("#waiting >> text=Delete");
+  await second.say("Written elsewhere");
+  await second.sees("Written elsewhere");
+  await first.until(() => Object.values(localStorage).some((kept) => kept.includes('"Written elsewhere"')), 0);
+  await first.sees("Taken back");
+  await comeBack(first.page);
+  await first.sees("Written elsewhere");
+  await context.unroute(/\/messages$/);
+  await first.say("And more");
+  for (const one of [first, second]) {
+    await one.settles();
+    await one.sees("Written elsewhere", "And more");
+  }
+  assertEquals((await messages(site, "kept-outbox", "wait=0")).map(({ body }) => body), [
+    "Written elsewhere",
+    "And more",
+  ]);
 });
 
 webTest(
