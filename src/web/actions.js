@@ -24,6 +24,7 @@ const ABOVE = 14;
  * @typedef {object} Doings
  * @property {() => Room} room The room that one sees.
  * @property {() => boolean} isSending Whether something that was written in this room is on its way.
+ * @property {() => boolean} isApart Whether there are newer messages than those that are shown.
  * @property {(message: Seen) => void} reply
  * @property {(message: Message) => void} replace Shows a message as it is now.
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
@@ -145,7 +146,8 @@ export class Actions {
     const plain = !isConverting(event) && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     if (document.activeElement !== event.target) return; // it was pressed before this was there, elsewhere
     if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
-    if (this.#doings.isSending()) return; // the last one can't be edited yet, and no other is meant
+    // The last one can't be edited yet, or is not here; and no other is meant.
+    if (this.#doings.isSending() || this.#doings.isApart()) return;
     const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll("article"));
     const own = [...rows].reverse().map(messageOf).find((message) => message && this.#isOwn(message));
     if (!own) return;

@@ -248,6 +248,7 @@ async function begin(event) {
   actions = new Actions(session, memory, {
     room: () => linger.room(current),
     isSending: () => outbox.of(current).some(({ state }) => state !== "refused"),
+    isApart: () => timeline.isApart,
     reply: (message) => {
       reply.begin(message);
       composer.reply(message.id);

@@ -4785,6 +4785,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "the arrow up edits an old message while one reads far back",
+    ["web/actions_test.ts > reads far back"],
+    "src/web/actions.js",
+    " || this.#doings.isApart()",
+    "",
+  ),
+  broken(
     "a key that was pressed before counts also for who has gone elsewhere since",
     ["web/actions_test.ts > A key for a message"],
     "src/web/actions.js",
@@ -5152,7 +5159,7 @@ export const mutations: readonly Mutation[] = [
     "the arrow edits the message before the one that is on its way",
     ["web/actions_test.ts > arrow that leads"],
     "src/web/actions.js",
-    "if (this.#doings.isSending()) return;",
+    "this.#doings.isSending() || ",
     "",
   ),
   broken(

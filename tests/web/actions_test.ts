@@ -1006,6 +1006,24 @@ webTest("The line above a reply leads far back as often as one likes", async () 
   }
 });
 
+webTest("Who reads far back edits nothing with the arrow up, which is for his last message", async () => {
+  const original = await farBack("apart");
+  await using ada = await visit(site, { room: "apart", name: "Ada" });
+  const { page } = ada;
+  await ada.say("The last");
+  await ada.settles();
+  await page.evaluate((id) => localStorage.setItem(`linger / key ${id}`, "that of one's own"), original.id);
+  await page.evaluate((hash) => location.hash = hash, `apart/${original.id}`);
+  await page.hover("#log .found .body");
+  await page.waitForSelector("#actions [aria-label=Edit]");
+  await page.press("#text", "ArrowUp");
+  assertEquals(await page.isVisible("#editor"), false);
+  await page.click("#pill");
+  await page.waitForSelector("#log >> text=The last");
+  await page.press("#text", "ArrowUp");
+  assertEquals(await page.inputValue("#edited-text"), "The last");
+});
+
 webTest("What one is about to answer is shown as it is now, and not at all when it is deleted", async () => {
   const room = "reply-bar";
   const key = "a key that nobody can guess";
