@@ -319,7 +319,11 @@ export class Actions {
     const nextId = next && messageOf(next)?.id;
     this.#doings.deletes(id);
     row?.classList.add("deleting");
-    const onRetry = () => say(words.notDeletedYet);
+    let isTold = false;
+    const onRetry = () => {
+      if (!isTold) say(words.notDeletedYet); // not at each try
+      isTold = true;
+    };
     try {
       await this.#doings.room().delete(id, { messageKey: this.#memory.messageKey(id), onRetry });
     } catch (error) {

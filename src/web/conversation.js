@@ -29,6 +29,9 @@ import { Patience } from "./patience.js";
 /** Messages in one page of history: some screens. */
 const PAGE = 50;
 
+/** When others have changed nothing more for so long, it is told what they did, in milliseconds: a program may edit its answer every second. */
+const CHANGED_MS = 3_000;
+
 /** Stands before every message. */
 export const NIL = "00000000-0000-0000-0000-000000000000";
 
@@ -50,6 +53,10 @@ export class Conversation {
   #meanwhile = new Map();
   /** What is deleted from here. @type {Set<string>} */
   #deleting = new Set();
+  /** The messages on the page that others have changed, which is not told yet, and whether each is gone. @type {Map<string, boolean>} */
+  #untold = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   /** The newest wish to see another part. */
   #going = {};
   #oldest = "";
@@ -245,8 +252,6 @@ export class Conversation {
   #takeFresh() {
     /** The new messages, as they are after the last of their changes. @type {Map<string, Message>} */
     const fresh = new Map();
-    let edited = 0;
-    let deleted = 0;
     // A page that was asked for meanwhile may have some already.
     const before = this.newest > this.#timeline.last ? this.newest : this.#timeline.last;
     for (const news of this.#fresh) {
@@ -257,18 +262,29 @@ export class Conversation {
       if ("deleted" in news || news.changed) this.#told.became(news);
       if ("deleted" in news) {
         fresh.delete(id);
-        if (rowOf(id) && !this.#deleting.has(id)) deleted++;
+        if (rowOf(id) && !this.#deleting.has(id)) this.#tellChange(id, true);
         this.#timeline.remove(id);
       } else if (isNew) {
         fresh.set(id, news);
       } else if (isOutdated(news)) {
-        edited++;
+        this.#tellChange(id, false);
         this.#timeline.replace(id, news);
       }
     }
     this.#fresh = [];
-    if (edited + deleted > 0) this.#told.changed(edited, deleted);
     return [...fresh.values()];
+  }
+
+  /** Has it told that others have changed a message on the page, together with what else they change before long. @param {string} id @param {boolean} isGone */
+  #tellChange(id, isGone) {
+    this.#untold.set(id, isGone);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#left.signal.aborted) return;
+      const deleted = [...this.#untold.values()].filter((isGone) => isGone).length;
+      this.#told.changed(this.#untold.size - deleted, deleted);
+      this.#untold.clear();
+    }, CHANGED_MS);
   }
 
   /**

@@ -4722,6 +4722,27 @@ export const mutations: readonly Mutation[] = [
     "} else if (rowOf(id)) {",
   ),
   broken(
+    "each edit of a program that edits its answer again and again is told",
+    ["web/actions_test.ts > is told in one sentence"],
+    "src/web/conversation.js",
+    "const CHANGED_MS = 3_000;",
+    "const CHANGED_MS = 0;",
+  ),
+  broken(
+    "a message that is edited twice is told as two",
+    ["web/actions_test.ts > is told in one sentence"],
+    "src/web/conversation.js",
+    "this.#untold.set(id, isGone);",
+    "this.#untold.set(`${id} ${Math.random()}`, isGone);",
+  ),
+  broken(
+    "each try of a deletion is told",
+    ["web/actions_test.ts > A deletion that is on its way"],
+    "src/web/actions.js",
+    "if (!isTold) say",
+    "say",
+  ),
+  broken(
     "a page of history that is on its way brings back what was changed meanwhile",
     ["web/actions_test.ts > on its way"],
     "src/web/conversation.js",

@@ -79,9 +79,13 @@ webTest(
     assertEquals(await ada.page.evaluate(() => document.activeElement!.id), "text");
     await noor.until(() => (globalThis as unknown as { said: string[] }).said.length > 0, 0);
     assertEquals(await said(noor), ["1 message was edited"]);
-    assertEquals((await messages(site, "edit", "wait=0")).map(({ body }) => body), ["One", "Two", "Mine"]);
+    agree(noor.page);
+    await act(noor, "Mine", "Delete");
+    await ada.until(() => (globalThis as unknown as { said: string[] }).said.length > 0, 0);
+    assertEquals(await said(ada), ["1 message was deleted"]); // her own edit is no news to her
+    assertEquals((await messages(site, "edit", "wait=0")).map(({ body }) => body), ["One", "Two"]);
     await using late = await visit(site, { room: "edit", name: "Late" });
-    await late.sees("One", "Two", "Mine");
+    await late.sees("One", "Two");
     assertEquals(await late.page.locator(".edited").count(), 1);
   },
 );
@@ -808,18 +812,49 @@ webTest("Whose message is taken away by another while he is at its buttons is no
   await ada.until(() => document.activeElement?.id === "scroller", 0);
 });
 
-webTest("A deletion that is on its way is seen, and told when it takes long", async () => {
+webTest("A deletion that is on its way is seen, and told once when it takes long", async () => {
   await using ada = await visit(site, { room: "under-way", name: "Ada", badNetwork: true });
   const { page } = ada;
   agree(page);
   await ada.say("Goes");
   await ada.settles();
-  await page.route(/\/messages\/[0-9a-f-]+$/, (route) => route.abort());
+  let tries = 0;
+  await page.route(/\/messages\/[0-9a-f-]+$/, (route) => {
+    tries++;
+    return route.abort();
+  });
+  await listen(ada);
   await act(ada, "Goes", "Delete");
   await page.waitForSelector("#log .deleting >> text=Goes");
   await page.waitForSelector("[role=status] >> text=not deleted yet");
+  await until(() => tries > 3, "it is tried again and again");
   await page.unrouteAll({ behavior: "wait" });
   await page.waitForSelector("#log .body", { state: "detached" });
+  await page.waitForSelector("[role=status] >> text=The message is deleted");
+  assertEquals(await said(ada), ["The message is not deleted yet. It is tried again.", "The message is deleted"]);
+});
+
+webTest("What others change one after the other is told in one sentence, each message once", async () => {
+  const room = "told-once";
+  const headers = { "content-type": "application/json", "message-key": "a key that nobody can guess" };
+  const at: string[] = [];
+  for (const body of ["An answer", "Another", "Goes"]) {
+    const { json: { id } } = await read<Message>(post(site, room, { body }, headers));
+    at.push(`${site.url}/rooms/${room}/messages/${id}`);
+  }
+  await using ada = await visit(site, { room, name: "Ada" });
+  await listen(ada);
+  const edit = async (url: string, body: string) => {
+    const { status } = await read(fetch(url, { method: "PATCH", headers, body: JSON.stringify({ body }) }));
+    assertEquals(status, 200);
+    await ada.page.waitForSelector(`#log .body >> text="${body}"`);
+  };
+  for (const word of ["is", "that", "grows", "and", "grows"]) await edit(at[0]!, `An answer ${word}`);
+  await edit(at[1]!, "The other");
+  await fetch(at[2]!, { method: "DELETE", headers });
+  await ada.sees("An answer grows", "The other");
+  await ada.until(() => (globalThis as unknown as { said: string[] }).said.length > 0, 0);
+  assertEquals(await said(ada), ["2 messages were edited, 1 message was deleted"]);
 });
 
 webTest("A deletion that is refused is told, for everybody to see", async () => {
