@@ -6,7 +6,7 @@
 import { clockTime, dayName, exactTime, sameDay } from "./calendar.js";
 import { layOut, settle } from "./chunk.js";
 import { byId, element, handFocusOn, setText } from "./element.js";
-import { messageRow, unfoldAs } from "./message-row.js";
+import { messageRow, relate, unfoldAs } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Message } from "../client/client.ts" */
@@ -44,6 +44,12 @@ export class MessageLog {
     this.#entries = [];
     this.#lineAt = "";
     this.#log.replaceChildren();
+  }
+
+  /** One has another name from now on. @param {Me} me */
+  rename(me) {
+    this.#me = me;
+    for (const { message, row } of this.#entries) relate(row, message, me);
   }
 
   /** Takes all messages away, to show others. */

@@ -69,9 +69,14 @@ function fill(row, message, me) {
     ),
     ...whatIsWritten(body, changed),
   );
+  relate(row, message, me);
+}
+
+/** Shows whether a message is one's own, and whether it speaks of one: by another name than before, perhaps. @param {Element} row @param {Seen} message @param {Me} me */
+export function relate(row, message, me) {
   const own = isOwn(message, me);
   row.classList.toggle("own", own);
-  row.classList.toggle("mentions-me", !own && mentions(body, me.name));
+  row.classList.toggle("mentions-me", !own && mentions(message.body, me.name));
 }
 
 /** A message without anything that could fail. @param {Seen} message */

@@ -73,7 +73,7 @@ const timeline = new Timeline({
   },
   remove: (item) => outbox.remove(item),
 });
-const composer = new Composer(memory, { send, renamed: () => open(), answer });
+const composer = new Composer(memory, { send, renamed: () => timeline.rename(session.me), answer });
 
 /** What is being written. */
 const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
@@ -381,7 +381,7 @@ agree(memory, composer, {
   isSame: () => session.isSame, // else one's words would be the next one's
   renamed: () => {
     composer.renamed();
-    open();
+    timeline.rename(session.me);
   },
 });
 open();

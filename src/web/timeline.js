@@ -124,7 +124,7 @@ export class Timeline {
   /** Empties the timeline for another room. @param {Me} me @param {string} read What was read there; "" for nothing yet. */
   clear(me, read) {
     this.#me = me;
-    this.#unread = new Unread(read, (message) => isOwn(message, me));
+    this.#unread = new Unread(read, (message) => isOwn(message, this.#me));
     this.#lineFrom = read;
     this.#passed = undefined;
     this.#older =
@@ -141,6 +141,12 @@ export class Timeline {
     this.#anchor.take([]);
     this.#announcer.clear();
     this.#showPills([]);
+  }
+
+  /** One has another name from now on, and stays where one is. @param {Me} me */
+  rename(me) {
+    this.#me = me;
+    this.#log.rename(me);
   }
 
   /** The newest message that is shown. */

@@ -4897,6 +4897,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "whoever takes another name is led to the newest, in all windows",
+    ["web/tabs_test.ts > agree on the name"],
+    "src/web/page.js",
+    "    composer.renamed();\n    timeline.rename(session.me);",
+    "    composer.renamed();\n    open();",
+  ),
+  broken(
+    "what is on the page goes on to be whose it was before one had another name",
+    ["web/tabs_test.ts > agree on the name"],
+    "src/web/message-log.js",
+    "    for (const { message, row } of this.#entries) relate(row, message, me);\n",
+    "",
+  ),
+  broken(
     "what is read in one window stays unread in the others",
     ["web/catching_up_test.ts > one window"],
     "src/web/page.js",

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Page, Request } from "playwright-core";
 import { comeBack, putAside, refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted, until } from "../support/client.ts";
+import { type Line, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
 
@@ -220,18 +221,29 @@ webTest("A tab that comes back after it was frozen has what came meanwhile, once
   for (const one of [first, second]) await one.sees("One", "Two", "Three", "Four");
 }, { notInFirefox: "only Chromium can be told to freeze or to crash" });
 
-webTest("Tabs of one person agree on the name, and on which message is whose", async () => {
+webTest("Tabs of one person agree on the name, and on which message is whose; nobody is led away", async () => {
+  await writeHistory(site.database.sql, "agree", [
+    [60, "Mallory", "From another device"],
+    [50, "Noor", "Mallory, is that you?"],
+    ...Array.from({ length: 48 }, (_, i): Line => [48 - i, "Noor", `Filler ${i}`]),
+  ]);
   await using first = await visit(site, { room: "agree", name: "Ada" });
   const second = await tab(first, "agree");
+  const scrolled = () => second.page.$eval("#scroller", ({ scrollTop }) => scrollTop);
+  await second.page.$eval("#scroller", (scroller) => scroller.scrollTop = 100);
   await first.page.click("#rename");
   await first.page.fill("#name", "Mallory");
   await first.page.press("#name", "Enter");
   await second.page.waitForSelector("#you >> text=Mallory");
-  await second.is("live");
+  for (const { page } of [first, second]) {
+    await page.waitForSelector("#log .own >> text=From another device");
+    await page.waitForSelector("#log .mentions-me >> text=Mallory, is that you?");
+  }
+  assertEquals(await scrolled(), 100);
   await second.say("Who am I?");
   await second.settles();
   for (const { page } of [first, second]) await page.waitForSelector("#log .own >> text=Who am I?");
-  assertEquals((await messages(site, "agree", "wait=0")).map(({ author }) => author), ["Mallory"]);
+  assertEquals((await messages(site, "agree", "wait=0&limit=100")).at(-1)!.author, "Mallory");
 });
 
 webTest(
