@@ -50,7 +50,7 @@ const linger = new Linger(base, {
   token: () => session.token,
   fetch: (request) => polls.fetch(/** @type {Request} */ (request)),
 });
-const sidebar = new Sidebar({ choose, showAll });
+const sidebar = new Sidebar({ choose, mayLeave: (room) => roomAfter(room) !== undefined, showAll });
 const connectionLine = new ConnectionLine();
 const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, notify);
 const outbox = new Outbox(linger, memory, session, new Lease(base, "outbox"), (room) => {
@@ -285,14 +285,20 @@ function showRooms() {
   document.title = words.title(current, unread);
 }
 
+/** Where one is after one has left the room that one sees; undefined where one is in no other. @param {string} room */
+function roomAfter(room) {
+  return room === LOBBY ? rooms.list().find((other) => other.room !== LOBBY)?.room : LOBBY;
+}
+
 /** @param {string} room @param {Choice} choice */
 async function choose(room, choice) {
   if (choice === "loud" && !await askToNotify()) {
     sidebar.close(); // it is told behind it
     return tellNotDone(words.notNotified);
   }
+  const next = choice === "left" && room === current && roomAfter(room);
   memory.choose(room, choice);
-  if (choice === "left" && room === current) sidebar.goTo(`#${LOBBY}`);
+  if (next) sidebar.goTo(`#${next}`);
   else showRooms();
 }
 

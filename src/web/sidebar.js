@@ -15,6 +15,7 @@ const MANY = 99;
  * What the sidebar asks for.
  * @typedef {object} SidebarActions
  * @property {(room: string, choice: Choice) => void} choose
+ * @property {(room: string) => boolean} mayLeave Whether there is another room to go to.
  * @property {() => void} showAll
  */
 
@@ -69,7 +70,7 @@ export class Sidebar {
       this.#remove(room);
     }
     rooms.forEach((entry, place) => {
-      const item = this.#items.get(entry.room) ?? new Item(entry.room, this.#actions.choose);
+      const item = this.#items.get(entry.room) ?? new Item(entry.room, this.#actions);
       this.#items.set(entry.room, item);
       item.show(entry, entry.room === current);
       if (this.#list.children[place] !== item.node) {
@@ -172,8 +173,8 @@ class Item {
   /** @type {Choice} */
   #choice = "open";
 
-  /** @param {string} room @param {SidebarActions["choose"]} choose */
-  constructor(room, choose) {
+  /** @param {string} room @param {SidebarActions} actions */
+  constructor(room, actions) {
     this.#name = element("span", { className: "room-name", textContent: room, title: room });
     this.#pencil.ariaHidden = "true";
     this.link = element("a", { href: `#${room}` }, this.#name, this.#pencil, this.#count, this.#marks);
@@ -184,12 +185,12 @@ class Item {
       ariaLabel: words.optionsOf(room),
     });
     this.#more.ariaExpanded = "false";
-    this.#more.addEventListener("click", () => this.#toggle(room, choose));
+    this.#more.addEventListener("click", () => this.#toggle(room, actions));
     this.node = element("li", {}, this.link, this.#more);
     this.node.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.#options) return;
       event.stopPropagation();
-      this.#toggle(room, choose);
+      this.#toggle(room, actions);
       this.#more.focus();
     });
   }
@@ -213,8 +214,8 @@ class Item {
     this.node.classList.toggle("muted", choice === "muted");
   }
 
-  /** @param {string} room @param {SidebarActions["choose"]} choose */
-  #toggle(room, choose) {
+  /** @param {string} room @param {SidebarActions} actions */
+  #toggle(room, actions) {
     const isOpen = Boolean(this.#options);
     this.#more.ariaExpanded = `${!isOpen}`;
     this.#options?.remove();
@@ -226,16 +227,16 @@ class Item {
       ...this.#choice === "muted" || !isNotifiable() ? [] : [
         /** @type {[string, Choice]} */ (this.#choice === "loud" ? [words.quieter, "open"] : [words.louder, "loud"]),
       ],
-      [words.leave, "left"],
+      ...actions.mayLeave(room) ? [/** @type {[string, Choice]} */ ([words.leave, "left"])] : [],
     ];
     this.#options = element(
       "div",
       { className: "options" },
       ...options.map(([textContent, choice]) => {
         const onclick = () => {
-          this.#toggle(room, choose);
+          this.#toggle(room, actions);
           this.#more.focus();
-          choose(room, choice);
+          actions.choose(room, choice);
         };
         return element("button", { type: "button", textContent, onclick });
       }),

@@ -177,6 +177,24 @@ webTest("A room can be muted and left, with the keyboard too", async () => {
   assertEquals(await listed(ada), ["lobby", "quiet"]);
 });
 
+webTest("The lobby is left for another room of mine, and can't be left where there is none", async () => {
+  await using ada = await visit(site, { name: "Ada" });
+  const { page } = ada;
+  const options = async () => {
+    await page.click(`[aria-label="Options of lobby"]`);
+    return await page.$$eval(".options button", (all) => all.map(({ textContent }) => textContent));
+  };
+  assertEquals((await options()).includes("Leave"), false);
+  await goTo(ada, "annex");
+  await goTo(ada, "lobby");
+  await page.click(`[aria-label="Options of lobby"]`); // they were open
+  assertEquals((await options()).includes("Leave"), true);
+  await page.click(".options >> text=Leave");
+  await ada.until(() => document.querySelector("h1")!.textContent === "annex", 0);
+  assertEquals(await listed(ada), ["annex"]);
+  assertEquals(new URL(page.url()).hash, "#annex");
+});
+
 webTest("What I wrote on another device is not unread, nor what I answered there", async () => {
   for (const room of ["desktop", "pocket"]) await posted(site, room, "Old");
   await using ada = await regular(["desktop", "pocket"]);
