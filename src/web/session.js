@@ -38,6 +38,8 @@ export class Session {
     // Of what was done while the browser kept this page, to come back to, it was told nothing.
     for (const type of ["storage", "pageshow"]) addEventListener(type, changed);
     byId("sign-out").addEventListener("click", () => {
+      const unsent = memory.unsent().length;
+      if (unsent > 0 && !confirm(words.askSignOut(unsent))) return;
       memory.forget();
       this.restart();
     });

@@ -360,6 +360,11 @@ export const askOperator = "Ask whoever runs this chat.";
 export const askForLink = "Ask for a new link, and open it here.";
 export const signIn = "Sign in";
 
+/** @param {number} unsent How many messages are not sent, at least one. */
+export function askSignOut(unsent) {
+  return `${counted(unsent, "message is", "messages are")} not sent yet, and will be lost. Sign out?`;
+}
+
 /** @param {string} name "" for a link without one. @param {string} before "" where you have no name. */
 export function linkForAnother(name, before) {
   const [other, self] = [within(name) || "somebody without a name", within(before) || "somebody else"];

@@ -4547,6 +4547,13 @@ export const mutations: readonly Mutation[] = [
     "if (false) this",
   ),
   broken(
+    "who signs out loses without a word what is not sent",
+    ["web/session_test.ts > is asked, and loses"],
+    "src/web/session.js",
+    "if (unsent > 0 && !confirm",
+    "if (false && !confirm",
+  ),
+  broken(
     "what was written before an invitation was renewed goes out under the old name",
     ["web/session_test.ts > under another name"],
     "src/web/outbox.js",

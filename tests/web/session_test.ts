@@ -89,6 +89,7 @@ webTest("What is on its way when one signs out is not kept for the next one, who
   await page.evaluate(() => {
     setInterval(() => document.querySelector(".failed") && localStorage.setItem("another app", "failed"), 10);
   });
+  page.on("dialog", (dialog) => dialog.accept()); // it is asked about
   const reloaded = Promise.withResolvers<Route>();
   await page.route(({ pathname }) => pathname === "/", (route) => reloaded.resolve(route));
   await page.evaluate(() => document.getElementById("sign-out")!.click());
@@ -135,6 +136,37 @@ webTest(
     }
   },
 );
+
+webTest("Who signs out while something is not sent is asked, and loses it only if he says so", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.goto(`${server.url}/#token=${await tokenOf({ sub: "u8", name: "Ada", read: ["*"], write: ["*"] })}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  await page.route(/\/messages$/, refuse);
+  for (const body of ["Unheard", "Unheard, too"]) {
+    await page.fill("#text", body);
+    await page.press("#text", "Enter");
+    await page.waitForSelector(`.failed >> text="${body}"`);
+  }
+  const questions: string[] = [];
+  let answer = false;
+  page.on("dialog", async (dialog) => {
+    questions.push(dialog.message());
+    await (answer ? dialog.accept() : dialog.dismiss());
+  });
+  await page.click("#sign-out");
+  await page.click(".failed >> nth=1 >> text=Delete");
+  await page.reload();
+  await page.waitForSelector('.failed >> text="Unheard"');
+  answer = true;
+  await page.click("#sign-out");
+  await page.waitForSelector("#gate >> text=This chat is by invitation");
+  assertEquals(await page.evaluate(() => Object.keys(localStorage).filter((key) => / unsent /.test(key))), []);
+  assertEquals(questions, [
+    "2 messages are not sent yet, and will be lost. Sign out?",
+    "1 message is not sent yet, and will be lost. Sign out?",
+  ]);
+});
 
 webTest("Who signs out leaves nothing to be seen in a page that the browser has kept, to come back to", async () => {
   await using visit = await newPage();
