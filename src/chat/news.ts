@@ -1,5 +1,6 @@
 // What feeds ask the database by themselves, again and again: what is new in a room, and how far all of them are. Their texts are made
 // once: to put one together takes longer than to send it.
+import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { cursorAt, seqOf, timeOf } from "./cursor.ts";
 import { type Head, type HeadRow, headsOf, type Known, makeHead } from "./head.ts";
@@ -45,7 +46,7 @@ const HEADS_AND_NOTIFY = `
   select found.* from (${HEADS}) found, notified`;
 
 /** The newest messages of `room`, newest first, and its head. */
-export function newestRows(sql: Sql, room: string, limit: number) {
+export function newestRows(sql: Sql, room: string, limit: number): PendingQuery<NewsRow[]> {
   return sql<NewsRow[]>`
     select ${sql.unsafe(COLUMNS)}, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed
     from ${lastRows(sql, room, undefined, limit)}
@@ -54,7 +55,12 @@ export function newestRows(sql: Sql, room: string, limit: number) {
 }
 
 /** The first messages and changes of `room` after those known, in the order of their places, and its head. */
-export function newRows(sql: Sql, room: string, { newest, newestChanges = [], place }: Known, limit: number) {
+export function newRows(
+  sql: Sql,
+  room: string,
+  { newest, newestChanges = [], place }: Known,
+  limit: number,
+): PendingQuery<(NewsRow & { place: string })[]> {
   const where = [room, newest, limit, cursorAt(place), timeOf(place), seqOf(place)];
   const changes = (["id", "cursor"] as const).map((part) =>
     sql.types.texts(newestChanges.map((change) => change[part]))
@@ -63,7 +69,11 @@ export function newRows(sql: Sql, room: string, { newest, newestChanges = [], pl
 }
 
 /** The heads of rooms of which something is known; the same statement notifies, where that is asked for too. */
-export function headRows(sql: Sql, known: ReadonlyMap<string, Known>, notification: Notification | undefined) {
+export function headRows(
+  sql: Sql,
+  known: ReadonlyMap<string, Known>,
+  notification: Notification | undefined,
+): PendingQuery<HeadRow[]> {
   const column = (of: (known: Known) => string | number | undefined) =>
     sql.types.texts(Array.from(known.values(), (known) => of(known)?.toString() ?? null));
   const columns = [

@@ -1,4 +1,5 @@
 // A room's messages as they are read, in their order: from a cursor on, or back from one, as many as one answer may have.
+import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { NIL } from "./cursor.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
@@ -16,7 +17,9 @@ export interface Rows {
 export type Turn = <T>(statement: () => Promise<T>) => Promise<T>;
 
 /** Its turn is now. */
-export const AT_ONCE: Turn = (statement) => statement();
+export function atOnce<T>(statement: () => Promise<T>): Promise<T> {
+  return statement();
+}
 
 /** A message's {@linkcode Row}. */
 export const COLUMNS = "id, author, body, sub, reply_to, changed";
@@ -38,7 +41,7 @@ export function rowsAfter(
     bytes: number;
     changes: boolean;
   },
-) {
+): PendingQuery<(PlacedRow | { id: null; place: string })[]> {
   const messages = sql`(select ${
     sql.unsafe(COLUMNS)
   }, id as place from messages where room = ${room} and id > ${after} order by id limit ${limit})`;
@@ -71,7 +74,7 @@ export function rowsBefore(
     before: string | undefined;
     limit: number;
   },
-) {
+): PendingQuery<(Row & { past: boolean })[]> {
   // The newest by its order, not any at all: for `exists` the planner reads the table from its oldest row on.
   const newest = sql`select id from messages where room = ${room} order by id desc limit 1`;
   const past = asked ? sql`(${newest}) >= ${asked}` : sql`false`;
@@ -80,7 +83,12 @@ export function rowsBefore(
 }
 
 /** The last messages before a cursor, as much as one answer may have; to be ordered by whoever reads them. */
-export function lastRows(sql: Sql, room: string, before: string | undefined, limit: number) {
+export function lastRows(
+  sql: Sql,
+  room: string,
+  before: string | undefined,
+  limit: number,
+): PendingQuery<Row[]> {
   return sql`(
     select ${sql.unsafe(COLUMNS)} from (
       select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after

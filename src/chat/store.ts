@@ -12,7 +12,7 @@ import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTIN
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
 import { type Entry, makeEntry, makePage, type Page, type Row } from "./page.ts";
-import { AT_ONCE, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
+import { atOnce, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
 import { hasIcu, type Search, search } from "./search.ts";
 
 /** What a statement has stored in one room. */
@@ -192,8 +192,7 @@ export class Store {
     room: string,
     after: string,
     limit: number,
-    { bytes = MAX_PAGE_BYTES, changes = false, turn = AT_ONCE }: { bytes?: number; changes?: boolean; turn?: Turn } =
-      {},
+    { bytes = MAX_PAGE_BYTES, changes = false, turn = atOnce }: { bytes?: number; changes?: boolean; turn?: Turn } = {},
   ): Promise<Rows> {
     return await live(after, limit, bytes, turn, async (from, most) => {
       const rows = await this.reads.read((sql) =>
@@ -229,7 +228,7 @@ export class Store {
     room: string,
     before: string | undefined,
     limit: number,
-    turn = AT_ONCE,
+    turn: Turn = atOnce,
   ): Promise<Rows & { past: boolean }> {
     let past: boolean | undefined;
     const { entries, full } = await live(before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
