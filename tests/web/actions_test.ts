@@ -933,7 +933,7 @@ webTest(
     await refusing.asked;
     await goTo("elsewhere");
     refusing.release(refuse);
-    await page.waitForSelector("#banner.shown >> text=Your change in saving was not saved (Not like this).");
+    await page.waitForSelector("#banner.shown >> text=Your edit in saving was not saved (Not like this).");
     assertEquals(await page.inputValue("#text"), "");
     await page.click("#banner >> text=Open saving");
     await ada.until(() => document.querySelector("h1")!.textContent === "saving", 0);
