@@ -84,7 +84,7 @@ Deno.test("Readiness says no where the database does, and tells whether it could
 });
 
 Deno.test("Readiness asks once a second also where the answer is no, and knows better as soon as a post is stored", async () => {
-  let now = Math.ceil(performance.now()); // whole: else a second later can be a hair less than a second
+  let now = Math.floor(performance.now()); // whole: else a second later can be a hair less than a second
   const { readiness, asked, wrote } = make(
     () => Promise.reject(new DatabaseError("not-sent", "x", undefined, {})),
     () => now,
@@ -100,7 +100,7 @@ Deno.test("Readiness asks once a second also where the answer is no, and knows b
 });
 
 Deno.test("Readiness says no after a post that was lost as long as a commit waits for its standby, and looks after no other", async () => {
-  let now = Math.ceil(performance.now());
+  let now = Math.floor(performance.now());
   let waits = true;
   const { readiness, wrote } = make(undefined, () => now, () => waits);
   await readiness.check();
