@@ -28,3 +28,16 @@ export async function within(promise: Promise<unknown>, ms: number): Promise<voi
   promise.then(() => settled.abort(), () => settled.abort());
   await sleep(ms, settled.signal);
 }
+
+/**
+ * What `promise` brings, unless `signal` aborts before.
+ * @throws the signal's reason then, or what the promise is rejected with.
+ */
+export function unlessAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  const { promise: outcome, resolve, reject } = Promise.withResolvers<T>();
+  const giveUp = () => reject(signal.reason);
+  if (signal.aborted) giveUp();
+  signal.addEventListener("abort", giveUp);
+  promise.then(resolve, reject);
+  return outcome.finally(() => signal.removeEventListener("abort", giveUp));
+}

@@ -1,8 +1,8 @@
 // A sleep that its signal ends must leave nothing behind: the tests that end one early sleep for an hour, in real time,
 // so that a timer that stays is a leak which fails them.
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { sleep, within } from "../src/sleep.ts";
+import { sleep, unlessAborted, within } from "../src/sleep.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -85,5 +85,18 @@ function counted() {
     listeners.delete(args[1]);
     Reflect.apply(removeEventListener, signal, args);
   };
-  return { signal, listeners, abort: () => controller.abort() };
+  return { signal, listeners, abort: (reason?: Error) => controller.abort(reason) };
 }
+
+Deno.test("unlessAborted() brings what its promise does or its signal says, and takes its listener off that, however it ends", async () => {
+  const { listeners, signal, abort } = counted();
+  assertEquals(await unlessAborted(Promise.resolve("there"), signal), "there");
+  await assertRejects(() => unlessAborted(Promise.reject(new Error("not there")), signal), Error, "not there");
+  assertEquals(listeners.size, 0);
+  const waiting = unlessAborted(new Promise(() => {}), signal);
+  assertEquals(listeners.size, 1);
+  abort(new Error("enough"));
+  await assertRejects(() => waiting, Error, "enough");
+  await assertRejects(() => unlessAborted(new Promise(() => {}), signal), Error, "enough");
+  assertEquals(listeners.size, 0);
+});

@@ -34,7 +34,8 @@ export async function connect(
     try {
       return await connectTo(address, turn, options, opened, signal);
     } catch (error) {
-      moveOn(turn, begun, true, address); // from a name that can't be found, or has fewer places than before
+      // From a name that can't be found, or has fewer places than before. The one host there is stays where it has come to: it was not asked.
+      if (!signal.aborted || address.hosts.length > 1) moveOn(turn, begun, true, address);
       // Where it is we who gave up, the next one is for who comes next: to go on here would move past it.
       if (!(error instanceof Unusable) || signal.aborted) throw error;
       failed.set(host, error);

