@@ -502,6 +502,25 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
   });
 });
 
+Deno.test("Store.news() tells that a change is lost where others have posted below it since", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const id = (ms: number, seq: number) => makeId(ms, seq, "0123456789");
+  const known = {
+    newest: id(100, 1),
+    newestChanges: [{ id: id(100, 1), cursor: id(110, 1) }],
+    place: placeOf(id(110, 1)),
+  };
+  await database.sql`insert into heads (room, ms, seq) values ('room', 120, 2)`;
+  await database.sql`insert into messages (room, id, body, changed) values ('room', ${id(100, 1)}, 'x', ${id(120, 1)})`;
+  assertEquals((await opened.store.news("room", known, 10)).head.lost, false);
+  for (const [ms, lost] of [[111, false], [110, true], [105, true]] as const) {
+    await database.sql`delete from messages where id <> ${id(100, 1)}`;
+    await database.sql`insert into messages (room, id, body) values ('room', ${id(ms, ms === 110 ? 1 : 2)}, 'x')`;
+    assertEquals((await opened.store.news("room", known, 10)).head.lost, lost, `${ms}`);
+  }
+});
+
 Deno.test("Store.heads() and news() tell that a change is lost, also where its message has been changed again", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);
@@ -543,6 +562,12 @@ Deno.test("Store.heads() and news() tell that a change is lost, also where its m
     assert(byHead || !byNews || found.place > known.place, `${what}: nobody looks any further`);
     assertEquals((await store.news("room", known, 10)).head.lost, byNews, what);
     await database.sql`update heads set trimmed = ${b}`;
+    assertEquals(
+      (await store.news("room", known, 10)).head.lost,
+      byNews,
+      `${what}, of messages older than others removed`,
+    );
+    await database.sql`delete from messages`;
     assertEquals((await store.news("room", known, 10)).head.lost, false, `${what}, of messages too old to be kept`);
   }
 });

@@ -83,6 +83,8 @@ export class Feed {
   /** Own changes to which it has not come yet. */
   #ahead: KnownChange[] = [];
   #place = placeOf(NIL);
+  /** How far the database has been seen: it has lost something if it is not as far any more. */
+  #furthest = placeOf(NIL);
   /** The look by which it knows the room: nothing that was committed before that began is missing. */
   #asOf = 0;
   /** Whether something was taken in for which nobody was woken yet. */
@@ -184,6 +186,7 @@ export class Feed {
    */
   append({ entries, prior }: Pick<Commit, "entries" | "prior">): void {
     const last = entries.at(-1)!;
+    this.#see(placeOf(last.cursor));
     if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
       if (last.isChange) {
         this.#ahead.push({ id: last.id, cursor: last.cursor });
@@ -332,8 +335,11 @@ export class Feed {
 
   async #look(): Promise<void> {
     const look = ++looks;
+    let furthest = this.#furthest;
     if (!this.#loaded) {
       const { entries, full, head } = await this.store.newest(this.room, PRELOAD + 1);
+      if (head.place < furthest) return this.lost();
+      this.#see(head.place);
       // What stands before the oldest of them is not known, so the tail begins after it.
       if (full) this.#newest = this.#start = entries.shift()!.id;
       this.#loaded = true;
@@ -346,9 +352,11 @@ export class Feed {
     }
     for (let more = true; more && !this.#closed;) {
       const { endOfChanges, place: before } = this;
+      furthest = this.#furthest; // what is seen while it reads it need not have read
       const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
       if (this.#closed) return;
-      if (head.lost) return this.lost();
+      if (head.lost || head.place < furthest) return this.lost();
+      this.#see(head.place);
       const place = full ? placeOf(entries.at(-1)!.cursor) : head.place;
       // An own commit that was taken in meanwhile is among them, or else they were read before it. What reaches its place and does
       // not have it, comes from a database that has lost it: the next look will say so.
@@ -370,6 +378,10 @@ export class Feed {
     this.#asOf = look;
     this.#ahead = this.#ahead.filter(({ cursor }) => placeOf(cursor) > place);
     if (this.#owed !== undefined && look > this.#owed) this.#owed = undefined;
+  }
+
+  #see(place: string): void {
+    if (place > this.#furthest) this.#furthest = place;
   }
 
   /** Takes in what there is up to `place`. */

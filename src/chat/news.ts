@@ -2,7 +2,7 @@
 // once: to put one together takes longer than to send it.
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
-import { cursorAt, seqOf, timeOf } from "./cursor.ts";
+import { cursorAt, placeOf, seqOf, timeOf } from "./cursor.ts";
 import { type Head, type HeadRow, headsOf, type Known, makeHead } from "./head.ts";
 import { fitting, type Row } from "./page.ts";
 import { COLUMNS, entriesOf, lastRows, type Rows } from "./rows.ts";
@@ -89,10 +89,18 @@ export function headRows(
   return sql.unsafe<HeadRow[]>(HEADS_AND_NOTIFY, [...columns, channel, payload], { prepare: true });
 }
 
-/** What such rows say of a room: as many messages as fit one answer, and the head. */
-export function newsOf(room: string, rows: readonly NewsRow[], limit: number): News {
+/**
+ * What such rows say of a room of which `place` was known: as many messages as fit one answer, and the head. All that is new stands above that place,
+ * unless the database has lost what was there, and others have posted since while their clock was behind.
+ */
+export function newsOf(room: string, rows: readonly NewsRow[], limit: number, place: string): News {
   const entries = entriesOf(room, rows.filter((row): row is NewsRow & Row => row.id !== null));
   const count = fitting(entries, 0, limit);
   const head = makeHead(rows.find(({ id }) => id === null));
-  return { entries: entries.slice(0, count), full: count === limit || count < entries.length, head };
+  const isOther = entries.some(({ id, isChange }) => !isChange && placeOf(id) <= place);
+  return {
+    entries: entries.slice(0, count),
+    full: count === limit || count < entries.length,
+    head: isOther ? { ...head, lost: true } : head,
+  };
 }

@@ -5,7 +5,7 @@ import type { Sql } from "../database/pool.ts";
 import { append } from "./append.ts";
 import { type Change, change, type ChangedRow, unchanged } from "./change.ts";
 import { trimmed } from "../problem.ts";
-import { makeId, NIL, seqOf, timeOf } from "./cursor.ts";
+import { makeId, NIL, placeOf, seqOf, timeOf } from "./cursor.ts";
 import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
 import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTINGS } from "./head.ts";
@@ -243,7 +243,7 @@ export class Store {
   /** What a feed begins with: the newest messages of `room`, at most `limit`, and its head. */
   async newest(room: string, limit: number): Promise<News> {
     const rows = await this.looks.read((sql) => newestRows(sql, room, limit));
-    const { entries, full, head } = this.#news(room, rows, limit);
+    const { entries, full, head } = this.#news(room, rows, limit, placeOf(NIL));
     return { entries: entries.reverse(), full, head };
   }
 
@@ -252,12 +252,13 @@ export class Store {
    * one answer's bytes; its head; and whether what was known is still there.
    */
   async news(room: string, known: Known, limit: number): Promise<News> {
+    const { place } = known; // it can be further by the time of the answer
     const rows = await this.looks.read((sql) => newRows(sql, room, known, limit));
-    return this.#news(room, rows, limit);
+    return this.#news(room, rows, limit, place);
   }
 
-  #news(room: string, rows: readonly NewsRow[], limit: number): News {
-    const found = newsOf(room, rows, limit);
+  #news(room: string, rows: readonly NewsRow[], limit: number, place: string): News {
+    const found = newsOf(room, rows, limit, place);
     this.floors.raise(room, timeOf(found.head.place));
     return found;
   }

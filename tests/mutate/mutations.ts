@@ -730,6 +730,34 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a database that is not as far any more as it was seen has lost nothing",
+    ["changes_model_test.ts > has what the database has"],
+    FEED,
+    "if (head.lost || head.place < furthest) return this.lost();",
+    "if (head.lost) return this.lost();",
+  ),
+  broken(
+    "what has come while it was read is taken for another history",
+    ["changes_test.ts > has the same bytes as before"],
+    STORE,
+    "limit, place);\n  }\n\n  #news",
+    "limit, known.place);\n  }\n\n  #news",
+  ),
+  broken(
+    "what is new may stand below what was known",
+    ["store_test.ts > posted below it"],
+    NEWS,
+    "!isChange && placeOf(id) <= place",
+    "!isChange && id === place",
+  ),
+  broken(
+    "an edit of a message that is older than those removed can't be lost",
+    ["changes_model_test.ts > has what the database has", "store_test.ts > has been changed again"],
+    "src/chat/head.ts",
+    "exists (select from messages m where m.room = k.room and m.id = c.id)",
+    "false",
+  ),
+  broken(
     "a failover that loses a change is seen by the newest change only",
     ["store_test.ts > a change is lost"],
     NEWS,
@@ -1564,7 +1592,7 @@ export const mutations: readonly Mutation[] = [
     "a refresh puts news behind what is lost",
     ["model_test.ts > a feed gives"],
     FEED,
-    "if (head.lost) return this.lost();",
+    "if (head.lost || head.place < furthest) return this.lost();",
     "",
   ),
   broken(
