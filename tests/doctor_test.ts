@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import driver from "postgres";
 import manifest from "../deno.json" with { type: "json" };
+import { until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, projectPath } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
@@ -397,6 +398,9 @@ Deno.test("Standbys are told: that commits wait for them, or don't, or wait in v
   const names = async (value: string) => {
     await primary.run(`alter system set synchronous_standby_names = '${value}'`);
     await primary.reload();
+    // What sends to the standby reads them a moment later.
+    const other = `select from pg_stat_replication where (sync_state = 'sync') <> ${value === "standby"}`;
+    await until(async () => (await primary.run(other)).length === 0, "the standby is told by them");
   };
   {
     await using standby = await primary.standby();
@@ -414,7 +418,8 @@ Deno.test("Standbys are told: that commits wait for them, or don't, or wait in v
       const [name, cure] of [
         ["", `synchronous_standby_names and ${set} make`],
         ["standby", `${set} makes`],
-        ["another", `${set} makes`],
+        // By the role's setting alone it would wait in vain.
+        ["another", `synchronous_standby_names \\(now another\\) and ${set} make`],
       ] as const
     ) {
       await names(name);

@@ -126,9 +126,8 @@ async function factsOf(sql: Sql): Promise<Facts> {
       current_setting('fsync')::bool as fsync, current_setting('full_page_writes')::bool as "fullPages",
       (select reset_val from settings where name = 'synchronous_commit') as commits,
       current_setting('synchronous_standby_names') as names,
-      (select count(*)::int from pg_stat_replication
-        where current_setting('synchronous_standby_names') = '' or sync_state is distinct from 'async'
-          or (select reset_val from settings where name = 'synchronous_commit') = 'local') as standbys
+      (select count(*)::int from pg_stat_replication) as standbys,
+      (select count(*)::int from pg_stat_replication where sync_state is distinct from 'async') as synchronous
     from pg_roles where rolname = current_user`;
   return facts;
 }

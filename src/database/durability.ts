@@ -15,22 +15,24 @@ export interface Keeping {
   readonly commits: string;
   /** `synchronous_standby_names`: the standbys for which a commit waits. */
   readonly names: string;
-  /** How many standbys are connected; where commits wait, only those for which they may, as far as that can be seen. */
+  /** How many standbys are connected. */
   readonly standbys: number;
+  /** For how many of them a commit may wait, as far as that can be seen. */
+  readonly synchronous: number;
 }
 
 /** What Neon has there: its commits wait for servers of its own that keep the log, and its compute has no disk to wait for. */
 const NEON = "walproposer";
 
 /** Whether every commit waits for a standby, and none is there. */
-export function waitsInVain({ names, commits, standbys }: Keeping): boolean {
+export function waitsInVain({ names, commits, synchronous }: Keeping): boolean {
   // Of "off" Linger makes "on".
-  return names !== "" && names !== NEON && commits !== "local" && standbys === 0;
+  return names !== "" && names !== NEON && commits !== "local" && synchronous === 0;
 }
 
 /** What there is to say of it. */
 export function* durability(keeping: Keeping): Iterable<Finding> {
-  const { role, fsync, fullPages, commits, names, standbys } = keeping;
+  const { role, fsync, fullPages, commits, names, standbys, synchronous } = keeping;
   if (names === NEON) {
     return yield ok("What is committed is kept by several servers of Neon's, which commits wait for");
   }
@@ -41,21 +43,23 @@ export function* durability(keeping: Keeping): Iterable<Finding> {
   if (commits === "off") {
     yield ok("synchronous_commit is off for this role; Linger turns it on for what it stores");
   }
-  const count = standbys === 1 ? "1 standby follows" : `${standbys} standbys follow`;
+  const follow = (count: number) => count === 1 ? "1 standby follows" : `${count} standbys follow`;
   if (waitsInVain(keeping)) {
     yield fault(
       `Commits wait for a standby (synchronous_standby_names is ${names}), and none of these is connected: ` +
         "posts are outcome-unknown until one is, or until synchronous_standby_names is empty",
     );
-  } else if (standbys > 0 && names !== "" && commits !== "local") {
-    yield ok(`${count}, and commits wait for ${names}: a failover to it loses nothing`);
+  } else if (names !== "" && commits !== "local") {
+    yield ok(`${follow(synchronous)}, and commits wait for ${names}: a failover to it loses nothing`);
   } else if (standbys > 0) {
+    // Whoever waits for one that is not there waits in vain.
     const cures = [
       ...names === "" ? ["synchronous_standby_names"] : [],
+      ...names !== "" && synchronous === 0 ? [`synchronous_standby_names (now ${names})`] : [],
       ...commits === "local" ? [`alter role ${identifier(role)} set synchronous_commit = 'on'`] : [],
     ];
     yield warning(
-      `${count}, and commits don't wait: a failover can lose the last messages. ` +
+      `${follow(standbys)}, and commits don't wait: a failover can lose the last messages. ` +
         `${cures.join(" and ")} ${cures.length === 1 ? "makes" : "make"} them wait`,
     );
   } else {

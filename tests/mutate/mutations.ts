@@ -4295,11 +4295,18 @@ export const mutations: readonly Mutation[] = [
     'true ? ["synchronous_standby_names"]',
   ),
   broken(
+    "the doctor has a role wait for a standby that is not there",
+    ["doctor_test.ts > Standbys are told"],
+    "src/database/durability.ts",
+    'names !== "" && synchronous === 0 ?',
+    "false ?",
+  ),
+  broken(
     "the doctor passes over standbys for which the role does not wait",
     ["doctor_test.ts > Standbys are told"],
-    "src/database/checkup.ts",
-    "\n          or (select reset_val from settings where name = 'synchronous_commit') = 'local')",
-    ")",
+    "src/database/durability.ts",
+    "} else if (standbys > 0) {",
+    "} else if (synchronous > 0) {",
   ),
   broken(
     "the doctor takes the isolation that Linger has set for the role's",
