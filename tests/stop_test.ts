@@ -1,7 +1,7 @@
 // It stops as it says, however it is told: by a key, by a signal to it or to all of its processes, under the programs that
 // start it. Everybody who waits is answered, the database is shut down, and nothing is left running.
 import { connect } from "node:net";
-import { assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { sleep } from "../src/sleep.ts";
 import { until } from "./support/client.ts";
 import { freePort, projectPath } from "./support/postgres.ts";
@@ -43,7 +43,7 @@ async function start(command: string, terminal: boolean, home?: string) {
     /** Sends a signal to the first process, or to the whole group of it. */
     signal: (signal: Deno.Signal, group: boolean) => {
       const leader = parseInt(output);
-      new Deno.Command("kill", { args: ["-s", signal.slice(3), "--", `${group ? -leader : leader}`] }).outputSync();
+      kill(signal.slice(3), [group ? -leader : leader]);
     },
     /** Closes the terminal. */
     hangUp: () => child.kill("SIGKILL"),
@@ -54,7 +54,7 @@ async function start(command: string, terminal: boolean, home?: string) {
     },
     [Symbol.asyncDispose]: async () => {
       await keys.close().catch(() => {});
-      for (const pid of await processesIn(home)) Deno.kill(pid, "SIGKILL");
+      kill("KILL", await processesIn(home));
       await child.status;
       await reading;
       await Deno.remove(home, { recursive: true }).catch(() => {}); // a later start may have had it, too
@@ -62,15 +62,25 @@ async function start(command: string, terminal: boolean, home?: string) {
   };
 }
 
-/** The processes whose environment or arguments name this directory. */
+/**
+ * The processes whose environment or arguments name this directory, or that are in it: those of PostgreSQL write their titles over
+ * the first two, and outlive the one that made them.
+ */
 async function processesIn(directory: string): Promise<number[]> {
   const found: number[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
-    const texts = ["cmdline", "environ"].map((file) => Deno.readTextFile(`/proc/${name}/${file}`).catch(() => ""));
-    if ((await Promise.all(texts)).some((text) => text.includes(directory))) found.push(Number(name));
+    const texts = ["cmdline", "environ"].map((file) => Deno.readTextFile(`/proc/${name}/${file}`));
+    texts.push(Deno.readLink(`/proc/${name}/cwd`));
+    const told = await Promise.all(texts.map((text) => text.catch(() => ""))); // not of one that ends meanwhile
+    if (told.some((text) => text.includes(directory))) found.push(Number(name));
   }
   return found;
+}
+
+/** Sends a signal to those of these processes that are still there. */
+function kill(signal: string, pids: readonly number[]): void {
+  new Deno.Command("kill", { args: ["-s", signal, "--", ...pids.map(String)] }).outputSync();
 }
 
 Deno.test({
@@ -131,6 +141,13 @@ Deno.test({
   fn: async () => {
     await using program = await start(`env DRAIN_MS=60000 UPLOAD_TIMEOUT_MS=60000 ${MAIN}`, false);
     await until(() => program.output().includes("Linger is ready"), "it is ready", 120_000);
+    // So that it has sessions: these hear of it, too.
+    const stored = await fetch(`${program.url}/messages`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"body":"x"}',
+    });
+    assertEquals((await stored.json()).body, "x");
     // Linger has to wait for its body.
     const post = connect(Number(new URL(program.url).port), "127.0.0.1");
     let answer = "";
@@ -142,7 +159,9 @@ Deno.test({
 
     program.signal("SIGSTOP", false); // it is the last to hear
     const pids = await processesIn(program.home);
-    new Deno.Command("kill", { args: ["-s", "TERM", "--", ...pids.map(String)] }).outputSync();
+    const titles = await Promise.all(pids.map((pid) => Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")));
+    assert(titles.some((title) => /^postgres: .* idle/.test(title)), titles.join("\n"));
+    kill("TERM", pids);
     const pidFile = `${program.home}/data/cluster/postmaster.pid`;
     await until(() => Deno.stat(pidFile).then(() => false, () => true), "the database has ended");
     program.signal("SIGCONT", false);
