@@ -527,6 +527,7 @@ webTest("A message's link is copied, and its exact time seen", async () => {
   await using ada = await visit(site, {
     room: "link",
     name: "Ada",
+    locale: "en-US",
     permissions: ["clipboard-read", "clipboard-write"],
   });
   await ada.say("Here");
