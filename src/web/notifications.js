@@ -62,7 +62,7 @@ export class Notifications {
     const before = shown.get(id);
     if (!before) return;
     if (!this.#isWanted(news)) before.close();
-    else if (!news.body.startsWith(before.body)) this.#show(news); // which takes its place, without a sound
+    else if (excerpt(news.body) !== before.body) this.#show(news); // which takes its place, without a sound
   }
 
   /** Whether a message is one to tell of, and was not read yet. @param {Message | Deletion} news @returns {news is Message} */
@@ -90,7 +90,7 @@ export class Notifications {
   #show({ id, room, author, body }) {
     try {
       const title = words.saysIn(shownName(author), room);
-      const notification = new Notification(title, { body: part(body, 0, 200), tag: id, icon: "web/icon.svg" });
+      const notification = new Notification(title, { body: excerpt(body), tag: id, icon: "web/icon.svg" });
       notification.onclick = () => {
         focus();
         location.hash = room;
@@ -100,4 +100,9 @@ export class Notifications {
       notification.onclose = () => shown.get(id) === notification && shown.delete(id);
     } catch { /* a phone's browser has no such windows */ }
   }
+}
+
+/** What the desktop shows of a message. @param {string} body */
+function excerpt(body) {
+  return part(body, 0, 200);
 }

@@ -5547,8 +5547,22 @@ export const mutations: readonly Mutation[] = [
     "the desktop goes on to show what was edited out",
     ["web/notifications_test.ts > is as it is now"],
     "src/web/notifications.js",
-    "if (!this.#isWanted(news)) before.close();\n    else if (!news.body.startsWith(before.body)) this",
+    "if (!this.#isWanted(news)) before.close();\n    else if (excerpt(news.body) !== before.body) this",
     'if ("deleted" in news) before.close();\n    else if (false) this',
+  ),
+  broken(
+    "the desktop does not show what an edit has added",
+    ["web/notifications_test.ts > is as it is now"],
+    "src/web/notifications.js",
+    "excerpt(news.body) !== before.body",
+    "!news.body.startsWith(before.body)",
+  ),
+  broken(
+    "the desktop shows anew what an edit has not changed there",
+    ["web/notifications_test.ts > is as it is now"],
+    "src/web/notifications.js",
+    "excerpt(news.body) !== before.body",
+    "news.body !== before.body",
   ),
   broken(
     "a window in a room that has become empty asks without end",

@@ -388,10 +388,19 @@ webTest(
     await edit(ada, message, "Ada, the right words");
     await ada.until(() => localStorage["test shown"].includes("the right words"), 0);
     await edit(ada, message, "Ada, the right words, and more");
+    await ada.until(() => localStorage["test shown"].includes(", and more"), 0);
+    const long = `Ada, ${"o".repeat(200)}`;
+    for (const body of [long, `${long}h`]) await edit(ada, message, body); // of which the desktop shows the same
     assertEquals(await ada.page.evaluate(() => localStorage["test closed"]), undefined);
     await edit(ada, message, "Nothing for anybody");
-    await ada.until(() => localStorage["test closed"] === "Ada, the right words", 0);
-    assertEquals(await shown(ada), ["Noor in edited: Ada, the wrong words", "Noor in edited: Ada, the right words"]);
+    await ada.until((body) => localStorage["test closed"] === body, long.slice(0, 200));
+    const bodies = [
+      "Ada, the wrong words",
+      "Ada, the right words",
+      "Ada, the right words, and more",
+      long.slice(0, 200),
+    ];
+    assertEquals(await shown(ada), bodies.map((body) => `Noor in edited: ${body}`));
   },
 );
 
