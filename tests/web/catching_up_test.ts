@@ -58,7 +58,7 @@ async function bottom(ada: Visitor): Promise<void> {
   }, 0);
 }
 
-/** Has a page take itself for hidden, or for seen. */
+/** Has a page take itself for hidden, or for seen; for hidden once more: it then does not wait with what is new. */
 function look(page: Page, state: "hidden" | "visible"): Promise<void> {
   return page.evaluate((state) => {
     Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
@@ -233,6 +233,7 @@ webTest(
     const bodies = Array.from({ length: 20 }, (_, i) => `Message ${i + 1}${"\nand more of it".repeat(5)}`);
     for (const body of bodies) await post(site, room, { body, author: "Noor" });
     for (const one of [first, second]) {
+      await look(one.page, "hidden");
       await one.sees("Before", ...bodies);
       await one.page.waitForSelector("#log .unread", { state: "attached" });
       await one.page.waitForSelector("#pill.news");
@@ -249,6 +250,7 @@ webTest(
     await second.page.waitForSelector("#pill >> text=Newest messages");
     await look(first.page, "hidden");
     await post(site, room, { body: "Last", author: "Noor" });
+    await look(second.page, "hidden");
     await second.page.waitForSelector("#pill >> text=1 new message");
     await first.sees("Before", ...bodies, "Last");
     await look(first.page, "visible");
@@ -264,6 +266,7 @@ webTest("Where nothing was read before, what is new is new since no day", async 
   await using ada = await visit(site, { room, name: "Ada" });
   await look(ada.page, "hidden");
   for (let i = 0; i < 60; i++) await post(site, room, { body: `Message ${i}`, author: "Noor" });
+  await look(ada.page, "hidden");
   await ada.until(() => document.querySelectorAll("#log .body").length === 60, 0);
   await ada.page.$eval("#pill", (pill) => (pill as HTMLElement).click()); // no pointer comes near
   await ada.page.waitForSelector("#since");
