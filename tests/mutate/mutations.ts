@@ -5516,6 +5516,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a phone that was told not to is offered what it can't do",
+    ["web/notifications_test.ts > nothing is offered"],
+    "src/web/notifiable.js",
+    'Notification.permission === "granted"',
+    'Notification.permission !== "default"',
+  ),
+  broken(
     "a page that came over plain HTTP offers what it can't do",
     ["web/notifications_test.ts > nothing is offered"],
     "src/web/notifiable.js",

@@ -260,6 +260,9 @@ webTest("Where a browser shows nothing for a page, or the way to it is not safe,
     return await visitor.page.$$eval(".options button", (all) => all.map(({ textContent }) => textContent));
   };
   assertEquals(await options(ada), ["Mute", "Leave"]);
+  await using denied = await visit(site, { room: "phone", name: "Ada" });
+  await desk(denied, "denied", { isPhone: true });
+  assertEquals(await options(denied), ["Mute", "Leave"]);
   await using noor = await visit(site, { room: "phone", name: "Noor" });
   await desk(noor, "default");
   await noor.page.evaluate(() => {
