@@ -81,6 +81,7 @@ export class Rooms {
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("online", () => this.look());
     for (const name of SHOWN) memory.watch(name, () => this.#hear());
+    addEventListener("storage", ({ key }) => key === null && this.#hear()); // all of it is gone
   }
 
   /** Makes a room yours by opening it. @param {string} room */

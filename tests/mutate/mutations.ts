@@ -5726,6 +5726,13 @@ export const mutations: readonly Mutation[] = [
     'addEventListener("storage", () => this.#hear());',
   ),
   broken(
+    "the rooms at the side stay though another window has emptied the storage",
+    ["web/rooms_test.ts > only if they show it"],
+    "src/web/rooms.js",
+    "key === null && this",
+    "false && this",
+  ),
+  broken(
     "the rooms at the side are drawn anew for each thing that another window does at once",
     ["web/rooms_test.ts > only if they show it"],
     "src/web/rooms.js",

@@ -52,7 +52,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
     const { page } = ada;
     await page.evaluate(() => {
       localStorage.setItem("linger / room pond", "muted"); // in another window
-      dispatchEvent(new StorageEvent("storage"));
+      dispatchEvent(new StorageEvent("storage", { key: "linger / room pond" }));
     });
     await page.waitForSelector("#rooms .muted", { state: "attached" });
     assertEquals(await violations(ada), [], "a conversation");
