@@ -23,7 +23,10 @@ export async function showAllRooms(linger, goTo) {
     const wanted = field.value.trim();
     const found = rooms.filter((room) => room.toLowerCase().includes(wanted.toLowerCase()));
     const links = found.map((room) => link(room, room));
-    if (links.length === 0 && isRoomName(wanted)) links.push(link(wanted, words.openInstead(wanted)));
+    const canBeMissing = links.length === 0 || newest !== undefined;
+    if (canBeMissing && isRoomName(wanted) && !rooms.includes(wanted)) {
+      links.push(link(wanted, words.openInstead(wanted)));
+    }
     list.replaceChildren(...links);
     setText(told, words.roomsFound(found.length, newest));
   };

@@ -109,9 +109,16 @@ webTest("Where the list is too short for all rooms it says so, and one that is n
   await told("The newest 100 rooms");
   await page.fill("#all input", "LL-9");
   await told("11 of the newest 100 rooms");
+  const links = () => page.$$eval("#all a", (all) => all.map(({ textContent }) => textContent));
+  await page.fill("#all input", "full-9");
+  await told("11 of the newest 100 rooms");
+  assertEquals((await links()).at(-1), "full-99"); // it is there itself
+  await page.fill("#all input", "ull-99");
+  await told("1 of the newest 100 rooms");
+  assertEquals(await links(), ["full-99", "Open ull-99"]);
   await page.fill("#all input", "long-ago");
   await told("0 of the newest 100 rooms");
-  assertEquals(await page.$$eval("#all a", (all) => all.map(({ textContent }) => textContent)), ["Open long-ago"]);
+  assertEquals(await links(), ["Open long-ago"]);
   await page.keyboard.press("Enter");
   await ada.sees("Here all the same");
 });
