@@ -29,13 +29,14 @@ function characters(text) {
 }
 
 /**
- * A part of a text, from one place in it to another, in UTF-16 units; each goes back to where a character begins.
+ * A part of a text, from one place in it to another, in UTF-16 units; each goes back to where a character begins, but for the end within
+ * a character that is longer than the part.
  * @param {string} text @param {number} from @param {number} to
  */
 export function part(text, from, to) {
   const segments = graphemes.segment(text);
   const [start, end] = [from, to].map((place) => segments.containing(place)?.index); // undefined beyond the end
-  return text.slice(start, end);
+  return text.slice(start, end === undefined || end > (start ?? 0) ? end : to);
 }
 
 /** Whether there is anything in a text that can be seen. @param {string} text */

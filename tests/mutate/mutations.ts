@@ -4549,6 +4549,13 @@ export const mutations: readonly Mutation[] = [
     "place",
   ),
   broken(
+    "of a text whose first character is very long nothing is seen",
+    ["web/message_test.ts > A character that is longer"],
+    "src/web/length.js",
+    "end === undefined || end > (start ?? 0) ? end : to",
+    "end",
+  ),
+  broken(
     "a name reaches out of its circle into the rows around it",
     ["web/message_test.ts > marks upon marks"],
     "src/web/page.css",

@@ -1,6 +1,7 @@
 // How a message looks, whatever stands in it: it keeps to its place, and who wrote it can be seen.
 /// <reference lib="dom" />
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { part } from "../../src/web/length.js";
 import { testSite, visit, webTest } from "../support/browser.ts";
 import { post } from "../support/client.ts";
 
@@ -159,6 +160,13 @@ webTest("Names that look alike are told apart, and who looks like you is the oth
   ]);
   assertEquals(rows[10]![0], "A name that nobody can see");
   assertEquals(await reader.page.locator(".avatar").nth(11).textContent(), "?");
+});
+
+Deno.test("A character that is longer than what is shown of a text is cut, and any other is whole or not there", () => {
+  const marked = `Z${"\u0301".repeat(300)}`;
+  assertEquals(part(marked, 0, 200), marked.slice(0, 200));
+  assertEquals(part(`A ${marked}`, 0, 200), "A ");
+  assertEquals(part(`A ${marked}`, 10, 200), `A ${marked}`.slice(2, 200));
 });
 
 webTest("A name that nobody can see is said to be one wherever it stands", async () => {
