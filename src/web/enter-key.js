@@ -24,6 +24,10 @@ export function onEnter(field, act, counts = () => true) {
     event.preventDefault();
     act(event);
   });
+  // What comes after a key was let go did not come of it. The one before may be let go later; a phone's keys have no code.
+  field.addEventListener("keyup", ({ code }) => {
+    if (code === pressed?.code) pressed = undefined;
+  });
   field.addEventListener("beforeinput", (event) => {
     if (!BREAKS.includes(event.inputType)) return;
     const press = pressed;

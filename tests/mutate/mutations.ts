@@ -5403,6 +5403,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a line break that is spoken after a letter was typed on a phone sends",
+    ["web/composer_test.ts > no Enter makes"],
+    "src/web/enter-key.js",
+    "    if (code === pressed?.code) pressed = undefined;\n",
+    "",
+  ),
+  broken(
+    "who writes fast makes a line break where he means to send",
+    ["web/composer_test.ts > would begin a line"],
+    "src/web/enter-key.js",
+    "if (code === pressed?.code) pressed",
+    "pressed",
+  ),
+  broken(
     "a module is asked for while nobody answers",
     ["web/search_test.ts > The window closes"],
     "src/web/later.js",

@@ -61,6 +61,16 @@ webTest("Enter that ends a word and would begin a line sends, as whatever key a 
     await page.waitForSelector(`.body >> text="${word}"`);
   }
   await ada.sees("안녕", "hey", "hi");
+  // Who writes fast lets the key before it go after it.
+  await page.fill("#text", "fast");
+  await page.$eval("#text", (text) => {
+    const enter = { key: "Enter", code: "Enter", keyCode: 229, bubbles: true };
+    text.dispatchEvent(new KeyboardEvent("keydown", enter));
+    text.dispatchEvent(new KeyboardEvent("keyup", { key: "t", code: "KeyT", bubbles: true }));
+    const init = { inputType: "insertLineBreak", bubbles: true, cancelable: true };
+    text.dispatchEvent(new InputEvent("beforeinput", init));
+  });
+  await ada.sees("안녕", "hey", "hi", "fast");
 });
 
 webTest("A line break that no Enter makes is one: spoken, or by another key", async () => {
@@ -76,6 +86,11 @@ webTest("A line break that no Enter makes is one: spoken, or by another key", as
   await page.fill("#text", "Spoken");
   assertEquals(await breakLine(), true); // the Enter before it has sent something
   await page.press("#text", "End");
+  assertEquals(await breakLine(), true);
+  await page.$eval("#text", (text) => { // a letter, as a phone tells it
+    const letter = { key: "Unidentified", keyCode: 229, bubbles: true };
+    for (const type of ["keydown", "keyup"]) text.dispatchEvent(new KeyboardEvent(type, letter));
+  });
   assertEquals(await breakLine(), true);
   assertEquals(await written(ada), "Spoken");
 });
