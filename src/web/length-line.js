@@ -18,7 +18,7 @@ export class LengthLine {
     this.#said = said;
   }
 
-  /** @param {string} sentence "" for nothing. @param {number} [left] How many characters are left, if it tells that: all else is said each time. */
+  /** @param {string} sentence "" for nothing. @param {number} [left] How many characters are left, if it tells that: all else is said whenever it is another. */
   tell(sentence, left) {
     setText(this.#seen, sentence);
     const step = sentence && left !== undefined ? stepOf(left) : undefined;

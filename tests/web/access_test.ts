@@ -464,6 +464,9 @@ webTest(
     assertEquals(seen.map((sentence) => parseInt(sentence!)), [996, 97, 7, 0, 4]);
     const said = ["999 characters left", "100 characters left", "10 characters left", "0 characters left"];
     assertEquals(await heard(), [...said, "1 character too long"]);
+    // Some tell of what describes a field, too, whenever it changes.
+    const described = await page.getAttribute("#text", "aria-describedby");
+    assertEquals(await page.textContent(`#${described}`), "1 character too long");
     // What has nothing to do with that is said, whatever was said before.
     await page.evaluate(() => {
       const init = { inputType: "insertFromPaste", data: "x".repeat(60_000), bubbles: true, cancelable: true };
