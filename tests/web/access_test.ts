@@ -511,6 +511,8 @@ webTest("A screen reader hears nothing twice while somebody types what to look f
   await using ada = await visit(site, { room: "garden", name: "Ada" });
   const { page } = ada;
   await page.route(/\/rooms$/, (route) => route.fulfill({ json: [{ room: "tea-garden", newest: LAST }] }));
+  await page.reload(); // the list that it has already is good for a while
+  await ada.is("live");
   for (
     const [button, list, first] of [["#find", "#search", "text=Two letters"], ["#all-rooms", "#all", "a"]] as const
   ) {
