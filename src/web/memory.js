@@ -205,13 +205,13 @@ export class Memory {
   /** What no server has confirmed yet, oldest first. @returns {Unsent[]} */
   unsent() {
     return this.#names("unsent ")
-      .map((name) => this.#parsed(name))
+      .map((name) => this.#parsed(name, unsentIn))
       .filter((item) => item && !item.id)
       .sort((a, b) => a.at - b.at);
   }
   /** Whether it is one of these still: another window says so in the storage before this one hears of it. @param {Unsent} item */
   isUnsent({ key }) {
-    const kept = this.#parsed(`unsent ${key}`);
+    const kept = this.#parsed(`unsent ${key}`, unsentIn);
     return kept !== undefined && !kept.id;
   }
   /** @param {Unsent} item */
@@ -221,6 +221,10 @@ export class Memory {
   /** @param {Unsent} item */
   forgetUnsent(item) {
     this.#set(`unsent ${item.key}`, "");
+  }
+  /** Calls `changed` as {@linkcode watch} does, with the item; undefined where it was forgotten. @param {(key: string, item: Unsent | undefined) => void} changed */
+  watchUnsent(changed) {
+    this.watch("unsent ", (key, value) => changed(key, unsentIn(value)));
   }
 
   /**
@@ -254,17 +258,14 @@ export class Memory {
 
   /**
    * What is kept as JSON; undefined where there is nothing. What can't be read is forgotten: it would stand in the way with each visit.
-   * @param {string} name
+   * @param {string} name @param {(kept: string) => any} [read]
    */
-  #parsed(name) {
+  #parsed(name, read = objectIn) {
     const kept = this.#get(name);
     if (!kept) return undefined;
-    try {
-      const parsed = JSON.parse(kept);
-      if (parsed instanceof Object) return parsed;
-    } catch { /* not written by this page */ }
-    this.#set(name, "");
-    return undefined;
+    const parsed = read(kept);
+    if (parsed === undefined) this.#set(name, "");
+    return parsed;
   }
 
   /** @param {string} name */
@@ -300,4 +301,19 @@ export class Memory {
     } catch { /* forbidden */ }
     return [...names].filter((name) => name.startsWith(beginning) && this.#get(name));
   }
+}
+
+/** What is written as JSON; undefined where that is no object. @param {string} kept */
+function objectIn(kept) {
+  try {
+    const parsed = JSON.parse(kept);
+    if (parsed instanceof Object) return parsed;
+  } catch { /* not written by this page */ }
+  return undefined;
+}
+
+/** @param {string} kept @returns {Unsent | undefined} */
+function unsentIn(kept) {
+  const item = objectIn(kept);
+  return typeof item?.room === "string" ? item : undefined;
 }

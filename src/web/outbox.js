@@ -64,7 +64,7 @@ export class Outbox {
     this.#lease = lease;
     this.#changed = changed;
     this.#items = memory.unsent().map((item) => this.#named(item));
-    memory.watch("unsent ", (key, value) => this.#hear(key, value ? this.#named(JSON.parse(value)) : undefined));
+    memory.watchUnsent((key, item) => this.#hear(key, item && this.#named(item)));
     // Of what was done while the browser kept this page, to come back to, it was told nothing.
     addEventListener("pageshow", ({ persisted }) => persisted && this.#catchUp());
     // Not before the page is put together.

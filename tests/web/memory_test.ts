@@ -128,9 +128,15 @@ webTest("What is kept and can't be read is forgotten, and stands in nobody's way
     for (const name of ["unsent a", "unsent b", "edit a", "edit b"]) {
       localStorage.setItem(`linger / ${name}`, name.endsWith("a") ? "no JSON" : "null");
     }
+    localStorage.setItem("linger / unsent c", "{}");
   });
   await ada.page.reload();
   await ada.is("live");
+  await ada.page.evaluate(() => { // another window keeps them
+    for (const newValue of ["no JSON", "null", "{}"]) {
+      dispatchEvent(new StorageEvent("storage", { key: "linger / unsent d", newValue }));
+    }
+  });
   await ada.say("Tpyo");
   await ada.until(() => Object.keys(localStorage).every((key) => !key.includes(" unsent ")), 0);
   await ada.settles();
