@@ -168,6 +168,7 @@ export async function visit(
 ): Promise<Visitor> {
   const { room, name, badNetwork: _, live = true, ...others } = options;
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...others });
+  await hearNothingAside(context);
   const visitor = new Visitor(context, await context.newPage(), options);
   if (name) {
     const key = `linger ${new URL(url).pathname.replace(/\/*$/, "/")} name`;
@@ -180,12 +181,19 @@ export async function visit(
   return visitor;
 }
 
+/** Before a page's own listeners, which a window calls in the order in which they came: what it is told while it is put aside it does not hear. */
+export async function hearNothingAside(context: BrowserContext): Promise<void> {
+  await context.addInitScript(() => {
+    addEventListener("storage", (event) => {
+      if ((globalThis as { isAside?: boolean }).isAside) event.stopImmediatePropagation();
+    });
+  });
+}
+
 /** Has a page take itself for one that one has left, and that the browser keeps, to come back to: it is told nothing of what others store. */
 export function putAside(page: Page): Promise<void> {
   return page.evaluate(() => {
-    const unheard = (event: Event) => event.stopImmediatePropagation();
-    addEventListener("storage", unheard, true);
-    addEventListener("pageshow", () => removeEventListener("storage", unheard, true), { once: true });
+    Object.assign(globalThis, { isAside: true });
     dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
   });
 }
@@ -193,6 +201,7 @@ export function putAside(page: Page): Promise<void> {
 /** Comes back to a page that was put aside; it may load itself anew then. */
 export function comeBack(page: Page): Promise<void> {
   return page.evaluate(() => {
+    Object.assign(globalThis, { isAside: false });
     setTimeout(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
   });
 }

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { comeBack, launchBrowser, putAside, refuse, webTest } from "../support/browser.ts";
+import { comeBack, hearNothingAside, launchBrowser, putAside, refuse, webTest } from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -32,6 +32,7 @@ async function say(room: string, body: string, token?: string, members: Record<s
 /** A page of somebody who has not been here before. */
 async function newPage() {
   const context = await browser.newContext();
+  await hearNothingAside(context);
   return { page: await context.newPage(), [Symbol.asyncDispose]: () => context.close() };
 }
 
