@@ -40,9 +40,9 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
   CMD ["deno", "eval", "--no-config", "const { ok } = await fetch('http://127.0.0.1:' + (Deno.env.get('PORT') || 8080) + '/healthz'); Deno.exit(ok ? 0 : 1)"]
 
-# /tini comes with the base image. src/names.ts tells of misspelt settings first: it may see the names of all variables, and nothing
+# /tini comes with the base image. src/names.ts tells of misspelt settings first: it may read the whole environment, and nothing
 # else. Then Linger takes the place of the shell, so that signals reach it and its status is the container's. It has no right to write,
-# to run programs or to read anything but its own code; the names after its --allow-env are the settings in src/config.ts and what the
+# to run programs or to read anything but its own code and /run/secrets; the names after its --allow-env are the settings in src/config.ts and what the
 # database driver looks for.
 ENTRYPOINT ["/tini", "--", "sh", "-c", "\
   deno run --cached-only --frozen --node-modules-dir=none --allow-env src/names.ts && \

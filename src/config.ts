@@ -39,7 +39,7 @@ const choices = {
   ANONYMOUS_WRITE: list(isPattern, PATTERNS)
     .describe("Rooms that may be written without a token"),
   REVOKED: list(() => true, "must be subs separated by commas")
-    .describe("Users (sub) whose tokens no longer count, such as ada,bob"),
+    .describe("Users (sub) whose tokens are no longer accepted, such as ada,bob"),
   SIGN_IN_URL: z.string()
     .refine(
       (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""),

@@ -350,7 +350,7 @@ export class Limits {
     this.#told = true;
     log(
       "warn",
-      "A request has come with fewer addresses in X-Forwarded-For than PROXY_HOPS says, and counts as one of whoever connects. Set it to " +
+      "A request has fewer addresses in X-Forwarded-For than PROXY_HOPS says, so it counts for the address that connects. Set PROXY_HOPS to " +
         "the number of your proxies, let each of them add to that header, and let nobody reach this server past them",
     );
   }

@@ -1,5 +1,5 @@
-// What feeds ask the database by themselves, again and again: what is new in a room, and how far all of them are. Their texts are made
-// once: to put one together takes longer than to send it.
+// What feeds ask the database by themselves, again and again: what is new in a room, and how far all rooms are. The texts of these
+// statements are made once: to put one together takes longer than to send it.
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { cursorAt, placeOf, seqOf, timeOf } from "./cursor.ts";

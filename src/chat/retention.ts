@@ -167,7 +167,7 @@ function isInTheWay(error: unknown): boolean {
 
 function tellHeld(rooms: readonly string[]): void {
   if (rooms.length === 0) return;
-  const sentence = "Other transactions hold rooms of which messages are too old: these are tried again in an hour";
+  const sentence = "Other transactions hold rooms that have messages to remove: these rooms are tried again in an hour";
   log("warn", sentence, { rooms: rooms.length, some: rooms.slice(0, MAX_LOGGED) });
 }
 

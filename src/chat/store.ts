@@ -1,4 +1,4 @@
-// What the chat asks of its database, and what comes back in the chat's own terms. Statements that take a page of their own have a file each.
+// What the chat asks of its database, and what comes back in the chat's own terms. Long statements have a file each.
 import type { PendingQuery } from "postgres";
 import { type Client, DatabaseError } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";

@@ -23,8 +23,8 @@ type WalkedRow = Found & { readonly matches: boolean; readonly looked: number };
 
 /**
  * Finds the messages that are meant, deleted ones too, ascending by room and id. Yields `columns` of those among each `rows` that were
- * looked at, none if there are none, behind the id `after` of the first room, up to the id `last` of each. What is stored behind that while it
- * walks it does not see.
+ * looked at, perhaps none. It begins behind the id `after` in the first room, and ends at the id `last` in each: it does not see what is
+ * stored behind that meanwhile.
  */
 export async function* walk<T extends Found>(
   run: Run,

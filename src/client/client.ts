@@ -176,7 +176,7 @@ export interface Room {
    */
   delete(id: string, options?: ChangeOptions): Promise<void>;
   /**
-   * A page of messages, ascending, and whether there are more before it; retries until there is an answer.
+   * A page of messages, ascending, and whether there may be more in that direction; retries until there is an answer.
    * @throws {LingerError} when it is refused for good; else only the signal's reason.
    */
   history(options?: HistoryOptions): Promise<{ messages: Message[]; more: boolean }>;

@@ -34,7 +34,7 @@ export async function connect(
     try {
       return await connectTo(address, turn, options, opened, signal);
     } catch (error) {
-      // From a name that can't be found, or has fewer places than before. The one host there is stays where it has come to: it was not asked.
+      // It has not moved on yet where the name can't be found, or has fewer places than before. A single host that we gave up keeps its place.
       if (!signal.aborted || address.hosts.length > 1) moveOn(turn, begun, true, address);
       // Where it is we who gave up, the next one is for who comes next: to go on here would move past it.
       if (!(error instanceof Unusable) || signal.aborted) throw error;

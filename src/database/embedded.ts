@@ -35,7 +35,7 @@ export interface EmbeddedOptions {
   settings?: Record<string, string>;
   /** Is handed a line about each thing that takes long. */
   say?: (line: string) => void;
-  /** Gives a start up that is under way. */
+  /** Aborts a start that is under way. */
   signal?: AbortSignal | undefined;
 }
 

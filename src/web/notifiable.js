@@ -2,8 +2,8 @@
 // Whether the page could tell anything on the desktop at all, so that it offers nothing that can't be.
 
 /**
- * Browsers have notifications only where the page came over HTTPS, or from this machine. Those of phones have all but what a page can
- * show: the attempt throws. Nobody sees it, since it is made only where there is no leave.
+ * Browsers have notifications only where the page came over HTTPS, or from this machine. Phones have all
+ * of it, but a page can't show one: the attempt throws. Elsewhere the attempt shows nothing, since it is made only without permission.
  */
 export function isNotifiable() {
   if (!isSecureContext || !("Notification" in globalThis)) return false;

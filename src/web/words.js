@@ -285,7 +285,7 @@ export function linkNotCopied(address) {
 export const notNotified =
   "The browser does not let this page notify you. You can allow it in the browser’s settings for this page.";
 export const deleted = "The message is deleted";
-export const notDeletedYet = "The message is not deleted yet. It is tried again.";
+export const notDeletedYet = "The message is not deleted yet. Trying again.";
 export const askDelete = "Delete this message, for everybody and for good?";
 export const askDeleteOther = "Delete somebody else’s message, for everybody and for good?";
 export const editing = "Edit your message";

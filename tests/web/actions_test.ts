@@ -832,7 +832,7 @@ webTest("A deletion that is on its way is seen, and told once when it takes long
   await page.unrouteAll({ behavior: "wait" });
   await page.waitForSelector("#log .body", { state: "detached" });
   await page.waitForSelector("[role=status] >> text=The message is deleted");
-  assertEquals(await said(ada), ["The message is not deleted yet. It is tried again.", "The message is deleted"]);
+  assertEquals(await said(ada), ["The message is not deleted yet. Trying again.", "The message is deleted"]);
 });
 
 webTest("What others change one after the other is told in one sentence, each message once", async () => {
