@@ -381,7 +381,7 @@ Deno.test("A feed has what the database has, and followers with changes end with
         if (lost !== feed) return;
         lost.close();
         waiters = [];
-        room.lift(Math.max(room.seen, timeOf(lost.place)) + 1);
+        room.lift(Math.max(room.seen, timeOf(lost.furthest)) + 1);
         feed = makeFeed();
         begin();
         feed.wake();
@@ -392,8 +392,9 @@ Deno.test("A feed has what the database has, and followers with changes end with
       /** As the fallback does it: by the head, the newest message, and the newest change alone. */
       const look = () => {
         if (!feed.loaded) return feed.wake();
-        const { newest, newestChanges, place } = feed;
-        if (room.isLost({ newest, newestChanges: newestChanges.slice(-1), place })) return restart(feed);
+        const { newest, newestChanges, place, furthest } = feed;
+        const isLost = room.isLost({ newest, newestChanges: newestChanges.slice(-1), place });
+        if (isLost || room.place < furthest) return restart(feed);
         feed.trim(room.trimmed);
         if (room.place > place) feed.refresh().catch((error) => error instanceof DatabaseError || broken.push(error));
       };

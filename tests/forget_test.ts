@@ -2,7 +2,8 @@
 // follows with changes learns of it, however he was cut off.
 import { assert, assertEquals, assertFalse, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { NIL } from "../src/chat/cursor.ts";
+import { NIL, randomDigits } from "../src/chat/cursor.ts";
+import { Feed } from "../src/chat/feed.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Forgetter } from "../src/chat/forgetter.ts";
 import { Store } from "../src/chat/store.ts";
@@ -282,6 +283,41 @@ for (const [count, what, passes] of [[10_000, "at once", 1], [10_001, "at once o
     }
   });
 }
+
+Deno.test("A room that is forgotten is no loss for a server that knows of edits there, while its rows are still there", async () => {
+  await using database = await postgres.create();
+  await using _server = await startServer(database.url); // which makes the tables
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "forget", () => {});
+  const client = new Client("test", 1, 30_000, openPool);
+  try {
+    const store = new Store(client, client, client, new Floors());
+    const lost: string[] = [];
+    const limits = { messages: 1_000, bytes: 1_000_000 };
+    const feed = new Feed("room", store, limits, () => {}, () => lost.push("something"));
+    await addMany(database, "room", 1, "Ada");
+    await feed.refresh();
+    const removing = new Forgetter(client, store).removeRoom("room");
+    await removing.next(); // what was there at the beginning is forgotten
+    await addMany(database, "room", 3, "Ada");
+    const ids = await database.sql<{ id: string }[]>`select id from messages where body <> '' order by id`;
+    for (const { id } of ids) {
+      const change = { room: "room", id, body: "edited", sub: null, proof: null, moderates: true, known: null };
+      assertEquals((await store.change({ ...change, random: randomDigits() })).outcome, "changed");
+    }
+    await feed.refresh();
+    await removing.next(); // what has come meanwhile is forgotten at once, and not removed yet
+    for (let looks = 0; looks < 3; looks++) {
+      await feed.refresh();
+      assertEquals((await store.heads(new Map([["room", feed]]))).get("room")!.lost, false);
+    }
+    await Array.fromAsync(removing);
+    await feed.refresh();
+    assertEquals(lost, []);
+  } finally {
+    await client.close();
+  }
+});
 
 Deno.test("A room whose head is far ahead of the clock is forgotten all the same", async () => {
   await using database = await postgres.create();

@@ -97,7 +97,7 @@ Deno.test("What was lost an hour and more ahead of the clock is not lifted above
     const lost = makeId(Date.now() + ahead, 7, randomDigits());
     const lifted: HeadNumbers[] = [];
     const lift = new Lift(server.store, new Floors(), (_, head) => lifted.push(head));
-    const lines = await logged(() => lift.above({ room: "room", place: placeOf(lost) }));
+    const lines = await logged(() => lift.above({ room: "room", furthest: placeOf(lost) }));
     const line = lines.find((line) => line.includes("more than an hour ahead of the database's clock"));
     assertEquals(line !== undefined, isSaid, lines.join("\n"));
     if (line) assert(line.includes(new Date(timeOf(lost)).toISOString()), line);
@@ -122,7 +122,7 @@ Deno.test("A lift that another holds up is tried until it is done", async () => 
       }),
   };
   const lift = new Lift(store, new Floors(), (_, head) => lifted.resolve(head));
-  await lift.above({ room: "room", place: placeOf(last) });
+  await lift.above({ room: "room", furthest: placeOf(last) });
   assertEquals([failures, await lifted.promise], [2, { ms: timeOf(last) + 1, seq: 1 }]);
 });
 
@@ -135,11 +135,11 @@ Deno.test("A lift goes above what its server has only heard of, too", async () =
   floors.raise("room", heard);
   const lifted: HeadNumbers[] = [];
   const lift = new Lift(server.store, floors, (_, head) => lifted.push(head));
-  await logged(() => lift.above({ room: "room", place: placeOf(read) }));
+  await logged(() => lift.above({ room: "room", furthest: placeOf(read) }));
   assertEquals(lifted, [{ ms: heard + 1, seq: 1 }]);
 });
 
-const LOST = { room: "room", place: placeOf(makeId(1, 1, randomDigits())) };
+const LOST = { room: "room", furthest: placeOf(makeId(1, 1, randomDigits())) };
 
 /** A store whose database is away, and how often it was asked. */
 function away() {
@@ -187,7 +187,7 @@ Deno.test("Closing waits for the lift that is under way", async () => {
   const lifted: HeadNumbers[] = [];
   const lift = new Lift(store, new Floors(), (_, head) => lifted.push(head));
   const lines = await logged(async () => {
-    void lift.above({ room: "room", place: placeOf(last) });
+    void lift.above({ room: "room", furthest: placeOf(last) });
     await begun.promise;
     let closed = false;
     const closing = lift.close().then(() => closed = true);

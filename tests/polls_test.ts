@@ -258,6 +258,21 @@ Deno.test("What a subscriber was given and has not passed on counts as changed w
   world.close();
 });
 
+Deno.test("Who begins to follow from now on a room that was lost before it was read is not led to its beginning", async () => {
+  const world = await setUp();
+  world.feeds.restart(world.feeds.get(ROOM)!);
+  world.fails = true;
+  await assertRejects(() => world.subscribe({ after: NOW })); // the room has a feed, and that knows nothing yet
+  world.commit();
+  await nextTurn();
+  world.entries.pop(); // the database has lost it
+  world.fails = false;
+  const subscriber = await world.subscribe({ after: NOW });
+  assertEquals(subscriber.cursor, world.entries.at(-1)!.id);
+  subscriber.end();
+  world.close();
+});
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -3,8 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { openDatabase } from "../src/database/open.ts";
 import { readConfig } from "../src/config.ts";
+import { DatabaseError } from "../src/database/client.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
+import { makeEntry } from "../src/chat/page.ts";
 import type { Store } from "../src/chat/store.ts";
 import type { Subscriber } from "../src/chat/subscriptions.ts";
 import { Wake } from "../src/chat/wake.ts";
@@ -324,6 +326,29 @@ Deno.test("A room whose messages the database has lost starts anew, rather than 
   const message = await posted(server, "room", "three");
   assertEquals((await messages(server, "room", "wait=0")).map(({ body }) => body), ["one", "three"]);
   assertEquals(await messages(server, "room", `after=${lost.id}&wait=5`), [message]);
+});
+
+Deno.test("A room starts anew where the database has less than was seen of it, though that is all that is known", async () => {
+  const head = { place: makePlace(1, 1), lost: false, trimmed: NIL };
+  const store = {
+    newest: () => Promise.resolve({ entries: [], full: false, head }),
+    news: () => Promise.reject(new DatabaseError("unknown", "08006", undefined, {})), // it went with what it had
+    heads: () => Promise.resolve(new Map([["room", head]])),
+  } as unknown as Store;
+  const restarted = Promise.withResolvers<string>();
+  const limits = { messages: 100, bytes: 100_000, all: 1_000_000 };
+  const feeds: Feeds = new Feeds(store, limits, (signal) => void wake.watch(signal), ({ furthest }) => {
+    restarted.resolve(furthest);
+  });
+  const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
+  const wake = new Wake(store, () => deaf, feeds, new Floors(), { listening: 10, most: 10, deaf: 10 });
+  const feed = feeds.hold("room");
+  await feed.refresh();
+  const own = makeEntry("room", makeId(3, 3, "0123456789"), null, "behind another server's");
+  feed.append({ entries: [own], prior: { ms: 2, seq: 2 } });
+  assertEquals(await restarted.promise, placeOf(own.id));
+  feeds.letGo(feed);
+  await wake.close();
 });
 
 /** A chat, and how many statements it has sent over each kind of connection. */

@@ -170,6 +170,11 @@ export class Feed {
     return this.#place;
   }
 
+  /** The place of the head up to which the database has been seen, also where the room is not known so far. */
+  get furthest(): string {
+    return this.#furthest > this.#place ? this.#furthest : this.#place;
+  }
+
   /** Bytes of JSON that the tail holds. */
   get bytes(): number {
     return this.#bytes;
@@ -188,8 +193,8 @@ export class Feed {
     const last = entries.at(-1)!;
     this.#see(placeOf(last.cursor));
     if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
-      if (last.isChange) {
-        this.#ahead.push({ id: last.id, cursor: last.cursor });
+      if (last.isChange && placeOf(last.cursor) > this.#place) {
+        this.#ahead = [...this.#ahead.filter(({ id }) => id !== last.id), { id: last.id, cursor: last.cursor }];
         this.#letGoOfOlder();
       }
       if (!this.#has(last)) this.wake();
@@ -286,6 +291,8 @@ export class Feed {
   trim(mark: string, place = this.#place): void {
     this.#drop(firstAfter(this.#tail, mark));
     this.#dropChanges(firstAfter(this.#changes, mark));
+    // Their rows are gone, or about to be, and may have been changed for that all at once: they tell nothing of a loss any more.
+    this.#newestChanges = this.#newestChanges.filter(({ cursor }) => cursor > mark);
     // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
     const mayMissChanges = placeOf(mark) > this.#changesStart;
     if (mayMissChanges) this.#changesStart = placeOf(mark);
@@ -474,7 +481,8 @@ export class Feed {
   /** Lets go of the messages of own changes ahead, where they are as before, and of all that stands before these. */
   #letGoOfOlder(): void {
     for (const change of this.#ahead) {
-      this.#drop(this.#tail.findIndex((entry) => isOlder(entry, change)) + 1);
+      const end = firstAfter(this.#tail, change.id);
+      if (end > 0 && isOlder(this.#tail[end - 1]!, change)) this.#drop(end);
       this.#dropChanges(this.#changes.findIndex((entry) => isOlder(entry, change)) + 1);
     }
   }

@@ -29,7 +29,7 @@ export class Lift {
   ) {}
 
   /** The database has lost what `feed` knows: says so, and lifts the room's head. Never rejects. */
-  async above(feed: Pick<Feed, "room" | "place">): Promise<void> {
+  async above(feed: Pick<Feed, "room" | "furthest">): Promise<void> {
     const lift = this.#above(feed);
     this.#underWay.add(lift);
     await lift;
@@ -42,9 +42,9 @@ export class Lift {
     await Promise.all(this.#underWay);
   }
 
-  async #above({ room, place }: Pick<Feed, "room" | "place">): Promise<void> {
-    const ms = Math.max(timeOf(place), this.floors.of(room)) + 1;
-    log("error", "The database has lost messages that it had acknowledged", { room, had: seqOf(place) });
+  async #above({ room, furthest }: Pick<Feed, "room" | "furthest">): Promise<void> {
+    const ms = Math.max(timeOf(furthest), this.floors.of(room)) + 1;
+    log("error", "The database has lost messages that it had acknowledged", { room, had: seqOf(furthest) });
     let error: unknown;
     for (let tries = 1;; tries++) {
       try {

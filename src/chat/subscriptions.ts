@@ -47,8 +47,9 @@ export class Subscriptions {
    */
   async open(
     room: string,
-    { after, parameter, changes = false, allowance = UNLIMITED }: Subscription,
+    subscription: Subscription,
   ): Promise<Subscriber> {
+    const { after, parameter, changes = false, allowance = UNLIMITED } = subscription;
     const { feeds, reader, places, draining } = this.options;
     if (draining()) throw unavailable("This server is shutting down");
     places.enter("stream", allowance);
@@ -56,6 +57,10 @@ export class Subscriptions {
     const subscriber = new Subscriber(feed, changes, allowance, this.options);
     try {
       if (!feed.loaded || after === NOW || placeOf(after) > feed.place) await reader.refresh(feed, allowance);
+      if (feed.closed) { // the database has lost what it knew: follow the feed that takes its place
+        subscriber.end();
+        return await this.open(room, subscription);
+      }
       const cursor = after === NOW ? feed.startOf(changes) : after;
       if (placeOf(cursor) > feed.place) await reader.refuseFuture(room, cursor, feed.place, parameter);
       await subscriber.begin(cursor);

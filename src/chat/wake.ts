@@ -149,8 +149,8 @@ export class Wake {
   async #look(): Promise<void> {
     const known = new Map(
       Array.from(this.feeds.values(), (feed) => {
-        const { room, newest, newestChanges, place } = feed;
-        return [room, { feed, newest, newestChanges, place }];
+        const { room, newest, newestChanges, place, furthest } = feed;
+        return [room, { feed, newest, newestChanges, place, furthest }];
       }),
     );
     if (known.size === 0) return;
@@ -161,7 +161,7 @@ export class Wake {
       const payload = this.#listener.probe();
       const heads = await this.store.heads(known, payload ? { channel: CHANNEL, payload } : undefined);
       clearTimeout(late);
-      const reads = Array.from(heads, ([room, head]) => this.#compare(known.get(room)!.feed, head));
+      const reads = Array.from(heads, ([room, head]) => this.#compare(known.get(room)!, head));
       await within(Promise.all(reads), READ_DEADLINE_MS);
       this.#blind = false;
     } catch {
@@ -172,9 +172,12 @@ export class Wake {
   }
 
   /** Never rejects. */
-  #compare(feed: Feed, { place, lost, trimmed }: Head): Promise<void> | undefined {
+  #compare(
+    { feed, furthest }: { feed: Feed; furthest: string },
+    { place, lost, trimmed }: Head,
+  ): Promise<void> | undefined {
     if (this.feeds.get(feed.room) !== feed) return; // dropped meanwhile
-    if (lost) return void this.feeds.restart(feed);
+    if (lost || place < furthest) return void this.feeds.restart(feed);
     feed.trim(trimmed);
     if (place <= feed.place) return void this.#unread.delete(feed);
     if (!feed.refreshing) {

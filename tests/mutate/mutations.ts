@@ -744,6 +744,27 @@ export const mutations: readonly Mutation[] = [
     "limit, known.place);\n  }\n\n  #news",
   ),
   broken(
+    "a room that is forgotten at once has lost the edits there were",
+    ["forget_test.ts > is no loss"],
+    FEED,
+    "    this.#newestChanges = this.#newestChanges.filter(({ cursor }) => cursor > mark);\n",
+    "",
+  ),
+  broken(
+    "who begins to follow a lost room is led to its beginning",
+    ["polls_test.ts > not led to its beginning"],
+    "src/chat/subscriptions.ts",
+    "if (feed.closed) {",
+    "if (false as boolean) {",
+  ),
+  broken(
+    "a look does not know how far the database was seen",
+    ["wake_test.ts > less than was seen"],
+    "src/chat/wake.ts",
+    "if (lost || place < furthest) return",
+    "if (lost) return",
+  ),
+  broken(
     "what is new may stand below what was known",
     ["store_test.ts > posted below it"],
     NEWS,
@@ -1526,7 +1547,7 @@ export const mutations: readonly Mutation[] = [
     "a look that finds the newest message lost lets its feed go on",
     ["mutants_test.ts > has lost"],
     WAKE,
-    "if (lost) return void this.feeds.restart(feed);",
+    "if (lost || place < furthest) return void this.feeds.restart(feed);",
     "",
   ),
   broken(
