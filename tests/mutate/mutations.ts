@@ -1970,8 +1970,8 @@ export const mutations: readonly Mutation[] = [
     "a lift goes above what its own feed knows, and no further",
     ["lift_test.ts > only heard of"],
     LIFT,
-    "Math.max(timeOf(place), this.floors.of(room)) + 1",
-    "timeOf(place) + 1",
+    "Math.max(timeOf(furthest), this.floors.of(room)) + 1",
+    "timeOf(furthest) + 1",
   ),
   broken(
     "a lift is given up in silence",
