@@ -341,6 +341,7 @@ export class Feed {
   }
 
   async #look(): Promise<void> {
+    if (this.#closed) return;
     const look = ++looks;
     let furthest = this.#furthest;
     if (!this.#loaded) {
