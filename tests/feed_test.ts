@@ -3,7 +3,7 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { makeId, makePlace, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
@@ -133,6 +133,20 @@ Deno.test("Feed.append() of a change behind what it does not know lets go of the
     await each.refresh();
     assertEquals(ids(each.page(second!.id, 10, true)), [first!.id, second!.id]); // that they are deleted
   }
+});
+
+Deno.test("Feed.refresh() finds out where the database is not as far any more as it was with the page before", async () => {
+  const entries = [1, 2].map((number) => makeEntry("lobby", makeId(1, number, "0123456789"), null, "x"));
+  const head = (seq: number) => ({ place: makePlace(1, seq), lost: false, trimmed: NIL });
+  const pages = [{ entries, full: true, head: head(4) }, { entries: [], full: false, head: head(3) }];
+  const store = {
+    newest: () => Promise.resolve({ entries: [], full: false, head: { ...head(0), place: placeOf(NIL) } }),
+    news: () => Promise.resolve(pages.shift()!),
+  };
+  let lost = 0;
+  const feed = await loaded(store, ROOMY, "lobby", () => lost++);
+  await feed.refresh();
+  assertEquals([lost, pages.length], [1, 0]);
 });
 
 Deno.test("Feed.refresh() reads the newest messages of a room, and what comes before them stays unknown", async () => {

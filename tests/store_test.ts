@@ -502,6 +502,17 @@ Deno.test("Store.heads() and news() tell what is lost: a head that is behind, or
   });
 });
 
+Deno.test("Store.news() takes what comes to be known while it reads for no other history", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  const known = { newest: NIL, place: placeOf(NIL) };
+  const [message] = await opened.append([draft("room", "x")]);
+  const reading = opened.store.news("room", known, 10);
+  known.place = placeOf(message!.id); // as a feed that is told of its own commit
+  const { entries, head } = await reading;
+  assertEquals([entries.map(({ id }) => id), head.lost], [[message!.id], false]);
+});
+
 Deno.test("Store.news() tells that a change is lost where others have posted below it since", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

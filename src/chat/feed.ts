@@ -193,7 +193,7 @@ export class Feed {
     const last = entries.at(-1)!;
     this.#see(placeOf(last.cursor));
     if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
-      if (last.isChange && placeOf(last.cursor) > this.#place) {
+      if (last.isChange) { // also where it has come to that place: the change may have moved on, to one that it has not come to
         this.#ahead = [...this.#ahead.filter(({ id }) => id !== last.id), { id: last.id, cursor: last.cursor }];
         this.#letGoOfOlder();
       }
@@ -444,6 +444,8 @@ export class Feed {
 
   /** Takes in a change, and with it the message as it is now. */
   #change(change: Entry): void {
+    // The message was read as it is after a later change, which comes with the next page.
+    if (this.#newestChanges.some(({ id, cursor }) => id === change.id && cursor > change.cursor)) return;
     this.#newestChange = change.cursor;
     this.#remember([change]);
     const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on

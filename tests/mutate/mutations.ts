@@ -731,14 +731,14 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "a database that is not as far any more as it was seen has lost nothing",
-    ["changes_model_test.ts > has what the database has"],
+    ["feed_test.ts > with the page before"],
     FEED,
     "if (head.lost || head.place < furthest) return this.lost();",
     "if (head.lost) return this.lost();",
   ),
   broken(
     "what has come while it was read is taken for another history",
-    ["changes_test.ts > has the same bytes as before"],
+    ["store_test.ts > for no other history"],
     STORE,
     "limit, place);\n  }\n\n  #news",
     "limit, known.place);\n  }\n\n  #news",
