@@ -37,8 +37,8 @@ export class Rig implements AsyncDisposable {
     readonly programs: Programs,
     /** A directory for whatever a measurement needs. */
     readonly home: string,
-    /** That of PostgreSQL. */
-    private readonly cluster: string,
+    /** The directory of PostgreSQL. */
+    readonly cluster: string,
     /** Files that a process may open. */
     readonly files: number,
     readonly port: number,

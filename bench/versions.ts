@@ -83,7 +83,7 @@ export async function costOf(rig: Rig, server: Server, work: () => Promise<numbe
 
 /** Processor time of all processes of the database, in milliseconds. */
 async function databaseMs(rig: Rig): Promise<number> {
-  const [postmaster] = (await Deno.readTextFile(`${rig.home}/postgres/cluster/postmaster.pid`)).split("\n");
+  const [postmaster] = (await Deno.readTextFile(`${rig.cluster}/cluster/postmaster.pid`)).split("\n");
   const pids = [
     postmaster!,
     ...(await Deno.readTextFile(`/proc/${postmaster}/task/${postmaster}/children`)).split(" "),
