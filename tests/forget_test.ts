@@ -256,67 +256,55 @@ for (const [count, what, passes] of [[10_000, "at once", 1], [10_001, "at once o
   Deno.test(`A room is forgotten as it was at the beginning, and ${count} messages that have come meanwhile ${what}, however much comes`, async () => {
     await using database = await postgres.create();
     await using _server = await startServer(database.url); // which makes the tables
-    const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-    const { openPool } = await openDatabase(config, "forget", () => {});
-    const client = new Client("test", 1, 30_000, openPool);
-    try {
-      const forgetter = new Forgetter(client, new Store(client, client, client, new Floors()));
-      const comes = async () => {
-        await addMany(database, "room", count, "Ada");
-        await database.sql`update messages set body = ''
-          where body <> '' and id not in (select max(id::text)::uuid from messages)`;
-      };
+    await using forgetting = await open(database);
+    const { forgetter } = forgetting;
+    const comes = async () => {
+      await addMany(database, "room", count, "Ada");
+      await database.sql`update messages set body = ''
+        where body <> '' and id not in (select max(id::text)::uuid from messages)`;
+    };
+    await comes();
+    const isMarked: boolean[] = [];
+    for await (const _ of forgetter.removeRoom("room")) {
+      const [head] = await database.sql`select trimmed from heads`;
+      isMarked.push(head!.trimmed !== null);
+      assert(isMarked.length <= passes + 1, "it goes on for ever");
+      const left = await database
+        .sql`select from messages join heads using (room) where id <= trimmed and body <> ''`;
+      assertEquals(left.length, 0, "followers know that it is removed, and it can be read");
       await comes();
-      const isMarked: boolean[] = [];
-      for await (const _ of forgetter.removeRoom("room")) {
-        const [head] = await database.sql`select trimmed from heads`;
-        isMarked.push(head!.trimmed !== null);
-        assert(isMarked.length <= passes + 1, "it goes on for ever");
-        const left = await database
-          .sql`select from messages join heads using (room) where id <= trimmed and body <> ''`;
-        assertEquals(left.length, 0, "followers know that it is removed, and it can be read");
-        await comes();
-      }
-      assertEquals(isMarked, [...Array(passes).fill(false), true]);
-    } finally {
-      await client.close();
     }
+    assertEquals(isMarked, [...Array(passes).fill(false), true]);
   });
 }
 
 Deno.test("A room that is forgotten is no loss for a server that knows of edits there, while its rows are still there", async () => {
   await using database = await postgres.create();
   await using _server = await startServer(database.url); // which makes the tables
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "forget", () => {});
-  const client = new Client("test", 1, 30_000, openPool);
-  try {
-    const store = new Store(client, client, client, new Floors());
-    const lost: string[] = [];
-    const limits = { messages: 1_000, bytes: 1_000_000 };
-    const feed = new Feed("room", store, limits, () => {}, () => lost.push("something"));
-    await addMany(database, "room", 1, "Ada");
-    await feed.refresh();
-    const removing = new Forgetter(client, store).removeRoom("room");
-    await removing.next(); // what was there at the beginning is forgotten
-    await addMany(database, "room", 3, "Ada");
-    const ids = await database.sql<{ id: string }[]>`select id from messages where body <> '' order by id`;
-    for (const { id } of ids) {
-      const change = { room: "room", id, body: "edited", sub: null, proof: null, moderates: true, known: null };
-      assertEquals((await store.change({ ...change, random: randomDigits() })).outcome, "changed");
-    }
-    await feed.refresh();
-    await removing.next(); // what has come meanwhile is forgotten at once, and not removed yet
-    for (let looks = 0; looks < 3; looks++) {
-      await feed.refresh();
-      assertEquals((await store.heads(new Map([["room", feed]]))).get("room")!.lost, false);
-    }
-    await Array.fromAsync(removing);
-    await feed.refresh();
-    assertEquals(lost, []);
-  } finally {
-    await client.close();
+  await using forgetting = await open(database);
+  const { store, forgetter } = forgetting;
+  const lost: string[] = [];
+  const limits = { messages: 1_000, bytes: 1_000_000 };
+  const feed = new Feed("room", store, limits, () => {}, () => lost.push("something"));
+  await addMany(database, "room", 1, "Ada");
+  await feed.refresh();
+  const removing = forgetter.removeRoom("room");
+  await removing.next(); // what was there at the beginning is forgotten
+  await addMany(database, "room", 3, "Ada");
+  const ids = await database.sql<{ id: string }[]>`select id from messages where body <> '' order by id`;
+  for (const { id } of ids) {
+    const change = { room: "room", id, body: "edited", sub: null, proof: null, moderates: true, known: null };
+    assertEquals((await store.change({ ...change, random: randomDigits() })).outcome, "changed");
   }
+  await feed.refresh();
+  await removing.next(); // what has come meanwhile is forgotten at once, and not removed yet
+  for (let looks = 0; looks < 3; looks++) {
+    await feed.refresh();
+    assertEquals((await store.heads(new Map([["room", feed]]))).get("room")!.lost, false);
+  }
+  await Array.fromAsync(removing);
+  await feed.refresh();
+  assertEquals(lost, []);
 });
 
 Deno.test("A room whose head is far ahead of the clock is forgotten all the same", async () => {
@@ -457,6 +445,15 @@ async function sayUntilStored(server: { url: string }, room: string, body: strin
     if (answer.status === 201 || answer.status === 200 && tries > 1) return answer.json;
     assert(answer.status === 503 && tries < 20, answer.text);
   }
+}
+
+/** What forgets as the command does, and the store that it tells of it. */
+async function open(database: TestDatabase): Promise<{ forgetter: Forgetter; store: Store } & AsyncDisposable> {
+  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
+  const { openPool } = await openDatabase(config, "forget", () => {});
+  const client = new Client("test", 1, 30_000, openPool);
+  const store = new Store(client, client, client, new Floors());
+  return { forgetter: new Forgetter(client, store), store, [Symbol.asyncDispose]: () => client.close() };
 }
 
 /** Stores many messages as a server does, and faster. */

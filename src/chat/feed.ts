@@ -172,7 +172,7 @@ export class Feed {
 
   /** The place of the head up to which the database has been seen, also where the room is not known so far. */
   get furthest(): string {
-    return this.#furthest > this.#place ? this.#furthest : this.#place;
+    return this.#furthest;
   }
 
   /** Bytes of JSON that the tail holds. */
@@ -343,8 +343,8 @@ export class Feed {
   async #look(): Promise<void> {
     if (this.#closed) return;
     const look = ++looks;
-    let furthest = this.#furthest;
     if (!this.#loaded) {
+      const furthest = this.#furthest;
       const { entries, full, head } = await this.store.newest(this.room, PRELOAD + 1);
       if (head.place < furthest) return this.lost();
       this.#see(head.place);
@@ -359,8 +359,7 @@ export class Feed {
       return;
     }
     for (let more = true; more && !this.#closed;) {
-      const { endOfChanges, place: before } = this;
-      furthest = this.#furthest; // what is seen while it reads it need not have read
+      const { endOfChanges, place: before, furthest } = this; // what is seen while it reads it need not have read
       const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
       if (this.#closed) return;
       if (head.lost || head.place < furthest) return this.lost();

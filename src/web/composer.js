@@ -2,7 +2,7 @@
 // Where you write, after you have said once what you are called. Keeps a draft for each room, and says before sending
 // what the server would refuse.
 import { boundField } from "./bounded-field.js";
-import { isEmpty, joined, NONE } from "./draft.js";
+import { bodyOf, isEmpty, joined, NONE } from "./draft.js";
 import { avatar } from "./message-row.js";
 import { byId, element, isConverting } from "./element.js";
 import { onEnter } from "./enter-key.js";
@@ -199,7 +199,7 @@ export class Composer {
 
   /** What would be sent: no blank lines around it. */
   #body() {
-    return this.#text.value.replace(/^\s*\n/, "").trimEnd();
+    return bodyOf(this.#text.value);
   }
 
   /** A file that is dropped would take the page's place. */

@@ -54,3 +54,8 @@ export function joined(first, then) {
   if (hasPart(then.text, first.text)) return { text: then.text, replyTo };
   return { text: `${first.text}\n\n${then.text}`, replyTo };
 }
+
+/** What a text becomes as a message. @param {string} text */
+export function bodyOf(text) {
+  return text.replace(/^\s*\n/, "").trimEnd();
+}

@@ -3,6 +3,7 @@
 // meanwhile, in another window say, one sees what it is now before it is put aside.
 import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
+import { bodyOf } from "./draft.js";
 import { byId, element, handFocusOn, isConverting, isFocusFree, setText } from "./element.js";
 import { onEnter } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
@@ -176,11 +177,6 @@ export class Editor {
     this.#line.tell(left < 0 ? words.tooLong(-left) : "", left);
     this.#text.ariaInvalid = `${left < 0}`;
   }
-}
-
-/** What a text becomes as a message. @param {string} text */
-function bodyOf(text) {
-  return text.replace(/^\s*\n/, "").trimEnd();
 }
 
 /** @param {{ message: string, status?: number, problem?: { detail: string } | undefined }} error */

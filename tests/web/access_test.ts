@@ -1,7 +1,7 @@
 // Everybody can use the page: with a keyboard, with a screen reader, on a phone, in the dark.
 import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } from "@std/assert";
 import axe from "axe-core";
-import type { BrowserContextOptions } from "playwright-core";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
@@ -18,6 +18,9 @@ await writeHistory(site.database.sql, "garden", LINES);
 const LAST = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+
+/** A window that is so narrow that the rooms are in a drawer. */
+const NARROW = { viewport: { width: 390, height: 700 } };
 
 const LOOKS: Record<string, BrowserContextOptions> = {
   "light": { colorScheme: "light" },
@@ -46,6 +49,16 @@ async function violations({ page }: Visitor): Promise<string[]> {
   );
 }
 
+/** Waits until somebody is in a room. */
+function isIn(visitor: Visitor, room: string): Promise<void> {
+  return visitor.until((room) => document.querySelector("h1")!.textContent === room, room);
+}
+
+async function openDrawer(page: Page): Promise<void> {
+  await page.click("#menu");
+  await page.waitForSelector("#sidebar.open");
+}
+
 for (const [look, options] of Object.entries(LOOKS)) {
   webTest(`axe finds nothing to say: ${look}`, async () => {
     await using ada = await visit(site, { room: "garden", name: "Ada", badNetwork: true, ...options });
@@ -64,8 +77,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await page.focus(".own.message");
     assertEquals(await violations(ada), [], "a message, what can be done with it, and a reply begun");
     if (options.isMobile) {
-      await page.click("#menu");
-      await page.waitForSelector("#sidebar.open");
+      await openDrawer(page);
       assertEquals(await violations(ada), [], "the drawer");
       await page.click(`[aria-label="Options of garden"]`);
       assertEquals(await violations(ada), [], "a room's options");
@@ -178,9 +190,8 @@ webTest("At 400 % there is still room for messages, and nothing is to be scrolle
 webTest("Back closes the drawer, and then leads back; a room that is chosen in it leaves no step behind", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
   const { page } = ada;
-  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
   await page.evaluate(() => location.hash = "#shed");
-  await h1("shed");
+  await isIn(ada, "shed");
   await page.tap("#menu");
   await page.waitForSelector("#sidebar.open");
   await page.evaluate(() => history.back());
@@ -188,38 +199,35 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   assertEquals(await page.textContent("h1"), "shed");
   await page.tap("#menu");
   await page.tap(`#rooms a[href="#garden"]`);
-  await h1("garden");
+  await isIn(ada, "garden");
   await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
   await page.evaluate(() => history.back());
-  await h1("shed");
+  await isIn(ada, "shed");
   await page.evaluate(() => history.back());
-  await h1("garden");
+  await isIn(ada, "garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
 webTest("A room that is left in the drawer leaves no step behind", async () => {
-  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
   const { page } = ada;
-  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
   await page.evaluate(() => location.hash = "#shed");
-  await h1("shed");
-  await page.click("#menu");
-  await page.waitForSelector("#sidebar.open");
+  await isIn(ada, "shed");
+  await openDrawer(page);
   await page.click(`[aria-label="Options of shed"]`);
   await page.click("#rooms >> text=Leave");
-  await h1("lobby");
+  await isIn(ada, "lobby");
   await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
   await page.evaluate(() => history.back());
-  await h1("shed");
+  await isIn(ada, "shed");
   await page.evaluate(() => history.back());
-  await h1("garden");
+  await isIn(ada, "garden");
 });
 
 webTest("What is asked for in the drawer is answered where one can see it and write", async () => {
-  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
   const { page } = ada;
   const open = async () => {
-    await page.click("#menu");
-    await page.waitForSelector("#sidebar.open");
+    await openDrawer(page);
   };
   await open();
   await page.click("#rename");
@@ -239,11 +247,10 @@ webTest("What is asked for in the drawer is answered where one can see it and wr
 webTest(
   "What lies over the drawer closes first; and who closes the drawer twice in one moment stays on the page",
   async () => {
-    await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+    await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
     const { page } = ada;
     const open = async () => {
-      await page.click("#menu");
-      await page.waitForSelector("#sidebar.open");
+      await openDrawer(page);
     };
     const steps = await page.evaluate(() => history.length);
     await open();
@@ -281,18 +288,16 @@ webTest(
 );
 
 webTest("Where the screen is turned and the drawer is none any more, Back leads to the room before", async () => {
-  await using ada = await visit(site, { room: "garden", name: "Ada", viewport: { width: 390, height: 700 } });
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
   const { page } = ada;
-  const h1 = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
   await page.evaluate(() => location.hash = "#shed");
-  await h1("shed");
-  await page.click("#menu");
-  await page.waitForSelector("#sidebar.open");
+  await isIn(ada, "shed");
+  await openDrawer(page);
   await page.setViewportSize({ width: 1000, height: 390 });
   await page.waitForSelector("#sidebar:not(.open):not([inert])");
   await ada.until(() => !history.state?.drawer, 0); // it has gone the drawer's step back itself
   await page.evaluate(() => history.back());
-  await h1("garden");
+  await isIn(ada, "garden");
 });
 
 webTest("From right to left nothing hangs over the edge", async () => {
