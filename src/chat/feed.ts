@@ -1,14 +1,12 @@
 // One room as this process sees it: its newest messages, and the polls that wait for more. All who wait in a room
 // share its feed, so that one SELECT serves them all, and a waiting poll costs memory only.
 //
-// The tail is contiguous: it holds every message of the room after `start`, up to its end. It grows by this process's
-// own commits and by refreshing, which reads what the database has after the end. A refresh is single flight: while one
-// is under way, all further calls share the next one, since the one under way may have read before the change they
-// were told of. Without that second flight a message committed in such a moment would wake nobody.
+// Its tail has no gaps. It grows by this process's own commits and by refreshing, which reads what the database has after the
+// tail's end. A refresh is single flight: while one is under way, all further calls share the next one, since the one under way
+// may have read before the change they were told of. Without that second flight a message committed in such a moment would wake nobody.
 //
 // Messages change: their authors edit and delete them. What was taken back is in no tail: a changed message is replaced where it
-// stands, a deleted one is left out. Beside the tail the feed keeps the changes that came while it was there, each with its message
-// as it is now, for those who follow with changes: they get messages and changes in the order of their places.
+// stands, a deleted one is left out. Those who follow with changes get messages and changes in the order of their places.
 //
 // Messages that were too old are removed, too. Whoever stands at the end need not know, so nobody is told: the feed sees it at its next
 // look and lets go of them, whereupon a cursor before them has to ask the database, which says that they are gone.
@@ -24,12 +22,14 @@
 //
 // A database can come back without its last messages. Each refresh asks whether what the feed knows is still there; if it is
 // not, nothing is put behind it, and another feed takes its place.
+import { Changes, isOlder } from "./changes.ts";
 import { cursorAt, makePlace, NIL, placeOf, seqOf } from "./cursor.ts";
 import type { KnownChange } from "./head.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import { Pages } from "./pages.ts";
 import type { Commit, Store } from "./store.ts";
+import { Tail } from "./tail.ts";
 import { type Waiter, Waiters } from "./waiters.ts";
 
 /** Messages that a new feed begins with: what clients that come back after a short break still lack, and a page unasked. */
@@ -37,15 +37,6 @@ export const PRELOAD = 100;
 
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
-
-/** Changes that a feed keeps: who has missed more asks the database. */
-const MAX_CHANGES = 1_000;
-
-/**
- * Changes by which a feed finds out that the database has lost some: of so many messages the last. The loss shows while one of them has
- * not been changed once more.
- */
-const CHANGES_LOOKED_AT = 20;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -69,19 +60,9 @@ export function looksBegun(): number {
 
 /** The tail of one room and its waiters. */
 export class Feed {
-  #tail: Entry[] = [];
-  #bytes = 0;
-  #grown = 0;
-  #start = NIL;
+  readonly #tail = new Tail(NIL, (bytes) => this.#resize(bytes));
+  readonly #changes = new Changes((bytes) => this.#resize(bytes));
   #newest = NIL;
-  #changes: Entry[] = [];
-  #changesBytes = 0;
-  /** The feed has all changes after this place. */
-  #changesStart = placeOf(NIL);
-  #newestChange = NIL;
-  #newestChanges: readonly KnownChange[] = [];
-  /** Own changes to which it has not come yet. */
-  #ahead: KnownChange[] = [];
   #place = placeOf(NIL);
   /** How far the database has been seen: it has lost something if it is not as far any more. */
   #furthest = placeOf(NIL);
@@ -131,12 +112,12 @@ export class Feed {
 
   /** The id of the newest message that is there; the nil cursor in an empty room. */
   get end(): string {
-    return this.#tail.at(-1)?.id ?? this.#start;
+    return this.#tail.last?.id ?? this.#tail.start;
   }
 
   /** The cursor at the newest message or change: what `end` is for those who follow with changes. */
   get endOfChanges(): string {
-    return this.#newestChange > this.end ? this.#newestChange : this.end;
+    return this.#changes.newest > this.end ? this.#changes.newest : this.end;
   }
 
   /** Whether it has nothing after `cursor`. */
@@ -156,13 +137,12 @@ export class Feed {
 
   /** The newest changes known, ascending; those too with which messages came. */
   get newestChanges(): readonly KnownChange[] {
-    return this.#newestChanges;
+    return this.#changes.lookedAt;
   }
 
   /** A cursor behind all changes known. */
   get newestChange(): string {
-    const before = cursorAt(this.#changesStart);
-    return this.#newestChange > before ? this.#newestChange : before;
+    return this.#changes.end;
   }
 
   /** The place of the head up to which the room is known. */
@@ -175,14 +155,14 @@ export class Feed {
     return this.#furthest;
   }
 
-  /** Bytes of JSON that the tail holds. */
+  /** Bytes of JSON that it holds. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#tail.bytes + this.#changes.bytes;
   }
 
   /** Bytes of JSON by which it has grown since its beginning: how much news there was. */
   get grown(): number {
-    return this.#grown;
+    return this.#tail.grown + this.#changes.grown;
   }
 
   /**
@@ -194,7 +174,7 @@ export class Feed {
     this.#see(placeOf(last.cursor));
     if (!this.#loaded || !prior || makePlace(prior.ms, prior.seq) !== this.#place) {
       if (last.isChange) { // also where it has come to that place: the change may have moved on, to one that it has not come to
-        this.#ahead = [...this.#ahead.filter(({ id }) => id !== last.id), { id: last.id, cursor: last.cursor }];
+        this.#changes.expect(last);
         this.#letGoOfOlder();
       }
       if (!this.#has(last)) this.wake();
@@ -289,16 +269,11 @@ export class Feed {
 
   /** Lets go of what was removed since it was too old: all that stands at or before `mark`. `place` is how far it had come before it read that. */
   trim(mark: string, place = this.#place): void {
-    this.#drop(firstAfter(this.#tail, mark));
-    this.#dropChanges(firstAfter(this.#changes, mark));
-    // Their rows are gone, or about to be, and may have been changed for that all at once: they tell nothing of a loss any more.
-    this.#newestChanges = this.#newestChanges.filter(({ cursor }) => cursor > mark);
+    this.#tail.drop(mark);
     // It may have missed changes whose rows were removed before it has read them: who forgets a room changes its messages first.
-    const mayMissChanges = placeOf(mark) > this.#changesStart;
-    if (mayMissChanges) this.#changesStart = placeOf(mark);
+    const mayMissChanges = this.#changes.trim(mark);
     // Where it had not come as far as the newest message of these, nobody knows any more which it has missed.
-    const mayMiss = seqOf(place) < seqOf(mark) && mark > this.#start;
-    if (mayMiss) this.#start = mark;
+    const mayMiss = seqOf(place) < seqOf(mark) && this.#tail.startAfter(mark);
     if (!mayMiss && !mayMissChanges) return;
     // Nothing comes any more that would wake those who wait for one of these: the database tells them what was removed.
     this.#waiters.settleWhere(({ cursor, changes }) => !this.knows(cursor, changes));
@@ -306,13 +281,13 @@ export class Feed {
 
   /** Forgets messages and changes, not the place: what comes next still wakes the waiters. */
   forget(): void {
-    this.#drop(this.#tail.length);
-    this.#dropChanges(this.#changes.length);
+    this.#tail.drop();
+    this.#changes.forget();
   }
 
   /** Whether it has all messages after `cursor`, and all changes if asked for. */
   knows(cursor: string, changes: boolean): boolean {
-    return cursor >= this.#start && (!changes || placeOf(cursor) >= this.#changesStart);
+    return this.#tail.knows(cursor) && (!changes || this.#changes.knows(cursor));
   }
 
   /**
@@ -320,23 +295,18 @@ export class Feed {
    * would be given to him.
    */
   mayBeOld(cursor: string, came: number): boolean {
-    if (this.#asOf > came || this.#newestChange <= cursor) return false;
-    return this.#changes.slice(firstAfter(this.#changes, cursor)).some(({ id }) => id <= cursor);
+    if (this.#asOf > came || this.#changes.newest <= cursor) return false;
+    return this.#changes.after(cursor).some(({ id }) => id <= cursor);
   }
 
   /** Whether one of these was changed since {@linkcode newestChange} was `since`; also where nobody knows any more. */
   hasChanged(entries: readonly Entry[], since: string): boolean {
-    if (this.#closed) return true;
-    if (this.#ahead.some((change) => entries.some((entry) => isOlder(entry, change)))) return true;
-    if (this.newestChange === since) return false;
-    if (placeOf(since) < this.#changesStart) return true;
-    const ids = new Set(this.#changes.slice(firstAfter(this.#changes, since)).map(({ id }) => id));
-    return entries.some(({ id }) => ids.has(id));
+    return this.#closed || this.#changes.haveTouched(entries, since);
   }
 
   #after(cursor: string, changes: boolean): Entry[] {
-    const messages = this.#tail.slice(firstAfter(this.#tail, cursor));
-    const changed = changes ? this.#changes.slice(firstAfter(this.#changes, cursor)) : [];
+    const messages = this.#tail.after(cursor);
+    const changed = changes ? this.#changes.after(cursor) : [];
     return changed.length === 0 ? messages : [...messages, ...changed].sort((a, b) => a.cursor < b.cursor ? -1 : 1);
   }
 
@@ -349,9 +319,9 @@ export class Feed {
       if (head.place < furthest) return this.lost();
       this.#see(head.place);
       // What stands before the oldest of them is not known, so the tail begins after it.
-      if (full) this.#newest = this.#start = entries.shift()!.id;
+      if (full) this.#tail.startAfter(this.#newest = entries.shift()!.id);
       this.#loaded = true;
-      this.#changesStart = head.place;
+      this.#changes.startAfter(head.place);
       this.#looked(look, head.place);
       this.#take(entries, head.place);
       this.#announce();
@@ -372,7 +342,7 @@ export class Feed {
       if (!full && !passed) this.#looked(look, place);
       if (!passed) this.#take(entries, place);
       // What was removed without having been deleted one by one must be gone first: else who is given what came after it, never knows.
-      const isTold = !this.#tail[0] || this.#tail[0].id > head.trimmed;
+      const isTold = !this.#tail.first || this.#tail.first.id > head.trimmed;
       if (!isTold) this.trim(head.trimmed, before);
       if (!passed) this.#announce();
       if (isTold) this.trim(head.trimmed, before);
@@ -383,7 +353,7 @@ export class Feed {
   /** Nothing that was committed before this look, or stands up to `place`, is missing from now on. */
   #looked(look: number, place: string): void {
     this.#asOf = look;
-    this.#ahead = this.#ahead.filter(({ cursor }) => placeOf(cursor) > place);
+    this.#changes.reach(place);
     if (this.#owed !== undefined && look > this.#owed) this.#owed = undefined;
   }
 
@@ -397,13 +367,14 @@ export class Feed {
     // Own commits and a look that ran beside them overlap.
     const messages = entries.filter(({ id, isChange }) => !isChange && id > this.#newest);
     this.#newest = messages.at(-1)?.id ?? this.#newest;
-    this.#grow(messages.filter(({ deleted }) => !deleted));
-    this.#remember(messages);
+    this.#tail.append(messages.filter(({ deleted }) => !deleted));
+    this.#changes.remember(messages);
     for (const entry of entries) {
-      if (entry.isChange && entry.cursor > this.#newestChange) this.#change(entry);
+      if (entry.isChange) this.#change(entry);
       if (this.#closed) return; // it was found to be wrong
     }
-    this.#bound();
+    this.#tail.bound(this.limits.messages, this.limits.bytes);
+    this.#changes.bound(this.limits.bytes);
     if (place > this.#place) this.#place = place;
     this.#letGoOfOlder(); // it can have been read before those changes
     this.#news ||= this.#version !== before; // most refreshes bring nothing, and there can be ten thousand waiters to look at
@@ -425,117 +396,31 @@ export class Feed {
     });
   }
 
-  #grow(fresh: readonly Entry[]): void {
-    if (fresh.length === 0) return;
-    this.#tail.push(...fresh);
-    const added = fresh.reduce((sum, entry) => sum + entry.bytes, 0);
-    this.#grown += added;
-    this.#resize(added);
-    this.#version = ++tails;
-  }
-
-  /** Lets go of the oldest messages and changes, where there are more than may be. */
-  #bound(): void {
-    const { messages, bytes: most } = this.limits;
-    this.#drop(surplus(this.#tail, this.#bytes - this.#changesBytes, messages, most));
-    this.#dropChanges(surplus(this.#changes, this.#changesBytes, MAX_CHANGES, most));
-  }
-
   /** Takes in a change, and with it the message as it is now. */
   #change(change: Entry): void {
-    // The message was read as it is after a later change, which comes with the next page.
-    if (this.#newestChanges.some(({ id, cursor }) => id === change.id && cursor > change.cursor)) return;
-    this.#newestChange = change.cursor;
-    this.#remember([change]);
-    const before = this.#changes.findIndex(({ id }) => id === change.id); // which has moved on
-    if (before >= 0) this.#resizeChanges(-this.#changes.splice(before, 1)[0]!.bytes);
-    this.#changes.push(change);
-    this.#grown += change.bytes;
-    this.#resizeChanges(change.bytes);
-    this.#version = ++tails;
-
-    const at = firstAfter(this.#tail, change.id) - 1;
-    const held = this.#tail[at];
-    if (held?.id !== change.id) {
-      // What the tail should have and has not was deleted. If it is there again, the database has lost the deletion.
-      if (!change.deleted && change.id > this.#start && change.id <= this.#newest) this.lost();
-      return;
-    }
-    this.#tail.splice(at, 1, ...change.deleted ? [] : [change.asMessage()]);
-    this.#resize((change.deleted ? 0 : change.bytes) - held.bytes);
-  }
-
-  /** Keeps in mind which of these were changed: also messages whose change comes only with the next page. */
-  #remember(entries: readonly Entry[]): void {
-    const changed = entries.filter((entry) => entry.changed !== null);
-    if (changed.length === 0) return;
-    const ids = new Set(changed.map(({ id }) => id));
-    const others = this.#newestChanges.filter(({ id }) => !ids.has(id));
-    this.#newestChanges = [...others, ...changed.map(({ id, changed }) => ({ id, cursor: changed! }))]
-      .sort((a, b) => a.cursor < b.cursor ? -1 : 1).slice(-CHANGES_LOOKED_AT);
+    if (!this.#changes.take(change)) return;
+    const held = this.#tail.at(change.id);
+    if (held) return this.#tail.replace(held, change.deleted ? undefined : change.asMessage());
+    // What the tail should have and has not was deleted. If it is there again, the database has lost the deletion.
+    if (!change.deleted && change.id > this.#tail.start && change.id <= this.#newest) this.lost();
   }
 
   #has({ id, cursor, isChange }: Entry): boolean {
-    if (isChange) return cursor <= this.#newestChange;
-    return this.#tail[firstAfter(this.#tail, id) - 1]?.id === id;
+    if (isChange) return cursor <= this.#changes.newest;
+    return this.#tail.at(id) !== undefined;
   }
 
   /** Lets go of the messages of own changes ahead, where they are as before, and of all that stands before these. */
   #letGoOfOlder(): void {
-    for (const change of this.#ahead) {
-      const end = firstAfter(this.#tail, change.id);
-      if (end > 0 && isOlder(this.#tail[end - 1]!, change)) this.#drop(end);
-      this.#dropChanges(this.#changes.findIndex((entry) => isOlder(entry, change)) + 1);
+    for (const change of this.#changes.ahead) {
+      const held = this.#tail.at(change.id);
+      if (held && isOlder(held, change)) this.#tail.drop(held.id);
     }
-  }
-
-  #drop(count: number): void {
-    if (count === 0) return;
-    const dropped = this.#tail.splice(0, count);
-    this.#start = dropped.at(-1)!.id;
-    this.#version = ++tails;
-    this.#resize(-dropped.reduce((sum, entry) => sum + entry.bytes, 0));
-  }
-
-  #dropChanges(count: number): void {
-    if (count === 0) return;
-    const dropped = this.#changes.splice(0, count);
-    this.#changesStart = placeOf(dropped.at(-1)!.cursor);
-    this.#version = ++tails;
-    this.#resizeChanges(-dropped.reduce((sum, change) => sum + change.bytes, 0));
-  }
-
-  #resizeChanges(bytes: number): void {
-    this.#changesBytes += bytes;
-    this.#resize(bytes);
+    this.#changes.letGoOfOlder();
   }
 
   #resize(bytes: number): void {
-    this.#bytes += bytes;
+    this.#version = ++tails;
     this.resized(bytes);
   }
-}
-
-/** Whether an entry has a message as it was before a change. */
-function isOlder({ id, changed }: Entry, change: KnownChange): boolean {
-  return id === change.id && (changed ?? NIL) < change.cursor;
-}
-
-/** How many of the first entries have to go, that the others are at most so many and have at most so many bytes. */
-function surplus(entries: readonly Entry[], bytes: number, most: number, mostBytes: number): number {
-  let count = 0;
-  while (entries.length - count > most || bytes > mostBytes) bytes -= entries[count++]!.bytes;
-  return count;
-}
-
-/** The index of the first that stands after `cursor`, in an ascending list. */
-function firstAfter(entries: readonly Entry[], cursor: string): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (entries[middle]!.cursor > cursor) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
