@@ -308,8 +308,10 @@ Deno.test("Feed.refresh() that finds removed what came next wakes those who wait
   await atEnd;
 });
 
-for (const oneByOne of [true, false]) {
-  Deno.test(`Feed.refresh() that finds a room removed ${oneByOne ? "gives the deletions that came before" : "at once gives nothing that came after"}`, async () => {
+for (const [oneByOne, forgets] of [[true, false], [false, false], [true, true]]) {
+  const what = oneByOne && !forgets ? "gives the deletions that came before" : "gives nothing that came after";
+  const where = forgets ? " of which it holds nothing" : oneByOne ? "" : " at once";
+  Deno.test(`Feed.refresh() that finds a room removed${where} ${what}`, async () => {
     const [first, second, third] = [1, 2, 3].map((seq) => makeId(seq === 3 ? 9 : 1, seq, randomDigits()));
     const places = [makeId(2, 2, randomDigits()), makeId(oneByOne ? 3 : 2, 2, randomDigits())];
     const mark = oneByOne ? places[1]! : makeId(3, 2, randomDigits());
@@ -322,7 +324,7 @@ for (const oneByOne of [true, false]) {
       newest: () => Promise.resolve({ entries: [say(first!), say(second!)], full: false, head }),
       news: () =>
         Promise.resolve({
-          entries: [...deletions, say(third!)],
+          entries: [...forgets ? [] : deletions, say(third!)], // or else they are gone already
           full: false,
           head: { ...head, place: placeOf(third!), trimmed: mark },
         }),
@@ -332,11 +334,27 @@ for (const oneByOne of [true, false]) {
       const page = feed.page(second!, 10, true);
       given.push(page && ids(page));
     };
+    if (forgets) feed.forget();
     feed.park({ came: 0, cursor: second!, changes: true, expire: () => {}, settled }, HOUR_MS);
     await feed.refresh();
-    assertEquals(given, [oneByOne ? [first!, second!, third!] : undefined]); // so he asks the database, which says what is gone
+    assertEquals(given, [oneByOne && !forgets ? [first!, second!, third!] : undefined]); // so he asks the database, which says what is gone
   });
 }
+
+Deno.test("Feed.refresh() ends where own commits come in all the time while it waits for its turn", async () => {
+  const room = new FakeRoom();
+  let reads = 0;
+  const feed: Feed = await loaded({
+    newest: (...asked) => room.newest(...asked),
+    news: async (...asked) => {
+      await nextTurn(); // of the connection
+      if (++reads < 10) feed.append(commitOf(room.commit(1)));
+      return await room.news(...asked);
+    },
+  });
+  await feed.refresh();
+  assertEquals(reads, 1);
+});
 
 Deno.test("Feed.wake() that fails is nobody's error", async () => {
   const room = new FakeRoom();

@@ -329,8 +329,11 @@ export class Feed {
       return;
     }
     for (let more = true; more && !this.#closed;) {
-      const { endOfChanges, place: before, furthest } = this; // what is seen while it reads it need not have read
-      const { entries, full, head } = await this.store.news(this.room, this, REFRESH_LIMIT);
+      // What is seen while it waits for its turn and reads, it need not have read. It asks from here all the same: if it asked from what it
+      // knows by then, an own commit taken in meanwhile would be missing in the answer, and be taken for lost.
+      const { newest, newestChanges, place: before, endOfChanges, furthest } = this;
+      const known = { newest, newestChanges, place: before };
+      const { entries, full, head } = await this.store.news(this.room, known, REFRESH_LIMIT);
       if (this.#closed) return;
       if (head.lost || head.place < furthest) return this.lost();
       this.#see(head.place);
@@ -340,9 +343,11 @@ export class Feed {
       const own = this.endOfChanges;
       const passed = own !== endOfChanges && place >= this.#place && !entries.some(({ cursor }) => cursor === own);
       if (!full && !passed) this.#looked(look, place);
+      const isWhole = this.#tail.start === NIL;
       if (!passed) this.#take(entries, place);
-      // What was removed without having been deleted one by one must be gone first: else who is given what came after it, never knows.
-      const isTold = !this.#tail.first || this.#tail.first.id > head.trimmed;
+      // What was removed without having been deleted one by one must be gone first: else who is given what came after it, never knows. Only of
+      // a room that it had from the beginning can it tell: there its tail had all of them.
+      const isTold = isWhole && (!this.#tail.first || this.#tail.first.id > head.trimmed);
       if (!isTold) this.trim(head.trimmed, before);
       if (!passed) this.#announce();
       if (isTold) this.trim(head.trimmed, before);
