@@ -64,10 +64,10 @@ export class Changer {
     for (const until = this.now() + PATIENCE_MS;;) {
       try {
         const verdict = await this.store.change(wanted);
-        this.held.free(room);
+        if (verdict.outcome !== "missing") this.held.free(room); // a room that another is about to make has no message and no head yet
         return verdict;
       } catch (error) {
-        if (isHeld(error)) this.held.found(room);
+        if (isHeld(error) && !isOfMessage(error)) this.held.found(room);
         // It may have been done: if it was, the next try finds it so, and is of nobody's account.
         const isUnknown = error instanceof DatabaseError && error.fate === "unknown";
         if (isUnknown && wanted.body === "") logDeletion(wanted, "A message may have been deleted");
@@ -81,6 +81,11 @@ export class Changer {
 function logDeletion({ room, id, sub, moderates }: Change, sentence = "A message was deleted"): void {
   if (sub === null) return log("info", sentence, { room, id, by: "whoever has its Message-Key" });
   record(sentence, { room, id, by: moderates ? `sub ${sub}, who moderates` : `sub ${sub}` });
+}
+
+/** Whether the row that another holds is the message's and not the head's: then it is in nobody's way who posts. */
+function isOfMessage(error: unknown): boolean {
+  return error instanceof DatabaseError && /"messages"/.test((error.cause as { where?: string })?.where ?? "");
 }
 
 /** What a client is told of a statement that failed. */

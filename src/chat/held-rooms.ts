@@ -43,7 +43,7 @@ export class HeldRooms {
   }
 }
 
-/** Lock not available, statement timeout: another holds the head row of a room of the statement. */
+/** Lock not available, statement timeout: another holds a row of the statement, as a rule the head of a room. */
 export function isHeld(error: unknown): boolean {
   return error instanceof DatabaseError && (error.code === "55P03" || error.code === "57014");
 }
