@@ -1,5 +1,5 @@
 // What was said in a room is found by its text, whatever its script, and only as it is now; and who searches all the time wears nobody down.
-import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
 import { getEventListeners } from "node:events";
 import type postgres from "postgres";
 import { makeId, randomDigits, seqOf } from "../src/chat/cursor.ts";
@@ -285,6 +285,8 @@ Deno.test("The client finds the newest first, over pages without any, and asks n
   for await (const { body } of room.history({ q: "needle", limit: 2 })) if (body === "Needle 20400") break;
   assertEquals(box.seen.length, 4);
   const [first] = (await room.history({ before: "now", limit: 1 })).messages;
+  // @ts-expect-error: it goes back
+  assertThrows(() => room.history({ q: "needle", after: first!.id }), TypeError, "it has no `after`");
   const found = room.history({ q: "100%", before: first!.id });
   assertEquals(await found.next(), { done: true, value: undefined });
   assertEquals(new URL(box.url + box.seen[5]!.slice(4)).searchParams.get("q"), "100%");

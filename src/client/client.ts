@@ -129,7 +129,7 @@ export interface HistoryOptions {
 }
 
 /** Which messages to search for. */
-export interface SearchOptions extends HistoryOptions {
+export interface SearchOptions extends Omit<HistoryOptions, "after"> {
   /** A text of 2 to 100 characters, which the messages contain in large or small letters. */
   q: string;
 }
@@ -338,6 +338,7 @@ class RemoteRoom implements Room {
     { before = "now", after, limit, q, signal, onRetry }: HistoryOptions & Partial<SearchOptions> = {},
   ): Promise<{ messages: Message[]; more: boolean }> | AsyncIterableIterator<Message> {
     if (q !== undefined) {
+      if (after !== undefined) throw new TypeError("A search goes back from `before`; it has no `after`");
       const ended = new AbortController();
       return endable(this.#search({ before, limit, q, onRetry }, ended, signal), ended);
     }
