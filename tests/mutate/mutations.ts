@@ -653,13 +653,6 @@ export const mutations: readonly Mutation[] = [
     'this.#ahead.filter(() => place === "")',
   ),
   broken(
-    "a page that was made before is given again where it has the words that were taken back",
-    ["feed_test.ts > behind what it does not know"],
-    FEED,
-    "this.#version = ++tails;\n    this.resized(bytes);",
-    "if (bytes > 0) this.#version = ++tails;\n    this.resized(bytes);",
-  ),
-  broken(
     "a stream passes on what an own change has taken back, until the room is known up to that",
     ["polls_test.ts > also before the room is known"],
     CHANGES,
