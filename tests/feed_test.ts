@@ -149,6 +149,25 @@ Deno.test("Feed.refresh() finds out where the database is not as far any more as
   assertEquals([lost, pages.length], [1, 0]);
 });
 
+Deno.test("Feed.refresh() finds out that a deletion is lost where its message is edited after that", async () => {
+  const id = makeId(1, 1, "0123456789");
+  const changes = ["", "back again"].map((body, i) =>
+    makeEntry("lobby", id, null, body, { changed: makeId(i + 2, 1, "0123456789") }).asChange()
+  );
+  const head = (ms: number) => ({ place: makePlace(ms, 1), lost: false, trimmed: NIL });
+  const pages = changes.map((change, i) => ({ entries: [change], full: false, head: head(i + 2) }));
+  const store = {
+    newest: () => Promise.resolve({ entries: [makeEntry("lobby", id, null, "x")], full: false, head: head(1) }),
+    news: () => Promise.resolve(pages.shift()!),
+  };
+  let lost = 0;
+  const feed = await loaded(store, ROOMY, "lobby", () => lost++);
+  await feed.refresh();
+  assertEquals([lost, ids(feed.page(NIL, 10))], [0, []]);
+  await feed.refresh();
+  assertEquals(lost, 1);
+});
+
 Deno.test("Feed.refresh() reads the newest messages of a room, and what comes before them stays unknown", async () => {
   await using database = await postgres.create();
   await using opened = await open(database.url);

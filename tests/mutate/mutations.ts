@@ -850,7 +850,7 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "a deletion that is lost stays in memory where its message is edited after that",
-    ["changes_model_test.ts"],
+    ["feed_test.ts > a deletion is lost"],
     FEED,
     "if (!change.deleted && change.id > this.#tail.start && change.id <= this.#newest) this.lost();",
     "",
