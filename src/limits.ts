@@ -1,9 +1,9 @@
 // What one client may take, so that it can't wear the server down for the others. A client is a token's sub, or else an address. What
 // is bounded is what costs others something: posts, new rooms, reads that ask the database, and places where one waits.
 //
-// A rate is a bucket: it holds as many pieces as may be taken at once, and fills up by itself, as a comparison with the clock says. So
-// nothing has to run, and a client that has taken nothing for a while is like one that is not known: the memory is bounded by
-// forgetting those who came last the longest ago. Each thread counts for itself.
+// A client that has taken nothing for a while is like one that is not known: the memory is bounded by forgetting those who came last
+// the longest ago. Each thread counts for itself.
+import { Bucket, type Rate } from "./bucket.ts";
 import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import { Remembered } from "./remembered.ts";
 import type { Config } from "./config.ts";
@@ -58,14 +58,6 @@ const SUB_SHARE = 0.15;
 
 /** What event streams may hold of a client's places: each takes as much memory as three polls. */
 const STREAM_SHARE = 1 / 3;
-
-/** How much may be taken of something. */
-interface Rate {
-  /** How many in `perMs` milliseconds. */
-  readonly most: number;
-  readonly perMs: number;
-  readonly atOnce: number;
-}
 
 /** And what one is told who takes more. */
 interface Limit extends Rate {
@@ -214,43 +206,6 @@ export class Allowance {
 
 /** Nobody's: for whoever is not counted. */
 export const UNLIMITED: Allowance = new Allowance("");
-
-/** Pieces that can be taken, and come again by themselves. */
-class Bucket<R extends Rate> {
-  #left: number;
-  #at: number;
-
-  constructor(readonly rate: R, private readonly now: () => number) {
-    this.#left = rate.atOnce;
-    this.#at = now();
-  }
-
-  /** Takes one, or some; or tells in how many milliseconds there are as many. */
-  take(pieces = 1): number {
-    const ms = this.wait(pieces);
-    if (ms === 0) this.#left -= pieces;
-    return ms;
-  }
-
-  /** Takes one also where there is none: who has taken too many at once waits for the longer, but no longer than `perMs`. */
-  owe(): void {
-    this.wait();
-    this.#left = Math.max(this.#left - 1, -this.rate.most);
-  }
-
-  /** In how many milliseconds there are as many. */
-  wait(pieces = 1): number {
-    const { most, perMs, atOnce } = this.rate;
-    const now = this.now();
-    this.#left = Math.min(atOnce, this.#left + (now - this.#at) * most / perMs);
-    this.#at = now;
-    return this.#left < pieces ? (pieces - this.#left) * perMs / most : 0;
-  }
-
-  giveBack(): void {
-    this.#left++; // not above what it holds: that is seen to with the next take
-  }
-}
 
 /** The allowances of all clients. */
 export class Limits {

@@ -1,5 +1,6 @@
 // The log: one line per event on standard error: time, level, sentence, then what belongs to it as JSON. Nobody waits for it, and
 // nobody fails with it: where it can't be written (a full disk, a pipe that is closed or that nobody reads) the server goes on.
+import { Bucket } from "./bucket.ts";
 import { sleep, within } from "./sleep.ts";
 
 /** Most lines that wait to be written; those that come then are left out, and counted. */
@@ -80,12 +81,11 @@ function writeNow(line: string): void {
   } catch { /* the disk is full: the next line may get through */ }
 }
 
-let left = MAX_LINES_AT_ONCE;
-let refilled = performance.now();
+const lines = new Bucket({ most: MAX_LINES_PER_SECOND, perMs: 1_000, atOnce: MAX_LINES_AT_ONCE });
 let leftOut = 0;
 
 function enqueue(line: string, isRecord = false): void {
-  if (!isRecord && !isDue()) {
+  if (!isRecord && lines.take() > 0) {
     if (leftOut++ === 0) Deno.unrefTimer(setTimeout(tellLeftOut, 1_000));
     return;
   }
@@ -93,18 +93,8 @@ function enqueue(line: string, isRecord = false): void {
   else if (waiting.push(line) === 1) writing = writeAll();
 }
 
-/** Whether one more may be written now; then it counts. */
-function isDue(): boolean {
-  const now = performance.now();
-  left = Math.min(MAX_LINES_AT_ONCE, left + (now - refilled) * MAX_LINES_PER_SECOND / 1_000);
-  refilled = now;
-  if (left < 1) return false;
-  left--;
-  return true;
-}
-
 function tellLeftOut(): void {
-  left++; // this one has its place
+  lines.giveBack(); // this one has its place
   log("warn", "Too much happens to tell all of it; lines are left out", { lines: leftOut });
   leftOut = 0;
 }

@@ -28,6 +28,7 @@ export interface Mutation {
 const TURNS = "src/chat/turns.ts";
 const GATE = "src/chat/gate.ts";
 const LIMITS = "src/limits.ts";
+const BUCKET = "src/bucket.ts";
 const ADDRESS = "src/identity/address.ts";
 const APPEND = "src/chat/append.ts";
 const STORE = "src/chat/store.ts";
@@ -2317,7 +2318,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "who has shown too many tokens that don't hold is refused without end",
     ["limits_test.ts > however many come at once"],
-    LIMITS,
+    BUCKET,
     "Math.max(this.#left - 1, -this.rate.most)",
     "this.#left - 1",
   ),
@@ -3061,7 +3062,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "rooms that were there count as begun",
     ["limits_test.ts > begins so many rooms"],
-    LIMITS,
+    BUCKET,
     "this.#left++; //",
     "//",
   ),
@@ -3175,16 +3176,16 @@ export const mutations: readonly Mutation[] = [
   broken(
     "the log takes any number of lines",
     ["log_test.ts > ten lines"],
-    "src/log.ts",
-    "if (left < 1) return false;",
-    "",
+    LOG,
+    "lines.take() > 0",
+    "false",
   ),
   broken(
     "who has done what is left out of the log where much else happens",
     ["log_test.ts > whom the log names"],
     LOG,
-    "if (!isRecord && !isDue()) {",
-    "if (!isDue()) {",
+    "!isRecord && lines.take() > 0",
+    "lines.take() > 0",
   ),
   broken(
     "the log takes a hundred lines a second",
