@@ -1,15 +1,12 @@
-// What one client may take, so that it can't wear the server down for the others. A client is a token's sub, or else an address. What
-// is bounded is what costs others something: posts, new rooms, reads that ask the database, and places where one waits.
-//
-// A client that has taken nothing for a while is like one that is not known: the memory is bounded by forgetting those who came last
-// the longest ago. Each thread counts for itself.
-import { Bucket, type Rate } from "./bucket.ts";
-import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
-import { Remembered } from "./remembered.ts";
+// Who counts as one client, and what is left to each. A client is a token's sub, or else an address. One that has taken nothing for a
+// while is like one that is not known: the memory is bounded by forgetting those who came last the longest ago. Each thread counts for
+// itself.
+import { Allowance, UNLIMITED } from "./allowance.ts";
 import type { Config } from "./config.ts";
+import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import { log } from "./log.ts";
 import { isLoopback } from "./origin.ts";
-import { Problem, tooManyPlaces, tooManyRequests } from "./problem.ts";
+import { Remembered } from "./remembered.ts";
 
 /** The settings that bound a client. */
 export type LimitSettings = Pick<Config, "POSTS_PER_MINUTE" | "PLACES_PER_CLIENT" | "PROXY_HOPS" | "HOST">;
@@ -26,186 +23,11 @@ const MAX_CLIENTS = 20_000;
 /** Addresses that need not be read again, as they are written; twice as many at most. A network has any number. */
 const MAX_ADDRESSES = 4_000;
 
-/** Posts at once: a paste of many lines, or a bot that tells of all that it has missed. */
-const POSTS_AT_ONCE = 20;
-
-/** Rooms that a client may begin in an hour, and at once: people make some, and each stays for ever. */
-const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_000, atOnce: 20 };
-
-/** Reads that ask the database, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
-const READS = { name: "reads", what: "reads from the database", most: 1_200, perMs: 60_000, atOnce: 200 };
-
 /** How often a request is looked at for a proxy that the settings don't know of, in milliseconds. */
 const LOOK_MS = 1_000;
 
-/**
- * Tokens that don't hold: each is verified, which costs as much as some posts. A browser whose token has ended asks a few times; who
- * guesses, or wears the server down, asks on.
- */
-const BAD_TOKENS = { name: "bad-tokens", what: "shows tokens that are not valid", most: 60, perMs: 60_000, atOnce: 20 };
-
-/**
- * Refusals that a client is given at once. One that comes back again and again without a pause costs more by its refusals than by all
- * that it is allowed: from then on each of its refusals is held back.
- */
-const REFUSALS = { most: 60, perMs: 60_000, atOnce: 20 };
-
-/** How long, in milliseconds: its connections then ask once in that time. */
-const REFUSAL_DELAY_MS = 2_000;
-
 /** What one sub may hold of what an address may, behind which there can be a whole school. */
 const SUB_SHARE = 0.15;
-
-/** What event streams may hold of a client's places: each takes as much memory as three polls. */
-const STREAM_SHARE = 1 / 3;
-
-/** And what one is told who takes more. */
-interface Limit extends Rate {
-  /** As `RateLimit` has it. */
-  readonly name: string;
-  /** As a sentence has it. */
-  readonly what: string;
-}
-
-/** Who asks, and how much is left to him. */
-export class Allowance {
-  readonly #posts: Bucket<Limit> | undefined;
-  readonly #rooms: Bucket<Limit> | undefined;
-  readonly #reads: Bucket<Limit> | undefined;
-  readonly #badTokens: Bucket<Limit> | undefined;
-  readonly #refusals: Bucket<Rate> | undefined;
-  /** Tokens that are being verified. */
-  #verifying = 0;
-  /** Whether the last one that was verified did not hold. */
-  #lastWasBad = false;
-  #places = 0;
-  #streams = 0;
-
-  /** With `limited` there are limits: posts in a minute, and places; 0 is none. */
-  constructor(
-    /** Tells clients apart where they take turns. */
-    readonly client: string,
-    private readonly limited?: { readonly posts: number; readonly places: number },
-    now: () => number = () => performance.now(),
-  ) {
-    if (!limited) return;
-    const { posts } = limited;
-    if (posts > 0) {
-      const atOnce = Math.min(POSTS_AT_ONCE, posts);
-      this.#posts = new Bucket({ name: "posts", what: "posts", most: posts, perMs: 60_000, atOnce }, now);
-    }
-    this.#rooms = new Bucket(ROOMS, now);
-    this.#reads = new Bucket(READS, now);
-    this.#badTokens = new Bucket(BAD_TOKENS, now);
-    this.#refusals = new Bucket(REFUSALS, now);
-  }
-
-  /** Whether it is one client, and holds places. */
-  get holds(): boolean {
-    return this.limited !== undefined && this.#places > 0;
-  }
-
-  /** Whether nothing is bounded. */
-  get unlimited(): boolean {
-    return !this.limited;
-  }
-
-  /**
-   * A post is on its way.
-   * @throws {Problem} 429.
-   */
-  post(): void {
-    this.#take(this.#posts);
-  }
-
-  /**
-   * A read is to ask the database; one that takes as long as several counts as these.
-   * @throws {Problem} 429.
-   */
-  read(price = 1): void {
-    this.#take(this.#reads, price);
-  }
-
-  /** A read is to ask the database that nobody has asked for yet. Takes it if there is one left, and refuses nobody. */
-  readAhead(): boolean {
-    return (this.#reads?.take() ?? 0) === 0;
-  }
-
-  /**
-   * Has a token verified. Nothing is taken for one that holds: when a server starts anew, many come at once whose tokens do. Those that are
-   * under way count from the first that did not hold to the next that does, as if they did not: else any number could come at once.
-   * @throws {Problem} 429 where too many before it did not hold.
-   * @throws whatever `verification` throws: 401 where the token does not hold.
-   */
-  async verify<T>(verification: () => Promise<T>): Promise<T> {
-    const underWay = this.#lastWasBad ? this.#verifying : 0;
-    const bucket = this.#badTokens;
-    if (bucket && bucket.wait(underWay + 1) > 0) throw this.#refusal(tooManyRequests(BAD_TOKENS, bucket.wait()));
-    this.#verifying++;
-    try {
-      const identity = await verification();
-      this.#lastWasBad = false;
-      return identity;
-    } catch (error) {
-      if (error instanceof Problem && error.status === 401) {
-        this.#lastWasBad = true;
-        bucket?.owe();
-      }
-      throw error;
-    } finally {
-      this.#verifying--;
-    }
-  }
-
-  /** A post may begin a room. Takes one if there is one left, and refuses nobody. */
-  mayBeginRoom(): boolean {
-    return (this.#rooms?.take() ?? 0) === 0;
-  }
-
-  /**
-   * A post may begin a room.
-   * @throws {Problem} 429.
-   */
-  beginRoom(): void {
-    this.#take(this.#rooms);
-  }
-
-  /** It has not. */
-  roomWasThere(): void {
-    this.#rooms?.giveBack();
-  }
-
-  /**
-   * Takes a place to wait in, for a poll or a stream; who does must {@linkcode leave}.
-   * @throws {Problem} 429.
-   */
-  enter(kind: "poll" | "stream"): void {
-    const most = this.limited?.places || Infinity;
-    if (this.#places >= most) throw this.#refusal(tooManyPlaces(most, "polls and event streams"));
-    const streams = Math.max(1, Math.floor(most * STREAM_SHARE));
-    if (kind === "stream" && this.#streams >= streams) throw this.#refusal(tooManyPlaces(streams, "event streams"));
-    this.#places++;
-    if (kind === "stream") this.#streams++;
-  }
-
-  /** Gives the place back. */
-  leave(kind: "poll" | "stream"): void {
-    this.#places--;
-    if (kind === "stream") this.#streams--;
-  }
-
-  #take(bucket: Bucket<Limit> | undefined, pieces = 1): void {
-    const ms = bucket?.take(pieces) ?? 0;
-    if (ms > 0) throw this.#refusal(tooManyRequests(bucket!.rate, ms));
-  }
-
-  #refusal(problem: Problem): Problem {
-    return this.#refusals!.take() > 0 ? problem.heldBack(REFUSAL_DELAY_MS) : problem;
-  }
-}
-
-/** Nobody's: for whoever is not counted. */
-export const UNLIMITED: Allowance = new Allowance("");
 
 /** The allowances of all clients. */
 export class Limits {

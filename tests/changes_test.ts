@@ -6,7 +6,7 @@ import { HeldRooms } from "../src/chat/held-rooms.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 import {
   type Answer,

@@ -14,7 +14,7 @@ import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 import { readConfig } from "../src/config.ts";
 import { openIdentities } from "../src/identity/identities.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { bearer, SECRET } from "./support/tokens.ts";
 
 /** A fenced block. */

@@ -10,7 +10,7 @@ import { Identities } from "../src/identity/identities.ts";
 import { RemoteKeys } from "../src/identity/keys.ts";
 import { Remembered } from "../src/remembered.ts";
 import { verifyToken } from "../src/identity/token.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 import { isPattern, RoomList } from "../src/identity/rights.ts";
 import { get, messages, post, type ProblemDetails, soon, until } from "./support/client.ts";

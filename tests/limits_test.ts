@@ -11,7 +11,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { forwardedFor, placeOf } from "../src/identity/address.ts";
-import { type Allowance, Limits, UNLIMITED } from "../src/limits.ts";
+import { type Allowance, UNLIMITED } from "../src/allowance.ts";
+import { Limits } from "../src/limits.ts";
 import { makeId, NIL, NOW } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { NewRooms } from "../src/chat/new-rooms.ts";

@@ -17,7 +17,7 @@ import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { get, health, type Message, messages, PATIENCE_MS, post, posted, soon, until } from "./support/client.ts";

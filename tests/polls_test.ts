@@ -9,7 +9,7 @@ import { Places } from "../src/chat/places.ts";
 import { type Poll, Polls } from "../src/chat/polls.ts";
 import type { Asked, Reader } from "../src/chat/reader.ts";
 import { Subscriptions } from "../src/chat/subscriptions.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { soon } from "./support/client.ts";
 import { take } from "./support/taking.ts";
 

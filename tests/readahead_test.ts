@@ -7,7 +7,7 @@ import { Gate } from "../src/chat/gate.ts";
 import { makeEntry, makePage, type Page, type Row } from "../src/chat/page.ts";
 import { ReadAhead } from "../src/chat/readahead.ts";
 import type { Turn } from "../src/chat/rows.ts";
-import { Allowance, UNLIMITED } from "../src/limits.ts";
+import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 
 Deno.test("ReadAhead.page() reads the next page while the one before is on its way", async () => {

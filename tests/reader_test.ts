@@ -8,7 +8,7 @@ import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrate.ts";
 import { openDatabase } from "../src/database/open.ts";
-import { Allowance, UNLIMITED } from "../src/limits.ts";
+import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 import { testPostgres } from "./support/postgres.ts";
 

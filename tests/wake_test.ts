@@ -14,7 +14,7 @@ import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
 import { makeId, makePlace, NIL, NOW, placeOf, timeOf } from "../src/chat/cursor.ts";
-import { UNLIMITED } from "../src/limits.ts";
+import { UNLIMITED } from "../src/allowance.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
 import { NEVER, silentStore } from "./support/silent_store.ts";

@@ -2,7 +2,7 @@
 // a crowd of them must not keep posts from it.
 import { DatabaseError } from "../database/client.ts";
 import { log, record } from "../log.ts";
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
 import type { Change } from "./change.ts";
 import { Gate } from "./gate.ts";

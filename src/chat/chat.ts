@@ -4,7 +4,7 @@ import { Client, deadlineOf } from "../database/client.ts";
 import type { Database } from "../database/open.ts";
 import { isClosed } from "../identity/identities.ts";
 import type { Identity } from "../identity/identity.ts";
-import { type Allowance, UNLIMITED } from "../limits.ts";
+import { type Allowance, UNLIMITED } from "../allowance.ts";
 import { gone, notChanged, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
 import type { Change } from "./change.ts";

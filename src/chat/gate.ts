@@ -1,7 +1,7 @@
 // Lets in as much work as can be done at a time, and the rest in turn: client by client, and of each room by room. A thousand requests that
 // are worked on at once all go slowly, and with them the one that came alone; here it waits for one of everybody's, and the others have
 // not begun. What waits too long, or is one too many, is refused early rather than late: who sent it is told so, and comes back.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { Turns } from "./turns.ts";
 
 /** What a gate lets in. */

@@ -1,6 +1,6 @@
 // Rooms that a post begins. Each stays for ever and takes a line in the list of rooms, so a client may begin some and not thousands. A
 // room of which this process has heard is there; of another, only the database can say, and it is asked only when it matters, in turn.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { seqOf } from "./cursor.ts";
 import type { Floors } from "./floors.ts";
 import type { Reader } from "./reader.ts";

@@ -1,6 +1,6 @@
 // The places of those who wait: polls and event streams. There is a number of them in a process and for each client; and the last tenth
 // is for clients that have none yet, so that a few who hold many don't keep everybody else out.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 
 /** What part of all places is kept for clients that have none. */

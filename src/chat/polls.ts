@@ -1,7 +1,7 @@
 // Polls: each is answered once, at once or as soon as there is news. One that waits is an object in its room's feed, and the promise of its
 // answer; nothing of the way that led there is kept alive beside it. There can be ten thousand of them, and each collection of garbage walks
 // through all that they keep.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import { NOW, placeOf } from "./cursor.ts";
 import { type Feed, looksBegun, PRELOAD } from "./feed.ts";

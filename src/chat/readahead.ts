@@ -7,7 +7,7 @@
 //
 // Nobody must gain by it what is another's: a page is read ahead while others need nothing, once at a time for one client, and on his
 // account, where it counts as if he had asked for it. So it costs nothing more when he does.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import type { Page } from "./page.ts";
 import type { Gate } from "./gate.ts";

@@ -1,5 +1,5 @@
 // What is read out of the database for clients, each in his turn; and the refreshes that their polls ask for.
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { invalid, unavailable } from "../problem.ts";
 import { Clock } from "./clock.ts";
 import { timeOf } from "./cursor.ts";

@@ -1,6 +1,6 @@
 // Searches that clients ask for. One takes as long as many pages, so it is parted into steps of one statement, between which others get
 // their turn; and of all searches one step is under way at a time, so that with two connections for reads one is always left for pages.
-import { Allowance } from "../limits.ts";
+import { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import { Gate } from "./gate.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";

@@ -1,6 +1,6 @@
 // Those who follow a room. One who has all that there is costs what a poll does that waits: an object in the room's feed, and no promise.
 // News is handed to him in the very turn that brings it; so ten thousand are served about as fast as their bytes can be written.
-import { type Allowance, UNLIMITED } from "../limits.ts";
+import { type Allowance, UNLIMITED } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import { NOW, placeOf } from "./cursor.ts";
 import { type Feed, looksBegun } from "./feed.ts";

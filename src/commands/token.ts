@@ -3,7 +3,7 @@ import { parseOnce } from "../arguments.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { openIdentities } from "../identity/identities.ts";
 import { isPattern } from "../identity/rights.ts";
-import { UNLIMITED } from "../limits.ts";
+import { UNLIMITED } from "../allowance.ts";
 import { Problem } from "../problem.ts";
 import { sleep } from "../sleep.ts";
 

@@ -1,6 +1,7 @@
 // What the client of a request may take.
 import type { Identity } from "../identity/identity.ts";
-import type { Allowance, Limits, Remote } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
+import type { Limits, Remote } from "../limits.ts";
 
 /** A request as a route sees it: Hono's context is one. */
 export interface Sender {

@@ -7,7 +7,7 @@ import type { Page } from "../chat/page.ts";
 import type { Poll, Reading } from "../chat/polls.ts";
 import type { Found } from "../chat/searcher.ts";
 import type { Identity } from "../identity/identity.ts";
-import type { Allowance } from "../limits.ts";
+import type { Allowance } from "../allowance.ts";
 import { isForeignLink } from "../origin.ts";
 import { invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource, type Sender } from "./allowance.ts";

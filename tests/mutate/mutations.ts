@@ -28,6 +28,7 @@ export interface Mutation {
 const TURNS = "src/chat/turns.ts";
 const GATE = "src/chat/gate.ts";
 const LIMITS = "src/limits.ts";
+const ALLOWANCE = "src/allowance.ts";
 const BUCKET = "src/bucket.ts";
 const ADDRESS = "src/identity/address.ts";
 const APPEND = "src/chat/append.ts";
@@ -2304,14 +2305,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a token that does not hold costs its sender nothing",
     ["limits_test.ts > tokens that don't hold"],
-    LIMITS,
+    ALLOWANCE,
     "bucket?.owe();",
     "",
   ),
   broken(
     "of tokens that don't hold and come at once, no more are charged than may be",
     ["limits_test.ts > however many come at once"],
-    LIMITS,
+    ALLOWANCE,
     "bucket?.owe();",
     "bucket?.take();",
   ),
@@ -2325,21 +2326,21 @@ export const mutations: readonly Mutation[] = [
   broken(
     "who has shown a token that does not hold may have any number verified at once",
     ["limits_test.ts > however many come at once"],
-    LIMITS,
+    ALLOWANCE,
     "this.#lastWasBad ? this.#verifying : 0",
     "0",
   ),
   broken(
     "many whose tokens hold may not have them verified at once",
     ["limits_test.ts > however many come at once", "limits_test.ts > one after the other"],
-    LIMITS,
+    ALLOWANCE,
     "this.#lastWasBad ? this.#verifying : 0",
     "this.#verifying",
   ),
   broken(
     "what is verified is under way for ever",
     ["limits_test.ts > however many come at once"],
-    LIMITS,
+    ALLOWANCE,
     "this.#verifying--;",
     "",
   ),
@@ -3058,7 +3059,7 @@ export const mutations: readonly Mutation[] = [
     "if (hops === 0) {",
     "if (false) {",
   ),
-  broken("posts have no rate", ["limits_test.ts"], LIMITS, "this.#take(this.#posts)", ""),
+  broken("posts have no rate", ["limits_test.ts"], ALLOWANCE, "this.#take(this.#posts)", ""),
   broken(
     "rooms that were there count as begun",
     ["limits_test.ts > begins so many rooms"],
@@ -3076,7 +3077,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "refusals come at once, however many",
     ["limits_test.ts > wait for his refusals"],
-    LIMITS,
+    ALLOWANCE,
     "problem.heldBack(REFUSAL_DELAY_MS)",
     "problem",
   ),
@@ -3094,7 +3095,7 @@ export const mutations: readonly Mutation[] = [
     "const KEPT = 0.1",
     "const KEPT = 0",
   ),
-  broken("places are not given back", ["limits_test.ts"], LIMITS, "this.#places--;", ""),
+  broken("places are not given back", ["limits_test.ts"], ALLOWANCE, "this.#places--;", ""),
   broken(
     "who holds a place is forgotten",
     ["limits_test.ts"],
@@ -3168,7 +3169,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "whoever posts is refused before it is asked whether there is the room",
     ["limits_test.ts > take nothing but posts"],
-    LIMITS,
+    ALLOWANCE,
     "return (this.#rooms?.take() ?? 0) === 0;",
     "try {\n      return this.beginRoom(), true;\n    } catch {\n      return false;\n    }",
   ),
