@@ -1,9 +1,23 @@
-// HOST and PORT as people write them: what can be wrong with them, and the URL that leads there.
+// Hosts as people write them: whether one is this machine, what can be wrong with HOST and PORT, and the URL that leads there.
 import { isIP, isIPv6 } from "node:net";
 import { type Config, ConfigError } from "./config.ts";
 
 /** What `HOST` and `PORT` say. */
 type Place = Pick<Config, "HOST" | "PORT">;
+
+/** Whether only this machine can reach what listens on `host`, however that is written. */
+export function isLoopback(host: string): boolean {
+  const name = plain(host);
+  // 127.1 is an address; 127.example.com is anybody's name.
+  if (/^(localhost|ip6-localhost|ip6-loopback|.*\.localhost|127(\.\d+){1,3})$/.test(name)) return true;
+  // ::1, and 127.0.0.0/8 as IPv6 has it.
+  return isIP(name) === 6 && /^\[::(1|ffff:7f[\da-f]{2}:.*)\]$/.test(URL.parse(`http://[${name}]`)?.hostname ?? "");
+}
+
+/** A host's name as it is compared. */
+export function plain(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
 
 /** What a browser on this machine opens, where a server listens on `host`, which the system has understood as `address`. */
 export function urlOf(host: string, { hostname, port }: { hostname: string; port: number }): string {

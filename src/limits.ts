@@ -3,9 +3,9 @@
 // itself.
 import { Allowance, UNLIMITED } from "./allowance.ts";
 import type { Config } from "./config.ts";
+import { isLoopback } from "./host.ts";
 import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
 import { log } from "./log.ts";
-import { isLoopback } from "./origin.ts";
 import { Remembered } from "./remembered.ts";
 
 /** The settings that bound a client. */

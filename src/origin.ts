@@ -7,6 +7,7 @@
 // can read nothing.
 import { isIP } from "node:net";
 import type { Config } from "./config.ts";
+import { isLoopback, plain } from "./host.ts";
 import { crossOrigin, invalid, misdirected, OWN_SITE, type Problem } from "./problem.ts";
 
 /**
@@ -110,20 +111,6 @@ export class Origins {
       isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNSPECIFIED.includes(name) ||
       this.#hosts.has(name);
   }
-}
-
-/** Whether only this machine can reach what listens on `host`, however that is written. */
-export function isLoopback(host: string): boolean {
-  const name = plain(host);
-  // 127.1 is an address; 127.example.com is anybody's name.
-  if (/^(localhost|ip6-localhost|ip6-loopback|.*\.localhost|127(\.\d+){1,3})$/.test(name)) return true;
-  // ::1, and 127.0.0.0/8 as IPv6 has it.
-  return isIP(name) === 6 && /^\[::(1|ffff:7f[\da-f]{2}:.*)\]$/.test(URL.parse(`http://[${name}]`)?.hostname ?? "");
-}
-
-/** A host's name as it is compared. */
-function plain(name: string): string {
-  return name.toLowerCase().replace(/\.$/, "");
 }
 
 /**

@@ -1,7 +1,7 @@
 // `start` and `serve`: from the first moment, in which requests are answered with 503, to the last, in which all are answered.
 import { Chat } from "../chat/chat.ts";
 import { Retention } from "../chat/retention.ts";
-import { urlOf } from "../host.ts";
+import { isLoopback, urlOf } from "../host.ts";
 import type { Config } from "../config.ts";
 import { migrateWhenThere } from "../database/migrate.ts";
 import { type Database, openDatabase } from "../database/open.ts";
@@ -10,7 +10,6 @@ import { openIdentities } from "../identity/identities.ts";
 import { listen } from "../listen.ts";
 import { log, logged, say, surviveUncaught } from "../log.ts";
 import { aborted, sleep, within } from "../sleep.ts";
-import { isLoopback } from "../origin.ts";
 import { stopSignal } from "../stop.ts";
 import { Threads } from "../threads.ts";
 

@@ -1,7 +1,7 @@
 // What a database is like for a chat, in plain words: whether it can be used, and what will be slow, late or lost with it. It is asked
 // the way a server would ask it, by the same URL; so what is found here is what a server would find.
 import type { Config } from "../config.ts";
-import { isLoopback } from "../origin.ts";
+import { isLoopback } from "../host.ts";
 import { sleep, within } from "../sleep.ts";
 import { type Address, describe } from "./address.ts";
 import { type Capacity, connections } from "./capacity.ts";
