@@ -112,3 +112,8 @@ async function whyNotAllowed(home: string): Promise<string> {
 async function ownerOf(path: string): Promise<number | undefined> {
   return await Deno.stat(path).then(({ uid }) => uid ?? undefined, () => undefined);
 }
+
+/** Whether there is something. */
+export function exists(path: string): Promise<boolean> {
+  return Deno.stat(path).then(() => true, () => false);
+}

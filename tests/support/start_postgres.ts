@@ -32,6 +32,13 @@ export async function startPostgres(home: string, settings: Record<string, strin
     if (!success) throw new Error(new TextDecoder().decode(stderr));
   }
   const { signal } = new AbortController();
-  const server = await startServer(join(programs, ".."), account, home, settings, undefined, () => {}, signal);
+  const server = await startServer({
+    programs: join(programs, ".."),
+    account,
+    home,
+    settings,
+    say: () => {},
+    signal,
+  });
   return { socket: join(directory, `.s.PGSQL.${settings.port}`), ...server };
 }
