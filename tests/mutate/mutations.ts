@@ -2466,7 +2466,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a short secret will do",
     ["config_test.ts > leave a server open"],
-    CONFIG,
+    "src/setting-kinds.ts",
     "const MIN_SECRET_BYTES = 32",
     "const MIN_SECRET_BYTES = 1",
   ),
