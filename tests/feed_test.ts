@@ -15,7 +15,7 @@ import { type Commit, Store } from "../src/chat/store.ts";
 import type { Waiter } from "../src/chat/waiters.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { soon } from "./support/client.ts";
 import { draft } from "./support/draft.ts";

@@ -1,7 +1,7 @@
 // Wrong, strange and huge input. The rule: an answer or a closed connection, never a 500, and nothing half stored.
 // What fetch would not send goes over a socket of the test's own.
 import { assert, assertEquals, assertFalse, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import {
   get,
   type Message,

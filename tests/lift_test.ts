@@ -9,7 +9,7 @@ import { Lift } from "../src/chat/lift.ts";
 import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";

@@ -14,7 +14,7 @@ import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { UNLIMITED } from "../src/allowance.ts";

@@ -13,7 +13,7 @@ import { encodeTime, uuidToULID } from "ulid";
 import { Buffer } from "node:buffer";
 import { createApp } from "../src/app.ts";
 import type { Sql } from "../src/database/pool.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import {
   type Answer,
   get,

@@ -6,7 +6,7 @@ import { Reader } from "../src/chat/reader.ts";
 import { Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";

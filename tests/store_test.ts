@@ -10,7 +10,7 @@ import type { Draft } from "../src/chat/draft.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { Sql } from "../src/database/pool.ts";
 import { until } from "./support/client.ts";

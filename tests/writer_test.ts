@@ -10,7 +10,7 @@ import { Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrate.ts";
+import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import { invalid, Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";

@@ -3,7 +3,7 @@ import type { Config } from "../config.ts";
 import { Ages } from "../chat/ages.ts";
 import { checkUp } from "../database/checkup.ts";
 import { fault, type Finding } from "../database/finding.ts";
-import { knownMigrations } from "../database/migrate.ts";
+import { knownMigrations } from "../database/migrations.ts";
 import { addressOf, directOf, openDatabase } from "../database/open.ts";
 import type { OpenPool, Pool } from "../database/pool.ts";
 import { Unusable } from "../database/unusable.ts";

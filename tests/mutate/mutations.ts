@@ -84,6 +84,7 @@ const OPEN = "src/database/open.ts";
 const TRANSACTION = "src/database/transaction.ts";
 const EXAMINE = "src/database/examine.ts";
 const MIGRATE = "src/database/migrate.ts";
+const MIGRATIONS = "src/database/migrations.ts";
 const READINESS = "src/chat/readiness.ts";
 const DRAIN = "src/drain.ts";
 const LISTEN = "src/listen.ts";
@@ -2048,7 +2049,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a migration holds posts up for as long as it waits",
     ["upgrade_test.ts > in use"],
-    MIGRATE,
+    MIGRATIONS,
     "const LOCK_TIMEOUT_MS = 400",
     "const LOCK_TIMEOUT_MS = 0",
   ),
@@ -3944,14 +3945,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "migrators have the isolation of the role",
     ["defaults_test.ts > Migrators"],
-    MIGRATE,
+    MIGRATIONS,
     'begin(sql, "isolation level read committed", ',
     'begin(sql, "", ',
   ),
   broken(
     "migrators have the time limits of the role",
     ["defaults_test.ts > Migrators"],
-    MIGRATE,
+    MIGRATIONS,
     "${TIMEOUTS.join()}",
     "${TIMEOUTS.length}",
   ),

@@ -5,7 +5,7 @@ import postgres from "postgres";
 import type { Sql } from "../../src/database/pool.ts";
 import { until } from "./client.ts";
 import { readConfig } from "../../src/config.ts";
-import { migrate } from "../../src/database/migrate.ts";
+import { migrate } from "../../src/database/migrations.ts";
 import { openDatabase } from "../../src/database/open.ts";
 import { startPostgres } from "./start_postgres.ts";
 
