@@ -5,7 +5,7 @@ import { isRoom } from "../chat/message.ts";
 import { walk, type Which } from "../chat/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { deadlineOf } from "../database/client.ts";
-import { withDatabase } from "../database/session.ts";
+import { withDatabase } from "../database/with-database.ts";
 import { type Run, transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 

@@ -7,7 +7,7 @@ import { isRoom } from "../chat/message.ts";
 import { Store } from "../chat/store.ts";
 import type { Which } from "../chat/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
-import { withDatabase } from "../database/session.ts";
+import { withDatabase } from "../database/with-database.ts";
 import { log, say } from "../log.ts";
 
 const HELP = `deno task forget --sub ada

@@ -8,7 +8,7 @@ import { Store } from "../chat/store.ts";
 import { CHANNEL, payloadOf } from "../chat/wake.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { DatabaseError, deadlineOf } from "../database/client.ts";
-import { withDatabase } from "../database/session.ts";
+import { withDatabase } from "../database/with-database.ts";
 import { transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 

@@ -75,7 +75,7 @@ export interface PoolOptions {
  * Where PostgreSQL gives up the wait of a commit for its standby, since somebody has cancelled it: the statement then succeeds,
  * with a warning (src/backend/replication/syncrep.c). Its text is in the language of the server; the name of the place is not.
  */
-const UNREPLICATED = "SyncRepWaitForLSN";
+const WAIT_ROUTINE = "SyncRepWaitForLSN";
 
 /** Timeouts that a server, a role or a database can have for a default. The last one has come with PostgreSQL 17. */
 export const TIMEOUTS = [
@@ -112,7 +112,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       backoff: () => 0, // the pause is in socket()
       connect_timeout: 3,
       onnotice: ({ routine }) => {
-        if (routine === UNREPLICATED) onUnreplicated();
+        if (routine === WAIT_ROUTINE) onUnreplicated();
       },
       prepare: !session.pooled,
       types: { texts },
