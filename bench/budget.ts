@@ -28,7 +28,7 @@ export async function measureBudget(rig: Rig): Promise<Findings> {
   const env = { FALLBACK_MS: `${most / 12}`, FALLBACK_MAX_MS: `${most}` };
   await using server = await start.Linger(rig, env);
   const count = async () => {
-    const log = await Deno.readTextFile(join(rig.home, "postgres", LOG));
+    const log = await Deno.readTextFile(join(rig.cluster, LOG));
     return log.match(/^linger [^>]*> LOG: {2}(execute|statement)/gm)?.length ?? 0;
   };
   const during = async (what: string) => {
