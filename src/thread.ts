@@ -1,4 +1,4 @@
-// One of the further threads: what main.ts does, but for the database, which is open and migrated when a thread starts.
+// One of the further threads: what `serve` does, but for the database, which is open and migrated when a thread starts.
 import { Chat } from "./chat/chat.ts";
 import { poolsOf } from "./database/open.ts";
 import { drain } from "./drain.ts";
