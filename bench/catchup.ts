@@ -1,4 +1,5 @@
 // Reading a long room from its start, beside a program that reads the same rows and does nothing with them.
+import { NIL } from "../src/chat/cursor.ts";
 import { follow } from "./load.ts";
 import type { Rig } from "./rig.ts";
 import { start } from "./servers.ts";
@@ -9,9 +10,8 @@ export async function measureCatchup(rig: Rig): Promise<Findings> {
   const count = rig.size(1_000_000, 20_000);
   await rig.fill("long", count);
   await using server = await start.Linger(rig);
-  const nil = "00000000-0000-0000-0000-000000000000";
   const linger = async () => {
-    const { pages, ms } = await follow(rig, server.port, "/rooms/long/messages", `?after=${nil}&limit=1000`);
+    const { pages, ms } = await follow(rig, server.port, "/rooms/long/messages", `?after=${NIL}&limit=1000`);
     if (pages !== count / 1000) throw new Error(`${pages} pages`);
     return count / ms * 1000;
   };

@@ -1,12 +1,11 @@
 // What it costs to know who asks: requests with a token beside those of a server that asks for none.
 import { SECRET, tokenOf } from "../tests/support/tokens.ts";
 import { fanout, hold, loop } from "./load.ts";
+import { CONNECTIONS } from "./posts.ts";
 import type { Rig } from "./rig.ts";
 import { residentKiB, type Server, start } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
 import { type Cost, costOf } from "./versions.ts";
-
-const CONNECTIONS = 64;
 
 /** Measures processor time per post and per delivery, and memory per waiter, with and without tokens. */
 export async function measureIdentity(rig: Rig): Promise<Findings> {

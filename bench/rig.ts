@@ -1,7 +1,7 @@
 // What all measurements share: a directory that goes away, a PostgreSQL and a compiled load of their own, and how large
 // and how often they are.
 import driver from "postgres";
-import { makeId, randomDigits } from "../src/chat/cursor.ts";
+import { randomDigits } from "../src/chat/cursor.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { type Embedded, startEmbedded } from "../src/database/embedded.ts";
 import { openDatabase } from "../src/database/open.ts";
@@ -145,8 +145,8 @@ export class Rig implements AsyncDisposable {
     await this.sql`checkpoint`;
   }
 
-  /** Fills an empty room with messages of 100 bytes, as if they had been posted a millisecond apart until now; returns their ids' rule. */
-  async fill(room: string, count: number): Promise<(seq: number) => string> {
+  /** Fills an empty room with messages of 100 bytes, as if they had been posted a millisecond apart until now. */
+  async fill(room: string, count: number): Promise<void> {
     const ms = Date.now() - count;
     const digits = randomDigits();
     await this.sql`
@@ -156,7 +156,6 @@ export class Rig implements AsyncDisposable {
     await this.sql`insert into heads (room, seq, ms) values (${room}, ${count}, ${ms + count})`;
     await this.sql`vacuum analyze messages`;
     await this.sql`checkpoint`;
-    return (seq) => makeId(ms + seq, seq, digits);
   }
 
   /** Ends PostgreSQL and removes the directory. */

@@ -1,5 +1,6 @@
 // Linger and its rivals, each a process of its own on a port of its own.
 import { join } from "node:path";
+import { NIL } from "../src/chat/cursor.ts";
 import { spawnServer } from "../tests/support/server.ts";
 import { freePort } from "../tests/support/postgres.ts";
 import { startDurableStreams } from "./durable-streams.ts";
@@ -25,8 +26,7 @@ export const start = {
   /** Hono and postgres.js, an insert for each post. */
   naive: (rig: Rig) => startRival(rig, "bench/rivals/naive.ts"),
   /** The design that Linger grew out of: every waiter asks the database once a second, ten times. */
-  article: (rig: Rig) =>
-    startRival(rig, "tests/support/article_server.ts", {}, "/messages?after=00000000-0000-0000-0000-000000000000"),
+  article: (rig: Rig) => startRival(rig, "tests/support/article_server.ts", {}, `/messages?after=${NIL}`),
   /** nginx with its module for long polling, in C. */
   Nchan: (rig: Rig) => startNchan(rig, 1),
   /** The same on both cores. */

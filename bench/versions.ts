@@ -1,11 +1,10 @@
 // What a change costs: this version beside other checkouts, and beside itself, which shows how much chance there is in it.
 import { basename } from "node:path";
 import { fanout, loop } from "./load.ts";
+import { CONNECTIONS } from "./posts.ts";
 import type { Rig } from "./rig.ts";
 import { cpuMs, type Server, startVersion } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
-
-const CONNECTIONS = 64;
 
 /** Processor time, in microseconds, of the server and the database, and of the server alone. */
 export interface Cost {
