@@ -1,8 +1,21 @@
 // What goes out is made here, byte for byte, and where a page ends decides whether a reader gets every message.
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { z } from "zod";
 import { makeId } from "../src/chat/cursor.ts";
-import { MAX_PAGE_BYTES, Message } from "../src/chat/message.ts";
+import { MAX_PAGE_BYTES, Room } from "../src/chat/message.ts";
 import { Entry, fitting, makeEntry, makePage } from "../src/chat/page.ts";
+
+/** What a client is given. */
+const Message = z.object({
+  id: z.guid(),
+  room: Room,
+  author: z.string().nullable(),
+  body: z.string(),
+  created_at: z.iso.datetime({ precision: 3 }),
+  sub: z.string().optional(),
+  reply_to: z.guid().optional(),
+  changed: z.guid().optional(),
+});
 
 const id = (seq: number, ms = 1_700_000_000_123) => makeId(ms, seq, "0123456789");
 

@@ -2,7 +2,7 @@
 // compared here with what stands in the tables, while others post, hold locks, or set the clock back.
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { END, makeId, makePlace, NIL, parseCursor, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
-import { MAX_PAGE_BYTES, type Message } from "../src/chat/message.ts";
+import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Floors } from "../src/chat/floors.ts";
 import type { Change } from "../src/chat/change.ts";
@@ -13,7 +13,7 @@ import { Client, DatabaseError } from "../src/database/client.ts";
 import { migrate } from "../src/database/migrations.ts";
 import { openDatabase } from "../src/database/open.ts";
 import type { Sql } from "../src/database/pool.ts";
-import { until } from "./support/client.ts";
+import { type Message, until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
 

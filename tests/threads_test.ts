@@ -2,8 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../deno.json" with { type: "json" };
 import { NIL } from "../src/chat/cursor.ts";
-import type { Message } from "../src/chat/message.ts";
-import { messages, PATIENCE_MS, posted, until } from "./support/client.ts";
+import { type Message, messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { freePort, testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 

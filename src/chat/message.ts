@@ -1,4 +1,4 @@
-// The vocabulary of the wire: what a client may send, what it is given, and the limits that are part of the protocol.
+// The vocabulary of the wire: what a client may send, and the limits that are part of the protocol.
 import { z } from "zod";
 import { parseCursor } from "./cursor.ts";
 
@@ -124,28 +124,7 @@ export const MessageKey = z.string().regex(
 );
 
 /**
- * What a client is given.
- * @internal
- */
-export const Message = z.object({
-  id: z.guid(),
-  room: Room,
-  author: z.string().nullable(),
-  body: z.string(),
-  created_at: z.iso.datetime({ precision: 3 }),
-  sub: z.string().optional(),
-  reply_to: z.guid().optional(),
-  changed: z.guid().optional(),
-});
-
-/**
  * What a client posts: `body` is 1 to 10,000 bytes of UTF-8.
  * @internal
  */
 export type NewMessage = z.infer<typeof NewMessage>;
-
-/**
- * A message as it goes over the wire.
- * @internal
- */
-export type Message = z.infer<typeof Message>;
