@@ -306,7 +306,7 @@ class RemoteRoom implements Room {
       headers: {
         "content-type": "application/json",
         "idempotency-key": key,
-        ...messageKey !== undefined && { "message-key": messageKey },
+        ...headersOf({ messageKey }),
       },
       body: JSON.stringify({ body, author, reply_to: replyTo }),
     };

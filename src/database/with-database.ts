@@ -1,7 +1,7 @@
 // One connection for a command that works on the messages: to the database that DATABASE_URL names or that is in DATA_DIR, whether a
 // server has that or not.
 import { type Config, ConfigError } from "../config.ts";
-import { log } from "../log.ts";
+import { say } from "../log.ts";
 import { Client, DatabaseError, DEADLINE, deadlineOf } from "./client.ts";
 import { migrateOnce } from "./migrate.ts";
 import { type Database, openDatabase } from "./open.ts";
@@ -17,7 +17,7 @@ export async function withDatabase<T>(
   command: string,
   work: (database: Database, client: Client) => Promise<T>,
 ): Promise<T> {
-  const database = await openDatabase(config, command, (line) => log("info", line));
+  const database = await openDatabase(config, command, say);
   try {
     await migrateOnce(database);
     const client = new Client(command, 1, deadlineOf(config), database.openPool);
