@@ -1,6 +1,7 @@
 // Hosts as people write them: whether one is this machine, what can be wrong with HOST and PORT, and the URL that leads there.
 import { isIP, isIPv6 } from "node:net";
 import { type Config, ConfigError } from "./config.ts";
+import { reasonOf } from "./reason.ts";
 
 /** What `HOST` and `PORT` say. */
 type Place = Pick<Config, "HOST" | "PORT">;
@@ -45,7 +46,7 @@ function sentence(error: unknown, host: string, port: number): string {
   if (error instanceof Deno.errors.PermissionDenied) {
     return `PORT=${port} can't be had by this user: choose one from 1024 on, below which a system may ask for root`;
   }
-  const reason = error instanceof Error ? error.message : `${error}`;
+  const reason = reasonOf(error);
   if (/lookup/.test(reason)) return `HOST=${host} is a name for which this machine finds no address`;
   return `Linger can't listen at HOST=${host} PORT=${port}: ${reason}`;
 }

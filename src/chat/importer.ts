@@ -2,6 +2,7 @@
 // ids that came later than those that readers have for a cursor, and lie below, they would miss. All of it comes at one moment, or none.
 import { DatabaseError } from "../database/client.ts";
 import type { Run } from "../database/transaction.ts";
+import { reasonOf } from "../reason.ts";
 import { parseLine, type StoredHead, type StoredMessage } from "./archive.ts";
 import { seqOf, timeOf } from "./cursor.ts";
 import { type HeadNumbers, MAX_AHEAD_MS } from "./head.ts";
@@ -77,7 +78,7 @@ function readLine(line: string, number: number, into: string | undefined): Store
     const read = parseLine(line);
     return into === undefined ? read : { ...read, room: into };
   } catch (error) {
-    throw new LineError(`line ${number}: ${error instanceof Error ? error.message : error}`);
+    throw new LineError(`line ${number}: ${reasonOf(error)}`);
   }
 }
 

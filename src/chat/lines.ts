@@ -1,4 +1,5 @@
 // Lines of a text that comes in pieces. Node's readline ends a line at U+2028 too, which stands in texts as it is.
+import { reasonOf } from "../reason.ts";
 
 /** A line can't be taken. The message says which and why. */
 export class LineError extends Error {
@@ -30,7 +31,7 @@ export async function* linesOf(
     if (error instanceof LineError) throw error;
     const what = `what comes after line ${number}`;
     if (error instanceof TypeError) throw new LineError(`${what} is not UTF-8`);
-    throw new LineError(`${what} can't be read: ${error instanceof Error ? error.message : error}`);
+    throw new LineError(`${what} can't be read: ${reasonOf(error)}`);
   }
   if (rest.trim() !== "") yield { line: rest, number: number + 1 };
 }

@@ -8,6 +8,7 @@ import { addressOf, directOf, openDatabase } from "../database/open.ts";
 import type { OpenPool, Pool } from "../database/pool.ts";
 import { Unusable } from "../database/unusable.ts";
 import { say } from "../log.ts";
+import { reasonOf } from "../reason.ts";
 
 /** How long all of it may take, in milliseconds: a server that lets us in and then says nothing would hold us for ever. */
 const DEADLINE_MS = 30_000;
@@ -63,5 +64,5 @@ export async function doctor(config: Config): Promise<boolean> {
 /** What it means that no more can be seen. */
 function why(error: unknown, at: string): string {
   if (error instanceof Unusable) return error.message;
-  return `More can't be seen: ${at} says: ${error instanceof Error ? error.message : error}`;
+  return `More can't be seen: ${at} says: ${reasonOf(error)}`;
 }

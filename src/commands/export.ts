@@ -8,6 +8,7 @@ import { deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/with-database.ts";
 import { type Run, transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
+import { reasonOf } from "../reason.ts";
 
 const HELP = `deno task export --room kitchen > kitchen.jsonl
 
@@ -61,7 +62,7 @@ async function print(lines: readonly string[]): Promise<void> {
       rest = rest.subarray(await Deno.stdout.write(rest));
     }
   } catch (error) { // the disk is full, or whoever reads it has enough
-    throw new ConfigError(`What is exported can't be written: ${error instanceof Error ? error.message : error}`);
+    throw new ConfigError(`What is exported can't be written: ${reasonOf(error)}`);
   }
 }
 

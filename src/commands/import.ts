@@ -11,6 +11,7 @@ import { DatabaseError, deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/with-database.ts";
 import { transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
+import { reasonOf } from "../reason.ts";
 
 const HELP = `deno task import kitchen.jsonl
 
@@ -68,7 +69,7 @@ async function open(file: string | undefined): Promise<ReadableStream<Uint8Array
   try {
     return (await Deno.open(file)).readable;
   } catch (error) {
-    throw new ConfigError(`${file} can't be read: ${error instanceof Error ? error.message : error}`);
+    throw new ConfigError(`${file} can't be read: ${reasonOf(error)}`);
   }
 }
 

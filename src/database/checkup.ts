@@ -2,6 +2,7 @@
 // the way a server would ask it, by the same URL; so what is found here is what a server would find.
 import type { Config } from "../config.ts";
 import { isLoopback } from "../host.ts";
+import { reasonOf } from "../reason.ts";
 import { sleep, within } from "../sleep.ts";
 import { type Address, describe } from "./address.ts";
 import { type Capacity, connections } from "./capacity.ts";
@@ -214,7 +215,7 @@ async function wayPast(pooled: Way, openPool: OpenPool, direct: Address): Promis
     const silence = `DATABASE_DIRECT_URL leads to ${at}, which does not answer within ${PAST_MS / 1_000} s`;
     return await Promise.race([look(), sleep(PAST_MS, seen.signal).then(() => [fault(silence)])]);
   } catch (error) {
-    return [fault(`DATABASE_DIRECT_URL leads to ${at}, which can't be used: ${reason(error)}`)];
+    return [fault(`DATABASE_DIRECT_URL leads to ${at}, which can't be used: ${reasonOf(error)}`)];
   } finally {
     seen.abort();
     await past.destroy();
@@ -275,7 +276,7 @@ async function hearing(
       heard.resolve();
     });
     await within(listen.catch((error) => refusal = error), HEARING_MS);
-    if (refusal) return warning(`Whether notifications come back (LISTEN) can't be seen: ${reason(refusal)}`);
+    if (refusal) return warning(`Whether notifications come back (LISTEN) can't be seen: ${reasonOf(refusal)}`);
     const sent = performance.now();
     await sql`select pg_notify(${channel}, '')`;
     await within(heard.promise, HEARING_MS);
@@ -288,8 +289,4 @@ async function hearing(
       pooled && !isDirect ? "Through a pooler that is so" : "A pooler seems to stand between"
     }: a direct connection (DATABASE_DIRECT_URL) or session pooling has it at once`,
   );
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : `${error}`;
 }

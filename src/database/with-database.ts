@@ -2,6 +2,7 @@
 // server has that or not.
 import { type Config, ConfigError } from "../config.ts";
 import { say } from "../log.ts";
+import { reasonOf } from "../reason.ts";
 import { Client, DatabaseError, DEADLINE, deadlineOf } from "./client.ts";
 import { migrateOnce } from "./migrate.ts";
 import { type Database, openDatabase } from "./open.ts";
@@ -26,15 +27,13 @@ export async function withDatabase<T>(
     if (error instanceof Unusable) throw new ConfigError(error.message, { cause: error });
     if (error instanceof DatabaseError) {
       const { at } = database.place;
-      const reason = error.code === DEADLINE ? "has not answered for too long" : `says: ${reasonOf(error)}`;
+      const reason = error.code === DEADLINE
+        ? "has not answered for too long"
+        : `says: ${reasonOf(error.cause ?? error)}`;
       throw new ConfigError(`${at} ${reason}`, { cause: error });
     }
     throw error;
   } finally {
     await database.close();
   }
-}
-
-function reasonOf({ cause, message }: DatabaseError): string {
-  return cause instanceof Error ? cause.message : message;
 }
