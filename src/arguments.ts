@@ -63,8 +63,16 @@ export function parseOnce<const T extends ParseArgsConfig>(config: T, help: stri
     if (again) throw new Error(`--${again} can be given once`);
     return parsed as ReturnType<typeof parseArgs<T>>;
   } catch (error) {
-    throw new ConfigError(`${(error as Error).message}\n\n${help}`);
+    refuseArguments((error as Error).message, help);
   }
+}
+
+/**
+ * Refuses the arguments of a command.
+ * @throws {ConfigError} which says what is wrong, and `help`.
+ */
+export function refuseArguments(sentence: string, help: string): never {
+  throw new ConfigError(`${sentence}\n\n${help}`);
 }
 
 function refuse(word: string, what: string, name: string, value = "…", command = "start"): never {

@@ -1,5 +1,5 @@
 // `export`: prints all that is stored of a room, or of what somebody has posted, as lines of JSON: to hand it over, or to import it elsewhere.
-import { parseOnce } from "../arguments.ts";
+import { parseOnce, refuseArguments } from "../arguments.ts";
 import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive.ts";
 import { isRoom } from "../chat/message.ts";
 import { walk, type Which } from "../chat/walk.ts";
@@ -68,14 +68,11 @@ async function print(lines: readonly string[]): Promise<void> {
 
 function read(args: string[]): Which | "help" {
   const text = { type: "string" } as const;
-  const refuse = (sentence: string): never => {
-    throw new ConfigError(`${sentence}\n\n${HELP}`);
-  };
   const options = { room: text, sub: text, help: { type: "boolean", short: "h" } } as const;
   const { help, room, sub } = parseOnce({ args, options }, HELP).values;
   if (help) return "help";
-  if ((room === undefined) === (sub === undefined)) return refuse("What is to be exported?");
+  if ((room === undefined) === (sub === undefined)) return refuseArguments("What is to be exported?", HELP);
   if (sub !== undefined) return { by: "sub", name: sub };
-  if (!isRoom(room!)) return refuse(`--room ${room} is no name of a room`);
+  if (!isRoom(room!)) return refuseArguments(`--room ${room} is no name of a room`, HELP);
   return { by: "room", name: room! };
 }

@@ -1,5 +1,5 @@
 // `forget`: takes back for good what somebody must not keep: a message, all of an author or a sub, a room. It counts first, and asks.
-import { parseOnce } from "../arguments.ts";
+import { parseOnce, refuseArguments } from "../arguments.ts";
 import { parseCursor } from "../chat/cursor.ts";
 import { Floors } from "../chat/floors.ts";
 import { Forgetter, type Forgotten } from "../chat/forgetter.ts";
@@ -96,17 +96,15 @@ function isAllowed(): boolean {
 function read(args: string[]): { wanted: Wanted; yes: boolean } | "help" {
   const text = { type: "string" } as const;
   const flag = { type: "boolean" } as const;
-  const refuse = (sentence: string): never => {
-    throw new ConfigError(`${sentence}\n\n${HELP}`);
-  };
   const options = { id: text, author: text, sub: text, room: text, yes: flag, help: { ...flag, short: "h" } } as const;
   const { help, yes = false, ...rest } = parseOnce({ args, options }, HELP).values;
   if (help) return "help";
-  const [[by, name] = refuse("What is to be forgotten?"), second] = Object.entries(rest) as [Wanted["by"], string][];
-  if (second) return refuse("One thing at a time is forgotten");
-  if (by === "room" && !isRoom(name)) return refuse(`--room ${name} is no name of a room`);
+  const given = Object.entries(rest) as [Wanted["by"], string][];
+  const [[by, name] = refuseArguments("What is to be forgotten?", HELP), second] = given;
+  if (second) return refuseArguments("One thing at a time is forgotten", HELP);
+  if (by === "room" && !isRoom(name)) return refuseArguments(`--room ${name} is no name of a room`, HELP);
   if (by !== "id") return { wanted: { by, name }, yes };
   const id = parseCursor(name);
-  if (!id) return refuse(`--id ${name} is no id of a message`);
+  if (!id) return refuseArguments(`--id ${name} is no id of a message`, HELP);
   return { wanted: { by, name: id }, yes };
 }

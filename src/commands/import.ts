@@ -1,5 +1,5 @@
 // `import`: takes in what `export` has printed, here or on another database, with its ids; all of it or nothing.
-import { parseOnce } from "../arguments.ts";
+import { parseOnce, refuseArguments } from "../arguments.ts";
 import { Floors } from "../chat/floors.ts";
 import { importAll } from "../chat/importer.ts";
 import { LineError, linesOf } from "../chat/lines.ts";
@@ -74,15 +74,12 @@ async function open(file: string | undefined): Promise<ReadableStream<Uint8Array
 }
 
 function read(args: string[]): { file: string | undefined; room: string | undefined } | "help" {
-  const refuse = (sentence: string): never => {
-    throw new ConfigError(`${sentence}\n\n${HELP}`);
-  };
   const options = { room: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
   const parsed = parseOnce({ args, options, allowPositionals: true }, HELP);
   const { values: { help, room }, positionals: [file, second] } = parsed;
   if (help) return "help";
-  if (second !== undefined) return refuse("One file at a time is imported");
-  if (room !== undefined && !isRoom(room)) return refuse(`--room ${room} is no name of a room`);
-  if (file === undefined && Deno.stdin.isTerminal()) return refuse("What is to be imported?");
+  if (second !== undefined) return refuseArguments("One file at a time is imported", HELP);
+  if (room !== undefined && !isRoom(room)) return refuseArguments(`--room ${room} is no name of a room`, HELP);
+  if (file === undefined && Deno.stdin.isTerminal()) return refuseArguments("What is to be imported?", HELP);
   return { file, room };
 }
