@@ -9,6 +9,7 @@ import { withDatabase } from "../database/with-database.ts";
 import { type Run, transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 import { reasonOf } from "../reason.ts";
+import { counted } from "./counted.ts";
 
 const HELP = `deno task export --room kitchen > kitchen.jsonl
 
@@ -43,7 +44,7 @@ export async function exportLines(config: Config, args: string[]): Promise<void>
       }
       return count;
     });
-    say(`${count.toLocaleString("en")} message${count === 1 ? "" : "s"}, deleted ones too, and that is all`);
+    say(`${counted(count, "message")}, deleted ones too, and that is all`);
   });
 }
 

@@ -9,6 +9,7 @@ import type { Which } from "../chat/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { withDatabase } from "../database/with-database.ts";
 import { log, say } from "../log.ts";
+import { counted } from "./counted.ts";
 
 const HELP = `deno task forget --sub ada
 
@@ -79,10 +80,6 @@ async function many(forgetter: Forgetter, which: Which): Promise<Plan> {
 /** Which they were stands in the log; not what they said, nor whose they were. */
 function tell({ room, messages, first, last }: Forgotten, soFar = ""): void {
   log("info", `Messages were forgotten${soFar}`, { room, messages, first, last });
-}
-
-function counted(count: number, what: string): string {
-  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Asks whoever sits at the terminal. */

@@ -12,6 +12,7 @@ import { withDatabase } from "../database/with-database.ts";
 import { transact } from "../database/transaction.ts";
 import { say } from "../log.ts";
 import { reasonOf } from "../reason.ts";
+import { counted } from "./counted.ts";
 
 const HELP = `deno task import kitchen.jsonl
 
@@ -58,9 +59,7 @@ export async function importLines(config: Config, args: string[]): Promise<void>
     const store = new Store(client, client, client, new Floors());
     // Who is not told finds out at his next look.
     await store.notify(CHANNEL, Array.from(heads, ([room, head]) => payloadOf(room, head))).catch(() => {});
-    say(
-      `${messages.toLocaleString("en")} message${messages === 1 ? "" : "s"} imported: ${[...heads.keys()].join(", ")}`,
-    );
+    say(`${counted(messages, "message")} imported: ${[...heads.keys()].join(", ")}`);
   });
 }
 
