@@ -94,6 +94,11 @@ export function makeEntry(
   return new Entry(id, json, changed);
 }
 
+/** The entry of a stored message. */
+export function entryOf(room: string, row: Row): Entry {
+  return makeEntry(room, row.id, row.author, row.body, row);
+}
+
 let lastSecond = NaN;
 let lastText = "";
 

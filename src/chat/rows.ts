@@ -3,7 +3,7 @@ import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { NIL } from "./cursor.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
-import { type Entry, fitting, makeEntry, type Row } from "./page.ts";
+import { type Entry, entryOf, fitting, type Row } from "./page.ts";
 
 /** Stored messages, and perhaps changes, ascending. */
 export interface Rows {
@@ -100,7 +100,7 @@ export function lastRows(
 /** Rows as entries, also of deleted messages. */
 export function entriesOf(room: string, rows: readonly PlacedRow[]): Entry[] {
   return rows.map((row) => {
-    const entry = makeEntry(room, row.id, row.author, row.body, row);
+    const entry = entryOf(room, row);
     return row.place === undefined || row.place === row.id ? entry : entry.asChange();
   });
 }

@@ -11,7 +11,7 @@ import type { Floors } from "./floors.ts";
 import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTINGS } from "./head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
-import { type Entry, makeEntry, makePage, type Page, type Row } from "./page.ts";
+import { type Entry, entryOf, makeEntry, makePage, type Page, type Row } from "./page.ts";
 import { atOnce, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
 import { hasIcu, type Search, search } from "./search.ts";
 
@@ -141,9 +141,9 @@ export class Store {
         ) as k (room, key) using (room, key), written`
     );
     return rows.map((row) => {
-      const { room, key, id, author, body, reply_to } = row;
+      const { room, key, author, body, reply_to } = row;
       this.#given(room, [placeIn(row)]);
-      return { room, key, author, body, reply_to, entry: makeEntry(room, id, author, body, row) };
+      return { room, key, author, body, reply_to, entry: entryOf(room, row) };
     });
   }
 
@@ -159,7 +159,7 @@ export class Store {
       const [row] = await this.writer.read((sql) => unchanged(sql, wanted));
       if (!row) return { outcome: "missing" };
       if (!row.own) return { outcome: "foreign" };
-      const entry = makeEntry(room, row.id, row.author, row.body, row);
+      const entry = entryOf(room, row);
       this.#given(room, [placeIn(row)]);
       if (row.body === body) return { outcome: "same", entry };
       if (entry.deleted) return { outcome: "deleted" };
@@ -173,7 +173,7 @@ export class Store {
     const head = { ms: Number(row.ms), seq: Number(row.seq) };
     const prior = Number(row.prior);
     this.floors.raise(room, head.ms);
-    const entry = makeEntry(room, row.id, row.author, row.body, row);
+    const entry = entryOf(room, row);
     const commit = {
       room,
       entries: [entry.asChange()],
@@ -273,7 +273,7 @@ export class Store {
     const found = rows.filter(({ found }) => found);
     const last = rows.at(-1);
     return {
-      entries: found.map((row) => makeEntry(wanted.room, row.id, row.author, row.body, row)),
+      entries: entriesOf(wanted.room, found),
       next: last?.ended || found.length === wanted.limit ? last!.id : undefined,
     };
   }
@@ -290,7 +290,7 @@ export class Store {
       sql<Row[]>`select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id}`
     );
     this.#given(room, row ? [placeIn(row)] : []);
-    return row && makeEntry(room, row.id, row.author, row.body, row);
+    return row && entryOf(room, row);
   }
 
   /** Somebody has these for cursors from here on: no id may come to lie at or below them. */
