@@ -7,7 +7,7 @@ import { SKEW_MS } from "./append.ts";
 import { NIL, randomDigits, seqOf } from "./cursor.ts";
 import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./forget.ts";
 import type { Store } from "./store.ts";
-import { CHANNEL, payloadOf } from "./wake.ts";
+import { tellHeads } from "./wake.ts";
 import { type Found, walk, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
@@ -140,8 +140,7 @@ export class Forgetter {
   }
 
   async #tell(room: string, { ms, seq, ahead }: ForgottenRow, count: number): Promise<void> {
-    // Who is not told finds out at his next look.
-    await this.store.notify(CHANNEL, [payloadOf(room, { ms: Number(ms), seq: Number(seq) })]).catch(() => {});
+    await tellHeads(this.store, [[room, { ms: Number(ms), seq: Number(seq) }]]);
     // What is posted next comes out of the future by as much as the head is ahead: not by more than clocks may be apart. Where it is
     // ahead for another reason, too, waiting for the clock could last for ever: posts move such a head on by a millisecond each.
     await sleep(Math.min(Math.max(0, Number(ahead) - SKEW_MS), count));

@@ -14,9 +14,14 @@ import type { Store } from "./store.ts";
 /** The Postgres channel that all servers of a database share. */
 export const CHANNEL = "linger";
 
-/** What is told on it: where the head of a room is. The version before reads the number and the room. */
-export function payloadOf(room: string, { ms, seq }: HeadNumbers): string {
-  return `${seq} ${room} ${ms}`;
+/** Tells servers where heads are. Who is not told finds out at his next look. Never rejects. */
+export async function tellHeads(
+  store: Pick<Store, "notify">,
+  heads: Iterable<readonly [string, HeadNumbers]>,
+): Promise<void> {
+  // The version before reads the number and the room.
+  const payloads = Array.from(heads, ([room, { ms, seq }]) => `${seq} ${room} ${ms}`);
+  await store.notify(CHANNEL, payloads).catch(() => {});
 }
 
 /** Pause after notifications have gone out, in milliseconds: under load they gather, on a quiet server none waits. */
@@ -115,10 +120,9 @@ export class Wake {
 
   async #notifyAll(): Promise<void> {
     while (this.#changed.size > 0) {
-      const payloads = Array.from(this.#changed, ([room, head]) => payloadOf(room, head));
+      const heads = [...this.#changed];
       this.#changed.clear();
-      // What could not be told is found by the others' fallback.
-      await this.store.notify(CHANNEL, payloads).catch(() => {});
+      await tellHeads(this.store, heads);
       await sleep(NOTIFY_PAUSE_MS);
     }
     this.#notifying = undefined;

@@ -5,7 +5,7 @@ import { importAll } from "../chat/importer.ts";
 import { LineError, linesOf } from "../chat/lines.ts";
 import { isRoom } from "../chat/message.ts";
 import { Store } from "../chat/store.ts";
-import { CHANNEL, payloadOf } from "../chat/wake.ts";
+import { tellHeads } from "../chat/wake.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { DatabaseError, deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/with-database.ts";
@@ -56,9 +56,7 @@ export async function importLines(config: Config, args: string[]): Promise<void>
       }
       throw error;
     });
-    const store = new Store(client, client, client, new Floors());
-    // Who is not told finds out at his next look.
-    await store.notify(CHANNEL, Array.from(heads, ([room, head]) => payloadOf(room, head))).catch(() => {});
+    await tellHeads(new Store(client, client, client, new Floors()), heads);
     say(`${counted(messages, "message")} imported: ${[...heads.keys()].join(", ")}`);
   });
 }
