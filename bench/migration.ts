@@ -1,8 +1,6 @@
 // How long posts of the version before are held up while a server of this version migrates a large database.
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
-import { readConfig } from "../src/config.ts";
-import { projectPath } from "../tests/support/postgres.ts";
+import { opened, projectPath } from "../tests/support/postgres.ts";
 import { spawnVersionBefore } from "../tests/support/server.ts";
 import { BODY, type Rig } from "./rig.ts";
 import driver from "postgres";
@@ -47,12 +45,7 @@ export async function measureMigration(rig: Rig): Promise<Findings> {
   }));
   await rig.pause(ASIDE_MS);
   const begun = performance.now();
-  const database = await openDatabase(
-    readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined }),
-    "migrate",
-    () => {},
-  );
-  await migrateOnce(database);
+  await migrateOnce(await opened(url));
   const took = performance.now() - begun;
   await rig.pause(ASIDE_MS);
   ended = true;

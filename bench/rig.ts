@@ -4,10 +4,8 @@ import driver from "postgres";
 import { randomDigits } from "../src/chat/cursor.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { type Embedded, startEmbedded } from "../src/database/embedded.ts";
-import { openDatabase } from "../src/database/open.ts";
-import { readConfig } from "../src/config.ts";
 import { sleep } from "../src/sleep.ts";
-import { freePort } from "../tests/support/postgres.ts";
+import { freePort, opened } from "../tests/support/postgres.ts";
 import { findPrograms, type Programs } from "./programs.ts";
 
 /** The most files that servers and load may open, where the system lets them. */
@@ -72,12 +70,7 @@ export class Rig implements AsyncDisposable {
       };
       const embedded = await startEmbedded(cluster, { settings });
       const rig = new Rig(options, programs, home, cluster, files, port, embedded);
-      const database = await openDatabase(
-        readConfig({ get: (name) => name === "DATABASE_URL" ? rig.url : undefined }),
-        "serve",
-        () => {},
-      );
-      await migrateOnce(database);
+      await migrateOnce(await opened(rig.url));
       await rig
         .sql`create table single_rows (id uuid primary key default gen_random_uuid(), room text not null, author text, body text not null)`;
       await rig.run(programs.gcc, ["-O2", "-o", `${home}/load`, `${import.meta.dirname}/load.c`]);

@@ -1,9 +1,9 @@
 // DATABASE_URL has to mean what it means to psql; and whatever is wrong with it, nothing of its own is repeated.
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { ConfigError, readConfig } from "../src/config.ts";
+import { ConfigError } from "../src/config.ts";
 import { type Address, describe, readAddress } from "../src/database/address.ts";
-import { projectPath } from "./support/postgres.ts";
+import { configOf, projectPath } from "./support/postgres.ts";
 
 /** Reads a URL in a world that has this environment, these files, and a user named `os`. */
 function read(url: string, env: Record<string, string> = {}, files: Record<string, string> = {}): Address {
@@ -354,7 +354,7 @@ Deno.test("No piece of a password gets into what is said about a URL, however br
 /** All that is ever said about a URL: why it is refused, or where it leads. */
 function whatIsSaid(url: string): string {
   try {
-    const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
+    const config = configOf(url);
     return JSON.stringify(describe(read(config.DATABASE_URL!)));
   } catch (error) {
     assert(error instanceof ConfigError, `${error}`);

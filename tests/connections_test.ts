@@ -2,12 +2,10 @@
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
 import { shareOut } from "../src/chat/connections.ts";
-import { readConfig } from "../src/config.ts";
 import type { Client } from "../src/database/client.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { messages, posted, until } from "./support/client.ts";
-import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -124,10 +122,7 @@ Deno.test("A role with five connections carries two servers with two each, and a
   });
   const url = Object.assign(new URL(database.url), { username: role }).href;
   const env = { DATABASE_CONNECTIONS: "2", FALLBACK_MS: "1000" };
-  const migrator = async () => {
-    const config = readConfig({ get: (name) => ({ DATABASE_URL: url } as Record<string, string>)[name] });
-    await migrateOnce(await openDatabase(config, "migrate", () => {}));
-  };
+  const migrator = async () => await migrateOnce(await opened(url));
   {
     const [one, two] = await Promise.all([spawnServer(url, env), spawnServer(url, env), migrator()]);
     await using _one = one;

@@ -1,13 +1,11 @@
 // What a failure means for its statement decides whether a post may be sent again, so each way to fail is brought about
 // for real: commits that fail, backends that are killed, locks that are never given, servers that aren't there.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import type { OpenPool, Pool, Sql } from "../src/database/pool.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { logged } from "./support/log.ts";
-import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -274,8 +272,7 @@ Deno.test("Client logs once that the database is away, and once that it is back"
 
 /** A client, of one connection if not said otherwise, and how many postgres.js clients it has made so far. */
 async function open(url: string, env: Record<string, string> = {}, deadlineMs = HOUR_MS, connections = 1) {
-  const variables: Record<string, string> = { STATEMENT_TIMEOUT_MS: "600000", ...env, DATABASE_URL: url };
-  const { openPool } = await openDatabase(readConfig({ get: (name) => variables[name] }), "serve", () => {});
+  const { openPool } = await opened(url, { STATEMENT_TIMEOUT_MS: "600000", ...env });
   const made: Pool[] = [];
   const collecting: OpenPool = (...parameters) => {
     const pool = openPool(...parameters);

@@ -1,11 +1,9 @@
 // A database and a role can have settings of their own for every session. None of them may change what Linger stores, what it
 // gives back, or whom it refuses.
 import { assert, assertEquals } from "@std/assert";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { get, messages, post, posted, until } from "./support/client.ts";
-import { hold, MIGRATIONS, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, MIGRATIONS, opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 import { type StoredMessage, violations } from "./torture/checker.ts";
 import { write } from "./torture/clients.ts";
@@ -128,12 +126,7 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
   await using database = await postgres.create();
   await set(database, ODD);
   const settings = async (pooled: string) => {
-    const env: Record<string, string> = {
-      DATABASE_URL: database.url,
-      DATABASE_POOLED: pooled,
-      STATEMENT_TIMEOUT_MS: "7000",
-    };
-    const { openPool } = await openDatabase(readConfig({ get: (name) => env[name] }), "serve", () => {});
+    const { openPool } = await opened(database.url, { DATABASE_POOLED: pooled, STATEMENT_TIMEOUT_MS: "7000" });
     const { sql, destroy } = openPool("test");
     const [row] = await sql<Record<string, string>[]>`
       select current_setting('transaction_isolation') as isolation, current_setting('statement_timeout') as statement,
@@ -188,11 +181,8 @@ Deno.test("Migrators at a database that is serializable by default, and limits i
     lock_timeout: "'1ms'",
     ...known.length && { transaction_timeout: `${limitMs}` },
   });
-  const config = readConfig({
-    get: (name) => ({ DATABASE_URL: database.url, DATABASE_POOLED: "true" } as Record<string, string>)[name],
-  });
-  const opened = await openDatabase(config, "serve", () => {});
-  const migrating = Promise.all(Array.from({ length: 10 }, () => migrateOnce(opened)));
+  const shared = await opened(database.url, { DATABASE_POOLED: "true" });
+  const migrating = Promise.all(Array.from({ length: 10 }, () => migrateOnce(shared)));
   const longAgo = until(async () => {
     const waiting = await database.sql`
       select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'

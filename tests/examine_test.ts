@@ -1,9 +1,7 @@
 // What a database can lack, on a real one: each lack is one sentence, and where the sentence has SQL, that SQL is the cure.
-import { MIGRATIONS } from "./support/postgres.ts";
+import { MIGRATIONS, opened } from "./support/postgres.ts";
 import { assert, assertEquals, assertFalse, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { Unusable } from "../src/database/unusable.ts";
 import { type Message, messages, post, posted, read } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
@@ -40,8 +38,7 @@ function urlOf(database: string, role: string): string {
 }
 
 async function migrated(url: string): Promise<string[]> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
-  return await migrateOnce(await openDatabase(config, "serve", () => {}));
+  return await migrateOnce(await opened(url));
 }
 
 /** Why a database can't be used. */

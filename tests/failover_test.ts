@@ -4,13 +4,12 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { createApp } from "../src/app.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { Linger } from "../src/client/client.ts";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool } from "../src/database/pool.ts";
 import { get, type Message, messages, post, posted, type ProblemDetails, read, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
+import { opened } from "./support/postgres.ts";
 import { LIMITS, LOCAL, type TestServer } from "./support/server.ts";
 import { Proxy } from "./torture/proxy.ts";
 
@@ -35,15 +34,10 @@ class Server implements AsyncDisposable {
 
   static async start(postgres: OwnPostgres): Promise<Server> {
     const server = new Server(postgres);
-    const [main, news] = await Promise.all(server.#ways.map(async (way) => {
-      const variables: Record<string, string> = {
-        DATABASE_URL: postgres.url("postgres", way.port),
-        FALLBACK_MS: "200",
-        FALLBACK_WITHOUT_LISTEN_MS: "100",
-      };
-      const config = readConfig({ get: (name) => variables[name] });
-      return { config, ...await openDatabase(config, "serve", () => {}) };
-    }));
+    const env = { FALLBACK_MS: "200", FALLBACK_WITHOUT_LISTEN_MS: "100" };
+    const [main, news] = await Promise.all(
+      server.#ways.map((way) => opened(postgres.url("postgres", way.port), env)),
+    );
     await migrateOnce(main!);
     const openPool: OpenPool = (name, options) =>
       (name === "listen" || name === "signals" ? news! : main!).openPool(name, options);

@@ -13,13 +13,10 @@ import { Floors } from "../src/chat/floors.ts";
 import type { Known } from "../src/chat/head.ts";
 import { type Commit, Store } from "../src/chat/store.ts";
 import type { Waiter } from "../src/chat/waiters.ts";
-import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { soon } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { openedMigrated, testPostgres } from "./support/postgres.ts";
 import { wait } from "./support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
@@ -775,10 +772,7 @@ class Gate {
 
 /** The store of a migrated database. */
 async function open(url: string): Promise<AsyncDisposable & { store: Store }> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  await migrate(sql).finally(destroy);
+  const { config, openPool } = await openedMigrated(url);
   const client = new Client("test", 2, config.STATEMENT_TIMEOUT_MS, openPool);
   return { store: new Store(client, client, client, new Floors()), [Symbol.asyncDispose]: () => client.close() };
 }

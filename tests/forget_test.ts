@@ -7,9 +7,7 @@ import { Feed } from "../src/chat/feed.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Forgetter } from "../src/chat/forgetter.ts";
 import { Store } from "../src/chat/store.ts";
-import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { openDatabase } from "../src/database/open.ts";
 import {
   type Answer,
   get,
@@ -23,7 +21,7 @@ import {
   until,
 } from "./support/client.ts";
 import { runCommand, spawnCommand } from "./support/command.ts";
-import { freePort, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, opened, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnServer, spawnStarting, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
@@ -449,8 +447,7 @@ async function sayUntilStored(server: { url: string }, room: string, body: strin
 
 /** What forgets as the command does, and the store that it tells of it. */
 async function open(database: TestDatabase): Promise<{ forgetter: Forgetter; store: Store } & AsyncDisposable> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "forget", () => {});
+  const { openPool } = await opened(database.url);
   const client = new Client("test", 1, 30_000, openPool);
   const store = new Store(client, client, client, new Floors());
   return { forgetter: new Forgetter(client, store), store, [Symbol.asyncDispose]: () => client.close() };

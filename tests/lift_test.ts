@@ -7,14 +7,11 @@ import { Floors } from "../src/chat/floors.ts";
 import type { HeadNumbers } from "../src/chat/head.ts";
 import { Lift } from "../src/chat/lift.ts";
 import { Store } from "../src/chat/store.ts";
-import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { logged } from "./support/log.ts";
-import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -22,10 +19,7 @@ const postgres = await testPostgres();
 
 /** A server's store; what it knows it has learned from its own statements. */
 async function open({ url }: TestDatabase) {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  await migrate(sql).finally(destroy);
+  const { openPool } = await openedMigrated(url);
   const clients = ["writes", "lifts"].map((name) => new Client(name, 1, 6_000, openPool));
   const floors = new Floors();
   const [writes, lifts] = clients.map((client) => new Store(client, client, client, floors));

@@ -1,11 +1,9 @@
 // Servers start whenever they like, many at once, old ones beside new ones; the database must come out right each time.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { until } from "./support/client.ts";
 import { logged } from "./support/log.ts";
-import { freePort, hold, migrated, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, migrated, opened, projectPath, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { spawnStarting } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -84,8 +82,7 @@ Deno.test("A migration that makes an index of a large table may take longer than
     database,
     (sql) => sql`insert into messages (room, id, body) values ('a', gen_random_uuid(), '')`,
   );
-  const env: Record<string, string> = { DATABASE_URL: database.url, STATEMENT_TIMEOUT_MS: "200" };
-  const migrating = migrateOnce(await openDatabase(readConfig({ get: (name) => env[name] }), "serve", () => {}));
+  const migrating = migrateOnce(await opened(database.url, { STATEMENT_TIMEOUT_MS: "200" }));
   const lasts = async () =>
     (await sql`
       select from pg_stat_activity where query like '%index concurrently%' and wait_event_type = 'Lock'

@@ -12,17 +12,14 @@ import type { Poll } from "../src/chat/polls.ts";
 import { proofOf } from "../src/chat/proof.ts";
 import { Store } from "../src/chat/store.ts";
 import { Wake } from "../src/chat/wake.ts";
-import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Pool } from "../src/database/pool.ts";
 import { UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 import { sleep } from "../src/sleep.ts";
 import { get, health, type Message, messages, PATIENCE_MS, post, posted, soon, until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
-import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, opened, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, spawnServer, startServer } from "./support/server.ts";
 import { take } from "./support/taking.ts";
 
@@ -203,8 +200,7 @@ Deno.test("Statements of two servers that meet in the middle of their rooms take
 
 Deno.test("A process that was frozen takes the answer in its socket also when the statement had long been sent", async () => {
   await using database = await postgres.create();
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { openPool } = await opened(database.url);
   const client = new Client("test", 1, 3_600, openPool);
   await client.run((sql) => sql`select 1`);
   const began = performance.now();
@@ -364,15 +360,8 @@ Deno.test("What one answers throws nothing into the way of those behind him", as
 
 /** A chat that hears nothing and looks by itself at most once a minute, and a store of somebody else who tells it nothing. */
 async function openAlone(database: TestDatabase, fallbackMs = "60000") {
-  const variables: Record<string, string> = {
-    DATABASE_URL: database.url,
-    FALLBACK_MS: fallbackMs,
-    FALLBACK_WITHOUT_LISTEN_MS: fallbackMs,
-  };
-  const config = readConfig({ get: (name) => variables[name] });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  await migrate(sql).finally(destroy);
+  const env = { FALLBACK_MS: fallbackMs, FALLBACK_WITHOUT_LISTEN_MS: fallbackMs };
+  const { config, openPool } = await openedMigrated(database.url, env);
   const deaf = { sql: { listen: () => new Promise(() => {}) }, destroy: () => Promise.resolve() } as unknown as Pool;
   const chat = new Chat({
     openPool: ((name, options) => name === "listen" ? deaf : openPool(name, options)) as OpenPool,

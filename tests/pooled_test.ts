@@ -3,14 +3,12 @@
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { makeId } from "../src/chat/cursor.ts";
 import { Retention } from "../src/chat/retention.ts";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { Unusable } from "../src/database/unusable.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { type Env, spawnServer, startServer } from "./support/server.ts";
-import { MIGRATIONS } from "./support/postgres.ts";
+import { MIGRATIONS, opened } from "./support/postgres.ts";
 import { startPgBouncer, whyNoPgBouncer } from "./torture/pgbouncer.ts";
 
 const lack = whyNoPgBouncer();
@@ -90,9 +88,8 @@ test("A process with both URLs migrates past the pooler, and serves", async ({ p
 
 test("What is too old is removed past the pooler, and without a way past it through it, where no lock stays behind", async ({ postgres, pooled, direct }) => {
   for (const way of [{ DATABASE_DIRECT_URL: direct }, {}]) {
-    const env: Env = { DATABASE_URL: pooled, DATABASE_POOLED: "true", RETENTION: "7", ...way };
-    const config = readConfig({ get: (name) => env[name] });
-    const database = await openDatabase(config, "serve", () => {});
+    const env: Env = { DATABASE_POOLED: "true", RETENTION: "7", ...way };
+    const { config, ...database } = await opened(pooled, env);
     await migrateOnce(database);
     const old = makeId(Date.now() - 30 * 86_400_000, 1, "0123456789");
     await postgres.runIn(
@@ -108,8 +105,7 @@ test("What is too old is removed past the pooler, and without a way past it thro
 });
 
 async function migrating(env: Env): Promise<string[] | string> {
-  const database = await openDatabase(readConfig({ get: (name) => env[name] }), "migrate", () => {});
-  return await migrateOnce(database).catch((error) => {
+  return await migrateOnce(await opened(env.DATABASE_URL!, env)).catch((error) => {
     if (!(error instanceof Unusable)) throw error;
     return `${error.cure}: ${error.message}`;
   });

@@ -4,13 +4,10 @@ import { makeId, NIL } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Reader } from "../src/chat/reader.ts";
 import { Store } from "../src/chat/store.ts";
-import { readConfig } from "../src/config.ts";
 import { Client } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { openedMigrated, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -86,10 +83,7 @@ function idOf(number: number): string {
 /** A reader with one connection. */
 async function open(): Promise<AsyncDisposable & { reader: Reader }> {
   const database = await postgres.create();
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  await migrate(sql).finally(destroy);
+  const { config, openPool } = await openedMigrated(database.url);
   const ids = Array.from({ length: DELETED + 1 }, (_, i) => idOf(i + 1));
   await database.sql`insert into heads (room, seq, ms) values (${room}, ${ids.length}, 1700000000000)`;
   await database.sql`

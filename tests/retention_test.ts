@@ -4,8 +4,6 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { cursorAt, makeId, makePlace, NIL, placeOf, seqOf } from "../src/chat/cursor.ts";
 import { Retention } from "../src/chat/retention.ts";
 import { type FollowOptions, type Gap, Linger } from "../src/client/client.ts";
-import { readConfig } from "../src/config.ts";
-import { openDatabase } from "../src/database/open.ts";
 import {
   type Answer,
   get,
@@ -20,7 +18,7 @@ import {
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
 import { logged } from "./support/log.ts";
-import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { type Env, exitCode, spawnServer, spawnVersionBefore, startServer } from "./support/server.ts";
 
 const postgres = await testPostgres();
@@ -463,9 +461,8 @@ async function trimmed(
   stop = new AbortController().signal,
   env: Env = {},
 ): Promise<void> {
-  const variables: Env = { DATABASE_URL: url, RETENTION: retention, ...env };
-  const config = readConfig({ get: (name) => variables[name] });
-  await new Retention(await openDatabase(config, "serve", () => {}), config).run(stop);
+  const { config, ...database } = await opened(url, { RETENTION: retention, ...env });
+  await new Retention(database, config).run(stop);
 }
 
 async function marks({ sql }: TestDatabase): Promise<Map<string, string | null>> {

@@ -5,13 +5,11 @@ import { join } from "node:path";
 import { END, makePlace, NIL } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
-import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import { LOG } from "../src/database/embedded.ts";
-import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { draft } from "./support/draft.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
+import { openedMigrated } from "./support/postgres.ts";
 
 /** The functions that the statements use. One that is new here has to be one that other engines have, too. */
 const FUNCTIONS = [
@@ -86,9 +84,7 @@ const CALLS: { [Method in keyof Store]: ((store: Store) => Promise<unknown>)[] }
 /** All that the store sends, and a connection that can be asked about it. */
 async function sent(): Promise<{ postgres: OwnPostgres; statements: string[] } & AsyncDisposable> {
   const postgres = await OwnPostgres.start({ settings: { log_statement: "all", log_line_prefix: "%a> " } });
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? postgres.url() : undefined });
-  const database = await openDatabase(config, "serve", () => {});
-  await migrateOnce(database);
+  const database = await openedMigrated(postgres.url());
   const floors = new Floors();
   floors.raise("ahead", Date.now() + AHEAD_MS);
   const client = new Client("features", 1, 6_000, database.openPool);

@@ -8,14 +8,11 @@ import { Floors } from "../src/chat/floors.ts";
 import type { Change } from "../src/chat/change.ts";
 import type { Draft } from "../src/chat/draft.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
-import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import type { Sql } from "../src/database/pool.ts";
 import { type Message, until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
-import { hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { hold, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -606,10 +603,7 @@ function read({ json }: Entry): Message {
 
 /** The store of one server, with its connections as a server has them; none of them is open yet. */
 async function open({ url }: TestDatabase) {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  const { sql, destroy } = openPool("migrate");
-  await migrate(sql).finally(destroy);
+  const { openPool } = await openedMigrated(url);
   const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 6_000, openPool));
   const [writes, reads, signals] = clients;
   const store = new Store(writes!, reads!, signals!, new Floors());

@@ -1,13 +1,11 @@
 // A database that is reached over TLS: the driver takes its sockets over then, and with them much of what can go wrong.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { readConfig } from "../src/config.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { Unusable } from "../src/database/unusable.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
-import { freePort, projectPath, type TestPostgres, testPostgres } from "./support/postgres.ts";
+import { freePort, opened, projectPath, type TestPostgres, testPostgres } from "./support/postgres.ts";
 import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
 
 /** A PostgreSQL that speaks TLS, with a certificate that nobody has signed. */
@@ -45,10 +43,8 @@ test("TLS is used where the server offers it, unless the URL says otherwise", as
 
 Deno.test("On Deno Deploy nothing is told to a database without TLS, unless its address forbids TLS", async () => {
   await using plain = await OwnPostgres.start();
-  const migrate = async (query: string, deploy: string) => {
-    const env: Record<string, string> = { DATABASE_URL: plain.url() + query, DENO_DEPLOY: deploy };
-    return await migrateOnce(await openDatabase(readConfig({ get: (name) => env[name] }), "migrate", () => {}));
-  };
+  const migrate = async (query: string, deploy: string) =>
+    await migrateOnce(await opened(plain.url() + query, { DENO_DEPLOY: deploy }));
   for (const query of ["", "?sslmode=require", "?connect_timeout=5", "?sslmode=prefer", "?sslmode=allow"]) {
     const { code } = await assertRejects(() => migrate(query, "1"), Unusable);
     assertEquals(code, "NO_TLS");

@@ -1,13 +1,11 @@
 // A transaction that is lost half-way is told, and nothing else comes of it: not the end of the process, nor a wait without end.
 import { assertEquals, assertRejects } from "@std/assert";
-import { readConfig } from "../src/config.ts";
 import { DatabaseError } from "../src/database/client.ts";
-import { openDatabase } from "../src/database/open.ts";
 import type { OpenPool, Sql } from "../src/database/pool.ts";
 import { begin, transact } from "../src/database/transaction.ts";
 import { soon, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -131,8 +129,7 @@ Deno.test("A transaction whose wait for a standby was cancelled is told so: it s
 
 /** Opens pools; `closed` resolves when a connection of one has ended. */
 async function open(database: Pick<TestDatabase, "url">): Promise<{ openPool: OpenPool; closed: Promise<void> }> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { openPool } = await opened(database.url);
   const { promise: closed, resolve: onClose } = Promise.withResolvers<void>();
   return { openPool: (name, options) => openPool(name, { ...options, onClose }), closed };
 }

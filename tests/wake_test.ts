@@ -1,8 +1,6 @@
 // How news gets from one server to the other: at once by notification, and all the same without any.
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { openDatabase } from "../src/database/open.ts";
-import { readConfig } from "../src/config.ts";
 import { DatabaseError } from "../src/database/client.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { Floors } from "../src/chat/floors.ts";
@@ -15,7 +13,7 @@ import { Chat } from "../src/chat/chat.ts";
 import { get, messages, posted, until } from "./support/client.ts";
 import { makeId, makePlace, NIL, NOW, placeOf, timeOf } from "../src/chat/cursor.ts";
 import { UNLIMITED } from "../src/allowance.ts";
-import { type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { opened, type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { say, startServer } from "./support/server.ts";
 import { NEVER, silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
@@ -353,8 +351,7 @@ Deno.test("A room starts anew where the database has less than was seen of it, t
 
 /** A chat, and how many statements it has sent over each kind of connection. */
 async function countingChat(database: TestDatabase, env: Record<string, string>) {
-  const config = readConfig({ get: (name) => ({ ...env, DATABASE_URL: database.url })[name] });
-  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { config, openPool } = await opened(database.url, env);
   const sent: Record<string, number> = { reads: 0, looks: 0, signals: 0, writes: 0, listen: 0 };
   const counting: OpenPool = (name, options) =>
     openPool(name, {

@@ -8,14 +8,11 @@ import type { Draft } from "../src/chat/draft.ts";
 import { HeldRooms } from "../src/chat/held-rooms.ts";
 import { Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
-import { readConfig } from "../src/config.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
-import { migrate } from "../src/database/migrations.ts";
-import { openDatabase } from "../src/database/open.ts";
 import { invalid, Problem } from "../src/problem.ts";
 import { until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
-import { freePort, hold, type TestDatabase, testPostgres } from "./support/postgres.ts";
+import { freePort, hold, opened, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const ROOMY: WriterLimits = {
   queued: 10_000,
@@ -600,12 +597,7 @@ class Gate implements Pick<Store, "append" | "withKeysOf"> {
 
 /** The store of one server, and writers on it. */
 async function open(url: string, migrating = true) {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
-  if (migrating) {
-    const { sql, destroy } = openPool("migrate");
-    await migrate(sql).finally(destroy);
-  }
+  const { openPool } = await (migrating ? openedMigrated : opened)(url);
   const [writes, reads] = ["writes", "reads"].map((name) => new Client(name, 1, 6_000, openPool));
   const store = new Store(writes!, reads!, reads!, new Floors());
   return {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import postgres from "postgres";
 import type { Sql } from "../../src/database/pool.ts";
 import { until } from "./client.ts";
-import { readConfig } from "../../src/config.ts";
+import { type Config, readConfig } from "../../src/config.ts";
 import { migrate } from "../../src/database/migrations.ts";
-import { openDatabase } from "../../src/database/open.ts";
+import { type Database, openDatabase } from "../../src/database/open.ts";
 import { startPostgres } from "./start_postgres.ts";
 
 /** A database that nobody else uses; dropped when disposed of. */
@@ -179,10 +179,29 @@ export function freePort(): number {
   }
 }
 
+/** The settings of a server on a database. */
+export function configOf(url: string, env: Record<string, string> = {}): Config {
+  const variables: Record<string, string> = { DATABASE_URL: url, ...env };
+  return readConfig({ get: (name) => variables[name] });
+}
+
+/** A database as a server opens it, and its settings; there is no connection yet. */
+export async function opened(url: string, env: Record<string, string> = {}): Promise<Database & { config: Config }> {
+  const config = configOf(url, env);
+  return { config, ...await openDatabase(config, "serve", () => {}) };
+}
+
+/** The same, once it is migrated. */
+export async function openedMigrated(...parameters: Parameters<typeof opened>): ReturnType<typeof opened> {
+  const database = await opened(...parameters);
+  const { sql, destroy } = database.openPool("migrate");
+  await migrate(sql).finally(destroy);
+  return database;
+}
+
 /** Migrates a database as a server does, with a connection of its own; returns the names of what was applied. */
 export async function migrated(database: TestDatabase): Promise<string[]> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { openPool } = await opened(database.url);
   const { sql, destroy } = openPool("migrate", { patient: true });
   return await migrate(sql).finally(destroy);
 }

@@ -4,14 +4,12 @@ import { join, resolve } from "node:path";
 import { createApp } from "../../src/app.ts";
 import { Chat } from "../../src/chat/chat.ts";
 import type { Posted } from "../../src/chat/writer.ts";
-import { readConfig } from "../../src/config.ts";
 import { migrateOnce } from "../../src/database/migrate.ts";
-import { openDatabase } from "../../src/database/open.ts";
 import { openIdentities } from "../../src/identity/identities.ts";
 import { Limits } from "../../src/limits.ts";
 import { Origins } from "../../src/origin.ts";
 import { until } from "./client.ts";
-import { projectPath } from "./postgres.ts";
+import { opened, projectPath } from "./postgres.ts";
 
 /** As without settings on this machine. */
 export const LOCAL = new Origins({
@@ -41,9 +39,7 @@ export function say(chat: Chat, body: string): Promise<Posted> {
 
 /** Starts a server in this process, on a free port. */
 export async function startServer(databaseUrl: string, env: Env = {}): Promise<TestServer> {
-  const variables: Env = { DATABASE_URL: databaseUrl, ...env };
-  const config = readConfig({ get: (name) => variables[name] });
-  const database = await openDatabase(config, "serve", () => {});
+  const { config, ...database } = await opened(databaseUrl, env);
   await migrateOnce(database);
   const chat = new Chat(database, config);
   const closing = new AbortController();

@@ -3,11 +3,9 @@ import { randomDigits } from "../../src/chat/cursor.ts";
 import { Floors } from "../../src/chat/floors.ts";
 import { proofOf } from "../../src/chat/proof.ts";
 import { Store } from "../../src/chat/store.ts";
-import { readConfig } from "../../src/config.ts";
 import { Client } from "../../src/database/client.ts";
-import { openDatabase } from "../../src/database/open.ts";
 import { draft } from "./draft.ts";
-import type { TestDatabase } from "./postgres.ts";
+import { opened, type TestDatabase } from "./postgres.ts";
 
 /** Settings of a server that does not look by itself within a test's time: what arrives was notified. */
 export const NEVER = { FALLBACK_MS: "60000", FALLBACK_WITHOUT_LISTEN_MS: "60000" };
@@ -23,8 +21,7 @@ export interface SilentStore extends AsyncDisposable {
 
 /** Opens it; whoever does must dispose of it. */
 export async function silentStore(database: Pick<TestDatabase, "url">): Promise<SilentStore> {
-  const config = readConfig({ get: (name) => name === "DATABASE_URL" ? database.url : undefined });
-  const { openPool } = await openDatabase(config, "serve", () => {});
+  const { openPool } = await opened(database.url);
   const clients = ["writes", "reads", "signals"].map((name) => new Client(name, 1, 5_000, openPool));
   const [writes, reads, signals] = clients;
   const store = new Store(writes!, reads!, signals!, new Floors());
