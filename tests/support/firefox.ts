@@ -1,15 +1,11 @@
 // The Firefox that systems have. Playwright speaks WebDriver BiDi with it (https://w3c.github.io/webdriver-bidi/), and is newer
 // than it: it says what colours one likes when it makes a window, by a command that Firefox 153 does not know.
 import { type Browser, firefox } from "playwright-core";
+import { whyMissing } from "./files.ts";
 
 /** Why there is none in the place where Debian has it, in a sentence; undefined where there is one. */
 export function whyNoFirefox(): string | undefined {
-  try {
-    Deno.statSync("/usr/bin/firefox-esr");
-    return undefined;
-  } catch {
-    return "There is no Firefox in /usr/bin (apt-get install firefox-esr)";
-  }
+  return whyMissing("There is no Firefox in /usr/bin (apt-get install firefox-esr)", "/usr/bin/firefox-esr");
 }
 
 /** What Playwright has of a connection, with the members that matter here. */

@@ -3,18 +3,14 @@
 import { join, resolve } from "node:path";
 import { chooseAccount, command } from "../../src/database/account.ts";
 import { type Embedded, startEmbedded, startServer } from "../../src/database/embedded.ts";
+import { whyMissing } from "./files.ts";
 
 /** Where Debian's package postgresql-15 has the programs of the oldest version that Linger works with. */
 export const OLDEST = "/usr/lib/postgresql/15/bin";
 
 /** Why they can't be had here, in a sentence; undefined where they can. */
 export function whyNoOldest(): string | undefined {
-  try {
-    Deno.statSync(OLDEST);
-    return undefined;
-  } catch {
-    return `There is no PostgreSQL 15 in ${OLDEST} (apt-get install postgresql-15)`;
-  }
+  return whyMissing(`There is no PostgreSQL 15 in ${OLDEST} (apt-get install postgresql-15)`, OLDEST);
 }
 
 /** Starts it in the directory `home`, where it goes on if it has been there before. */

@@ -3,6 +3,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import { until } from "./client.ts";
+import { whyMissing } from "./files.ts";
 import { freePort } from "./postgres.ts";
 
 /** Where Debian's package libwebkit2gtk has the least of browsers, by its directory for each kind of processor. */
@@ -16,13 +17,8 @@ export const KEYS = { enter: "\uE007", up: "\uE013" };
 
 /** Why there is none here, in a sentence; undefined where there is one. */
 export function whyNoWebKit(): string | undefined {
-  try {
-    Deno.statSync("/usr/bin/WebKitWebDriver");
-    Deno.statSync("/usr/bin/Xvfb");
-    return undefined;
-  } catch {
-    return "There is no WebKit here (apt-get install webkit2gtk-driver xvfb)";
-  }
+  const sentence = "There is no WebKit here (apt-get install webkit2gtk-driver xvfb)";
+  return whyMissing(sentence, "/usr/bin/WebKitWebDriver", "/usr/bin/Xvfb");
 }
 
 /** One that runs. */
