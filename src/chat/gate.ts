@@ -61,7 +61,7 @@ export class Gate {
   /** Nothing is under way. */
   constructor(private readonly options: GateOptions) {}
 
-  /** Whether there is room for what nobody waits for: nobody does, another could still begin, and a client has nothing under way. */
+  /** Whether extra work may begin: nothing waits, a place stays free beside it, and this client, if it is counted, has nothing under way. */
   hasRoomFor({ client, unlimited }: Bringer): boolean {
     return this.#waiting === 0 && this.#running + 1 < this.options.atOnce && (unlimited || !this.#lines.has(client));
   }

@@ -36,8 +36,8 @@ export class ReadAhead {
   constructor(private readonly store: Pick<Store, "pageAfter">, private readonly gate: Gate) {}
 
   /**
-   * The messages of `room` after a cursor, at most `limit`; what was not read ahead is read in `turn`. What was, had `begun` before: who asks
-   * later may know of a change that it does not have.
+   * The messages of `room` after a cursor, at most `limit`; what was not read ahead is read in `turn`. A page that was read ahead calls
+   * `begun` too: who asks later may know of a change that it lacks.
    * @throws {DatabaseError} when they can't be read.
    * @throws whatever `turn` throws.
    */

@@ -21,8 +21,8 @@ export class Sharing<Key, T> {
   readonly #pending = new Map<Key, Pending<T>>();
 
   /**
-   * What `work` gives, begun after this call by whoever it is; it calls what it is given when its turn has come, which is not before it has
-   * returned. `tries` counts how often it was shared.
+   * What `work` gives, perhaps begun by another client, but after this call. `work` must call `begun` when its turn has come, and not before
+   * it has returned. `tries`: how often this caller has shared.
    * @throws {Problem} where this client's own work was refused.
    * @throws whatever else `work` throws.
    */

@@ -61,7 +61,7 @@ export interface StoredKey {
 /** The constraint that refuses a second message with the same key in the same room. */
 export const KEY_TAKEN = "messages_key";
 
-/** Once as many heads were looked at for the list of rooms, it is given out as it is, and can be short: about a tenth of a second's work. */
+/** Most heads that are looked at for the list of rooms, about a tenth of a second's work; then the list is given as it is, even if short. */
 const MAX_LISTED_HEADS = 10_000;
 
 /** A room in the list of rooms. */

@@ -31,8 +31,8 @@ const NOTIFY_PAUSE_MS = 5;
 const LOOK_DEADLINE_MS = 1_000;
 
 /**
- * How long it takes at most to read what is new in a room, in milliseconds; then nobody can say that nothing is new there. It waits behind what
- * others read, and a room into which much was imported takes longer: for others the look is over.
+ * Longest time to read what is new in one room, in milliseconds. After it nobody can say that the room has no news, and the look goes on
+ * without it. It can take long: what others read comes before it, and much may have been imported there.
  */
 const READ_DEADLINE_MS = 3_000;
 

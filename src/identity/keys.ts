@@ -30,12 +30,13 @@ export class RemoteKeys {
   #keys = "";
   #version = 0;
   #outdated = new AbortController();
-  /** When they were asked for last, and how often they were. */
+  /** When keys were asked for last. */
   #asked = -Infinity;
+  /** How many times keys were asked for. */
   #asks = 0;
-  /** As how many there were of these when those were asked for that are there. */
+  /** Which of these times brought the keys that are there. */
   #there = 0;
-  /** And as how many when a token named a key for the first time. */
+  /** For each name of a key in a token: how many times keys had been asked for when it was first seen. */
   readonly #named = new Remembered<number>(MAX_NAMES);
   #loading: Promise<void> | undefined;
   readonly #reminder = new Reminder();
