@@ -99,7 +99,8 @@ export class Forgetter {
 
   /**
    * Removes a room. It forgets one by one the messages that are there when it begins, then those that have come meanwhile, as long as
-   * these are many. What is left it forgets at once, and then it removes the rows. Its head stays, so that no id ever goes back. Yields as `forget` does.
+   * these are many. What is left it forgets at once, and then it removes the rows. Its head stays, so that no id ever goes back. Yields as
+   * `forget` does.
    */
   async *removeRoom(room: string): AsyncGenerator<Forgotten, void, void> {
     const which = { by: "room", name: room } as const;

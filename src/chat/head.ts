@@ -102,10 +102,11 @@ export function idOf(ms: string, seq: string, random: string): string {
  * all these are looked at in its stead.
  *
  * A database that has lost something has lost what came last: then its head is behind, or the newest message that was known is missing
- * though it was not too old to be kept, or a change is. Where the message of that change may have been removed as too old, that counts only if the message is still there. The head alone can be where it was, or further: others may have posted since.
- * And the message of a lost change can have been changed again; unless that stands after all that is known, it is not known either. If
- * it does, it is still to be read, and tells nothing of the changes before it: so one change is not enough to look at. But where it does,
- * the head is further, too: so one is enough to see whether there is more to be read.
+ * though it was not too old to be kept, or a change is. Where the message of that change may have been removed as too old, that counts
+ * only if the message is still there. The head alone can be where it was, or further: others may have posted since. And the message of a
+ * lost change can have been changed again; unless that stands after all that is known, it is not known either. If it does, it is still to
+ * be read, and tells nothing of the changes before it: so one change is not enough to look at. But where it does, the head is further,
+ * too: so one is enough to see whether there is more to be read.
  * @internal
  */
 export function headsOf(known: string, changes = "(values (change_of, change))"): string {

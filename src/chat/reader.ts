@@ -72,8 +72,8 @@ export class Reader {
   }
 
   /**
-   * The messages of `room` after a cursor, and the changes if asked for, at most `limit` and a page. With `exact` as they are at this moment; without,
-   * what was read ahead may be given, a second ago. Who asks for the same before that is begun shares it.
+   * The messages of `room` after a cursor, and the changes if asked for, at most `limit` and a page. With `exact` as they are at this
+   * moment; without, what was read ahead may be given, a second ago. Who asks for the same before that is begun shares it.
    */
   pageAfter(
     { room, after, limit, changes = false, exact, client }: Asked,
