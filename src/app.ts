@@ -44,21 +44,21 @@ export function createApp(deps: MessageRoutes & ChangeRoutes & EventRoutes & App
   healthRoutes(app, deps);
   webRoutes(app);
   answerOthers(app);
-  app.onError((error, c) => answerError(error, c.req.raw, deps.signInUrl));
+  const failed = (error: Error, request: Request) => answerError(error, request, deps.signInUrl);
+  app.onError((error, c) => failed(error, c.req.raw));
   const { origins } = deps;
 
   function answer(request: Request, info: object = NOWHERE): Response | Promise<Response> {
     try {
       const again = answerAgain(deps, request, info);
-      if (again) {
-        return again instanceof Response ? again : again.catch((error) => answerError(error, request, deps.signInUrl));
-      }
+      if (again instanceof Response) return again;
+      if (again) return again.catch((error) => failed(error, request));
     } catch (error) {
-      return answerError(error as Error, request, deps.signInUrl);
+      return failed(error as Error, request);
     }
     const response = app.fetch(request, info);
     if (request.method === "HEAD") return Promise.resolve(response).then(lengthUntold);
-    return Parked.answerIn(response)?.catch((error) => answerError(error, request, deps.signInUrl)) ?? response;
+    return Parked.answerIn(response)?.catch((error) => failed(error, request)) ?? response;
   }
 
   function answerOrRefuse(request: Request, info: object | undefined): Response | Promise<Response> {
