@@ -8,7 +8,7 @@ import { int32, message, protocolError } from "./conversation.ts";
 import { Unusable } from "./unusable.ts";
 
 /** Who we are, and how that may be proven. */
-export interface Account extends Pick<Address, "user" | "methods" | "channelBinding">, Pick<Host, "password"> {
+export interface Login extends Pick<Address, "user" | "methods" | "channelBinding">, Pick<Host, "password"> {
   /** The server's certificate, in DER; undefined without TLS. */
   readonly certificate: Uint8Array | undefined;
 }
@@ -25,7 +25,7 @@ export class Authentication {
   #scram: Scram | undefined;
 
   /** For one connection. */
-  constructor(private readonly account: Account) {}
+  constructor(private readonly login: Login) {}
 
   /**
    * What to say to a question of the server, if anything.
@@ -40,7 +40,7 @@ export class Authentication {
         return message("p", this.#password("password"));
       case MD5: {
         const password = this.#password("md5");
-        return message("p", `md5${md5(md5(password + this.account.user), rest.subarray(0, 4))}`);
+        return message("p", `md5${md5(md5(password + this.login.user), rest.subarray(0, 4))}`);
       }
       case SASL: {
         const offered = rest.toString().split("\0");
@@ -62,7 +62,7 @@ export class Authentication {
       case OK:
         this.#allow(this.#method);
         if (this.#scram && !this.#scram.checked) throw protocolError();
-        if (this.account.channelBinding && !this.#scram?.bound) this.#refuseUnbound();
+        if (this.login.channelBinding && !this.#scram?.bound) this.#refuseUnbound();
         this.done = true;
         return undefined;
     }
@@ -70,31 +70,31 @@ export class Authentication {
     throw new Unusable(
       "METHOD",
       "person",
-      `The server asks user ${this.account.user} for ${way}: let it ask for a password`,
+      `The server asks user ${this.login.user} for ${way}: let it ask for a password`,
     );
   }
 
   #password(method: string): string {
     this.#method = method;
     this.#allow(method);
-    if (this.account.channelBinding && method !== "scram-sha-256") this.#refuseUnbound();
-    if (this.account.password !== undefined) return this.account.password;
+    if (this.login.channelBinding && method !== "scram-sha-256") this.#refuseUnbound();
+    if (this.login.password !== undefined) return this.login.password;
     throw new Unusable(
       "NO_PASSWORD",
       "person",
-      `The server asks user ${this.account.user} for a password, and there is none: put it into DATABASE_URL or PGPASSWORD`,
+      `The server asks user ${this.login.user} for a password, and there is none: put it into DATABASE_URL or PGPASSWORD`,
     );
   }
 
   #allow(method: string): void {
-    if (!this.account.methods || this.account.methods.has(method)) return;
+    if (!this.login.methods || this.login.methods.has(method)) return;
     const asked = method === "none" ? "no password" : `a password by the method ${method}`;
     throw new Unusable("METHOD", "person", `The server asks for ${asked}, which require_auth does not let Linger give`);
   }
 
   /** What binds the proof to this connection, where that is wanted. */
   #binding(offered: readonly string[]): Uint8Array | undefined {
-    const { certificate, channelBinding } = this.account;
+    const { certificate, channelBinding } = this.login;
     if (!channelBinding) return undefined;
     if (!certificate || !offered.includes("SCRAM-SHA-256-PLUS")) return this.#refuseUnbound();
     // RFC 5929: by the hash of its signature, but never a weaker one than SHA-256.

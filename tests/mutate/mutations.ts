@@ -3871,7 +3871,7 @@ export const mutations: readonly Mutation[] = [
     "channel_binding=require is taken for a wish",
     ["connect_test.ts > channel_binding"],
     AUTHENTICATION,
-    "if (this.account.channelBinding && !this.#scram?.bound) this.#refuseUnbound();",
+    "if (this.login.channelBinding && !this.#scram?.bound) this.#refuseUnbound();",
     "",
   ),
   broken(
