@@ -8,7 +8,7 @@ import { Conversation, int32, message, protocolError } from "./conversation.ts";
 import { readOnly, refused, type ServerError, standby, Unusable } from "./unusable.ts";
 
 /** Where a host can be reached: a Unix socket, or an address and its port. */
-export type Place = { readonly path: string } | { readonly host: string; readonly port: number };
+export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** How a session is to be. */
 export interface SessionOptions {
@@ -44,7 +44,7 @@ export class Attempt {
 
   /** `name` is what people call the place. */
   constructor(
-    private readonly place: Place,
+    private readonly place: Endpoint,
     readonly name: string,
     private readonly mode: TlsMode,
     private readonly host: Host,

@@ -4,7 +4,7 @@
 import { lookup } from "node:dns/promises";
 import type { Socket } from "node:net";
 import { type Address, type Host, nameOf, type TlsMode } from "./address.ts";
-import { Attempt, type Place, type Session, type SessionOptions } from "./attempt.ts";
+import { Attempt, type Endpoint, type Session, type SessionOptions } from "./attempt.ts";
 import { unreached, Unusable } from "./unusable.ts";
 
 /** Where a new connection is tried first: at the last place that would do. It moves on from one that will not. */
@@ -63,7 +63,7 @@ async function connectTo(
 ): Promise<Session> {
   const begun = { ...turn };
   const host = address.hosts[begun.host]!;
-  const places = await placesOf(host);
+  const places = await endpointsOf(host);
   let failure: { error: Unusable; told: boolean } | undefined;
   for (const i of places.keys()) {
     signal.throwIfAborted();
@@ -85,7 +85,7 @@ async function connectTo(
   throw failure?.error ?? unreached({ code: "ENOTFOUND" }, nameOf(host), 0);
 }
 
-async function placesOf(host: Host): Promise<Place[]> {
+async function endpointsOf(host: Host): Promise<Endpoint[]> {
   const { name, address, port, tcp } = host;
   const sockets = host.sockets.map((path) => ({ path }));
   if (!tcp) return sockets;
