@@ -7,7 +7,7 @@ import { NIL } from "./cursor.ts";
 import { idOf, SETTINGS } from "./head.ts";
 
 /** Messages of one room. */
-export interface Batch {
+export interface ForgetBatch {
   /** The room's name. */
   readonly room: string;
   /** Their ids. */
@@ -40,7 +40,7 @@ export interface ForgottenRow {
  */
 export function forget(
   sql: Pick<Sql, "unsafe" | "types">,
-  { room, ids, names, random }: Batch,
+  { room, ids, names, random }: ForgetBatch,
 ): PendingQuery<ForgottenRow[]> {
   return sql.unsafe<ForgottenRow[]>(FORGET, [room, sql.types.texts(ids), random, names], { prepare: true });
 }

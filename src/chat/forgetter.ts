@@ -8,7 +8,7 @@ import { NIL, randomDigits, seqOf } from "./cursor.ts";
 import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./forget.ts";
 import type { Store } from "./store.ts";
 import { tellHeads } from "./wake.ts";
-import { type Found, walk, type Which } from "./walk.ts";
+import { walk, type Walked, type Which } from "./walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;
@@ -51,7 +51,7 @@ export interface Forgotten {
   readonly last: string;
 }
 
-type FoundMessage = Found & { readonly there: boolean };
+type FoundMessage = Walked & { readonly there: boolean };
 
 const COLUMNS = "author, sub, body <> '' as there";
 
@@ -63,8 +63,8 @@ export class Forgetter {
   constructor(private readonly client: Client, private readonly store: Pick<Store, "notify">) {}
 
   /** Where a message is that has not been deleted: in one room, and in each into which it was imported under another name. */
-  async find(id: string): Promise<Found[]> {
-    const found: Found[] = [];
+  async find(id: string): Promise<Walked[]> {
+    const found: Walked[] = [];
     for (let after = "";;) {
       const { rooms, last } = await this.#run((sql) => roomsOf(sql, id, after, LOOKED_AT));
       found.push(...rooms.map((room) => ({ room, id })));
@@ -88,7 +88,7 @@ export class Forgetter {
   }
 
   /** Forgets one message, as if its author had deleted it. */
-  async forgetOne({ room, id }: Found): Promise<void> {
+  async forgetOne({ room, id }: Walked): Promise<void> {
     await this.#forget(room, [id], false);
   }
 

@@ -30,7 +30,7 @@ interface Waiting {
 }
 
 /** The work of one client. */
-class Line {
+class ClientLine {
   #waiting: Turns<Waiting> | undefined;
   running = 0;
   /** Whether it is among those whose turn comes. */
@@ -52,9 +52,9 @@ class Line {
 /** Work in turn. */
 export class Gate {
   /** Of clients that have some. */
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Map<string, ClientLine>();
   /** Those whose turn comes, in order. */
-  readonly #ready: Line[] = [];
+  readonly #ready: ClientLine[] = [];
   #running = 0;
   #waiting = 0;
 
@@ -73,7 +73,7 @@ export class Gate {
    */
   async run<T>({ client, unlimited }: Bringer, room: string, work: () => Promise<T>): Promise<T> {
     let line = this.#lines.get(client);
-    if (!line) this.#lines.set(client, line = new Line(client, unlimited ? Infinity : this.options.perClient));
+    if (!line) this.#lines.set(client, line = new ClientLine(client, unlimited ? Infinity : this.options.perClient));
     await this.#turn(line, room); // also where nobody waits: whoever calls may rely on it that nothing has begun yet
     try {
       return await work();
@@ -87,7 +87,7 @@ export class Gate {
   }
 
   /** Resolves when it is this one's turn, which has begun then. */
-  #turn(line: Line, room: string): Promise<void> | undefined {
+  #turn(line: ClientLine, room: string): Promise<void> | undefined {
     if (this.#running < this.options.atOnce && line.running < line.most && line.length === 0) {
       this.#begin(line);
       return;
@@ -100,13 +100,13 @@ export class Gate {
     return promise;
   }
 
-  #begin(line: Line): void {
+  #begin(line: ClientLine): void {
     this.#running++;
     line.running++;
   }
 
   /** Lets a client take part in turns, if it has something that may begin. */
-  #offer(line: Line): void {
+  #offer(line: ClientLine): void {
     if (line.ready || line.length === 0 || line.running >= line.most) return;
     line.ready = true;
     this.#ready.push(line);
@@ -133,14 +133,14 @@ export class Gate {
     }
   }
 
-  #forget(line: Line): void {
+  #forget(line: ClientLine): void {
     if (line.running > 0 || line.length > 0) return;
     if (this.#lines.get(line.client) === line) this.#lines.delete(line.client); // it can be another by now
   }
 
   /** The newest of whoever has most. */
   #refuseOne(): void {
-    let most: Line | undefined;
+    let most: ClientLine | undefined;
     for (const line of this.#lines.values()) if (!most || line.length >= most.length) most = line;
     this.#waiting--;
     most!.waiting.pop()!.refuse(this.options.refusal());

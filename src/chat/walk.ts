@@ -12,21 +12,21 @@ export interface Which {
 }
 
 /** A message that was found. */
-export interface Found {
+export interface Walked {
   /** The room's name. */
   readonly room: string;
   /** The message's id. */
   readonly id: string;
 }
 
-type WalkedRow = Found & { readonly matches: boolean; readonly looked: number };
+type WalkedRow = Walked & { readonly matches: boolean; readonly looked: number };
 
 /**
  * Finds the messages that are meant, deleted ones too, ascending by room and id. Yields `columns` of those among each `rows` that were
  * looked at, perhaps none. It begins behind the id `after` in the first room, and ends at the id `last` in each: it does not see what is
  * stored behind that meanwhile.
  */
-export async function* walk<T extends Found>(
+export async function* walk<T extends Walked>(
   run: Run,
   { by, name }: Which,
   columns: string,
@@ -43,7 +43,7 @@ export async function* walk<T extends Found>(
         order by room, id limit ${rows}
       ) page
     ) numbered where ${by} = $3 or nth = looked order by room, id`;
-  let at: Found = { room: by === "room" ? name : "", id: after };
+  let at: Walked = { room: by === "room" ? name : "", id: after };
   while (true) {
     const found = await run((sql) =>
       sql.unsafe<(T & WalkedRow)[]>(statement, [at.room, at.id, name, last], { prepare: true })

@@ -24,7 +24,7 @@ export function kept(
   bytes: string | Uint8Array,
 ): Response {
   if (historyMaxAge === 0) return answer;
-  const etag = answer.headers.get("etag") ?? tagOf(bytes);
+  const etag = answer.headers.get("etag") ?? sharedEtag(bytes);
   answer.headers.set("etag", etag);
   answer.headers.set("cache-control", `${identities ? "private" : "public"}, max-age=${historyMaxAge}`);
   if (identities) answer.headers.append("vary", "authorization");
@@ -33,7 +33,7 @@ export function kept(
   return new Response(null, { status: 304, headers: answer.headers });
 }
 
-function tagOf(bytes: string | Uint8Array): string {
+function sharedEtag(bytes: string | Uint8Array): string {
   if (typeof bytes === "string") return etagOf(bytes);
   const tag = tags.get(bytes) ?? etagOf(bytes);
   tags.set(bytes, tag);
