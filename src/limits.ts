@@ -4,7 +4,7 @@
 import { Allowance, UNLIMITED } from "./allowance.ts";
 import type { Config } from "./config.ts";
 import { isLoopback } from "./host.ts";
-import { forwardedFor, LOCAL, placeOf } from "./identity/address.ts";
+import { clientAddressOf, forwardedFor, LOCAL } from "./identity/address.ts";
 import { log } from "./log.ts";
 import { Remembered } from "./remembered.ts";
 
@@ -74,9 +74,9 @@ export class Limits {
     const key = `at ${written}`; // its own text: a part of a header would keep all of the header
     let found = this.#addresses.get(key);
     if (!found) {
-      const place = placeOf(written, this.settings.PROXY_HOPS > 0);
-      if (!place) return undefined;
-      const { address, counted } = place;
+      const from = clientAddressOf(written, this.settings.PROXY_HOPS > 0);
+      if (!from) return undefined;
+      const { address, counted } = from;
       found = { client: `in ${address}`, counted };
       this.#addresses.set(key, found);
     }

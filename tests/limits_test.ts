@@ -10,7 +10,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { forwardedFor, placeOf } from "../src/identity/address.ts";
+import { clientAddressOf, forwardedFor } from "../src/identity/address.ts";
 import { type Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Limits } from "../src/limits.ts";
 import { makeId, NIL, NOW } from "../src/chat/cursor.ts";
@@ -35,7 +35,7 @@ const at = (hostname?: string) => ({ remoteAddr: { ...hostname !== undefined && 
 
 const from = (...addresses: string[]) => new Headers({ "x-forwarded-for": addresses.join(", ") });
 
-Deno.test("placeOf() reads addresses as proxies write them, and takes an IPv6 network for one client", () => {
+Deno.test("clientAddressOf() reads addresses as proxies write them, and takes an IPv6 network for one client", () => {
   const addresses: [text: string, address: string | undefined, counted?: boolean][] = [
     ["203.0.113.7", "203.0.113.7", true],
     [" 203.0.113.7:4711 ", "203.0.113.7", true],
@@ -58,9 +58,13 @@ Deno.test("placeOf() reads addresses as proxies write them, and takes an IPv6 ne
     ["1.2.3", undefined],
   ];
   for (const [text, address, counted] of addresses) {
-    assertEquals(placeOf(text, false), address === undefined ? undefined : { address, counted: counted! }, text);
+    assertEquals(
+      clientAddressOf(text, false),
+      address === undefined ? undefined : { address, counted: counted! },
+      text,
+    );
   }
-  assertEquals(placeOf("10.1.2.3", true)?.counted, true);
+  assertEquals(clientAddressOf("10.1.2.3", true)?.counted, true);
 });
 
 Deno.test("forwardedFor() counts addresses from the right, however much stands to the left", () => {

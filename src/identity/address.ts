@@ -4,7 +4,7 @@
 import { BlockList, isIP } from "node:net";
 
 /** Where a client is. */
-export interface Place {
+export interface ClientAddress {
   /** The address; of IPv6 the network, since whoever has one address there has all of it (/64). */
   readonly address: string;
   /** Whether it stands for one client: this machine and private networks stand for many, such as all whom a proxy lets in. */
@@ -12,7 +12,7 @@ export interface Place {
 }
 
 /** A connection whose other end is on this machine, without an address. */
-export const LOCAL: Place = { address: "local", counted: false };
+export const LOCAL: ClientAddress = { address: "local", counted: false };
 
 const UNCOUNTED = new BlockList();
 UNCOUNTED.addSubnet("127.0.0.0", 8);
@@ -24,8 +24,8 @@ UNCOUNTED.addAddress("::1", "ipv6");
 UNCOUNTED.addSubnet("fc00::", 7, "ipv6");
 UNCOUNTED.addSubnet("fe80::", 10, "ipv6");
 
-/** The place of an address; behind a proxy (`proxied`) private ones count too. Undefined for what is no address. */
-export function placeOf(text: string, proxied: boolean): Place | undefined {
+/** The client's address in a text; behind a proxy (`proxied`) private ones count too. Undefined for what is no address. */
+export function clientAddressOf(text: string, proxied: boolean): ClientAddress | undefined {
   // As proxies write it: with a port, in brackets, with a zone; and IPv4 as IPv6 has it.
   const bare = text.trim().replace(/^\[(.*)\](:\d+)?$/, "$1").replace(/^([\d.]+):\d+$/, "$1").replace(/%.*$/, "");
   const address = bare.replace(/^::ffff:(?=[\d.]+$)/i, "");
