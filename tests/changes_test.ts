@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertFalse, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { Changer } from "../src/chat/changer.ts";
 import { NIL, NOW } from "../src/chat/cursor.ts";
-import { HeldRooms } from "../src/chat/held-rooms.ts";
+import { LockedRooms } from "../src/chat/locked-rooms.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import { cursorAfter } from "../src/client/client.ts";
 import { DatabaseError } from "../src/database/client.ts";
@@ -541,7 +541,7 @@ Deno.test("A change that is ended again and again is refused, and nothing is cha
       return Promise.reject(new DatabaseError("rolled-back", "40P01", undefined, {}));
     },
   };
-  const changer = new Changer(store, () => {}, new HeldRooms(), () => now);
+  const changer = new Changer(store, () => {}, new LockedRooms(), () => now);
   const wanted = { room: "room", id: "", body: "x", sub: null, proof: null, moderates: false, known: null, random: "" };
   const refusal = await assertRejects(() => changer.change(wanted, UNLIMITED), Problem);
   assertEquals([refusal.status, refusal.type, tries], [503, "not-stored", 4]);
@@ -560,15 +560,15 @@ Deno.test("A room that another goes on holding is left alone by changes too, and
       return Promise.resolve(tries === 3 ? { outcome: "missing" } as const : { outcome: "same", entry } as const);
     },
   };
-  const held = new HeldRooms(() => now);
-  const changer = new Changer(store, () => {}, held, () => now);
+  const locked = new LockedRooms(() => now);
+  const changer = new Changer(store, () => {}, locked, () => now);
   const wanted = { room: "room", id: "", body: "x", sub: null, proof: null, moderates: false, known: null, random: "" };
   const refused = async () => (await assertRejects(() => changer.change(wanted, UNLIMITED), Problem)).status;
   assertEquals([await refused(), await refused(), await refused(), tries], [503, 503, 503, 2]);
-  assert(held.isLeftAlone("room"));
+  assert(locked.isLeftAlone("room"));
   now = 5_000;
-  assertEquals([await refused(), tries, held.has("room")], [404, 3, true]); // an import may be about to make it
-  assertEquals([(await changer.change(wanted, UNLIMITED)).done, held.has("room")], [false, false]);
+  assertEquals([await refused(), tries, locked.has("room")], [404, 3, true]); // an import may be about to make it
+  assertEquals([(await changer.change(wanted, UNLIMITED)).done, locked.has("room")], [false, false]);
 });
 
 Deno.test("Who holds a message keeps those from changing it, and nobody from posting", async () => {

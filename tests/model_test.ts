@@ -11,7 +11,7 @@ import { makeId, makePlace, MAX_MS, NIL, parseCursor, placeOf, seqOf, timeOf } f
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
-import { HeldRooms } from "../src/chat/held-rooms.ts";
+import { LockedRooms } from "../src/chat/locked-rooms.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
@@ -756,7 +756,7 @@ property(
       ({ room, entries }) => {
         told.set(room, [...told.get(room) ?? [], ...entries.map(({ id }) => id)]);
       },
-      new HeldRooms(() => 0),
+      new LockedRooms(() => 0),
       () => 0,
     ); // no time passes: nobody waits for too long, and no room is left alone
     const posts: Posting[] = [];

@@ -5,7 +5,7 @@ import { Floors } from "../src/chat/floors.ts";
 import { seqOf } from "../src/chat/cursor.ts";
 import { Entry } from "../src/chat/page.ts";
 import type { Draft } from "../src/chat/draft.ts";
-import { HeldRooms } from "../src/chat/held-rooms.ts";
+import { LockedRooms } from "../src/chat/locked-rooms.ts";
 import { Store } from "../src/chat/store.ts";
 import { type Posted, Writer, type WriterLimits } from "../src/chat/writer.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
@@ -158,7 +158,7 @@ Deno.test("Writer refuses not-stored what has waited for ten seconds, whoever's 
     gate,
     { ...ROOMY, batch: 1, queuedPerRoom: 4 },
     () => {},
-    new HeldRooms(() => now),
+    new LockedRooms(() => now),
     () => now,
   );
   const answered: string[] = [];
@@ -186,7 +186,7 @@ Deno.test("Writer refuses not-stored what has waited for ten seconds, whoever's 
 Deno.test("Writer tries none again that came more than ten seconds ago, nor one that is to be answered together with such a one", async () => {
   const gate = new Gate();
   let now = 0;
-  const writer = new Writer(gate, ROOMY, () => {}, new HeldRooms(() => now), () => now);
+  const writer = new Writer(gate, ROOMY, () => {}, new LockedRooms(() => now), () => now);
   const say = (room: string, client: string, key: string | null = null) =>
     post(writer, draft(room, "x", { key }), client);
   const first = say("first", "Ada");
@@ -412,7 +412,7 @@ Deno.test("Writer leaves a room alone that another goes on holding: what others 
   const gate = new Gate(server.store);
   gate.open();
   let now = 0;
-  const writer = new Writer(gate, ROOMY, () => {}, new HeldRooms(() => now), () => now);
+  const writer = new Writer(gate, ROOMY, () => {}, new LockedRooms(() => now), () => now);
   const batches = () => gate.batches.splice(0).map((batch) => batch.map(({ room }) => room));
   /** Posts to the rooms, one after the other, and returns what became of each. */
   const say = (...rooms: string[]) =>
@@ -447,34 +447,34 @@ Deno.test("Writer tries a room that another goes on holding less and less often,
     },
     withKeysOf: () => Promise.resolve([]),
   };
-  const writer = new Writer(store, ROOMY, () => {}, new HeldRooms(() => now), () => now);
+  const writer = new Writer(store, ROOMY, () => {}, new LockedRooms(() => now), () => now);
   for (; now < 40_000; now += 100) assertEquals(await problem(post(writer, draft("held", "x"))), [503, "not-stored"]);
   assertEquals(tries, [0, 1_100, 3_200, 7_400, 15_800, 24_800, 33_800]);
 });
 
 Deno.test("Of several rooms that others hold one is tried at a time, and those that are free again at once", () => {
   let now = 0;
-  const held = new HeldRooms(() => now);
-  for (const room of ["a", "b"]) held.found(room);
-  const alone = () => ["a", "b", "c"].filter((room) => held.isLeftAlone(room));
-  assertEquals([alone(), held.has("a"), held.has("c")], [[], true, false], "it can have been for a moment");
+  const locked = new LockedRooms(() => now);
+  for (const room of ["a", "b"]) locked.found(room);
+  const alone = () => ["a", "b", "c"].filter((room) => locked.isLeftAlone(room));
+  assertEquals([alone(), locked.has("a"), locked.has("c")], [[], true, false], "it can have been for a moment");
   now = 5_000;
-  held.found("a");
+  locked.found("a");
   assertEquals(alone(), ["a", "b"]);
-  held.found("c"); // which a statement with others has found
+  locked.found("c"); // which a statement with others has found
   now = 9_999;
   assertEquals(alone(), ["a", "b", "c"]);
   now = 10_000;
   assertEquals(alone(), []);
-  held.found("b");
+  locked.found("b");
   now = 17_999;
   assertEquals(alone(), ["a", "b", "c"]);
-  held.free("c");
-  assertEquals([alone(), held.has("c"), held.has("a")], [[], false, true]);
-  held.free("elsewhere");
+  locked.free("c");
+  assertEquals([alone(), locked.has("c"), locked.has("a")], [[], false, true]);
+  locked.free("elsewhere");
   now = 100_000; // nobody has tried any since
-  held.found("a");
-  assertEquals([alone(), held.has("b")], [[], false]);
+  locked.found("a");
+  assertEquals([alone(), locked.has("b")], [[], false]);
 });
 
 Deno.test("Writer says outcome-unknown when a statement's backend is killed, and the same key settles it", async () => {

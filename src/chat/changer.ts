@@ -6,7 +6,7 @@ import type { Allowance } from "../allowance.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
 import type { Change } from "./change.ts";
 import { Gate } from "./gate.ts";
-import { HeldRooms, isHeld } from "./held-rooms.ts";
+import { isLockedOut, LockedRooms } from "./locked-rooms.ts";
 import type { Entry } from "./page.ts";
 import type { Commit, Store, Verdict } from "./store.ts";
 
@@ -29,7 +29,7 @@ export class Changer {
   constructor(
     private readonly store: Pick<Store, "change">,
     private readonly committed: (commit: Commit) => void,
-    private readonly held: HeldRooms = new HeldRooms(),
+    private readonly locked: LockedRooms = new LockedRooms(),
     private readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -60,14 +60,14 @@ export class Changer {
   /** The statement, once more where PostgreSQL has ended it for another's sake: nothing of it stands then. */
   async #tried(wanted: Change): Promise<Verdict> {
     const { room } = wanted;
-    if (this.held.isLeftAlone(room)) throw notChanged("This room takes no changes at the moment").heldBack();
+    if (this.locked.isLeftAlone(room)) throw notChanged("This room takes no changes at the moment").heldBack();
     for (const until = this.now() + PATIENCE_MS;;) {
       try {
         const verdict = await this.store.change(wanted);
-        if (verdict.outcome !== "missing") this.held.free(room); // a room that another is about to make has no message and no head yet
+        if (verdict.outcome !== "missing") this.locked.free(room); // a room that another is about to make has no message and no head yet
         return verdict;
       } catch (error) {
-        if (isHeld(error) && !isOfMessage(error)) this.held.found(room);
+        if (isLockedOut(error) && !isOfMessage(error)) this.locked.found(room);
         // It may have been done: if it was, the next try finds it so, and is of nobody's account.
         const isUnknown = error instanceof DatabaseError && error.fate === "unknown";
         if (isUnknown && wanted.body === "") logDeletion(wanted, "A message may have been deleted");

@@ -14,7 +14,7 @@ import { END, NOW, placeOf, randomDigits, seqOf, timeOf } from "./cursor.ts";
 import type { Draft } from "./draft.ts";
 import { Feeds } from "./feeds.ts";
 import { Floors } from "./floors.ts";
-import { HeldRooms } from "./held-rooms.ts";
+import { LockedRooms } from "./locked-rooms.ts";
 import { Lift } from "./lift.ts";
 import type { NewMessage } from "./message.ts";
 import { NewRooms } from "./new-rooms.ts";
@@ -134,7 +134,7 @@ export class Chat {
       this.#feeds.get(commit.room)?.append(commit);
       if (commit.entries[0]!.isChange) this.#reader.forgetAhead(commit.room); // it may have the words that were taken back
     };
-    const held = new HeldRooms();
+    const locked = new LockedRooms();
     this.#writer = new Writer(
       this.#store,
       {
@@ -145,9 +145,9 @@ export class Chat {
         batchBytes: config.MAX_BATCH_BYTES,
       },
       committed,
-      held,
+      locked,
     );
-    this.#changer = new Changer(this.#store, committed, held);
+    this.#changer = new Changer(this.#store, committed, locked);
     this.#readiness = new Readiness(this.#store, this.#writer);
   }
 

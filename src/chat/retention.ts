@@ -15,7 +15,7 @@ import { log } from "../log.ts";
 import { sleep } from "../sleep.ts";
 import { Ages } from "./ages.ts";
 import { cursorAt, makePlace, MAX_SEQ, NIL, timeOf } from "./cursor.ts";
-import { isHeld } from "./held-rooms.ts";
+import { isLockedOut } from "./locked-rooms.ts";
 
 /** Pause between two runs, in milliseconds: who keeps messages for days does not mind an hour. */
 const INTERVAL_MS = 3_600_000;
@@ -162,7 +162,7 @@ async function rest(begun: number, stop: AbortSignal): Promise<void> {
 
 /** Whether another transaction is in the way, which says nothing of other rooms. */
 function isInTheWay(error: unknown): boolean {
-  return isHeld(error) || error instanceof DatabaseError && error.isConflict;
+  return isLockedOut(error) || error instanceof DatabaseError && error.isConflict;
 }
 
 function tellHeld(rooms: readonly string[]): void {

@@ -4,7 +4,7 @@
 import { DatabaseError } from "../database/client.ts";
 import { log } from "../log.ts";
 import { gone, invalid, keyReused, notStored, outcomeUnknown, type Problem, roomBusy } from "../problem.ts";
-import { HeldRooms, isHeld } from "./held-rooms.ts";
+import { isLockedOut, LockedRooms } from "./locked-rooms.ts";
 import type { Entry } from "./page.ts";
 import type { Draft, Incoming } from "./draft.ts";
 import { type Commit, KEY_TAKEN, type Store } from "./store.ts";
@@ -90,7 +90,7 @@ export class Writer {
     private readonly store: Pick<Store, "append" | "withKeysOf">,
     private readonly limits: WriterLimits,
     private readonly committed: (commit: Commit) => void,
-    private readonly held: HeldRooms = new HeldRooms(),
+    private readonly locked: LockedRooms = new LockedRooms(),
     private readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -142,12 +142,12 @@ export class Writer {
     let bytes = 0;
     for (let taken = 0, next; taken < this.limits.batch && (next = this.#queue.peek()); taken++) {
       const { room } = next.incoming;
-      const held = this.held.has(room);
-      if (this.held.isLeftAlone(room)) {
+      const isLocked = this.locked.has(room);
+      if (this.locked.isLeftAlone(room)) {
         this.#left(this.#queue.shift()!).reject(notStored("This room takes no messages at the moment").heldBack());
         continue;
       }
-      if (held && batch.length > 0) break;
+      if (isLocked && batch.length > 0) break;
       bytes += next.incoming.bytes;
       if (bytes > this.limits.batchBytes && taken > 0) break;
       const { incoming, ...waiting } = this.#left(this.#queue.shift()!);
@@ -160,7 +160,7 @@ export class Writer {
       } catch (problem) {
         waiting.reject(problem as Problem);
       }
-      if (held) break;
+      if (isLocked) break;
     }
     return batch;
   }
@@ -196,7 +196,7 @@ export class Writer {
     try {
       const { entries, commits } = await this.store.append(batch.map((post) => post.draft));
       this.#note("stored");
-      this.held.free(batch[0]!.draft.room);
+      this.locked.free(batch[0]!.draft.room);
       for (const commit of commits) this.committed(commit);
       batch.forEach(({ draft, twins, resolve }, i) => {
         resolve({ entry: entries[i]!, replayed: false });
@@ -236,8 +236,8 @@ export class Writer {
     }
 
     // The statement rolled back, all of it. If a row is at fault, halve until it stands alone. If a room may be, give each a statement of
-    // its own: of ever smaller halves, each with the room that is held would wait for it.
-    const parts = error.isOurs ? halve(batch) : isHeld(error) ? byRoom(batch) : undefined;
+    // its own: of ever smaller halves, each with the room that is locked would wait for it.
+    const parts = error.isOurs ? halve(batch) : isLockedOut(error) ? byRoom(batch) : undefined;
     if (parts) {
       for (const part of parts) await this.#write(part);
     } else if (error.isOurs) {
@@ -245,7 +245,7 @@ export class Writer {
       reject(invalid("body", "the database does not take this message"));
       this.#refuse(twins, () => notStored("Another post with this key was refused")); // which may say something else
     } else {
-      if (isHeld(error)) this.held.found(batch[0]!.draft.room);
+      if (isLockedOut(error)) this.locked.found(batch[0]!.draft.room);
       else this.#note("refused");
       this.#refuse(batch, () => notStored("The database refused the statement"));
     }

@@ -50,7 +50,7 @@ const FEEDS = "src/chat/feeds.ts";
 const PAGES = "src/chat/pages.ts";
 const READ_AHEAD = "src/chat/readahead.ts";
 const READER = "src/chat/reader.ts";
-const HELD_ROOMS = "src/chat/held-rooms.ts";
+const LOCKED_ROOMS = "src/chat/locked-rooms.ts";
 const SHARING = "src/chat/sharing.ts";
 const SEARCH = "src/chat/search.ts";
 const SEARCHER = "src/chat/searcher.ts";
@@ -356,34 +356,34 @@ export const mutations: readonly Mutation[] = [
     "a room that another holds is tried with each batch",
     ["writer_test.ts > goes on holding"],
     WRITER,
-    "if (isHeld(error)) this.held.found(batch[0]!.draft.room);",
-    "if (isHeld(error));",
+    "if (isLockedOut(error)) this.locked.found(batch[0]!.draft.room);",
+    "if (isLockedOut(error));",
   ),
   broken(
     "a room that another holds is tried with the posts before it",
     ["writer_test.ts > goes on holding"],
     WRITER,
-    "if (held && batch.length > 0) break;",
+    "if (isLocked && batch.length > 0) break;",
     "",
   ),
   broken(
     "a room that another holds is tried with the posts behind it",
     ["writer_test.ts > goes on holding"],
     WRITER,
-    "      if (held) break;\n",
+    "      if (isLocked) break;\n",
     "",
   ),
   broken(
     "a room that another goes on holding is tried with each of its posts",
     ["writer_test.ts > goes on holding"],
-    HELD_ROOMS,
+    LOCKED_ROOMS,
     "now + Math.min(now - since, ALONE_MS)",
     "now",
   ),
   broken(
     "a room is tried the less often the longer another holds it, without end",
     ["writer_test.ts > goes on holding"],
-    HELD_ROOMS,
+    LOCKED_ROOMS,
     "Math.min(now - since, ALONE_MS)",
     "now - since",
   ),
@@ -391,20 +391,20 @@ export const mutations: readonly Mutation[] = [
     "a room that another has held is taken for held for ever",
     ["writer_test.ts > goes on holding"],
     WRITER,
-    "this.held.free(batch[0]!.draft.room);",
+    "this.locked.free(batch[0]!.draft.room);",
     "",
   ),
   broken(
     "each of several rooms that others hold is tried as often as one",
     ["writer_test.ts > one is tried at a time"],
-    HELD_ROOMS,
+    LOCKED_ROOMS,
     "Math.max(this.#next, now + Math.min(now - since, ALONE_MS))",
     "now + Math.min(now - since, ALONE_MS)",
   ),
   broken(
     "what was found of held rooms long ago keeps them shut",
     ["writer_test.ts > one is tried at a time"],
-    HELD_ROOMS,
+    LOCKED_ROOMS,
     "if (now - this.#next > FORGOTTEN_MS) this.#since.clear();",
     "",
   ),
@@ -412,28 +412,28 @@ export const mutations: readonly Mutation[] = [
     "changes are tried in a room that another holds, however long",
     ["changes_test.ts > left alone"],
     "src/chat/changer.ts",
-    "this.held.isLeftAlone(room)",
+    "this.locked.isLeftAlone(room)",
     "false",
   ),
   broken(
     "a room is left alone where another holds one of its messages",
     ["changes_test.ts > Who holds a message"],
     "src/chat/changer.ts",
-    "isHeld(error) && !isOfMessage(error)",
-    "isHeld(error)",
+    "isLockedOut(error) && !isOfMessage(error)",
+    "isLockedOut(error)",
   ),
   broken(
     "a room that an import is about to make counts as free since it has no such message",
     ["changes_test.ts > left alone by changes"],
     "src/chat/changer.ts",
-    'if (verdict.outcome !== "missing") this.held',
-    "this.held",
+    'if (verdict.outcome !== "missing") this.locked',
+    "this.locked",
   ),
   broken(
     "that a room is held is not told by a change to the posts",
     ["changes_test.ts > left alone"],
     "src/chat/changer.ts",
-    "if (isHeld(error) && !isOfMessage(error)) this.held.found(room);",
+    "if (isLockedOut(error) && !isOfMessage(error)) this.locked.found(room);",
     "",
   ),
   broken("the queue has no bound", ["writer_test.ts"], WRITER, "this.#queue.length > this.limits.queued", "false"),
