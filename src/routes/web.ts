@@ -1,139 +1,15 @@
 // The chat page: files as they are, and TypeScript with its types taken out, since browsers don't know them. The paths are
 // those of the source tree, so that what one file imports from another is the same here and there; the client is there once
 // more for those who keep its files, under names that every Node takes for modules.
-import { stripTypeScriptTypes } from "node:module";
 import { extname } from "node:path";
 import type { Context, Hono } from "hono";
 import { accepts } from "hono/accepts";
-import client from "../client/client.ts" with { type: "text" };
-import exchange from "../client/exchange.ts" with { type: "text" };
-import actions from "../web/actions.js" with { type: "text" };
-import editor from "../web/editor.js" with { type: "text" };
-import quotes from "../web/quotes.js" with { type: "text" };
-import reply from "../web/reply.js" with { type: "text" };
-import status from "../web/status.js" with { type: "text" };
-import address from "../web/address.js" with { type: "text" };
-import agreement from "../web/agreement.js" with { type: "text" };
-import allRooms from "../web/all-rooms.js" with { type: "text" };
-import banner from "../web/banner.js" with { type: "text" };
-import boundedField from "../web/bounded-field.js" with { type: "text" };
-import anchor from "../web/anchor.js" with { type: "text" };
-import announcer from "../web/announcer.js" with { type: "text" };
-import attention from "../web/attention.js" with { type: "text" };
-import calendar from "../web/calendar.js" with { type: "text" };
-import chunk from "../web/chunk.js" with { type: "text" };
-import composer from "../web/composer.js" with { type: "text" };
-import connectionLine from "../web/connection-line.js" with { type: "text" };
-import conversation from "../web/conversation.js" with { type: "text" };
-import copying from "../web/copying.js" with { type: "text" };
-import draft from "../web/draft.js" with { type: "text" };
-import element from "../web/element.js" with { type: "text" };
-import enterKey from "../web/enter-key.js" with { type: "text" };
-import finder from "../web/finder.js" with { type: "text" };
-import icon from "../web/icon.svg" with { type: "text" };
-import later from "../web/later.js" with { type: "text" };
-import lease from "../web/lease.js" with { type: "text" };
-import lengthLine from "../web/length-line.js" with { type: "text" };
-import textLength from "../web/length.js" with { type: "text" };
-import manifest from "../web/manifest.webmanifest" with { type: "text" };
-import maskable from "../web/maskable.svg" with { type: "text" };
-import memory from "../web/memory.js" with { type: "text" };
-import mentions from "../web/mentions.js" with { type: "text" };
-import messageLog from "../web/message-log.js" with { type: "text" };
-import messageRow from "../web/message-row.js" with { type: "text" };
-import names from "../web/names.js" with { type: "text" };
-import notifiable from "../web/notifiable.js" with { type: "text" };
-import notifications from "../web/notifications.js" with { type: "text" };
-import outbox from "../web/outbox.js" with { type: "text" };
-import own from "../web/own.js" with { type: "text" };
-import style from "../web/page.css" with { type: "text" };
-import markup from "../web/page.html" with { type: "text" };
-import page from "../web/page.js" with { type: "text" };
-import patience from "../web/patience.js" with { type: "text" };
-import phrase from "../web/phrase.js" with { type: "text" };
-import polls from "../web/polls.js" with { type: "text" };
-import prose from "../web/prose.js" with { type: "text" };
-import roomName from "../web/room-name.js" with { type: "text" };
-import rooms from "../web/rooms.js" with { type: "text" };
-import scripts from "../web/scripts.js" with { type: "text" };
-import scrollKeys from "../web/scroll-keys.js" with { type: "text" };
-import search from "../web/search.js" with { type: "text" };
-import session from "../web/session.js" with { type: "text" };
-import sidebar from "../web/sidebar.js" with { type: "text" };
-import timeline from "../web/timeline.js" with { type: "text" };
-import version from "../web/version.js" with { type: "text" };
-import waiting from "../web/waiting.js" with { type: "text" };
-import unread from "../web/unread.js" with { type: "text" };
-import words from "../web/words.js" with { type: "text" };
 import { OWN_SITE } from "../problem.ts";
 import { length } from "./answer.ts";
 import { etagOf, isKnown } from "./etag.ts";
 import { besideJoined, joined } from "./joined.ts";
-
-const SOURCES: Record<string, string> = {
-  "/": markup,
-  "/web/page.css": style,
-  "/web/icon.svg": icon,
-  "/web/actions.js": actions,
-  "/web/editor.js": editor,
-  "/web/quotes.js": quotes,
-  "/web/reply.js": reply,
-  "/web/status.js": status,
-  "/web/address.js": address,
-  "/web/agreement.js": agreement,
-  "/web/all-rooms.js": allRooms,
-  "/web/banner.js": banner,
-  "/web/bounded-field.js": boundedField,
-  "/web/anchor.js": anchor,
-  "/web/announcer.js": announcer,
-  "/web/attention.js": attention,
-  "/web/calendar.js": calendar,
-  "/web/chunk.js": chunk,
-  "/web/composer.js": composer,
-  "/web/connection-line.js": connectionLine,
-  "/web/copying.js": copying,
-  "/web/conversation.js": conversation,
-  "/web/draft.js": draft,
-  "/web/element.js": element,
-  "/web/enter-key.js": enterKey,
-  "/web/finder.js": finder,
-  "/web/later.js": later,
-  "/web/lease.js": lease,
-  "/web/length-line.js": lengthLine,
-  "/web/length.js": textLength,
-  "/web/manifest.webmanifest": manifest,
-  "/web/maskable.svg": maskable,
-  "/web/memory.js": memory,
-  "/web/mentions.js": mentions,
-  "/web/message-log.js": messageLog,
-  "/web/message-row.js": messageRow,
-  "/web/names.js": names,
-  "/web/notifiable.js": notifiable,
-  "/web/notifications.js": notifications,
-  "/web/outbox.js": outbox,
-  "/web/own.js": own,
-  "/web/page.js": page,
-  "/web/patience.js": patience,
-  "/web/phrase.js": phrase,
-  "/web/polls.js": polls,
-  "/web/prose.js": prose,
-  "/web/room-name.js": roomName,
-  "/web/rooms.js": rooms,
-  "/web/scripts.js": scripts,
-  "/web/scroll-keys.js": scrollKeys,
-  "/web/search.js": search,
-  "/web/session.js": session,
-  "/web/sidebar.js": sidebar,
-  "/web/timeline.js": timeline,
-  "/web/version.js": version,
-  "/web/waiting.js": waiting,
-  "/web/unread.js": unread,
-  "/web/words.js": words,
-  "/client/client.ts": client,
-  "/client/exchange.ts": exchange,
-  "/client/client.mjs": client,
-  "/client/exchange.mjs": exchange,
-};
+import { forBrowsers } from "./lean.ts";
+import { SOURCES } from "./page-files.ts";
 
 /** The module that the page begins with. */
 const ENTRY = "/web/page.js";
@@ -232,25 +108,4 @@ async function made(path: string): Promise<File> {
   const plain = new TextEncoder().encode(forBrowsers(source, extname(path)));
   const zipped = await new Response(new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"))).bytes();
   return { plain: { bytes: plain, etag: etagOf(plain) }, zipped: { bytes: zipped, etag: etagOf(zipped) } };
-}
-
-function forBrowsers(source: string, ending: string): string {
-  if (ending === ".svg" || ending === ".webmanifest") return source;
-  if (ending === ".ts") return untyped(source);
-  if (ending === ".mjs") return untyped(source).replaceAll(/from "(.*)\.ts"/g, 'from "$1.mjs"');
-  if (ending === ".css") return lean(source).replace(/(?<=[{};,])\n/g, "").replace(/ (?={)|(?<=[:,]) /g, "");
-  // Types among the code, comments behind it and in empty blocks.
-  return lean(source).replace(/\/\*\* @[^*]*\*\/ |(?<={) \/\* [^*]*\*\/ (?=})/g, "")
-    .replace(/(?<=[;{}]) \/\/ [^"'`\n]*$/gm, "");
-}
-
-/** Where types stood, blanks are left. */
-function untyped(source: string): string {
-  return lean(stripTypeScriptTypes(source)).replace(/ {2,}/g, " ");
-}
-
-/** A source without its comments that stand alone and its indentation: those are for its readers, and half of its size. */
-function lean(source: string): string {
-  const alone = /^[ \t]*(?:\/\/.*|\/\*(?:[^*]|\*(?!\/))*\*\/[ \t]*)$/gm;
-  return source.replace(alone, "").replace(/[ \t]*\n\s*/g, "\n").trim();
 }
