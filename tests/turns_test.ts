@@ -1,7 +1,10 @@
 // Whoever waits in a line of turns waits for one of everybody else's, however many they have brought.
 import { assert, assertEquals } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { Turns } from "../src/chat/turns.ts";
+import { until } from "./support/client.ts";
 
 interface Item {
   readonly client: string;
@@ -36,6 +39,21 @@ Deno.test("Turns gives up the newest of whoever is heaviest, and of that one's h
   turns.push({ client: "B", room: "a", n: 18 });
   assertEquals(Array.from({ length: 5 }, () => turns.pop()?.n), [10, 18, 5, 4, undefined]);
   assertEquals([turns.length, turns.weight], [0, 0]);
+});
+
+Deno.test("Turns lets go of what it has given out, though others still wait behind it", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc: () => void = runInNewContext("gc");
+  const turns = new Turns<Item & { body: ArrayBuffer }>({ keys });
+  const bodies = Array.from({ length: 100 }, (_, n) => {
+    const body = new ArrayBuffer(10_000);
+    turns.push({ client: "A", room: "a", n, body });
+    return new WeakRef(body);
+  });
+  for (let i = 0; i < 98; i++) turns.shift();
+  const held = () => bodies.filter((body) => body.deref() !== undefined).length;
+  await until(() => (gc(), held() === 2), "what was given out is let go");
+  assertEquals(drain(turns), [98, 99]);
 });
 
 Deno.test("Turns, whatever comes and goes: everybody in order, nobody twice, and no room waits for two of another's", () => {
@@ -102,6 +120,6 @@ function checkTurns(served: readonly Item[], rest: readonly Item[]): void {
   }
 }
 
-function drain(turns: Turns<Item>): number[] {
+function drain<T extends Item>(turns: Turns<T>): number[] {
   return Array.from({ length: turns.length }, () => turns.shift()!.n);
 }

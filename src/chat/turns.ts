@@ -135,7 +135,8 @@ class Fifo<T> implements Line<T> {
 
   shift(): T | undefined {
     if (this.length === 0) return undefined;
-    const item = this.#items[this.#first++]!;
+    const item = this.#items[this.#first]!;
+    this.#items[this.#first++] = undefined as T; // else its place would keep it
     if (this.#first >= MAX_GONE || this.#first === this.#items.length) {
       this.#items.splice(0, this.#first);
       this.#first = 0;

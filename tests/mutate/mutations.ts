@@ -528,6 +528,13 @@ export const mutations: readonly Mutation[] = [
     "taken < this.limits.batch",
     "batch.length < this.limits.batch",
   ),
+  broken(
+    "a line keeps what it has given out",
+    ["turns_test.ts > lets go of"],
+    TURNS,
+    "this.#items[this.#first++] = undefined as T;",
+    "this.#first++;",
+  ),
   broken("rooms don't take turns", ["turns_test.ts"], TURNS, "this.#inner.keys.length > 0 ?", "false ?"),
   broken(
     "whoever comes last is refused, whoever has most",
