@@ -1,7 +1,7 @@
 // The feeds of a process: there is one for each room that is being read, and nothing is left of it afterwards.
 import { assert, assertEquals, assertFalse, assertNotEquals, assertStrictEquals } from "@std/assert";
 import { makeId, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
-import type { Feed } from "../src/chat/feed.ts";
+import { Feed } from "../src/chat/feed.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry } from "../src/chat/page.ts";
 import type { Commit } from "../src/chat/store.ts";
@@ -96,6 +96,24 @@ Deno.test("Feeds shares its bytes among all rooms: the one that grew longest ago
   assertEquals([a!.bytes, b!.bytes, c!.bytes], [3 * SIZE, 0, SIZE]);
   b!.append(commit("b", 1));
   assertEquals([a!.bytes, b!.bytes, c!.bytes], [3 * SIZE, SIZE, SIZE]);
+});
+
+Deno.test("Feeds takes the room for a message from the one that grew longest ago, and passes by none that has nothing to give up", async () => {
+  const { feeds, commit } = setUp(2 * SIZE);
+  const all = Array.from({ length: 1_000 }, (_, i) => feeds.hold(`${i}`));
+  for (const feed of all) await feed.refresh();
+  for (const feed of all) feed.append(commit(feed.room, 1));
+  const forget = Feed.prototype.forget;
+  using stack = new DisposableStack();
+  stack.defer(() => Feed.prototype.forget = forget);
+  let asked = 0;
+  Feed.prototype.forget = function (this: Feed) {
+    asked++;
+    forget.call(this);
+  };
+  for (const feed of all.slice(0, 100)) feed.append(commit(feed.room, 1));
+  assertEquals(asked, 100);
+  assertEquals(all.filter(({ bytes }) => bytes > 0), all.slice(98, 100));
 });
 
 Deno.test("Feeds lets a room that alone is too large give up its own messages, and wakes its waiters all the same", async () => {

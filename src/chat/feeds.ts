@@ -12,8 +12,9 @@ export type WhileHeld = (signal: AbortSignal) => void;
 
 /** Feeds by room. */
 export class Feeds {
-  // In the order of their last growth, which is the order in which they give up their tails.
   readonly #feeds = new Map<string, Feed>();
+  /** Those whose tails hold something, in the order of their last growth, which is the order in which they give up their tails. */
+  readonly #withTail = new Set<Feed>();
   readonly #holders = new Map<Feed, number>();
   /** Feeds that nobody holds: those that have been let go since the last sweep, and those that one has seen. */
   #left = new Set<Feed>();
@@ -131,16 +132,17 @@ export class Feeds {
     this.#left.delete(feed);
     this.#leaving.delete(feed);
     this.#feeds.delete(feed.room);
+    this.#withTail.delete(feed);
     this.#bytes -= feed.bytes;
   }
 
   #resized(feed: Feed, bytes: number): void {
     if (this.#feeds.get(feed.room) !== feed) return; // dropped while it was still reading
     this.#bytes += bytes;
+    if (bytes >= 0 || feed.bytes === 0) this.#withTail.delete(feed);
     if (bytes < 0) return;
-    this.#feeds.delete(feed.room);
-    this.#feeds.set(feed.room, feed);
-    for (const oldest of this.#feeds.values()) {
+    this.#withTail.add(feed);
+    for (const oldest of this.#withTail) {
       if (this.#bytes <= this.limits.all) break;
       oldest.forget();
     }
