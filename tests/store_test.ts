@@ -41,6 +41,33 @@ Deno.test("Store asks for no more rows than one answer's bytes need", async () =
   }
 });
 
+Deno.test("Store makes JSON of no more messages than one answer needs, however long that makes them, and says that there are more", async () => {
+  let made = 0;
+  const rows = Array.from({ length: 101 }, (_, i) => ({
+    ...{ id: makeId(1, i + 1, "0000000000"), body: "\u0001".repeat(9_900), sub: null, reply_to: null, changed: null },
+    /** Asked for once, when the message's JSON is made. */
+    get author() {
+      made++;
+      return null;
+    },
+  }));
+  const client = { read: () => Promise.resolve(rows.slice()) } as unknown as Client;
+  const store = new Store(client, client, client, new Floors());
+  for (
+    const read of [
+      () => store.readAfter("room", NIL, 1_000),
+      () => store.readAfter("room", NIL, 1_000, { changes: true }),
+      () => store.readBefore("room", undefined, 1_000),
+      () => store.newest("room", 1_000),
+      () => store.news("room", { newest: NIL, place: placeOf(NIL) }, 1_000),
+    ]
+  ) {
+    made = 0;
+    const { entries, full } = await read();
+    assertEquals([entries.length, made, full], [16, 17, true]);
+  }
+});
+
 Deno.test("Store.append() returns what is stored: the same ids, numbered from 1, for rooms that are mixed in one batch", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

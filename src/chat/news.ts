@@ -4,8 +4,8 @@ import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { cursorAt, placeOf, seqOf, timeOf } from "./cursor.ts";
 import { type Head, type HeadRow, headsOf, type Known, makeHead } from "./head.ts";
-import { fitting, type Row } from "./page.ts";
-import { COLUMNS, entriesOf, lastRows, type Rows } from "./rows.ts";
+import type { Row } from "./page.ts";
+import { COLUMNS, entriesOf, isChange, lastRows, type Rows } from "./rows.ts";
 
 /** Stored messages, ascending, and the head at the same moment. */
 export interface News extends Rows {
@@ -94,13 +94,13 @@ export function headRows(
  * unless the database has lost what was there, and others have posted since while their clock was behind.
  */
 export function newsOf(room: string, rows: readonly NewsRow[], limit: number, place: string): News {
-  const entries = entriesOf(room, rows.filter((row): row is NewsRow & Row => row.id !== null));
-  const count = fitting(entries, 0, limit);
+  const found = rows.filter((row): row is NewsRow & Row => row.id !== null);
+  const entries = entriesOf(room, found, limit);
   const head = makeHead(rows.find(({ id }) => id === null));
-  const isOther = entries.some(({ id, isChange }) => !isChange && placeOf(id) <= place);
+  const isOther = found.some((row) => !isChange(row) && placeOf(row.id) <= place);
   return {
-    entries: entries.slice(0, count),
-    full: count === limit || count < entries.length,
+    entries,
+    full: entries.length === limit || entries.length < found.length,
     head: isOther ? { ...head, lost: true } : head,
   };
 }

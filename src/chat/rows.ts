@@ -97,12 +97,25 @@ export function lastRows(
   ) page`;
 }
 
-/** Rows as entries, also of deleted messages. */
-export function entriesOf(room: string, rows: readonly PlacedRow[]): Entry[] {
-  return rows.map((row) => {
+/** Whether a row stands where its message's newest change does. */
+export function isChange({ id, place = id }: PlacedRow): boolean {
+  return place !== id;
+}
+
+/**
+ * The first rows as entries, also of deleted messages: as many as one answer may have, at most `limit` and `bytes`, but at least one. Of no
+ * others is JSON made: as such a text can be six times as long as in the database, which has counted it.
+ */
+export function entriesOf(room: string, rows: readonly PlacedRow[], limit: number, bytes = MAX_PAGE_BYTES): Entry[] {
+  const entries: Entry[] = [];
+  let units = 0;
+  for (const row of rows) {
+    if (entries.length === limit || units > bytes) break; // UTF-8 has at least one byte for a unit of UTF-16
     const entry = entryOf(room, row);
-    return row.place === undefined || row.place === row.id ? entry : entry.asChange();
-  });
+    units += entry.json.length;
+    entries.push(isChange(row) ? entry.asChange() : entry);
+  }
+  return entries.slice(0, fitting(entries, 0, limit, bytes));
 }
 
 /**
@@ -116,20 +129,22 @@ const MOST_ROWS = 10_000;
  * them would have to be read in one statement; and a page that is full has something, else whoever follows it would stay where it is.
  */
 export async function live<T extends string | undefined>(
+  room: string,
   from: T,
   limit: number,
   bytes: number,
   turn: Turn,
-  read: (from: T, most: number) => Promise<Entry[]>,
+  read: (from: T, most: number) => Promise<PlacedRow[]>,
 ): Promise<Rows> {
   for (let cursor = from, most = limit;; most = Math.min(10 * most, MOST_ROWS)) {
-    const entries = await turn(() => read(cursor, most));
-    const there = entries.filter(({ deleted, isChange }) => isChange || !deleted);
-    const full = entries.length === most;
+    const rows = await turn(() => read(cursor, most));
+    const there = rows.filter((row) => isChange(row) || row.body !== "");
+    const full = rows.length === most;
     if (there.length > 0 || !full) {
-      const count = fitting(there, 0, limit, bytes);
-      return { entries: there.slice(0, count), full: full || count < there.length };
+      const entries = entriesOf(room, there, limit, bytes);
+      return { entries, full: full || entries.length < there.length };
     }
-    cursor = entries.at(-1)!.cursor as T;
+    const { id, place = id } = rows.at(-1)!;
+    cursor = place as T;
   }
 }

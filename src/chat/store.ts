@@ -12,7 +12,7 @@ import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTIN
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
 import { type Entry, entryOf, makeEntry, makePage, type Page, type Row } from "./page.ts";
-import { atOnce, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
+import { atOnce, COLUMNS, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
 import { hasIcu, type Search, search } from "./search.ts";
 
 /** What a statement has stored in one room. */
@@ -194,7 +194,7 @@ export class Store {
     limit: number,
     { bytes = MAX_PAGE_BYTES, changes = false, turn = atOnce }: { bytes?: number; changes?: boolean; turn?: Turn } = {},
   ): Promise<Rows> {
-    return await live(after, limit, bytes, turn, async (from, most) => {
+    return await live(room, after, limit, bytes, turn, async (from, most) => {
       const rows = await this.reads.read((sql) =>
         rowsAfter(sql, { room, asked: after, after: from, limit: most, bytes, changes })
       );
@@ -202,7 +202,7 @@ export class Store {
       const mark = rows.find(({ id }) => id === null)?.place;
       // Between two places of one number there are changes, which nobody misses who did not ask for them.
       if (mark && (changes || seqOf(mark) !== seqOf(after))) throw trimmed(mark);
-      return entriesOf(room, rows.filter((row) => row.id !== null));
+      return rows.filter((row) => row.id !== null);
     });
   }
 
@@ -231,11 +231,11 @@ export class Store {
     turn: Turn = atOnce,
   ): Promise<Rows & { past: boolean }> {
     let past: boolean | undefined;
-    const { entries, full } = await live(before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
+    const { entries, full } = await live(room, before, limit, MAX_PAGE_BYTES, turn, async (from, most) => {
       const rows = await this.reads.read((sql) => rowsBefore(sql, { room, asked: before, before: from, limit: most }));
       this.#given(room, rows.map(placeIn));
       past ??= rows[0]?.past ?? false; // as it was when the page began: what comes during a later round is not in it
-      return entriesOf(room, rows);
+      return rows;
     });
     return { entries: entries.reverse(), full, past: past! };
   }
@@ -273,7 +273,7 @@ export class Store {
     const found = rows.filter(({ found }) => found);
     const last = rows.at(-1);
     return {
-      entries: entriesOf(wanted.room, found),
+      entries: found.map((row) => entryOf(wanted.room, row)),
       next: last?.ended || found.length === wanted.limit ? last!.id : undefined,
     };
   }

@@ -778,8 +778,8 @@ export const mutations: readonly Mutation[] = [
     "what is new may stand below what was known",
     ["store_test.ts > posted below it"],
     NEWS,
-    "!isChange && placeOf(id) <= place",
-    "!isChange && id === place",
+    "!isChange(row) && placeOf(row.id) <= place",
+    "!isChange(row) && row.id === place",
   ),
   broken(
     "an edit of a message that is older than those removed can't be lost",
@@ -870,7 +870,7 @@ export const mutations: readonly Mutation[] = [
     ["changes_test.ts > A crowd of deleted"],
     ROWS,
     "if (there.length > 0 || !full) {",
-    "if (there.length > 0 || entries) {",
+    "if (there.length > 0 || rows) {",
   ),
 
   broken(
@@ -3216,6 +3216,13 @@ export const mutations: readonly Mutation[] = [
     EVENT_STREAM,
     "|| this.subscriber.grown - this.#since > MAX_UNTAKEN_BYTES",
     "",
+  ),
+  broken(
+    "JSON is made of all messages that were read, and thrown away",
+    ["store_test.ts > makes JSON of no more"],
+    ROWS,
+    "=== limit || units > bytes) break;",
+    "=== limit) break;",
   ),
   broken(
     "a page is read whatever its bytes",
