@@ -19,7 +19,7 @@ const postgres = await testPostgres();
 Deno.test("Store asks for no more rows than one answer's bytes need", async () => {
   await using database = await postgres.create();
   await using server = await open(database);
-  await server.append(Array.from({ length: 300 }, () => draft("room", "x".repeat(10_000))));
+  const appended = await server.append(Array.from({ length: 300 }, () => draft("room", "x".repeat(10_000))));
   let rows = 0;
   const counting = {
     read: async (statement: (sql: Sql) => PromiseLike<unknown[]>) => {
@@ -39,6 +39,16 @@ Deno.test("Store asks for no more rows than one answer's bytes need", async () =
     await read();
     assertEquals(rows, 101); // the one that reaches the bytes, too
   }
+  const read: string[] = [];
+  for (let known = NIL, more = true; more;) {
+    const { entries, full, head } = await store.news("room", { newest: known, place: placeOf(known) }, 1_000);
+    assertEquals(rows, Math.min(101, 300 - read.length) + 1); // and the head
+    read.push(...entries.map(({ id }) => id));
+    known = read.at(-1)!;
+    assertEquals([full, head.place], [read.length < 300, placeOf(appended.at(-1)!.id)]);
+    more = full;
+  }
+  assertEquals(read, appended.map(({ id }) => id));
 });
 
 Deno.test("Store makes JSON of no more messages than one answer needs, however long that makes them, and says that there are more", async () => {

@@ -4,6 +4,7 @@ import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { cursorAt, placeOf, seqOf, timeOf } from "./cursor.ts";
 import { type Head, type HeadRow, headsOf, type Known, makeHead } from "./head.ts";
+import { MAX_PAGE_BYTES } from "./message.ts";
 import type { Row } from "./page.ts";
 import { COLUMNS, entriesOf, isChange, lastRows, type Rows } from "./rows.ts";
 
@@ -26,11 +27,12 @@ export type NewsRow = (Row | { readonly id: null }) & Omit<HeadRow, "room">;
 
 const NEWS = `
   select ${COLUMNS}, place, null::bigint as seq, null::bigint as ms, false as lost, null::uuid as trimmed from (
-    (select ${COLUMNS}, id as place from messages where room = $1::text and id > $2::uuid order by id limit $3::int)
-    union all
-    (select ${COLUMNS}, changed as place from messages where room = $1::text and changed > $4::uuid order by changed limit $3::int)
-    order by place limit $3::int
-  ) news
+    select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before from (
+      (select ${COLUMNS}, id as place from messages where room = $1::text and id > $2::uuid order by id limit $3::int)
+      union all
+      (select ${COLUMNS}, changed as place from messages where room = $1::text and changed > $4::uuid order by changed limit $3::int)
+    ) rows order by place limit $3::int
+  ) news where before <= ${MAX_PAGE_BYTES}
   union all select null, null, null, null, null, null, null, seq, ms, lost, trimmed from (
     ${
   headsOf(
@@ -54,7 +56,7 @@ export function newestRows(sql: Sql, room: string, limit: number): PendingQuery<
     order by id desc`;
 }
 
-/** The first messages and changes of `room` after those known, in the order of their places, and its head. */
+/** The first messages and changes of `room` after those known, in the order of their places, as much as one answer may have; and its head. */
 export function newRows(
   sql: Sql,
   room: string,

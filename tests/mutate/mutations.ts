@@ -3225,6 +3225,13 @@ export const mutations: readonly Mutation[] = [
     "=== limit) break;",
   ),
   broken(
+    "what is new is read whatever its bytes",
+    ["store_test.ts > for no more rows"],
+    NEWS,
+    ") news where before <= ${MAX_PAGE_BYTES}",
+    ") news",
+  ),
+  broken(
     "a page is read whatever its bytes",
     ["store_test.ts"],
     ROWS,
