@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "node:net";
 import { Origins, type OriginSettings } from "../src/origin.ts";
 import { OWN_SITE } from "../src/problem.ts";
-import { get, post, posted, soon, until } from "./support/client.ts";
+import { get, post, posted, type ProblemDetails, soon, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer } from "./support/server.ts";
 
@@ -238,6 +238,24 @@ Deno.test("A link to a poll is answered at once: the page that opened the window
   await until(() => server.chat.state.waiters === 1, "who types the address waits");
   const message = await posted(server, "quiet", "news");
   assertEquals((await typed).json, [message]);
+});
+
+Deno.test("A link on a page of another site searches nothing: how long that takes would tell the page whether the text is there", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const headers = (site: string) => ({ "sec-fetch-site": site, ...link });
+  const before = server.chat.state.statements;
+  for (const query of ["q=ab", "before=now&q=ab"]) {
+    for (const site of ["cross-site", "same-site"]) {
+      for (let time = 0; time < 2; time++) { // also where the same was asked for a moment ago
+        const { status, json } = await get<ProblemDetails>(server, `/rooms/room/messages?${query}`, headers(site));
+        assertEquals([status, json.type], [403, "urn:linger:problem:cross-origin"]);
+      }
+    }
+  }
+  assertEquals(server.chat.state.statements, before);
+  const message = await posted(server, "room", "about");
+  assertEquals((await get(server, "/rooms/room/messages?q=ab", headers("none"))).json, [message]);
 });
 
 Deno.test("Every answer says that it is what it says, and for no page of another site; the client is for all", async () => {

@@ -9,7 +9,7 @@ import type { Found } from "../chat/searcher.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Allowance } from "../allowance.ts";
 import { isForeignLink } from "../origin.ts";
-import { invalid, notStored } from "../problem.ts";
+import { crossOrigin, invalid, notStored } from "../problem.ts";
 import { allowanceOf, type LimitSource, type Sender } from "./allowance.ts";
 import { type Asked, askedAgain, askedBy } from "./asked.ts";
 import { json, leadOn, length, tagOf } from "./answer.ts";
@@ -139,6 +139,8 @@ function list(
   // Its headers are worth no page: what depends on one, it leaves out (RFC 9110, 9.3.2).
   if (request.method === "HEAD") return json("", 200);
   if (text !== undefined) {
+    // How long it takes tells whether the text is in the room, and which text that is, the page with the link has chosen.
+    if (isForeignLink(request)) throw crossOrigin();
     const sought = { room, before: before ?? NOW, text, limit, client: request };
     return chat.search(sought, allowance).then((found) => answerFound(found, limit, text));
   }

@@ -2141,6 +2141,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a link from elsewhere searches",
+    ["origin_test.ts > searches nothing"],
+    MESSAGES,
+    "if (isForeignLink(request)) throw crossOrigin();",
+    "",
+  ),
+  broken(
     "a link from elsewhere waits",
     ["origin_test.ts > A link to a poll"],
     MESSAGES,
