@@ -2,9 +2,10 @@
 import { once } from "node:events";
 import http2 from "node:http2";
 import { assertEquals } from "@std/assert";
-import { type Message, posted, read, until } from "./support/client.ts";
+import { type Message, post, posted, read, until } from "./support/client.ts";
 import { testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
+import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgres = await testPostgres();
 
@@ -83,6 +84,54 @@ Deno.test("Who asks for what there is, looks back or searches with the same URL 
     const { json } = await gate.answered(fetch(`${server.url}/rooms/room/messages`, { headers: { prefer: "wait=0" } }));
     assertEquals(json, [message]);
   }
+});
+
+Deno.test("Who may not read the room is refused at once, and only who is known to may is kept outside", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { TOKEN_SECRET: SECRET });
+  const tokens = [{ sub: "ada", read: ["room"], write: ["room"] }, { sub: "bob", read: ["room"] }, { sub: "eve" }];
+  const [ada, bob, eve] = await Promise.all(tokens.map(async (claims) => bearer(await tokenOf(claims))));
+  const old = await read<Message>(post(server, "room", { body: "old" }, ada));
+  const url = `${server.url}/rooms/room/messages?after=${old.json.id}`;
+  const answer = read<Message[]>(fetch(url, { headers: ada! }));
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  assertEquals((await read(fetch(url, { headers: eve! }))).status, 403); // from here on her token is known
+  using gate = busy(server);
+  for (const [headers, status] of [[{}, 401], [bearer("x.y.z"), 401], [eve!, 403]] as const) {
+    assertEquals((await gate.answered(fetch(url, { headers }))).status, status);
+  }
+  const unknown = read<Message[]>(fetch(url, { headers: bob! }));
+  await until(() => server.chat.state.waiters === 2, "who is not known yet waits as by any other URL");
+  assertEquals(gate.outside, 0);
+  const back = read<Message[]>(fetch(url, { headers: ada! }));
+  await until(() => gate.outside === 1, "who is known is kept outside");
+  const { json: news } = await read<Message>(post(server, "room", { body: "news" }, ada));
+  gate[Symbol.dispose]();
+  for (const page of [answer, unknown, back]) assertEquals((await page).json, [news]);
+});
+
+Deno.test("Whose token ends while he is kept outside is refused when it is his turn", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { TOKEN_SECRET: SECRET });
+  const headers = bearer(await tokenOf({ read: ["room"] }));
+  const url = `${server.url}/rooms/room/messages?after=now&wait=`;
+  await read(fetch(`${url}0`, { headers }));
+  const waiting = new AbortController();
+  const first = read(fetch(`${url}50`, { headers, signal: waiting.signal })).catch(() => {});
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  using gate = busy(server);
+  const back = read(fetch(`${url}50`, { headers }));
+  await until(() => gate.outside === 1, "it is kept outside");
+  const { now } = Date;
+  try {
+    Date.now = () => now() + 7_200_000;
+    gate[Symbol.dispose]();
+    assertEquals((await back).status, 401);
+  } finally {
+    Date.now = now;
+  }
+  waiting.abort();
+  await first;
 });
 
 Deno.test("A client that takes its polls back over HTTP/2 while they are kept outside holds no places", async () => {

@@ -16,7 +16,7 @@ import { json, leadOn, length, tagOf } from "./answer.ts";
 import { type HistorySource, kept } from "./history-cache.ts";
 import { headerOf, idOf, preferredWait, roomOf } from "./parameters.ts";
 import { Parked } from "./parked.ts";
-import { permit, permitted } from "./permit.ts";
+import { type Permission, permit, permitted } from "./permit.ts";
 import { type ChatSource, started } from "./started.ts";
 import { bodyOf, messageIn, type UploadSource } from "./upload.ts";
 
@@ -38,7 +38,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
     app.get(path, (c) => {
       started(deps);
       const room = roomOf(c);
-      return permittedList(deps, c, room, () => askedBy(c, room));
+      return permittedList(deps, c, room, permit(deps, c, "read", room), () => askedBy(c, room));
     });
     app.post(path, (c) => post(c, deps));
   }
@@ -57,7 +57,7 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
 
 /**
  * The answer to a list that asks the same as one lately asked for, without a look at routes; undefined for any other request. Those who come
- * straight back while others still wait for what these have had, are kept outside before their query or their token is read.
+ * straight back while others still wait for what these have had, are kept outside before their query is read; but nobody who may not read the room, or of whom that is not known yet.
  * @throws {Problem} as the route does.
  * @internal
  */
@@ -69,29 +69,36 @@ export function answerAgain(
   const again = askedAgain(request);
   if (!again) return undefined;
   const { room, asked } = again;
-  const answer = (came?: number) => {
-    const response = permittedList(deps, { req: { raw: request }, env }, room, () => asked, came);
+  const chat = started(deps);
+  const sender = { req: { raw: request }, env };
+  const allowed = () => permit(deps, sender, "read", room);
+  const answer = (permission: Permission, came?: number) => {
+    const response = permittedList(deps, sender, room, permission, () => asked, came);
     return Parked.answerIn(response) ?? response;
   };
+  const permission = allowed();
   const { before, after = NIL, wait, changes, text } = asked;
   const waits = before === undefined && text === undefined && wait !== 0 && !isForeignLink(request) &&
-    (wait !== undefined || request.headers.get("prefer") === null); // by which he may not want to wait
-  const turn = waits ? deps.chat()?.inTurn(room, { after, changes }, answer) : undefined;
+    (wait !== undefined || request.headers.get("prefer") === null) && // by which he may not want to wait
+    !(permission instanceof Promise);
+  // By his turn his token may have ended.
+  const turn = waits ? chat.inTurn(room, { after, changes }, (came) => answer(allowed(), came)) : undefined;
   if (turn) void request.signal; // one that is made when its client has left already never aborts (Deno 2.9.6, HTTP/2)
-  return turn ?? answer();
+  return turn ?? answer(permission);
 }
 
 function permittedList(
   deps: MessageRoutes,
   c: Sender,
   room: string,
+  permission: Permission,
   asked: () => Asked,
   came?: number,
 ): Response | Promise<Response> {
   const chat = started(deps);
   return permitted(
     c.req.raw,
-    permit(deps, c, "read", room),
+    permission,
     (who) => list(c.req.raw, deps, chat, room, allowanceOf(deps, c, who), asked(), came),
   );
 }

@@ -11,6 +11,9 @@ export interface PermitSource extends LimitSource {
   readonly identities?: Identities | undefined;
 }
 
+/** Whoever has a right; undefined where everybody has it. To come where it is not known at once. */
+export type Permission = Identity | undefined | Promise<Identity>;
+
 /**
  * Who sends a request; undefined where everybody may do everything.
  * @throws {Problem} 401; 429 where too many tokens did not hold; 503 where it can't be known yet.
@@ -30,7 +33,7 @@ export function permit(
   c: Sender,
   right: Right,
   room: string,
-): Identity | undefined | Promise<Identity> {
+): Permission {
   const identity = identityOf(deps, c);
   if (identity instanceof Promise) return identity.then((identity) => demanded(identity, right, room));
   return identity && demanded(identity, right, room);
@@ -39,7 +42,7 @@ export function permit(
 /** What `serve` answers to a GET, at once where it is known that it may; a poll that waits stays parked. */
 export function permitted(
   request: Request,
-  permission: Identity | undefined | Promise<Identity>,
+  permission: Permission,
   serve: (who: Identity | undefined) => Response | Promise<Response>,
 ): Response | Promise<Response> {
   if (!(permission instanceof Promise)) return serve(permission);

@@ -1160,6 +1160,27 @@ export const mutations: readonly Mutation[] = [
     "text",
   ),
   broken(
+    "whoever may not read the room is kept outside",
+    ["asked_test.ts > is refused at once"],
+    MESSAGES,
+    "const permission = allowed();",
+    "const permission = undefined;",
+  ),
+  broken(
+    "who was allowed to read when he came may, however long he was kept outside",
+    ["asked_test.ts > Whose token ends"],
+    MESSAGES,
+    "answer(allowed(), came)",
+    "answer(permission, came)",
+  ),
+  broken(
+    "who is not known yet is kept outside",
+    ["asked_test.ts > is refused at once"],
+    MESSAGES,
+    "!(permission instanceof Promise);",
+    "true;",
+  ),
+  broken(
     "who searches is kept outside",
     ["asked_test.ts > Who asks"],
     MESSAGES,
