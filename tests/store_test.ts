@@ -465,6 +465,21 @@ Deno.test("Store.readAfter() and readBefore() cut at a page's bytes of JSON, and
   assertEquals(backward.map(({ id }) => id), entries.map(({ id }) => id));
 });
 
+Deno.test("Store.search() looks at fewer bytes for a longer text, of which each may be compared with all of it", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database);
+  await opened.append(Array.from({ length: 150 }, () => draft("room", "x".repeat(10_000))));
+  const looked = async (text: string) => {
+    const { next } = await opened.store.search({ room: "room", before: END, text, limit: 10, hasIcu: true });
+    return 150 - seqOf(next!) + 1;
+  };
+  assertEquals(await looked("no"), 100);
+  assertEquals(await looked("n".repeat(20)), 100);
+  assertEquals(await looked("n".repeat(40)), 50);
+  assertEquals(await looked("n".repeat(100)), 20);
+  assertEquals(await looked("\u0390".repeat(100)), 10);
+});
+
 Deno.test("Store.readOne() finds a message in its room only", async () => {
   await using database = await postgres.create();
   await using opened = await open(database);

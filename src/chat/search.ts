@@ -1,6 +1,7 @@
 // The statement that looks for a text in what was said in a room. It reads messages, from the newest on, and looks at each: an index of
 // their texts would slow every post, know one language, and keep words that were taken back. So what one statement looks at is bounded, in
 // rows and in bytes, and whoever wants more asks again from where it has ended.
+import { Buffer } from "node:buffer";
 import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
@@ -32,6 +33,12 @@ export interface SearchedRow extends Row {
 export const ROWS_AT_A_TIME = 1_000;
 
 /**
+ * Bytes of a text for which one statement looks at a page's bytes. For a longer one it looks at fewer: in what repeats most of the text, each
+ * place is compared with all of it.
+ */
+const SHORT = 20;
+
+/**
  * Whether there is the collation of ICU for no language in particular. It knows no encoding but UTF-8.
  * @internal
  */
@@ -48,13 +55,13 @@ export function hasIcu(sql: Sql): PendingQuery<{ known: boolean }[]> {
  */
 export function search(sql: Sql, { room, before, text, limit, hasIcu }: Search): PendingQuery<SearchedRow[]> {
   // The same letter with a mark is one code point, or two. A message is as its keyboard has made it; most are all the one or all the other.
-  const forms = [...new Set([text.normalize("NFC"), text.normalize("NFD")])].map(escaped);
-  return sql.unsafe<SearchedRow[]>(hasIcu ? IN_ALL_SCRIPTS : AS_THE_DATABASE_CAN, [
-    room,
-    before,
-    limit,
-    sql.types.texts(forms),
-  ], { prepare: true });
+  const forms = [text.normalize("NFC"), text.normalize("NFD")].map(escaped);
+  const bytes = Math.floor(MAX_PAGE_BYTES / Math.max(1, Buffer.byteLength(text) / SHORT));
+  return sql.unsafe<SearchedRow[]>(
+    hasIcu ? IN_ALL_SCRIPTS : AS_THE_DATABASE_CAN,
+    [room, before, limit, bytes, ...forms],
+    { prepare: true },
+  );
 }
 
 /** As a part of a pattern of LIKE in which nothing has a meaning of its own. */
@@ -74,20 +81,19 @@ const IN_ALL_SCRIPTS = statement('collate "und-x-icu"');
 const AS_THE_DATABASE_CAN = statement("");
 
 function statement(collation: string): string {
+  const patterns = ["$5::text", "$6::text"].map((form) => `select '%' || ${folded(form, collation)} || '%'`);
+  // Not `union all`: mostly both forms are the same once they are folded, and are looked for once then.
   return `
     select id, author, body, sub, reply_to, changed, found, ended from (
-      select *, number = ${ROWS_AT_A_TIME} or bytes >= ${MAX_PAGE_BYTES} as ended, ${
-    folded("body", collation)
-  } like any (
-          array(select '%' || ${folded("form", collation)} || '%' from unnest($4::text[]) form)
-        ) as found
+      select *, number = ${ROWS_AT_A_TIME} or bytes >= $4::int as ended,
+        ${folded("body", collation)} like any (array(${patterns.join(" union ")})) as found
       from (
         select id, author, body, sub, reply_to, changed,
           row_number() over newest as number, sum(octet_length(body)) over newest as bytes
         from messages where room = $1 and id < $2::uuid
         window newest as (order by id desc) order by id desc limit ${ROWS_AT_A_TIME}
       ) last
-      where bytes - octet_length(body) < ${MAX_PAGE_BYTES}
+      where bytes - octet_length(body) < $4::int
     ) looked_at
     where found or ended order by id desc limit $3::int`;
 }
