@@ -108,7 +108,11 @@ Deno.test("A transaction of a command may take longer, and rest longer, than the
 
 Deno.test("A transaction whose wait for a standby was cancelled is told so: it stands, and a failover may lose it", async () => {
   await using primary = await OwnPostgres.start();
-  await primary.run("create table notes (text text)", "alter system set synchronous_standby_names = 'away'");
+  await primary.run(
+    "create table notes (text text)",
+    "alter system set synchronous_standby_names = 'away'",
+    "alter system set client_min_messages = 'error'", // which would keep back what tells of it
+  );
   await primary.reload();
   const { openPool } = await open({ url: primary.url() });
   const ended = assertRejects(

@@ -23,8 +23,12 @@ export interface TransactionOptions {
 export const DURABLE =
   "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)";
 
-/** What ends a transaction that takes long, or rests long, is off; the second has come with PostgreSQL 17. */
-const SETTINGS = `select ${DURABLE}, set_config(name, '0', true) from pg_settings
+/**
+ * What ends a transaction that takes long, or rests long, is off; the second has come with PostgreSQL 17. And a warning comes through,
+ * which is all that tells of a commit whose wait for its standby was cancelled.
+ */
+const SETTINGS =
+  `select ${DURABLE}, set_config(name, '0', true), set_config('client_min_messages', 'warning', true) from pg_settings
   where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
 
 /**

@@ -3288,6 +3288,13 @@ export const mutations: readonly Mutation[] = [
     "if (false)",
   ),
   broken(
+    "client_min_messages keeps back that the wait of a command's commit was cancelled",
+    ["transaction_test.ts > cancelled"],
+    TRANSACTION,
+    ", set_config('client_min_messages', 'warning', true)",
+    "",
+  ),
+  broken(
     "an option may be given twice",
     ["arguments_test.ts > given twice", "forget_test.ts > nothing is forgotten"],
     "src/arguments.ts",
