@@ -151,18 +151,21 @@ Deno.test("startEmbedded() tells when the server ends by itself, and starts desp
   await server.stop();
   await untilGone(home);
 
-  // After a reboot, any process of the same user may have the number of the server that was.
-  const other = new Deno.Command("sleep", {
-    args: ["60"],
-    cwd: "/", // this checkout may be out of its reach
-    ...ROOT ? { uid: NOBODY, gid: NOBODY } : {},
-  }).spawn();
-  await Deno.writeTextFile(pidFile, [other.pid, ...rest].join("\n"));
-  const again = await startEmbedded(home);
-  assertEquals(await query(again.socket, "select 1 as one"), [{ one: 1 }]);
-  await again.stop();
-  other.kill();
-  await other.status;
+  // After a reboot, any process of the same user may have the number of the server that was: also a server in another directory.
+  for (const args of [[], ["-D", `/srv${join(home, "cluster")}`, "-c", "port=5432"]]) {
+    const other = new Deno.Command("sh", {
+      args: ["-c", "read _", "postgres", ...args],
+      cwd: "/", // this checkout may be out of its reach
+      stdin: "piped",
+      ...ROOT ? { uid: NOBODY, gid: NOBODY } : {},
+    }).spawn();
+    await Deno.writeTextFile(pidFile, [other.pid, ...rest].join("\n"));
+    const again = await startEmbedded(home);
+    assertEquals(await query(again.socket, "select 1 as one"), [{ one: 1 }]);
+    await again.stop();
+    await other.stdin.close(); // which ends it
+    await other.status;
+  }
 });
 
 Deno.test("A SIGKILL of the owner loses no row and leaves no process", async () => {

@@ -118,7 +118,7 @@ async function previousServerGone(
     // Root has read it, and hands it to PostgreSQL's user: whatever else stands there may have been for root alone.
     if (!/^\d+$/.test(pid)) return undefined;
     // The number alone says nothing after a reboot, when any process may have it.
-    if (!(await commandLine(pid)).includes(cluster)) return pid;
+    if (!(await commandLine(pid)).includes(` -D ${cluster} `)) return pid;
     signal.throwIfAborted();
     const waited = performance.now() - started;
     if (waited > SHUTDOWN_DEADLINE_MS) {
@@ -237,8 +237,11 @@ async function readPidFile(cluster: string): Promise<string[]> {
   return (await Deno.readTextFile(join(cluster, "postmaster.pid")).catch(() => "")).split("\n");
 }
 
+/** What a process was started with, each word behind a blank. */
 async function commandLine(pid: string): Promise<string> {
-  if (Deno.build.os === "linux") return await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
+  if (Deno.build.os === "linux") {
+    return (await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")).replaceAll("\0", " ");
+  }
   const { stdout } = await new Deno.Command("ps", { args: ["-o", "command=", "-p", pid] }).output();
   return new TextDecoder().decode(stdout);
 }
