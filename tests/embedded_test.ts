@@ -227,6 +227,41 @@ Deno.test("startEmbedded() recovers from a SIGKILL at any moment of the first st
 });
 
 Deno.test({
+  name: "A power cut as soon as the programs are in their place leaves them whole",
+  ignore: !canMount() || !canRun("mkfs.ext4"),
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      const [disk, copy, before, after] = ["disk", "copy", "before", "after"].map((name) => join(parent, name));
+      await run("truncate", "-s", "400M", disk!);
+      await run("mkfs.ext4", "-q", disk!);
+      const { rename } = Deno;
+      let programs = "";
+      // The moment after the rename. A file that somebody else writes takes it to the disk, with all that the system thinks must go along.
+      Deno.rename = async (from, to) => {
+        await rename(from, to);
+        programs = String(to).slice(before!.length);
+        using other = await Deno.open(join(before!, "other"), { create: true, write: true });
+        await other.write(new Uint8Array(1));
+        await other.sync();
+        await run("cp", "--sparse=always", disk!, copy!);
+        throw new Error("The power is cut");
+      };
+      try {
+        for (const [file, place] of [[disk!, before!], [copy!, after!]] as const) {
+          await Deno.mkdir(place);
+          await run("mount", "-o", "loop", file, place);
+          if (place === before) await assertRejects(() => startEmbedded(join(before, "data")), Error, "power is cut");
+        }
+        await run("diff", "-rq", before! + programs, after! + programs);
+      } finally {
+        Deno.rename = rename;
+        for (const place of [before!, after!]) await run("umount", place).catch(() => {}); // it may not be mounted yet
+      }
+    });
+  },
+});
+
+Deno.test({
   name: "startEmbedded() as root runs the server as nobody, with a capability only where nobody needs one",
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
@@ -660,6 +695,10 @@ async function namesIn(directory: string): Promise<string[]> {
 async function run(program: string, ...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(program, { args }).output();
   assert(success, new TextDecoder().decode(stderr));
+}
+
+function canRun(program: string): boolean {
+  return new Deno.Command("sh", { args: ["-c", 'command -v "$0"', program], stdout: "null" }).outputSync().success;
 }
 
 /** Whether this user can mount file systems. */

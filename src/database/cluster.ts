@@ -28,7 +28,7 @@ export async function createCluster(
   const building = await Deno.makeTempDir({ dir: directory, prefix: "new-" });
   if (account.owner) await Deno.chown(building, ...account.owner);
   const args = ["-D", join(building, "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
-  // One call that writes out the whole file system covers the programs that were copied just before, too.
+  // As for the programs: one call instead of one for each file.
   if (Deno.build.os === "linux") args.push("--sync-method=syncfs");
   let problem: string | undefined;
   try {

