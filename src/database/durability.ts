@@ -9,7 +9,7 @@ export interface Keeping {
   readonly role: string;
   /** Whether it waits for the disk. */
   readonly fsync: boolean;
-  /** Whether it can mend a page of which only a part was written. */
+  /** Whether it can mend a page of which only a part was written, which not every storage leaves. */
   readonly fullPages: boolean;
   /** `synchronous_commit` as a session begins. */
   readonly commits: string;
@@ -36,10 +36,16 @@ export function* durability(keeping: Keeping): Iterable<Finding> {
   if (names === NEON) {
     return yield ok("What is committed is kept by several servers of Neon's, which commits wait for");
   }
-  const off = [...fsync ? [] : ["fsync"], ...fullPages ? [] : ["full_page_writes"]];
-  yield off.length === 0
-    ? ok("What is committed is on its disk (fsync and full_page_writes are on)")
-    : fault(`A crash of its machine loses or ruins messages that were acknowledged: turn ${off.join(" and ")} on`);
+  if (!fsync) {
+    yield fault("A crash of its machine loses or ruins messages that were acknowledged: turn fsync on");
+  }
+  if (!fullPages) {
+    yield warning(
+      "A crash of its machine ruins pages of which a part was written: turn full_page_writes on, unless its storage writes " +
+        "pages whole, as ZFS does",
+    );
+  }
+  if (fsync && fullPages) yield ok("What is committed is on its disk (fsync and full_page_writes are on)");
   if (commits === "off") {
     yield ok("synchronous_commit is off for this role; Linger turns it on for what it stores");
   }

@@ -4408,8 +4408,8 @@ export const mutations: readonly Mutation[] = [
     "the doctor finds pages well that are written by halves",
     ["doctor_test.ts > write to its disk"],
     "src/database/durability.ts",
-    'fullPages ? [] : ["full_page_writes"]',
-    "[]",
+    "if (!fullPages) {",
+    "if (false) {",
   ),
   broken(
     "the doctor has somebody set standbys that are set, where the role does not wait for them",
