@@ -41,13 +41,15 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
   CMD ["deno", "eval", "--no-config", "const { ok } = await fetch('http://127.0.0.1:' + (Deno.env.get('PORT') || 8080) + '/healthz'); Deno.exit(ok ? 0 : 1)"]
 
 # /tini comes with the base image. src/names.ts tells of misspelt settings first: it may read the whole environment, and nothing
-# else. Then Linger takes the place of the shell, so that signals reach it and its status is the container's. It has no right to write,
-# to run programs or to read anything but its own code and /run/secrets; the names after its --allow-env are the settings in src/config.ts and what the
-# database driver looks for.
+# else. Then Linger takes the place of the shell, so that signals reach it and its status is the container's. It may run
+# no programs, read nothing but its own code and /run/secrets, and write no files: the folders after --allow-write are those of
+# PostgreSQL's sockets. The folder of another socket, such as /cloudsql, has to be added there and to --allow-read. The names after
+# --allow-env are the settings in src/config.ts and what the database driver looks for.
 ENTRYPOINT ["/tini", "--", "sh", "-c", "\
   deno run --cached-only --frozen --node-modules-dir=none --allow-env src/names.ts && \
   exec deno run --cached-only --frozen --node-modules-dir=none \
-  --allow-net --allow-read=migrations,src,/run/secrets \
+  --allow-net --allow-read=migrations,src,/run/secrets,/run/postgresql,/var/run/postgresql \
+  --allow-write=/run/postgresql,/var/run/postgresql \
   '--allow-env=PORT,HOST,THREADS,TOKEN_*,ANONYMOUS_*,REVOKED,SIGN_IN_URL,ALLOWED_*,PROXY_HOPS,RETENTION,POSTS_PER_MINUTE,PLACES_PER_CLIENT,DATABASE_*,DATA_DIR,READ_CONNECTIONS,MAX_*,FALLBACK_*,HEARTBEAT_MS,HISTORY_MAX_AGE,STATEMENT_*,UPLOAD_*,DRAIN_MS,DENO_DEPLOY*,PG*,USER,USERNAME,LOGNAME' \
   main.ts \"$@\"", "sh"]
 CMD ["serve"]

@@ -26,6 +26,16 @@ for (const file of ["Dockerfile", "deno.json", "deploy/linger.service"]) {
   });
 }
 
+Deno.test("What the Dockerfile and the unit start may do what `deno task serve` may, and no more", async () => {
+  const granted = async (file: string, main: RegExp) => {
+    const [, command] = (await Deno.readTextFile(projectPath(file))).replaceAll(/\\\n/g, " ").match(main)!;
+    return command!.replaceAll("'", "").match(/--allow-\S+/g)!.sort();
+  };
+  const served = await granted("deno.json", /names\.ts && (deno run .*) main\.ts serve"/);
+  assertEquals(await granted("Dockerfile", /names\.ts && (.*) main\.ts /), served);
+  assertEquals(await granted("deploy/linger.service", /^ExecStart=(.*) main\.ts serve$/m), served);
+});
+
 /** What the Dockerfile makes. */
 interface Image extends AsyncDisposable {
   /** What the shell is given that it begins with. */
