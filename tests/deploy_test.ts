@@ -842,6 +842,25 @@ Deno.test({
   },
 });
 
+Deno.test("A command that the docs name for a machine with systemd has what the Lingers there have, and does what it is for", async () => {
+  const unit = await Deno.readTextFile(projectPath("deploy/linger.service"));
+  const docs = await Deno.readTextFile(projectPath("docs/proxy.md"));
+  const [, options, args] = docs.match(/^sudo systemd-run (.*) \/usr\/local\/bin\/deno (run .*)$/m)!;
+  const properties = Array.from(options!.matchAll(/-p (\S+)/g), ([, property]) => property!);
+  assertEquals(properties.length, 4);
+  for (const property of properties) assert(unit.split("\n").includes(property), property);
+  const [, variable] = options!.match(/-E (\S+)/)!;
+  assert(unit.match(/^Environment=(.*)$/m)![1]!.split(" ").includes(variable!), variable);
+  const words = args!.replaceAll("'", "").split(" ");
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: words,
+    cwd: projectPath("."),
+    env: { TOKEN_SECRET: SECRET },
+  }).output();
+  assertEquals(code, 0);
+  assert(new TextDecoder().decode(stdout).includes("\nhttps://chat.example.com/#token="));
+});
+
 async function analyze(...args: string[]): Promise<{ code: number; said: string }> {
   const { code, stdout, stderr } = await new Deno.Command("systemd-analyze", { args }).output();
   return { code, said: [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("") };
