@@ -1,7 +1,7 @@
 // Databases that are kept available by a standby: names and addresses lead to the wrong one for a moment, hosts come in lists,
 // and a server can stop taking what is written. What can't be served is refused as long as that lasts, and not a moment longer.
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { get, messages, post, posted, until } from "./support/client.ts";
+import { get, health, messages, post, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { exitCode, spawnServer, spawnStarting, startServer } from "./support/server.ts";
 import { Proxy } from "./torture/proxy.ts";
@@ -147,6 +147,49 @@ Deno.test("A pooler that leads to the server before for a while, which is a stan
   await posted({ url: await server.ready }, "room", "switched");
   server.kill("SIGTERM");
   assertEquals(await exitCode(server), 0);
+});
+
+Deno.test("While a pooler leads to a standby that lags, nothing is read from it, and nothing is taken for lost", async () => {
+  await using primary = await OwnPostgres.start();
+  await using standby = await primary.standby();
+  let target = primary;
+  await using pooler = new Proxy(() => target.port);
+  await using server = await spawnServer(primary.url("postgres", pooler.port), {
+    DATABASE_POOLED: "true",
+    FALLBACK_WITHOUT_LISTEN_MS: "100",
+    STATEMENT_TIMEOUT_MS: "30000", // a slow machine can take long for its two databases
+  });
+  const first = await posted(server, "room", "before");
+  await until(() => standby.run("select from messages").then((rows) => rows.length === 1), "the standby has it too");
+  await standby.run("select pg_wal_replay_pause()");
+  const second = await posted(server, "room", "behind");
+  const path = "/rooms/room/messages";
+  const waiting = messages(server, "room", `after=${second.id}&wait=50`);
+  waiting.catch(() => {}); // where something fails below
+  await until(async () => (await health(server)).waiters === 1, "the poll waits");
+
+  target = standby;
+  pooler.cut();
+  for (
+    const [what, read] of [
+      ["the newest", `${path}?before=now`],
+      ["what is new", `${path}?after=${first.id}&wait=0`],
+      ["a page that is longer than what a room begins with", `/rooms/other/messages?after=${first.id}&limit=1000`],
+      ["a room that nobody has asked for", "/rooms/other/messages?wait=0"],
+      ["a message", `${path}/${first.id}`],
+      ["a search", `${path}?q=before`],
+      ["the list of rooms", "/rooms"],
+    ] as const
+  ) assertEquals(await statusOf(server, read), 503, what);
+  await until(async () => await statusOf(server, `${path}?after=${second.id}&wait=1`) === 503, "a poll is told so");
+
+  target = primary;
+  pooler.cut();
+  await stored(server, "after");
+  assertEquals((await waiting).map(({ body }) => body), ["after"]);
+  const all = () => messages(server, "room", "before=now").then((all) => all.map(({ body }) => body).join());
+  await until(async () => await all().catch(() => "") === "before,behind,after", "it reads");
+  assert(!server.log().includes("has lost messages"), server.log());
 });
 
 Deno.test("A standby as the only host is waited for with a sentence, until it is promoted", async () => {

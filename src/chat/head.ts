@@ -2,6 +2,7 @@
 // that moves it.
 import { DURABLE } from "../database/transaction.ts";
 import { makePlace, NIL } from "./cursor.ts";
+import { ON_PRIMARY } from "./primary.ts";
 
 /** Which message was changed, and where that stands. */
 export interface KnownChange {
@@ -123,5 +124,6 @@ export function headsOf(known: string, changes = "(values (change_of, change))")
             exists (select from messages m where m.room = k.room and m.id = c.id)
           )
         ) as lost
-    from ${known} as k (room, newest, known_ms, known_seq, change_of, change) left join heads using (room)`;
+    from ${known} as k (room, newest, known_ms, known_seq, change_of, change) left join heads using (room)
+    where ${ON_PRIMARY}`;
 }

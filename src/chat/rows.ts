@@ -4,6 +4,7 @@ import type { Sql } from "../database/pool.ts";
 import { NIL } from "./cursor.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { type Entry, entryOf, fitting, type Row } from "./page.ts";
+import { ON_PRIMARY } from "./primary.ts";
 
 /** Stored messages, and perhaps changes, ascending. */
 export interface Rows {
@@ -59,7 +60,7 @@ export function rowsAfter(
     select ${sql.unsafe(COLUMNS)}, place from (
       select *, sum(octet_length(body)) over (order by place) - octet_length(body) as before
       from ${rows} rows order by place limit ${limit}
-    ) page where before <= ${bytes} ${mark} order by place`;
+    ) page where before <= ${bytes} and ${sql.unsafe(ON_PRIMARY)} ${mark} order by place`;
 }
 
 /**
@@ -92,7 +93,8 @@ export function lastRows(
   return sql`(
     select ${sql.unsafe(COLUMNS)} from (
       select ${sql.unsafe(COLUMNS)}, sum(octet_length(body)) over (order by id desc) - octet_length(body) as after
-      from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} order by id desc limit ${limit}
+      from messages where room = ${room} ${before ? sql`and id < ${before}` : sql``} and ${sql.unsafe(ON_PRIMARY)}
+      order by id desc limit ${limit}
     ) page where after <= ${MAX_PAGE_BYTES}
   ) page`;
 }

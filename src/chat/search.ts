@@ -6,6 +6,7 @@ import type { PendingQuery } from "postgres";
 import type { Sql } from "../database/pool.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
 import type { Row } from "./page.ts";
+import { ON_PRIMARY } from "./primary.ts";
 
 /** What is looked for, and where. */
 export interface Search {
@@ -90,7 +91,7 @@ function statement(collation: string): string {
       from (
         select id, author, body, sub, reply_to, changed,
           row_number() over newest as number, sum(octet_length(body)) over newest as bytes
-        from messages where room = $1 and id < $2::uuid
+        from messages where room = $1 and id < $2::uuid and ${ON_PRIMARY}
         window newest as (order by id desc) order by id desc limit ${ROWS_AT_A_TIME}
       ) last
       where bytes - octet_length(body) < $4::int

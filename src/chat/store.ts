@@ -12,6 +12,7 @@ import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTIN
 import { MAX_PAGE_BYTES } from "./message.ts";
 import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
 import { type Entry, entryOf, makeEntry, makePage, type Page, type Row } from "./page.ts";
+import { ON_PRIMARY } from "./primary.ts";
 import { atOnce, COLUMNS, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
 import { hasIcu, type Search, search } from "./search.ts";
 
@@ -287,7 +288,8 @@ export class Store {
   /** One message, or undefined. */
   async readOne(room: string, id: string): Promise<Entry | undefined> {
     const [row] = await this.reads.read((sql) =>
-      sql<Row[]>`select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id}`
+      sql<Row[]>`
+        select ${sql.unsafe(COLUMNS)} from messages where room = ${room} and id = ${id} and ${sql.unsafe(ON_PRIMARY)}`
     );
     this.#given(room, row ? [placeIn(row)] : []);
     return row && entryOf(room, row);
@@ -343,7 +345,7 @@ export class Store {
 
   /** Of the rooms those that have messages, newest first. */
   async newestOf(rooms: readonly string[]): Promise<ListedRoom[]> {
-    return (await this.#listed((sql) => sql`where room = any(${sql.types.texts(rooms)}::text[])`)).rooms;
+    return (await this.#listed((sql) => sql`and room = any(${sql.types.texts(rooms)}::text[])`)).rooms;
   }
 
   /** Whether a message was ever stored in a room, of which all can have been removed since. */
@@ -358,7 +360,7 @@ export class Store {
     const heads = await this.reads.read((sql) =>
       sql<{ room: string; ms: string; newest: string | null }[]>`
         select room, ms, (select id from messages m where m.room = h.room order by id desc limit 1) as newest
-        from heads h ${which(sql)}`
+        from heads h where ${sql.unsafe(ON_PRIMARY)} ${which(sql)}`
     );
     const rooms = heads.flatMap(({ room, newest }) => newest === null ? [] : [{ room, newest }]);
     for (const { room, newest } of rooms) this.#given(room, [newest]);

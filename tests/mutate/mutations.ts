@@ -156,8 +156,8 @@ export const mutations: readonly Mutation[] = [
     "the list of rooms is limited before their messages are looked for",
     ["sql_features_test.ts"],
     STORE,
-    "from heads h ${which(sql)}",
-    "from (select room from heads ${which(sql)}) h",
+    "from heads h where ${sql.unsafe(ON_PRIMARY)} ${which(sql)}",
+    "from (select room, ms from heads where ${sql.unsafe(ON_PRIMARY)} ${which(sql)}) h",
   ),
   {
     name: "the number is the newest message's and one, though the row is locked",
@@ -3277,8 +3277,8 @@ export const mutations: readonly Mutation[] = [
     "a page is read whatever its bytes",
     ["store_test.ts"],
     ROWS,
-    ") page where before <= ${bytes} ${mark} order by place",
-    ") page ${mark} order by place",
+    "where before <= ${bytes} and",
+    "where",
   ),
   broken(
     "a page that was read ahead keeps what was taken back since",
@@ -3901,6 +3901,20 @@ export const mutations: readonly Mutation[] = [
     ATTEMPT,
     'if (name === "in_hot_standby")',
     "if (false)",
+  ),
+  broken(
+    "messages are read from a standby to which a pooler leads",
+    ["standby_test.ts > that lags"],
+    "src/chat/primary.ts",
+    "when pg_is_in_recovery()",
+    "when false",
+  ),
+  broken(
+    "looks are answered by a standby to which a pooler leads",
+    ["standby_test.ts > that lags"],
+    HEAD,
+    "\n    where ${ON_PRIMARY}",
+    "",
   ),
   broken(
     "sslmode=verify-full does not look at the name",
