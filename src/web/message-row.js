@@ -216,11 +216,12 @@ function mark(className, title, ariaLabel = title) {
 /**
  * A message that is not confirmed: dimmed, and with a way out when it failed.
  * @param {OutboxItem} item
+ * @param {Me} me
  * @param {boolean} heldBack Whether one before it is late.
  * @param {OutboxActions} actions
  */
-export function outboxRow(item, heldBack, { retry, edit, remove }) {
-  const row = messageRow(messageIn(item), { name: item.author, sub: "" });
+export function outboxRow(item, me, heldBack, { retry, edit, remove }) {
+  const row = messageRow(messageIn(item, me), { ...me, name: item.author });
   if (item.id) return row;
   row.classList.add(item.state === "sending" ? "sending" : "failed");
   if (item.state === "sending") {
@@ -239,9 +240,10 @@ export function outboxRow(item, heldBack, { retry, edit, remove }) {
   return row;
 }
 
-/** An item of the outbox as the message that it will be. @param {OutboxItem} item @returns {Seen} */
-function messageIn({ room, author, body, at, replyTo }) {
-  return { id: "", room, author, body, created_at: new Date(at).toISOString(), ...replyTo && { reply_to: replyTo } };
+/** An item of the outbox as the message that it will be. @param {OutboxItem} item @param {Me} me @returns {Seen} */
+export function messageIn({ room, author, body, at, replyTo }, { sub }) {
+  const created_at = new Date(at).toISOString();
+  return { id: "", room, author, body, created_at, ...replyTo && { reply_to: replyTo }, ...sub && { sub } };
 }
 
 /** A circle with somebody's initial, in a colour that is always the same. @param {string} name */

@@ -11,7 +11,7 @@ import { layOut } from "./chunk.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
-import { unfold } from "./message-row.js";
+import { messageIn, unfold } from "./message-row.js";
 import { isOwn } from "./own.js";
 import { Unread } from "./unread.js";
 import { Waiting } from "./waiting.js";
@@ -408,13 +408,12 @@ export class Timeline {
   /** @param {OutboxItem[]} items */
   #showWaiting(items) {
     const last = this.#log.last;
-    /** @param {OutboxItem} item */
-    const asMessage = ({ author, at }) => ({
-      author,
-      created_at: new Date(at).toISOString(),
-      ...this.#me.sub && { sub: this.#me.sub },
-    });
-    this.#waiting.show(items, (item, previous) => goesOn(asMessage(item), previous ? asMessage(previous) : last));
+    const me = this.#me;
+    this.#waiting.show(
+      items,
+      me,
+      (item, previous) => goesOn(messageIn(item, me), previous ? messageIn(previous, me) : last),
+    );
   }
 
   /** @param {Element | undefined} node */

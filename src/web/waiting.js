@@ -6,6 +6,7 @@ import { outboxRow } from "./message-row.js";
 
 /** @import { OutboxActions } from "./message-row.js" */
 /** @import { OutboxItem } from "./outbox.js" */
+/** @import { Me } from "./own.js" */
 
 export class Waiting {
   #root;
@@ -22,9 +23,10 @@ export class Waiting {
   /**
    * Shows these and no others.
    * @param {OutboxItem[]} items
+   * @param {Me} me
    * @param {(item: OutboxItem, previous: OutboxItem | undefined) => boolean} goesOn Whether an item stands under the name of what is before it.
    */
-  show(items, goesOn) {
+  show(items, me, goesOn) {
     const before = this.#rows;
     const { activeElement: focused } = document;
     const [focusedKey = ""] = [...before].find(([, { row }]) => row.contains(focused)) ?? [];
@@ -35,7 +37,7 @@ export class Waiting {
       const heldBack = head?.state === "late" && item !== head && state === "sending";
       const look = JSON.stringify([state, failure, id !== undefined, heldBack]);
       const known = before.get(key);
-      const shown = known?.look === look ? known : { look, row: outboxRow(item, heldBack, this.#actions) };
+      const shown = known?.look === look ? known : { look, row: outboxRow(item, me, heldBack, this.#actions) };
       if (known && known !== shown) known.row.replaceWith(shown.row);
       shown.row.classList.toggle("continued", goesOn(item, items[i - 1]));
       this.#rows.set(key, shown);
@@ -57,6 +59,6 @@ export class Waiting {
   }
 
   clear() {
-    this.show([], () => false);
+    this.show([], { name: "", sub: "" }, () => false);
   }
 }

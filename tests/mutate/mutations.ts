@@ -4755,6 +4755,13 @@ export const mutations: readonly Mutation[] = [
     "message.author === writer.name",
   ),
   broken(
+    "what waits to be sent is marked as somebody else's",
+    ["web/session_test.ts > What waits to be sent"],
+    "src/web/message-row.js",
+    "...sub && { sub } };",
+    "};",
+  ),
+  broken(
     "two tokens that do not say whose they are pass for one person's",
     ["web/session_test.ts > renews an invitation"],
     "src/web/session.js",

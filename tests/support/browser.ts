@@ -206,6 +206,11 @@ export function comeBack(page: Page): Promise<void> {
   });
 }
 
+/** Answers a request as a router that knows of no server for the moment. */
+export function noServer(route: Route): Promise<void> {
+  return route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
+}
+
 /** Answers a request as a server that refuses what it says. */
 export function refuse(route: Route): Promise<void> {
   const problem = { type: "urn:linger:problem:invalid-request", title: "", status: 400, detail: "Not like this" };

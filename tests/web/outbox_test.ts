@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { noServer, refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted, until } from "../support/client.ts";
 import { runCommand } from "../support/command.ts";
 import { Proxy } from "../torture/proxy.ts";
@@ -12,10 +12,6 @@ const site = await testSite();
 /** A post, without the polls of the same path. */
 const POSTS = /\/messages$/;
 
-/** As a router answers that knows of no server for the moment. */
-const noServer = (route: Route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
-
-/** As the server answers a message that it will not have. */
 async function stored(room: string): Promise<string[]> {
   return (await messages(site, room, "wait=0")).map(({ body }) => body);
 }

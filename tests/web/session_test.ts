@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { comeBack, hearNothingAside, launchBrowser, putAside, refuse, webTest } from "../support/browser.ts";
+import { comeBack, hearNothingAside, launchBrowser, noServer, putAside, refuse, webTest } from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -95,7 +95,7 @@ webTest("What is on its way when one signs out is not kept for the next one, who
   await page.route(({ pathname }) => pathname === "/", (route) => reloaded.resolve(route));
   await page.evaluate(() => document.getElementById("sign-out")!.click());
   const next = await reloaded.promise;
-  await message.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });
+  await noServer(message);
   await beside.waitForFunction(() => localStorage.getItem("another app") === "failed", undefined, { polling: 20 });
   assertEquals(await beside.evaluate(() => Object.keys(localStorage).filter((key) => / unsent /.test(key))), []);
   await next.continue();
@@ -478,3 +478,26 @@ webTest("A name is marked by whether somebody signed in with it, and is nobody e
     [0, 0, 0, 0],
   );
 });
+
+webTest(
+  "What waits to be sent is marked as what it will be: a message of who signed in, and of nobody else",
+  async () => {
+    const noor = await tokenOf({ sub: "n", name: "Noor", write: ["*"] });
+    await say("hall", "before", noor);
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(
+      `${server.url}/#token=${await tokenOf({ sub: "u9", name: "Ada", read: ["hall"], write: ["hall"] })}`,
+    );
+    await page.waitForSelector("#log >> text=before");
+    await page.route(/\/messages$/, noServer);
+    await page.fill("#text", "waits");
+    await page.press("#text", "Enter");
+    await page.waitForSelector("#waiting .failed");
+    const marks = await page.$$eval(
+      "#waiting header [role=img]",
+      (marks) => marks.map((mark) => [mark.className, mark.getAttribute("title")]),
+    );
+    assertEquals(marks, [["verified", "Verified: signed in as u9"]]);
+  },
+);
