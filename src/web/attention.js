@@ -53,6 +53,7 @@ export class Attention {
   }
 }
 
-function isLookedAt() {
+/** Whether the page is before somebody's eyes, as far as the browser says. */
+export function isLookedAt() {
   return document.visibilityState === "visible" && document.hasFocus();
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
 // many windows it has.
+import { isLookedAt } from "./attention.js";
 import { part } from "./length.js";
 import { mentions } from "./mentions.js";
 import { shownName } from "./message-row.js";
@@ -45,7 +46,7 @@ export class Notifications {
 
   /** Takes messages that have just come. @param {Message[]} messages */
   take(messages) {
-    if (!document.hidden || !Notifications.isPossible) return;
+    if (isLookedAt() || !Notifications.isPossible) return;
     for (const message of messages) {
       if (!this.#isWanted(message)) continue;
       if (Notification.permission === "granted") {

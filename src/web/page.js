@@ -5,6 +5,7 @@
 import { Linger } from "../client/client.ts";
 import { isMessageId, placeOf } from "./address.js";
 import { agree } from "./agreement.js";
+import { isLookedAt } from "./attention.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { ConnectionLine } from "./connection-line.js";
@@ -342,7 +343,7 @@ function tellRoom(name) {
 
 /** Tells on the desktop what nobody looks at. @param {Message[]} messages */
 async function notify(messages) {
-  if (!document.hidden || messages.length === 0) return;
+  if (isLookedAt() || messages.length === 0) return;
   desktop = loadNotifications().then(({ Notifications }) => new Notifications(memory, session.me, offerNotifications));
   (await desktop).take(messages); // before it hears what becomes of them
 }

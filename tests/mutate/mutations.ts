@@ -5133,6 +5133,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a window without focus tells nothing on the desktop",
+    ["web/notifications_test.ts > has not turned to"],
+    "src/web/page.js",
+    "if (isLookedAt() || messages",
+    "if (!document.hidden || messages",
+  ),
+  broken(
     "who came back before the clock was set back sees nothing come",
     ["web/catching_up_test.ts > set the clock back"],
     "src/web/attention.js",

@@ -203,6 +203,18 @@ webTest("A message is told once, whatever number of windows one has, and a click
   await ada.until(() => document.querySelector("h1")!.textContent === "roof", 0);
 });
 
+webTest("A window that one sees, and has not turned to, tells on the desktop what speaks of one", async () => {
+  await using ada = await visit(site, { room: "beside", name: "Ada" });
+  await desk(ada, "granted");
+  await ada.page.evaluate(() => {
+    document.hasFocus = () => false;
+    dispatchEvent(new Event("blur"));
+  });
+  await post(site, "beside", { body: "Over here, Ada", author: "Noor" });
+  await ada.until(() => localStorage.getItem("test shown") !== null, 0);
+  assertEquals(await shown(ada), ["Noor in beside: Over here, Ada"]);
+});
+
 webTest("A room that is chosen tells each of its messages, a muted one none", async () => {
   await using ada = await visit(site, { room: "bell", name: "Ada" });
   await desk(ada, "default");
