@@ -1,6 +1,7 @@
 // @ts-check
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
-// many windows it has.
+// many windows it has; and of many at once in one sentence.
+import { messageNumber } from "../client/client.ts";
 import { isLookedAt } from "./attention.js";
 import { part } from "./length.js";
 import { mentions } from "./mentions.js";
@@ -16,10 +17,13 @@ import * as words from "./words.js";
 /** So long another window of the page has to show a message to its reader, in milliseconds. */
 const FIRST_SEEN_MS = 1_000;
 
+/** So many at once are told one by one: whoever comes back after an outage is not to be buried. */
+const FEW = 3;
+
 /** What the desktop is about to be told, as it is by now, by the ids of the messages. @type {Map<string, Message | Deletion>} */
 const waiting = new Map();
 
-/** What the desktop shows, by the ids of the messages. @type {Map<string, Notification>} */
+/** What the desktop shows, by its tag: a message's id, or what stands for many of a room. @type {Map<string, Notification>} */
 const shown = new Map();
 
 export class Notifications {
@@ -44,16 +48,13 @@ export class Notifications {
     return Notifications.isPossible && await Notification.requestPermission() === "granted";
   }
 
-  /** Takes messages that have just come. @param {Message[]} messages */
+  /** Takes messages of a room that have just come. @param {Message[]} messages */
   take(messages) {
     if (isLookedAt() || !Notifications.isPossible) return;
-    for (const message of messages) {
-      if (!this.#isWanted(message)) continue;
-      if (Notification.permission === "granted") {
-        waiting.set(message.id, message);
-        setTimeout(() => this.#tell(message.id), FIRST_SEEN_MS);
-      } else this.#offer(message);
-    }
+    const wanted = messages.filter((message) => this.#isWanted(message));
+    if (Notification.permission !== "granted") return wanted.forEach((message) => this.#offer(message));
+    for (const message of wanted) waiting.set(message.id, message);
+    setTimeout(() => this.#tell(wanted.map(({ id }) => id)), FIRST_SEEN_MS);
   }
 
   /** Has what is told of a message, or is about to be, say what that says now, or go with it. @param {Message | Deletion} news */
@@ -75,32 +76,49 @@ export class Notifications {
     return isMeant && id > this.#memory.lastRead(room);
   }
 
-  /** @param {string} id */
-  #tell(id) {
+  /** @param {string[]} ids Of one room. */
+  #tell(ids) {
     // Of several windows one is first; that browsers have the one where they have the other is no accident.
     navigator.locks.request("linger notifications", () => {
-      const message = waiting.get(id);
-      waiting.delete(id);
-      if (!message || !this.#isWanted(message) || id <= this.#memory.told(message.room)) return;
-      this.#memory.keepTold(message.room, id);
-      this.#show(message);
+      const messages = ids.flatMap((id) => {
+        const message = waiting.get(id);
+        waiting.delete(id);
+        return message && this.#isWanted(message) && id > this.#memory.told(message.room) ? [message] : [];
+      });
+      const last = messages.at(-1);
+      if (!last) return;
+      this.#memory.keepTold(last.room, last.id);
+      if (messages.length > FEW) this.#showCount(last, messages.length);
+      else for (const message of messages) this.#show(message);
     });
   }
 
   /** @param {Message} message */
   #show({ id, room, author, body }) {
-    try {
-      const title = words.saysIn(shownName(author), room);
-      const notification = new Notification(title, { body: excerpt(body), tag: id, icon: "web/icon.svg" });
-      notification.onclick = () => {
-        focus();
-        location.hash = room;
-        notification.close();
-      };
-      shown.set(id, notification);
-      notification.onclose = () => shown.get(id) === notification && shown.delete(id);
-    } catch { /* a phone's browser has no such windows */ }
+    show(id, room, words.saysIn(shownName(author), room), excerpt(body));
   }
+
+  /** Says how many messages are new in a room, in place of what it said before. @param {Message} last @param {number} told How many have just come. */
+  #showCount({ id, room }, told) {
+    const read = this.#memory.lastRead(room); // "" if somebody has emptied the storage
+    // Those before them, too: the sentence that told of them is gone by this.
+    const count = read ? messageNumber(id) - messageNumber(read) : told;
+    show(`many in ${room}`, room, words.newMessagesIn(count, room), "");
+  }
+}
+
+/** @param {string} tag In place of what has the same. @param {string} room @param {string} title @param {string} body */
+function show(tag, room, title, body) {
+  try {
+    const notification = new Notification(title, { body, tag, icon: "web/icon.svg" });
+    notification.onclick = () => {
+      focus();
+      location.hash = room;
+      notification.close();
+    };
+    shown.set(tag, notification);
+    notification.onclose = () => shown.get(tag) === notification && shown.delete(tag);
+  } catch { /* a phone's browser has no such windows */ }
 }
 
 /** What the desktop shows of a message. @param {string} body */

@@ -152,6 +152,11 @@ export function saysIn(author, room) {
   return `${within(author)} in ${room}`;
 }
 
+/** @param {number} count @param {string} room */
+export function newMessagesIn(count, room) {
+  return `${newMessages(count)} in ${room}`;
+}
+
 /** @param {string} author @param {string} room */
 export function mentionedYou(author, room) {
   return `${within(author)} wrote to you in ${room} while you were away. Show a notification next time?`;

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { mentions } from "../../src/web/mentions.js";
 import * as words from "../../src/web/words.js";
-import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
 
 const site = await testSite();
@@ -368,9 +368,9 @@ webTest("A new version of the page is told, with a button that loads it", async 
 });
 
 /** Somebody who is away from a room, and may be told on the desktop of what is said there. */
-async function away(room: string): Promise<Visitor> {
+async function away(room: string, options: Visit = {}): Promise<Visitor> {
   await posted(site, room, "Old");
-  const visitor = await visit(site, { room, name: "Ada" });
+  const visitor = await visit(site, { room, name: "Ada", ...options });
   await desk(visitor, "granted");
   await visitor.until((room) => localStorage.getItem(`linger / read ${room}`) !== null, room);
   await hide(visitor, true);
@@ -442,4 +442,16 @@ webTest("What is taken back or edited at once, before the desktop was told, neve
   await says(ada, "at-once", "Ada, the last");
   await ada.until(() => localStorage["test shown"]?.includes("the last"), 0);
   assertEquals(await shown(ada), ["Noor in at-once: Ada, the right words", "Noor in at-once: Ada, the last"]);
+});
+
+webTest("Many messages that come at once, as after an outage, are told on the desktop in one sentence", async () => {
+  await using ada = await away("outage", { badNetwork: true });
+  await ada.page.evaluate(() => localStorage.setItem("linger / room outage", "loud"));
+  await ada.context.setOffline(true);
+  await ada.is("offline");
+  let last = "";
+  for (let i = 0; i < 300; i++) last = (await posted(site, "outage", `Missed ${i}`)).id;
+  await ada.context.setOffline(false);
+  await ada.until((last) => localStorage["linger / told outage"] === last, last);
+  assertEquals(await shown(ada), ["300 new messages in outage: "]);
 });
