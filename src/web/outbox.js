@@ -215,14 +215,14 @@ export class Outbox {
       replyTo,
       signal,
       onRetry: ({ retryAt, problem }) => {
-        const limited = problem?.status === 429;
-        if (limited) why = problem.detail;
-        attempts.retryAt = limited ? 0 : retryAt; // who is asked to wait waits
+        why = problem?.detail ?? words.unreachable;
+        attempts.retryAt = problem?.status === 429 ? 0 : retryAt; // who is asked to wait waits
       },
     };
     const patience = new Patience(signal, (error, retryAt) => {
+      why = reasonOf(error);
       attempts.retryAt = retryAt;
-      this.#fail(item, "late", reasonOf(error));
+      this.#fail(item, "late", why);
     });
     try {
       const done = await patience.until(() =>

@@ -5238,6 +5238,20 @@ export const mutations: readonly Mutation[] = [
     "// first:",
   ),
   broken(
+    "what is late tells after half a minute of no server though one answers",
+    ["web/outbox_test.ts > goes on to say the same"],
+    "src/web/outbox.js",
+    "      why = reasonOf(error);",
+    "      const why = reasonOf(error);",
+  ),
+  broken(
+    "what the server says of why it stores nothing is told as no answer",
+    ["web/outbox_test.ts > does not store it"],
+    "src/web/outbox.js",
+    "why = problem?.detail ?? words",
+    "why = words",
+  ),
+  broken(
     "a window puts what it only shows over a newer draft",
     ["web/tabs_test.ts > only shows is not put"],
     "src/web/composer.js",

@@ -12,6 +12,19 @@ const site = await testSite();
 /** A post, without the polls of the same path. */
 const POSTS = /\/messages$/;
 
+/** Counts from now on what is added to what waits: a screen reader reads that out. */
+function watchAlerts({ page }: Visitor): Promise<void> {
+  return page.evaluate(() => {
+    const seen = Object.assign(globalThis, { alerts: 0 });
+    new MutationObserver((changes) => seen.alerts += changes.flatMap(({ addedNodes }) => [...addedNodes]).length)
+      .observe(document.getElementById("waiting")!, { subtree: true, childList: true });
+  });
+}
+
+function alerts({ page }: Visitor): Promise<number> {
+  return page.evaluate(() => (globalThis as unknown as { alerts: number }).alerts);
+}
+
 async function stored(room: string): Promise<string[]> {
   return (await messages(site, room, "wait=0")).map(({ body }) => body);
 }
@@ -106,17 +119,48 @@ webTest("A failure stays the same element while messages come, with the focus in
   await ada.say("Refused");
   await ada.page.waitForSelector(".failed");
   await ada.page.focus(".failed >> text=Retry");
-  await ada.page.evaluate(() => {
-    const seen = Object.assign(globalThis, { alerts: 0 });
-    new MutationObserver((changes) => seen.alerts += changes.flatMap(({ addedNodes }) => [...addedNodes]).length)
-      .observe(document.getElementById("waiting")!, { subtree: true, childList: true });
-  });
+  await watchAlerts(ada);
   for (let i = 0; i < 5; i++) {
     await posted(site, "still", `Number ${i}`);
     await ada.page.waitForSelector(`#log >> text=Number ${i}`);
   }
   assertEquals(await ada.page.evaluate(() => document.activeElement?.textContent), "Retry");
-  assertEquals(await ada.page.evaluate(() => (globalThis as unknown as { alerts: number }).alerts), 0);
+  assertEquals(await alerts(ada), 0);
+});
+
+webTest("What is late goes on to say the same for as long as the answer is the same, and says it once", async () => {
+  await using ada = await visit(site, { room: "same-answer", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.clock.install();
+  await page.reload();
+  await ada.is("live");
+  await page.route(POSTS, noServer);
+  await ada.say("Where are you?");
+  const fate = "Not sent yet. Trying again. The answer was 404.";
+  await page.waitForSelector(`.failed >> text=${fate}`);
+  await watchAlerts(ada);
+  const again = page.waitForResponse(POSTS);
+  await page.clock.fastForward(31_000);
+  await (await again).finished();
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  assertEquals((await page.textContent(".failed .fate span"))!.trim(), fate);
+  assertEquals(await alerts(ada), 0);
+});
+
+webTest("What is late says why the server itself does not store it", async () => {
+  await using ada = await visit(site, { room: "own-answer", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.clock.install();
+  await page.reload();
+  await ada.is("live");
+  const problem = { type: "urn:linger:problem:not-stored", title: "", status: 503, detail: "The disk is full" };
+  await page.route(POSTS, (route) => route.fulfill({ status: 503, json: problem }));
+  const answered = page.waitForResponse(POSTS);
+  await ada.say("Where are you?");
+  await (await answered).finished();
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  await page.clock.fastForward(31_000);
+  await page.waitForSelector(".failed >> text=Not sent yet. Trying again. The disk is full");
 });
 
 webTest("Whoever takes back or repeats what was refused by keyboard is not nowhere then", async () => {
