@@ -5,7 +5,7 @@
 
 import { earliestOf, messageNumber } from "../client/client.ts";
 import { isOutdated, rowOf } from "./message-row.js";
-import { isOwn } from "./own.js";
+import { canBe } from "./outbox.js";
 import { Patience } from "./patience.js";
 
 /** @import { Deletion, LingerError, Message, Retry, Room } from "../client/client.ts" */
@@ -243,6 +243,7 @@ export class Conversation {
     this.#oldest ||= fresh[0]?.id ?? "";
     this.#recognize(fresh);
     this.#timeline.append(fresh, this.#waiting());
+    this.#outbox.findTakenBack(this.#room.name, this.#me, (cursor) => this.#timeline.after(cursor));
     this.#timeline.reaches(this.newest); // which may have been deleted before it came
     this.#oldest = this.#timeline.prune() ?? this.#oldest;
     this.#told.grown(this.newest, fresh);
@@ -289,19 +290,14 @@ export class Conversation {
 
   /**
    * Finds among new messages those that are in the outbox without its knowing: the answer to a post may come after the
-   * message itself, or never. A message does not say with which key it was posted, so its words, and whose it is, have to do until the
-   * answer says for sure: for the one that is under way, since no other can have arrived, and only to show it once. It is sent as long
-   * as there is no answer, whatever others say meanwhile.
+   * message itself, or never. Until the answer says for sure, a message that can be the one under way is taken for it, since no other can
+   * have arrived; and only to show it once. It is sent as long as there is no answer, whatever others say meanwhile.
    * @param {Message[]} messages
    */
   #recognize(messages) {
     const item = this.#outbox.of(this.#room.name).find(({ id, state }) => !id && state !== "refused");
     if (item?.state !== "sending" || this.#seenAs.has(item.key)) return;
-    // Who has a token is told by that: it can have been stored under the name of another day.
-    const writer = { ...this.#me, name: item.author };
-    const seen = messages.find((message) =>
-      item.after < message.id && isOwn(message, writer) && item.body === message.body
-    );
+    const seen = messages.find((message) => canBe(message, item, this.#me));
     if (seen) this.#seenAs.set(item.key, seen.id);
   }
 

@@ -5,12 +5,14 @@
 // have one outbox, in the storage, and one of them sends.
 import { LingerError } from "../client/client.ts";
 import { RENEW_MS } from "./lease.js";
+import { isOwn } from "./own.js";
 import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
-/** @import { Linger } from "../client/client.ts" */
+/** @import { Linger, Message } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
 /** @import { Memory, Unsent } from "./memory.js" */
+/** @import { Me } from "./own.js" */
 /** @import { Session } from "./session.js" */
 
 /** How long a message is on its way before its writer is told why, in milliseconds. */
@@ -20,6 +22,9 @@ const LATE_MS = 30_000;
 
 /** How long it may take to hear what another window has done, in milliseconds; what is not in the storage for longer was lost with it. */
 const UNHEARD_MS = 10_000;
+
+/** Of so many messages it is kept that they were not wanted any more, and may have arrived. */
+const TAKEN_BACK = 10;
 
 /** The attempts at one message. */
 class Attempts {
@@ -45,6 +50,8 @@ export class Outbox {
   #room = "";
   /** What is being sent, by room. @type {Map<string, Attempts>} */
   #sending = new Map();
+  /** What its writer has deleted while nobody knew whether it had arrived. @type {OutboxItem[]} */
+  #takenBack = [];
   /** Since when they are in the storage no more, by the page's clock. @type {WeakMap<OutboxItem, number>} */
   #missing = new WeakMap();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -111,6 +118,26 @@ export class Outbox {
   take(item) {
     this.remove(item);
     return item.body;
+  }
+
+  /** Sends an item no more. It may have arrived all the same: then its writer can still delete it. @param {OutboxItem} item */
+  takeBack(item) {
+    if (item.state === "late") this.#takenBack = [...this.#takenBack, item].slice(-TAKEN_BACK);
+    this.remove(item);
+  }
+
+  /**
+   * Keeps the keys of what was taken back in a room and is among its messages all the same, as far as one can tell.
+   * @param {string} room @param {Me} me @param {(cursor: string) => Message[]} after The messages after a cursor.
+   */
+  findTakenBack(room, me, after) {
+    this.#takenBack = this.#takenBack.filter((item) => {
+      if (item.room !== room) return true;
+      const isIt = (/** @type {Message} */ message) => canBe(message, item, me) && !this.#memory.messageKey(message.id);
+      const seen = after(item.after).find(isIt);
+      if (seen && item.messageKey) this.#memory.keepMessageKey(seen.id, item.messageKey);
+      return !seen;
+    });
   }
 
   /** Forgets an item: it has arrived, or its writer doesn't want it any more. @param {OutboxItem} item */
@@ -263,6 +290,16 @@ export class Outbox {
 /** Whether it is for the outbox to send, not for its writer. @param {OutboxItem} item */
 function isToSend({ id, state }) {
   return !id && state !== "refused";
+}
+
+/**
+ * Whether a message can be what an item has become: it does not say with which key it was posted, so its words, and whose it is, have to do.
+ * @param {Message} message @param {OutboxItem} item @param {Me} me
+ */
+export function canBe(message, item, me) {
+  // Who has a token is told by that: it can have been stored under the name of another day.
+  const writer = { ...me, name: item.author };
+  return item.after < message.id && isOwn(message, writer) && item.body === message.body;
 }
 
 /**

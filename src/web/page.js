@@ -72,7 +72,7 @@ const timeline = new Timeline({
     composer.giveBack(item.room, { text: outbox.take(item), replyTo: item.replyTo ?? "" });
     composer.focus();
   },
-  remove: (item) => outbox.remove(item),
+  remove: (item) => outbox.takeBack(item),
 });
 const composer = new Composer(memory, { send, renamed: () => timeline.rename(session.me), answer });
 

@@ -154,6 +154,11 @@ export class Timeline {
     return this.#log.last?.id ?? "";
   }
 
+  /** The messages after a cursor, as far as they are shown. @param {string} cursor */
+  after(cursor) {
+    return this.#log.after(cursor);
+  }
+
   /** Whether there are newer messages than those that are shown. */
   get isApart() {
     return this.#newer;

@@ -11,6 +11,7 @@ const site = await testSite();
 
 /** A post, without the polls of the same path. */
 const POSTS = /\/messages$/;
+const POLLS = /\/messages\?/;
 
 /** Counts from now on what is added to what waits: a screen reader reads that out. */
 function watchAlerts({ page }: Visitor): Promise<void> {
@@ -112,6 +113,45 @@ webTest(
     assertEquals(await stored("same"), ["ok"]);
   },
 );
+
+for (const order of ["before", "after"]) {
+  webTest(
+    `What had arrived when it was given up as late can still be deleted, seen ${order} that`,
+    async () => {
+      const room = `seen-${order}`;
+      await using ada = await visit(site, { room, name: "Ada", badNetwork: true });
+      const { page } = ada;
+      await page.clock.install();
+      await page.reload();
+      await ada.is("live");
+      await page.route(POLLS, (route) => route.abort());
+      await page.route(POSTS, async (route) => {
+        await route.fetch();
+        await route.abort();
+      });
+      await page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+      await ada.is("reconnecting");
+      await ada.say("A secret");
+      await until(async () => (await stored(room)).length === 1, "it is stored");
+      await page.clock.fastForward(31_000);
+      await page.waitForSelector(".failed");
+      if (order === "after") {
+        await page.click(".failed >> text=Delete");
+        await ada.sees();
+      }
+      await page.unroute(POLLS);
+      await page.evaluate(() => dispatchEvent(new Event("online")));
+      await page.waitForSelector("#log >> text=A secret");
+      if (order === "before") await page.click(".failed >> text=Delete");
+      await ada.sees("A secret");
+      page.on("dialog", (dialog) => dialog.accept());
+      await page.hover("#log .body");
+      await page.click("#actions [aria-label=Delete]");
+      await ada.sees();
+      assertEquals(await stored(room), []);
+    },
+  );
+}
 
 webTest("A failure stays the same element while messages come, with the focus in it", async () => {
   await using ada = await visit(site, { room: "still", name: "Ada", badNetwork: true });
