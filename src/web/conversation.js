@@ -4,12 +4,13 @@
 // become the other, so that no message is seen twice.
 
 import { earliestOf, messageNumber } from "../client/client.ts";
+import { timeOf } from "./calendar.js";
 import { isOutdated, rowOf } from "./message-row.js";
 import { canBe } from "./outbox.js";
 import { Patience } from "./patience.js";
 
 /** @import { Deletion, LingerError, Message, Retry, Room } from "../client/client.ts" */
-/** @import { Outbox } from "./outbox.js" */
+/** @import { Outbox, OutboxItem } from "./outbox.js" */
 /** @import { Me } from "./own.js" */
 /** @import { Timeline } from "./timeline.js" */
 
@@ -301,10 +302,18 @@ export class Conversation {
     if (seen) this.#seenAs.set(item.key, seen.id);
   }
 
+  /** Whether an item stands among the messages, as far as one can tell. @param {OutboxItem} item */
+  #isSeen(item) {
+    const seen = this.#seenAs.get(item.key);
+    // What is late and was taken for something that had been said before it was not: its writer has to know of it.
+    if (seen && item.state === "late" && timeOf(seen).getTime() < item.at) this.#seenAs.delete(item.key);
+    return this.#seenAs.has(item.key);
+  }
+
   /** What is in the outbox and not among the messages. */
   #waiting() {
     return this.#outbox.of(this.#room.name).filter((item) => {
-      if (!item.id) return item.state === "refused" || !this.#seenAs.has(item.key);
+      if (!item.id) return item.state === "refused" || !this.#isSeen(item);
       if (item.id > this.newest) return true;
       this.#outbox.remove(item);
       return false;

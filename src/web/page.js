@@ -159,7 +159,9 @@ function open() {
 
 /** @param {string} body @param {string} replyTo */
 function send(body, replyTo) {
-  const message = { room: current, author: memory.name, body, after: conversation?.newest ?? "" };
+  // What has been read came before, also where the room is still to be read.
+  const after = conversation?.newest || memory.lastRead(current);
+  const message = { room: current, author: memory.name, body, after };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
 }

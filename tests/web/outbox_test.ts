@@ -114,6 +114,40 @@ webTest(
   },
 );
 
+/** Somebody who writes "ok" in a room where that was said before, while it is still to be read, and without a way to the server. */
+async function saysAgain(room: string, read: (id: string) => string): Promise<Visitor> {
+  const { id } = await (await post(site, room, { body: "ok", author: "Ada" })).json();
+  const ada = await visit(site, { name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.clock.install();
+  await page.reload();
+  await ada.is("live");
+  const asked = Promise.withResolvers<Route>();
+  await page.route(/before=now&limit=50/, (route) => asked.resolve(route), { times: 1 });
+  await page.route(POSTS, (route) => route.abort());
+  await page.evaluate(([room, id]) => {
+    localStorage.setItem(`linger / read ${room}`, id!);
+    location.hash = room!;
+  }, [room, read(id)]);
+  const history = await asked.promise;
+  await ada.say("ok");
+  await ada.sees("ok");
+  await history.continue();
+  await page.waitForSelector("#log >> text=ok");
+  return ada;
+}
+
+webTest("What one writes in a room that is still to be read is not taken for what one has read there", async () => {
+  await using ada = await saysAgain("again", (id) => id);
+  await ada.sees("ok", "ok");
+});
+
+webTest("What was taken for something said before shows itself when it is late", async () => {
+  await using ada = await saysAgain("mistaken", () => "");
+  await ada.page.clock.fastForward(31_000);
+  await ada.page.waitForSelector(".failed >> text=ok");
+});
+
 for (const order of ["before", "after"]) {
   webTest(
     `What had arrived when it was given up as late can still be deleted, seen ${order} that`,
