@@ -4,7 +4,8 @@
 import { byId, handFocusOn, setText } from "./element.js";
 
 /** What can be told, the most important first. */
-const KINDS = /** @type {const} */ (["signed-out", "no-room", "not-done", "gap", "storage", "version", "mention"]);
+const KINDS =
+  /** @type {const} */ (["signed-out", "sign-in", "no-room", "not-done", "gap", "storage", "version", "mention"]);
 
 /** How long after a notice another is not meant by who clicks, in milliseconds: the second click of two. */
 const TOO_SOON_MS = 500;

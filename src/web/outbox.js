@@ -31,6 +31,8 @@ class Attempts {
   ended = new AbortController();
   /** When the next begins, in milliseconds since 1970. */
   retryAt = 0;
+  /** The last answer that asked who one is. @type {LingerError | undefined} */
+  asked;
 
   /** @param {OutboxItem} item */
   constructor(item) {
@@ -217,7 +219,13 @@ export class Outbox {
     this.#sending.set(room, attempts);
     await this.#post(attempts);
     this.#sending.delete(room);
+    this.#tellAsked();
     this.#work();
+  }
+
+  /** Has it told whether something waits for its writer to sign in. */
+  #tellAsked() {
+    this.#session.asksWriter([...this.#sending.values()].map(({ asked }) => asked).find(Boolean));
   }
 
   /** Whether another window has had it confirmed, though this one has not heard of it yet. @param {OutboxItem} item */
@@ -249,7 +257,9 @@ export class Outbox {
     const patience = new Patience(signal, (error, retryAt) => {
       why = reasonOf(error);
       attempts.retryAt = retryAt;
+      if (error.status === 401) attempts.asked = error;
       this.#fail(item, "late", why);
+      this.#tellAsked();
     });
     try {
       const done = await patience.until(() =>

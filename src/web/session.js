@@ -64,7 +64,8 @@ export class Session {
     if (isAnother) {
       const isRenewed = ofOne(token, tokenBefore);
       // What a link says nobody has verified: so also a new token for the same one is asked about.
-      const question = isRenewed ? words.linkRenews(name) : words.linkForAnother(name, before);
+      const unsent = this.#memory.unsent().length;
+      const question = isRenewed ? words.linkRenews(name) : words.linkForAnother(name, before, unsent);
       if ((tokenBefore || before) && !confirm(question)) return false;
       if (isRenewed) this.#memory.token = token;
       else this.#memory.forget(token); // what one has written is not for the next to send
@@ -113,33 +114,45 @@ export class Session {
    * Says why the server does not let you in, and what to do: where there is nothing to see in its place, else above what you read.
    * @param {LingerError} error
    */
-  refused({ status, problem }) {
-    const signIn = /** @type {{ sign_in?: string } | undefined} */ (problem)?.sign_in;
-    const asks = status === 401;
-    const title = !asks ? words.roomClosed : this.token ? words.invitationEnded : words.byInvitation;
-    const why = asks && !this.token || !problem ? "" : `${problem.detail}. `;
-    const way = !asks ? words.askOperator : signIn ? "" : words.askForLink;
+  refused(error) {
+    const refusal = this.#refusalOf(error, words.byInvitation);
     this.#close(true);
-    if (byId("log").hasChildNodes()) {
-      this.#banner.tell("signed-out", {
-        text: `${title}. ${why}${way}`,
-        ...asks && signIn && { button: words.signIn, act: () => location.assign(signIn) },
-      });
-      return;
-    }
+    if (byId("log").hasChildNodes()) return this.#banner.tell("signed-out", noticeOf(refusal));
+    const { title, text, signIn } = refusal;
     const gate = byId("gate");
     const said = element(
       "div",
       {},
       element("h2", { textContent: title }),
-      element("p", { textContent: why + way }),
-      ...asks && signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
+      element("p", { textContent: text }),
+      ...signIn ? [element("a", { href: signIn, textContent: words.signIn })] : [],
     );
     // What it says already stays: it comes with each try, and would be read out each time, and be gone under a click.
     if (gate.innerHTML !== said.innerHTML) {
       handFocusOn(gate, () => gate.replaceChildren(...said.childNodes), () => byId("scroller"));
     }
     gate.hidden = false;
+  }
+
+  /**
+   * Says that the server takes what you write only if it knows who you are, though it may let you read; or that it takes it.
+   * @param {LingerError | undefined} error undefined: it takes it.
+   */
+  asksWriter(error) {
+    this.#banner.tell("sign-in", error && noticeOf(this.#refusalOf(error, words.writingByInvitation)));
+  }
+
+  /**
+   * What is told of a refusal, and where one can sign in, if that would help.
+   * @param {LingerError} error @param {string} forStrangers The title for who has shown no token.
+   */
+  #refusalOf({ status, problem }, forStrangers) {
+    const asks = status === 401;
+    const signIn = asks ? /** @type {{ sign_in?: string } | undefined} */ (problem)?.sign_in : undefined;
+    const title = !asks ? words.roomClosed : this.token ? words.invitationEnded : forStrangers;
+    const why = asks && !this.token || !problem ? "" : `${problem.detail}. `;
+    const way = !asks ? words.askOperator : signIn ? "" : words.askForLink;
+    return { title, text: why + way, signIn };
   }
 
   /** Hides what nobody can use who is not in, or shows it again, to go on where one was writing. @param {boolean} closed */
@@ -156,6 +169,14 @@ export class Session {
     if (isFocusFree() || document.activeElement === scroller) this.#writing?.focus();
     this.#writing = undefined;
   }
+}
+
+/** A refusal in one line. @param {{ title: string, text: string, signIn: string | undefined }} refusal */
+function noticeOf({ title, text, signIn }) {
+  return {
+    text: `${title}. ${text}`,
+    ...signIn && { button: words.signIn, act: () => location.assign(signIn) },
+  };
 }
 
 /** What a token says, which only the server can verify: whatever else stands there is left out. @param {string} token */

@@ -361,19 +361,25 @@ export function answerWas(status) {
 export const roomClosed = "This room is not open to you";
 export const invitationEnded = "Your invitation has ended";
 export const byInvitation = "This chat is by invitation";
+export const writingByInvitation = "Writing here is by invitation";
 export const askOperator = "Ask whoever runs this chat.";
 export const askForLink = "Ask for a new link, and open it here.";
 export const signIn = "Sign in";
 
 /** @param {number} unsent How many messages are not sent, at least one. */
-export function askSignOut(unsent) {
-  return `${counted(unsent, "message is", "messages are")} not sent yet, and will be lost. Sign out?`;
+function willBeLost(unsent) {
+  return `${counted(unsent, "message is", "messages are")} not sent yet, and will be lost.`;
 }
 
-/** @param {string} name "" for a link without one. @param {string} before "" where you have no name. */
-export function linkForAnother(name, before) {
+/** @param {number} unsent How many messages are not sent, at least one. */
+export function askSignOut(unsent) {
+  return `${willBeLost(unsent)} Sign out?`;
+}
+
+/** @param {string} name "" for a link without one. @param {string} before "" where you have no name. @param {number} unsent How many messages are not sent. */
+export function linkForAnother(name, before, unsent) {
   const [other, self] = [within(name) || "somebody without a name", within(before) || "somebody else"];
-  return `This link is for ${other}. Here you are ${self}. Switch?`;
+  return `This link is for ${other}. Here you are ${self}. ${unsent > 0 ? `${willBeLost(unsent)} ` : ""}Switch?`;
 }
 
 /** @param {string} name "" for a link without one. */

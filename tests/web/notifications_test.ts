@@ -125,7 +125,7 @@ Deno.test("A name turns no sentence around in which it stands", () => {
     words.notTheName(name, "Noor"),
     words.signedInAs(name),
     words.actionsOf(name, "14:03"),
-    words.linkForAnother(name, name),
+    words.linkForAnother(name, name, 0),
     words.linkRenews(name),
     words.noSuchRoom(name, ""),
     words.notInRoomNames("\u202E"),

@@ -13,7 +13,7 @@ const database = await postgres.create();
 const server = await spawnServer(database.url, {
   TOKEN_SECRET: SECRET,
   SIGN_IN_URL: "https://club.example/sign-in",
-  ANONYMOUS_READ: "open",
+  ANONYMOUS_READ: "open,news",
   ANONYMOUS_WRITE: "open",
 });
 const browser = await launchBrowser();
@@ -499,5 +499,40 @@ webTest(
       (marks) => marks.map((mark) => [mark.className, mark.getAttribute("title")]),
     );
     assertEquals(marks, [["verified", "Verified: signed in as u9"]]);
+  },
+);
+
+webTest(
+  "Who may read without a token, but not write, is told so with a way in, and goes on to read and to write",
+  async () => {
+    await say("news", "Good morning", await tokenOf({ name: "Noor", write: ["*"] }));
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#news`);
+    await page.waitForSelector("#log >> text=Good morning");
+    await page.fill("#name", "Ada");
+    await page.press("#name", "Enter");
+    await page.fill("#text", "And to you");
+    await page.press("#text", "Enter");
+    await page.waitForSelector("#banner >> text=Writing here is by invitation.");
+    await page.waitForSelector(".failed >> text=And to you");
+    assertEquals(await page.textContent("#banner-button"), "Sign in");
+    assertEquals([await page.isVisible("#text"), await page.textContent("#log .body")], [true, "Good morning"]);
+    // Whoever comes back signed in would be somebody else.
+    const ada = await tokenOf({ sub: "u10", name: "Ada", read: ["news"], write: ["news"] });
+    const asked = Promise.withResolvers<string>();
+    page.once("dialog", async (dialog) => {
+      asked.resolve(dialog.message());
+      await dialog.dismiss();
+    });
+    await page.evaluate((hash) => location.hash = hash, `token=${ada}`);
+    assertEquals(
+      await asked.promise,
+      "This link is for Ada. Here you are Ada. 1 message is not sent yet, and will be lost. Switch?",
+    );
+    await page.goto(`${server.url}/#news`);
+    await page.waitForSelector("#banner.shown");
+    await page.click(".failed >> text=Delete");
+    await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
   },
 );
