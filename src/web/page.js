@@ -215,9 +215,10 @@ async function quoting() {
   return quotes ??= await loadQuotes();
 }
 
-/** Has all that repeats a message say what it says now, or no more: quotes, what was found, the desktop. @param {Message | Deletion} news */
+/** Has all that repeats a message say what it says now, or no more: quotes, what was found, the desktop, the mark of what speaks of you. @param {Message | Deletion} news */
 async function became(news) {
   reply?.became(news);
+  rooms.became(news, timeline.unread);
   found?.(news);
   desktop?.then((notifications) => notifications.became(news));
   (await quoting()).requote(news);
@@ -281,7 +282,7 @@ function note(event) {
 }
 
 function showRooms() {
-  const list = rooms.list();
+  const list = rooms.list(timeline.unreadCount);
   sidebar.show(list, current);
   banner.tell("storage", memory.isFull && { text: words.storageFull });
   const unread = list.reduce((sum, { unread, choice }) => choice === "muted" ? sum : sum + unread, 0);

@@ -6,7 +6,7 @@ import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
 import { isOwn } from "./own.js";
 
-/** @import { Linger, Message } from "../client/client.ts" */
+/** @import { Deletion, Linger, Message } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
 /** @import { Memory, Choice } from "./memory.js" */
 /** @import { Session } from "./session.js" */
@@ -136,13 +136,28 @@ export class Rooms {
     return said !== undefined;
   }
 
-  /** Your rooms, by name: an order in which nothing jumps. @returns {RoomEntry[]} */
-  list() {
+  /**
+   * Takes note of what a message of the open room has become: it may speak of you no more.
+   * @param {Message | Deletion} news @param {Message[]} unread What is unread there, as far as it is shown.
+   */
+  became(news, unread) {
+    const { id, room } = news;
+    if (id !== this.#memory.mention(room)) return;
+    this.#memory.forgetMention(room, id);
+    this.heard(room, [...unread.filter((message) => message.id < id), ..."deleted" in news ? [] : [news]]);
+  }
+
+  /**
+   * Your rooms, by name: an order in which nothing jumps.
+   * @param {number} [here] How many are unread in the open one, where that is known.
+   * @returns {RoomEntry[]}
+   */
+  list(here) {
     const unsent = new Set(this.#memory.unsent().map(({ room }) => room));
     const mine = new Set([this.#current, ...unsent, ...this.#memory.rooms()]);
     return [...mine].filter(Boolean).sort((a, b) => a.localeCompare(b)).map((room) => ({
       room,
-      unread: this.#unread(room),
+      unread: room === this.#current && here !== undefined ? here : this.#unread(room),
       mentioned: this.#memory.mention(room) > this.#memory.lastRead(room),
       choice: this.#memory.choice(room) || "open",
       unsent: unsent.has(room),

@@ -159,6 +159,23 @@ export class Timeline {
     return this.#log.after(cursor);
   }
 
+  /** The unread messages, as far as they are shown. */
+  get unread() {
+    return this.#unread.among(this.#log.after(this.#unread.read));
+  }
+
+  /** How many messages are unread; undefined until that is known. */
+  get unreadCount() {
+    return this.#begun ? this.#count : undefined;
+  }
+
+  /** How many messages are unread: where not all of them are here, nobody knows which of them are gone. */
+  get #count() {
+    const { count, read } = this.#unread;
+    const areHere = !this.#newer && (!this.#older || this.#log.around(read).before !== undefined);
+    return count > 0 && areHere ? this.unread.length : count;
+  }
+
   /** Whether there are newer messages than those that are shown. */
   get isApart() {
     return this.#newer;
@@ -342,7 +359,7 @@ export class Timeline {
     }
     const adjoins = !this.#isUnreadAbove(rows);
     if (this.#atEnd) {
-      if (!adjoins && !this.#passed) this.#passed = { from: this.#unread.read, count: this.#unread.count };
+      if (!adjoins && !this.#passed) this.#passed = { from: this.#unread.read, count: this.#count };
       if (this.#unread.mark(this.#unread.newest)) this.#actions.read(this.#unread.read);
     } else if (adjoins && whole && this.#unread.mark(idOf(whole))) this.#actions.read(this.#unread.read);
     if (adjoins && !this.#log.line) this.#lineFrom = this.#unread.read;
@@ -350,14 +367,15 @@ export class Timeline {
 
   /** Whether the first unread message is above the screen. @param {HTMLElement[]} rows */
   #isUnreadAbove([first]) {
-    if (this.#unread.count === 0 || !first) return false;
+    if (this.#count === 0 || !first) return false;
     const { before, next } = this.#log.around(this.#unread.read);
     return (!before && this.#older) || (next !== undefined && next.id < idOf(first));
   }
 
   /** @param {HTMLElement[]} rows The rows on the screen. */
   #showPills(rows) {
-    const { count, read } = this.#unread;
+    const { read } = this.#unread;
+    const count = this.#count;
     this.#pill.hidden = this.#atEnd;
     setText(this.#pill, count === 0 ? words.newest : words.newMessages(count));
     this.#pill.classList.toggle("news", count > 0);

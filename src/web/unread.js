@@ -21,7 +21,7 @@ export class Unread {
     this.#isOwn = isOwn;
   }
 
-  /** How many messages are unread. */
+  /** How many messages are unread, by their numbers: those that are gone by now, too. */
   get count() {
     if (this.newest <= this.read || this.read === "") return 0;
     const own = [...this.#own].filter((id) => id > this.read).length;
@@ -44,6 +44,11 @@ export class Unread {
   /** There are messages up to this one, though they have not been loaded. @param {string} id */
   reaches(id) {
     if (id > this.newest) this.newest = id;
+  }
+
+  /** Those of these that are unread. @param {Message[]} messages */
+  among(messages) {
+    return messages.filter((message) => message.id > this.read && !this.#isOwn(message));
   }
 
   /** The first of these that can be unread. @param {Message[]} messages */

@@ -467,3 +467,36 @@ webTest(
     assertEquals(await told(), "");
   },
 );
+
+webTest("While nobody looks the title counts neither what one writes elsewhere nor what is deleted", async () => {
+  const room = "counted";
+  await posted(site, room, "Before");
+  await using ada = await visit(site, { room, name: "Ada" });
+  await ada.sees("Before");
+  await ada.until((room) => localStorage[`linger / read ${room}`] !== undefined, room);
+  await look(ada.page, "hidden");
+  /** What the page says while it shows these. */
+  const counts = async (...bodies: string[]) => {
+    await look(ada.page, "hidden");
+    await ada.sees(...bodies);
+    return [await ada.page.title(), await ada.page.textContent(`#rooms a[href="#${room}"] .count`)];
+  };
+  const headers = { "message-key": "a key that only Noor has" };
+  /** Posts a message that speaks of Ada; resolves to what takes it back. */
+  const calls = async (body: string) => {
+    const { id } = await (await post(site, room, { body, author: "Noor" }, headers)).json();
+    return async () => {
+      const deleted = await fetch(`${site.url}/rooms/${room}/messages/${id}`, { method: "DELETE", headers });
+      assertEquals(deleted.status, 204);
+    };
+  };
+  const takeBack = await calls("Ada?");
+  await post(site, room, { body: "On my phone", author: "Ada" });
+  await post(site, room, { body: "Good", author: "Noor" });
+  const takeBackToo = await calls("Ada!");
+  assertEquals(await counts("Before", "Ada?", "On my phone", "Good", "Ada!"), ["(3) counted · Linger", "@ 3"]);
+  await takeBackToo();
+  assertEquals(await counts("Before", "Ada?", "On my phone", "Good"), ["(2) counted · Linger", "@ 2"]);
+  await takeBack();
+  assertEquals(await counts("Before", "On my phone", "Good"), ["(1) counted · Linger", "1"]);
+});
