@@ -11,8 +11,9 @@
 
 /** What a fragment leads to, whether a program has encoded it or not. @param {string} hash @returns {Place} */
 export function placeOf(hash) {
-  const [room = "", message = ""] = decoded(hash.slice(1)).split("/");
-  return { room, message };
+  const text = decoded(hash.slice(1));
+  const [room = "", message = ""] = text.split("/");
+  return room ? { room, message } : { room: text, message: "" }; // what begins with a slash is no room's
 }
 
 /** Whether a message can have that id. @param {string} id */

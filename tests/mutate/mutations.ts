@@ -5077,6 +5077,13 @@ export const mutations: readonly Mutation[] = [
     "false ? rooms",
   ),
   broken(
+    "an address that begins with a slash opens the lobby without a word",
+    ["web/rooms_test.ts > An address that is no room's"],
+    "src/web/address.js",
+    "return room ?",
+    "return room || true ?",
+  ),
+  broken(
     "whoever is in the lobby alone is offered to leave it",
     ["web/rooms_test.ts > lobby is left"],
     "src/web/sidebar.js",

@@ -402,6 +402,11 @@ webTest("An address that is no room's is decoded where it can be, else told, wit
   assertEquals(await ada.page.isVisible("#banner-close"), false);
   await ada.page.evaluate(() => location.hash = "#" + "x".repeat(70));
   await ada.page.waitForSelector("#banner >> text=has at most 64 characters. This one has 70.");
+  await ada.page.evaluate(() => location.hash = "#/garden");
+  await ada.page.waitForSelector("#banner >> text=There is no room “/garden”. “/” can’t be in the name");
+  assertEquals(await ada.page.textContent("#notice"), ""); // of no message
+  await ada.page.click("#banner >> text=Open garden");
+  await ada.until(() => document.querySelector("h1")!.textContent === "garden", 0);
 });
 
 webTest("A room is in the address: it can be shared, and the browser's back button leads back", async () => {
