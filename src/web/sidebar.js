@@ -79,9 +79,13 @@ export class Sidebar {
     });
     if (current !== this.#current) this.#items.get(current)?.node.scrollIntoView({ block: "nearest" });
     this.#current = current;
-    this.#badge.hidden = !rooms.some(({ room, unread, choice }) =>
-      unread > 0 && choice !== "muted" && room !== current
-    );
+    const others = rooms.filter(({ room }) => room !== current);
+    const said = [
+      ...others.some(({ unread, choice }) => unread > 0 && choice !== "muted") ? [words.unreadElsewhere] : [],
+      ...others.some(({ unsent }) => unsent) ? [words.unsentElsewhere] : [],
+    ];
+    this.#badge.hidden = said.length === 0;
+    this.#menu.ariaLabel = [words.MARKUP.rooms, ...said].join(", ");
   }
 
   /** Goes to a room, and leaves no closed drawer behind in the browser's history. @param {string} href */

@@ -34,7 +34,6 @@ export const MARKUP = {
   rename: "Change",
   renameWhat: " your name",
   signOut: "Sign out",
-  unreadElsewhere: ", some with unread messages",
   messages: "Messages",
   quietIn: "It is quiet in ",
   nobodyWrote: "Nobody has written here yet. Say something below, or from a shell:",
@@ -62,6 +61,8 @@ export const unread = "unread";
 export const mentionsYou = "your name among them";
 export const muted = "muted";
 export const unsent = "with a message that is not sent";
+export const unreadElsewhere = "some with unread messages";
+export const unsentElsewhere = "some with messages that are not sent";
 export const mute = "Mute";
 export const unmute = "Unmute";
 export const leave = "Leave";

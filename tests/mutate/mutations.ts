@@ -5091,6 +5091,20 @@ export const mutations: readonly Mutation[] = [
     "true",
   ),
   broken(
+    "on a phone one does not see that something is not sent in another room",
+    ["web/outbox_test.ts > On a phone"],
+    "src/web/sidebar.js",
+    "others.some(({ unsent }) => unsent)",
+    "false",
+  ),
+  broken(
+    "the mark at the drawer's button says nothing",
+    ["web/outbox_test.ts > On a phone"],
+    "src/web/sidebar.js",
+    "[words.MARKUP.rooms, ...said].join",
+    "[words.MARKUP.rooms].join",
+  ),
+  broken(
     "a list of the rooms that takes longer than the pause between two looks never comes",
     ["web/rooms_test.ts > On a slow way"],
     "src/web/rooms.js",

@@ -148,6 +148,20 @@ webTest("What was taken for something said before shows itself when it is late",
   await ada.page.waitForSelector(".failed >> text=ok");
 });
 
+webTest("On a phone one sees, and hears, that something is not sent in another room", async () => {
+  const viewport = { width: 390, height: 700 };
+  await using ada = await visit(site, { room: "pocket", name: "Ada", badNetwork: true, viewport });
+  const { page } = ada;
+  await page.route(POSTS, refuse);
+  await ada.say("Refused");
+  await page.waitForSelector(".failed");
+  assertEquals(await page.isVisible("#menu-badge"), false); // one sees it here
+  await page.evaluate(() => location.hash = "elsewhere");
+  await page.waitForSelector("#menu-badge");
+  const name = "Rooms, some with messages that are not sent";
+  assertEquals(await page.getByRole("button", { name, exact: true }).count(), 1);
+});
+
 for (const order of ["before", "after"]) {
   webTest(
     `What had arrived when it was given up as late can still be deleted, seen ${order} that`,
