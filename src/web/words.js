@@ -142,7 +142,7 @@ export function openInstead(room) {
 
 export const gap = "Some messages that you had not read are gone: old ones are removed here.";
 export const storageFull =
-  "This browser can store nothing more for this page: your name, drafts and what you have read are lost when you close it.";
+  "This browser can store nothing more for this page: your name, drafts, messages that are not sent and what you have read are lost when you close it.";
 export const newVersion = "There is a new version of this page.";
 export const reload = "Reload";
 

@@ -78,6 +78,9 @@ webTest(
     assertEquals(await ada.page.inputValue("#edited-text"), "It is only me");
     await ada.page.press("#edited-text", "Escape");
     await ada.page.fill("#text", "A draft");
+    await ada.page.waitForSelector(
+      "#banner >> text=your name, drafts, messages that are not sent and what you have read",
+    );
     await ada.page.evaluate(() => location.hash = "elsewhere");
     await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
     await ada.page.evaluate(() => history.back());
