@@ -1,6 +1,7 @@
 // @ts-check
 // What can be done with a message that stands there: at its corner while one points at it, has the focus on it, or has
-// tapped on it. With a keyboard the arrows lead from message to message, Enter to what can be done, and a key does each.
+// tapped on it. With a keyboard the arrows lead from message to message, Enter to what can be done, and a key does each. A click
+// brings the focus along, and means nothing by that: neither keeps it the bar there, nor is what one types then for the message.
 import { messageAddress } from "./address.js";
 import { clockTime, exactTime, shortTime } from "./calendar.js";
 import { LingerError } from "../client/client.ts";
@@ -52,6 +53,9 @@ export class Actions {
   #row;
   /** Where the focus was last. @type {HTMLElement | undefined} */
   #last;
+  /** Whether what was done last is that a key was pressed, and whether it was so when the focus came to where it is. */
+  #keyed = true;
+  #cameByKey = true;
   #session;
   #memory;
   #doings;
@@ -92,14 +96,19 @@ export class Actions {
     ];
     this.#scroller.append(this.#bar);
 
+    for (const type of ["keydown", "pointerdown"]) addEventListener(type, (event) => this.#note(event), true);
     this.#scroller.addEventListener("pointerover", (event) => {
-      if (event.pointerType === "touch" || this.#bar.contains(document.activeElement)) return;
+      if (event.pointerType === "touch" || this.#cameByKey && this.#bar.contains(document.activeElement)) return;
       const row = rowAt(event);
       if (row) this.#show(row);
       else if (!this.#bar.contains(/** @type {Node} */ (event.target))) this.#hide();
     });
     this.#scroller.addEventListener("pointerleave", () => !this.#hasFocus() && this.#hide());
+    let focused = /** @type {EventTarget | null} */ (document.activeElement);
     this.#scroller.addEventListener("focusin", (event) => {
+      // Who comes back from another window is where he was, by what brought him there.
+      if (event.target !== focused || event.relatedTarget) this.#cameByKey = this.#keyed;
+      focused = event.target;
       const row = rowAt(event);
       if (!row) return;
       this.#last = row;
@@ -132,8 +141,15 @@ export class Actions {
 
   /** What somebody did before this was there, if he is still where he did it. @param {Event} event */
   makeUp(event) {
+    if (event.type !== "pointerover") this.#note(event);
     this.#handle(event);
     if (event instanceof KeyboardEvent && document.activeElement === event.target) this.#press(event);
+  }
+
+  /** @param {Event} event A key or a pointer that was pressed. */
+  #note({ type }) {
+    this.#keyed = type === "keydown";
+    if (!this.#keyed) this.#cameByKey = false;
   }
 
   /** Keys that are for the messages, though the focus is not there. @param {Event} event */
@@ -209,19 +225,16 @@ export class Actions {
   }
 
   #hide() {
+    const hadFocus = this.#bar.contains(document.activeElement);
     this.#row?.classList.remove("active");
     this.#row = undefined;
     this.#bar.hidden = true;
+    if (hadFocus) this.#scroller.focus({ preventScroll: true });
   }
 
   #place() {
     if (!this.#row) return;
-    if (!this.#row.isConnected) {
-      const hadFocus = this.#bar.contains(document.activeElement);
-      this.#hide();
-      if (hadFocus) this.#scroller.focus({ preventScroll: true });
-      return;
-    }
+    if (!this.#row.isConnected) return this.#hide();
     const row = this.#row.getBoundingClientRect();
     const { top, left } = this.#scroller.getBoundingClientRect();
     const { clientWidth, scrollTop } = this.#scroller;
@@ -254,7 +267,7 @@ export class Actions {
     else if (key === "Enter" && !inBar) {
       this.#show(target);
       this.#bar.querySelector("button")?.focus();
-    } else if (action && message && action.may(message)) {
+    } else if (action && message && action.may(message) && this.#cameByKey) {
       if (!inBar) this.#show(target);
       this.#do(action);
     } else return;

@@ -277,8 +277,8 @@ async function begin(event) {
  * a text is for the text. @param {Event} event
  */
 function note(event) {
-  if (event.target instanceof HTMLTextAreaElement && event.target.value !== "") done.delete(event.type);
-  else done.set(event.type, event);
+  done.delete(event.type); // so that what is done last stands last
+  if (!(event.target instanceof HTMLTextAreaElement && event.target.value !== "")) done.set(event.type, event);
 }
 
 function showRooms() {

@@ -523,6 +523,63 @@ webTest(
   },
 );
 
+webTest("Whoever has clicked a button of a message has those of the next one where he points at it", async () => {
+  await using ada = await visit(site, {
+    room: "next",
+    name: "Ada",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const { page } = ada;
+  for (const body of ["One", "Two"]) await ada.say(body);
+  await ada.settles();
+  await act(ada, "One", "Copy link");
+  await page.waitForSelector("[role=status] >> text=The link is copied");
+  await act(ada, "Two", "Reply");
+  await page.waitForSelector("#replying >> text=Two");
+  page.on("dialog", (dialog) => dialog.dismiss());
+  await act(ada, "One", "Delete");
+  await page.hover('#log .body >> text="Two"');
+  await ada.until(() => document.querySelector("#log .active")!.textContent!.includes("Two"), 0);
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "scroller"); // and not nowhere
+});
+
+webTest("What one types after a click on a message, or on a button of it, does nothing with it", async () => {
+  await using ada = await visit(site, {
+    room: "clicked",
+    name: "Ada",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const { page } = ada;
+  for (const body of ["One", "Two"]) await ada.say(body);
+  await ada.settles();
+  const asked = agree(page);
+  const type = async () => {
+    await listen(ada);
+    for (const key of ["c", "e", "Delete", "r"]) await page.keyboard.press(key);
+    // What comes back from another window gets the focus again.
+    await page.evaluate(() => {
+      const focused = document.activeElement as HTMLElement;
+      focused.blur();
+      focused.focus();
+    });
+    for (const key of ["c", "e", "Delete", "r"]) await page.keyboard.press(key);
+    await page.waitForTimeout(300); // longer than it takes to tell of it
+    assertEquals([asked, await said(ada)], [[], []]);
+    assertEquals([await page.isVisible("#editor"), await page.isVisible("#replying")], [false, false]);
+  };
+  await page.dblclick('#log .body >> text="Two"');
+  assertEquals(await page.evaluate(() => document.activeElement!.localName), "article");
+  await type();
+  await act(ada, "Two", "Copy link");
+  await page.waitForSelector("[role=status] >> text=The link is copied");
+  await type();
+  // By keyboard one goes on from there.
+  await page.click('#log .body >> text="Two"');
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("r");
+  await page.waitForSelector("#replying >> text=One");
+});
+
 webTest("A message's link is copied, and its exact time seen", async () => {
   await using ada = await visit(site, {
     room: "link",
@@ -966,7 +1023,7 @@ webTest(
 webTest(
   "A key for a message that is pressed while what can be done with it is still to come, does it then",
   async () => {
-    for (const key of ["ArrowUp", "r", "none any more", "ArrowUp elsewhere", "ArrowUp in words"]) {
+    for (const key of ["ArrowUp", "r", "r after a click", "none any more", "ArrowUp elsewhere", "ArrowUp in words"]) {
       await using ada = await visit(site, { room: "pressed", name: "Ada" });
       const { page } = ada;
       const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
@@ -989,7 +1046,8 @@ webTest(
         });
       } else if (key === "ArrowUp") await page.press("#text", key);
       else {
-        await page.locator("#log article").last().focus();
+        const row = page.locator("#log article").last();
+        await (key === "r after a click" ? row.click() : row.focus());
         await page.keyboard.press("r");
       }
       if (key === "none any more") await page.focus("#text");
