@@ -5,7 +5,7 @@ import { boundField } from "./bounded-field.js";
 import { bodyOf, isEmpty, joined, NONE } from "./draft.js";
 import { avatar } from "./message-row.js";
 import { byId, element, isConverting } from "./element.js";
-import { onEnter } from "./enter-key.js";
+import { leaveFocus, onEnter, onNewLine } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
@@ -73,14 +73,8 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     });
-    // The text keeps the focus, and a phone its keyboard: open or closed.
-    for (const button of [this.#send, byId("new-line")]) {
-      button.addEventListener("mousedown", (event) => event.preventDefault());
-    }
-    byId("new-line").addEventListener("click", () => {
-      this.#text.setRangeText("\n", this.#text.selectionStart, this.#text.selectionEnd, "end");
-      this.#text.dispatchEvent(new Event("input"));
-    });
+    leaveFocus(this.#send);
+    onNewLine(byId("new-line"), this.#text);
     this.#refuseFiles();
 
     this.#name.addEventListener("input", () => {

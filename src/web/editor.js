@@ -5,7 +5,7 @@ import { LingerError } from "../client/client.ts";
 import { boundField } from "./bounded-field.js";
 import { bodyOf } from "./draft.js";
 import { byId, element, handFocusOn, isConverting, isFocusFree, setText } from "./element.js";
-import { onEnter } from "./enter-key.js";
+import { onEnter, onNewLine } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
 import { charactersLeft, isVisible, MAX_BODY_BYTES } from "./length.js";
 import { find } from "./quotes.js";
@@ -41,9 +41,11 @@ export class Editor {
     this.#doings = doings;
     Object.assign(this.#text, { rows: 1, dir: "auto", id: "edited-text", enterKeyHint: "done" });
     const cancel = element("button", { type: "button", textContent: words.cancel });
+    const newLine = /** @type {HTMLElement} */ (byId("new-line").cloneNode(true));
+    newLine.id = "edited-new-line";
     this.#form.append(
       element("label", { htmlFor: this.#text.id, textContent: words.editing }),
-      element("div", { className: "field" }, this.#text, cancel, this.#save),
+      element("div", { className: "field" }, this.#text, newLine, cancel, this.#save),
       this.#note,
       this.#excess,
       this.#excessSaid,
@@ -61,7 +63,8 @@ export class Editor {
     this.#form.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !isConverting(event)) this.close();
     });
-    onEnter(this.#text, () => this.#form.requestSubmit(), isFine);
+    onEnter(this.#text, () => this.#form.requestSubmit());
+    onNewLine(newLine, this.#text);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (!this.#save.disabled) this.#send();
@@ -182,9 +185,4 @@ export class Editor {
 /** @param {{ message: string, status?: number, problem?: { detail: string } | undefined }} error */
 function reasonOf({ status, problem, message }) {
   return status === 410 ? words.deletedMeanwhile : problem?.detail ?? message;
-}
-
-/** Whether there is a keyboard that has Shift+Enter. */
-function isFine() {
-  return !matchMedia("(pointer: coarse)").matches;
 }

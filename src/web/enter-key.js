@@ -1,5 +1,5 @@
 // @ts-check
-// Enter, where it ends what one writes. It is known by the line break that it would make, not by its key: the Enter that only ends an
+// Enter, where it ends what one writes, and a button for who has no Shift+Enter to begin a line. It is known by the line break that it would make, not by its key: the Enter that only ends an
 // input method's conversion makes none, in whatever order a browser tells of it; and one that also makes one (with Korean, or on a
 // phone whose keyboard still holds the last word) is told as a key that converts, too.
 import { isConverting } from "./element.js";
@@ -11,16 +11,15 @@ const BREAKS = ["insertLineBreak", "insertParagraph"];
  * Calls `act` for each Enter in a field, in the place of its line break. With Shift it makes one.
  * @param {HTMLTextAreaElement} field
  * @param {(press: KeyboardEvent) => void} act
- * @param {() => boolean} [counts] Whether Enter ends what one writes there, by now.
  */
-export function onEnter(field, act, counts = () => true) {
+export function onEnter(field, act) {
   /** The last key that was pressed, until a line break has come of it. @type {KeyboardEvent | undefined} */
   let pressed;
   field.addEventListener("keydown", (event) => {
     pressed = event;
     // With these keys it makes no line break, or one in some browsers only.
     const isChord = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-    if (!isChord || isConverting(event) || !counts()) return;
+    if (!isChord || isConverting(event)) return;
     event.preventDefault();
     act(event);
   });
@@ -34,8 +33,22 @@ export function onEnter(field, act, counts = () => true) {
     pressed = undefined;
     // Another key may make a line break as well, and so may a voice.
     const isEnter = press?.key === "Enter" || press?.keyCode === 229;
-    if (!press || !isEnter || press.shiftKey || !counts()) return;
+    if (!press || !isEnter || press.shiftKey) return;
     event.preventDefault();
     act(press);
   });
+}
+
+/** Has a button begin a line in a field. @param {HTMLElement} button @param {HTMLTextAreaElement} field */
+export function onNewLine(button, field) {
+  leaveFocus(button);
+  button.addEventListener("click", () => {
+    field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
+    field.dispatchEvent(new Event("input"));
+  });
+}
+
+/** Has a button leave the focus to a field, and a phone its keyboard: open or closed. @param {HTMLElement} button */
+export function leaveFocus(button) {
+  button.addEventListener("mousedown", (event) => event.preventDefault());
 }

@@ -5672,6 +5672,20 @@ export const mutations: readonly Mutation[] = [
     "if (!press || !isEnter || isConverting(press) ||",
   ),
   broken(
+    "who edits on a phone can begin no line",
+    ["web/composer_test.ts > On a phone one edits"],
+    "src/web/editor.js",
+    "    onNewLine(newLine, this.#text);\n",
+    "",
+  ),
+  broken(
+    "Ctrl+Enter saves nothing",
+    ["web/composer_test.ts > On a phone one edits"],
+    "src/web/enter-key.js",
+    "(event.ctrlKey || event.metaKey)",
+    "event.metaKey",
+  ),
+  broken(
     "an Enter that is told as a key of the input method makes a line break though it is to send",
     ["web/composer_test.ts > would begin a line"],
     "src/web/enter-key.js",

@@ -224,6 +224,30 @@ webTest(
   { notInFirefox: "WebDriver BiDi has no touch screen" },
 );
 
+webTest(
+  "On a phone one edits as one writes: Enter saves, also with a keyboard of its own, and a button begins a line",
+  async () => {
+    await using ada = await visit(site, { room: "pocket-edit", name: "Ada", ...PHONE });
+    const { page } = ada;
+    await ada.say("One");
+    await ada.settles();
+    await page.press("#text", "ArrowUp");
+    await page.waitForSelector("#editor:not([hidden])");
+    await page.keyboard.press("End");
+    await page.tap("#edited-new-line");
+    assertEquals(await page.evaluate(() => document.activeElement?.id), "edited-text"); // and the keyboard stays open
+    await page.keyboard.type("Two");
+    await page.keyboard.press("Enter"); // the key that says "Done"
+    await ada.sees("One\nTwo");
+    await page.waitForSelector("#editor", { state: "hidden" });
+    await page.press("#text", "ArrowUp");
+    await page.fill("#edited-text", "Three");
+    await page.keyboard.press("Control+Enter");
+    await ada.sees("Three");
+  },
+  { notInFirefox: "WebDriver BiDi has no touch screen" },
+);
+
 webTest("A file that is dropped does not take the page's place, and it is told why nothing comes of it", async () => {
   await using ada = await visit(site, { room: "files", name: "Ada" });
   const prevented = await ada.page.evaluate(() => {
