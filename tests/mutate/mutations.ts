@@ -4685,6 +4685,13 @@ export const mutations: readonly Mutation[] = [
     '"Katakana", "Cyrillic"]',
   ),
   broken(
+    "the marks of a name are written over the words of a message that goes on under it",
+    ["web/message_test.ts > beside its words"],
+    "src/web/page.css",
+    ".continued > header > :not(time)",
+    ".continued .author",
+  ),
+  broken(
     "the bullet of an item that is read from the right is clipped",
     ["web/message_test.ts > Each paragraph"],
     "src/web/page.css",

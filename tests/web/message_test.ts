@@ -4,21 +4,44 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import { part } from "../../src/web/length.js";
 import { testSite, visit, webTest } from "../support/browser.ts";
 import { post } from "../support/client.ts";
+import { spawnServer } from "../support/server.ts";
+import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
 const site = await testSite();
 
 webTest("The time of a message that goes on under a name is beside its words, not over them", async () => {
-  for (const body of ["One", "Two"]) await post(site, "beside", { body, author: "Noor" });
-  await using reader = await visit(site, { room: "beside", name: "Ada" });
-  await reader.sees("One", "Two");
-  await reader.page.hover(".continued .body");
-  const { time, words } = await reader.page.evaluate(() => {
-    const time = document.querySelector(".continued time")!.getBoundingClientRect();
-    const range = document.createRange();
-    range.selectNodeContents(document.querySelector(".continued .body")!);
-    return { time: time.right, words: range.getBoundingClientRect().left };
+  await using server = await spawnServer(site.database.url, {
+    TOKEN_SECRET: SECRET,
+    ANONYMOUS_READ: "*",
+    ANONYMOUS_WRITE: "*",
   });
-  assertLessOrEqual(time, words);
+  const ada = await tokenOf({ sub: "a", name: "Ada", read: ["*"], write: ["*"] });
+  for (const author of ["Noor", "N\u043Eor"]) { // who only looks like the other
+    for (const body of ["One", "Two"]) await post(server, "beside", { body, author });
+  }
+  for (const body of ["One", "Two"]) await post(server, "beside", { body }, bearer(ada));
+  await using reader = await visit({ browser: site.browser, url: server.url }, { room: `token=${ada}`, live: false });
+  const { page } = reader;
+  await page.evaluate(() => location.hash = "beside");
+  await reader.sees("One", "Two", "One", "Two", "One", "Two");
+  const marks = await page.$$eval(
+    ".continued > header",
+    (all) => all.map((header) => [".claim", ".doubt", ".verified"].map((mark) => header.querySelector(mark) !== null)),
+  );
+  assertEquals(marks, [[true, false, false], [true, true, false], [false, false, true]]);
+  for (const row of await page.$$(".continued")) {
+    await row.hover();
+    const [seen, words] = await row.evaluate((row) => {
+      const seen = [...row.querySelectorAll("header > *")]
+        .filter((part) => getComputedStyle(part).clipPath === "none")
+        .map((part) => [part.localName, part.getBoundingClientRect().right] as const);
+      const range = document.createRange();
+      range.selectNodeContents(row.querySelector(".body")!);
+      return [seen, range.getBoundingClientRect().left];
+    });
+    assertEquals(seen.map(([name]) => name), ["time"]);
+    assertLessOrEqual(seen[0]![1], words);
+  }
 });
 
 webTest(
