@@ -188,7 +188,7 @@ export class Actions {
     this.#last = undefined;
   }
 
-  /** Another room is seen. */
+  /** Another room is seen, or one goes on in the composer: what one edits waits. */
   leave() {
     this.#editor.leave();
   }

@@ -167,10 +167,14 @@ export class Composer {
     else this.left.set(room, draft);
   }
 
-  /** Puts the cursor where one goes on: into the text, or the name while there is none. Not where that would bring a keyboard up. */
-  focus() {
-    if (!matchMedia("(pointer: fine)").matches) return;
+  /** Puts the cursor where one goes on: into the text, or the name while there is none. */
+  write() {
     (this.#form.hidden ? this.#name : this.#text).focus();
+  }
+
+  /** Puts it there unless that would bring a keyboard up. */
+  focus() {
+    if (matchMedia("(pointer: fine)").matches) this.write();
   }
 
   #submit() {

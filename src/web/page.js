@@ -69,6 +69,7 @@ const timeline = new Timeline({
   },
   retry: (item) => outbox.retry(item),
   edit: (item) => {
+    actions?.leave();
     composer.giveBack(item.room, { text: outbox.take(item), replyTo: item.replyTo ?? "" });
     composer.focus();
   },
@@ -254,9 +255,10 @@ async function begin(event) {
     isSending: () => outbox.of(current).some(({ state }) => state !== "refused"),
     isApart: () => timeline.isApart,
     reply: (message) => {
+      actions?.leave();
       reply.begin(message);
       composer.reply(message.id);
-      text.focus();
+      composer.write();
     },
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),

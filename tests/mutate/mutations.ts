@@ -1118,6 +1118,27 @@ export const mutations: readonly Mutation[] = [
     "Object.defineProperty(event, 'target', { value: document.activeElement });",
   ),
   broken(
+    "a reply is begun behind what one edits",
+    ["web/actions_test.ts > replies while he edits"],
+    "src/web/page.js",
+    "      actions?.leave();\n      reply.begin",
+    "      reply.begin",
+  ),
+  broken(
+    "words that are given back are behind what one edits",
+    ["web/actions_test.ts > replies while he edits"],
+    "src/web/page.js",
+    "    actions?.leave();\n    composer.giveBack",
+    "    composer.giveBack",
+  ),
+  broken(
+    "who replies before he has a name sees nothing of it",
+    ["web/actions_test.ts > before he has a name"],
+    "src/web/page.js",
+    "composer.write();",
+    "text.focus();",
+  ),
+  broken(
     "the bar stays at the message of which a button was clicked",
     ["web/actions_test.ts > has those of the next"],
     "src/web/actions.js",

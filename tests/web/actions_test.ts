@@ -644,6 +644,49 @@ webTest("A tap on a message shows what can be done with it, and another hides it
   await ada.page.waitForSelector("#actions", { state: "hidden" });
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("Who replies while he edits is in his reply, and the edit is there when he comes back to it", async () => {
+  const { id } = await posted(site, "beside-edit", "The question");
+  await using ada = await visit(site, { room: "beside-edit", name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("Mine");
+  await ada.settles();
+  await act(ada, "Mine", "Edit");
+  await page.fill("#edited-text", "Mine, with more words");
+  await act(ada, "The question", "Reply");
+  assertEquals([await page.isVisible("#replying"), await page.isVisible("#editor")], [true, false]);
+  await page.keyboard.type("The answer");
+  await page.keyboard.press("Enter");
+  await ada.settles();
+  const answer = (await messages(site, "beside-edit", "wait=0")).at(-1)!;
+  assertEquals([answer.body, answer.reply_to], ["The answer", id]);
+  await act(ada, "Mine", "Edit");
+  assertEquals(await page.inputValue("#edited-text"), "Mine, with more words");
+  await page.keyboard.press("Escape");
+
+  // So it is with what was refused.
+  await page.route(/\/messages$/, refuse);
+  await ada.say("Refused");
+  await page.waitForSelector(".failed");
+  await act(ada, "Mine", "Edit");
+  await page.click(".failed >> text=Edit");
+  assertEquals([await page.isVisible("#text"), await page.inputValue("#text")], [true, "Refused"]);
+});
+
+webTest("Who replies before he has a name is asked for it, and then in his reply", async () => {
+  const { id } = await posted(site, "nameless", "The question");
+  await using ada = await visit(site, { room: "nameless" });
+  const { page } = ada;
+  await act(ada, "The question", "Reply");
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "name");
+  await page.keyboard.type("Ada");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#replying >> text=The question");
+  await page.keyboard.type("The answer");
+  await page.keyboard.press("Enter");
+  await ada.settles();
+  assertEquals((await messages(site, "nameless", "wait=0")).at(-1)!.reply_to, id);
+});
+
 webTest("A reply goes on while one looks around in its room, and when it was refused", async () => {
   const original = await posted(site, "kept", "The question");
   const other = await posted(site, "kept", "Something else");
