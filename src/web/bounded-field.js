@@ -1,6 +1,6 @@
 // @ts-check
 // Keeps a field from taking a book: that can't become a message by a few cuts, and with a megabyte of text browsers take seconds for
-// each key.
+// each key. Nor does it take a file, which is told by the field that one sees.
 import { charactersLeft, MAX_BODY_BYTES } from "./length.js";
 import * as words from "./words.js";
 
@@ -11,7 +11,7 @@ const HUGE = 50_000;
  * Bounds a field; returns what puts a text into it, as much as may be.
  * @param {HTMLTextAreaElement} field
  * @param {() => void} changed Is called after each input that was let in.
- * @param {(why: string) => void} refused Is told why a text was not.
+ * @param {(why: string) => void} refused Is told why a text, or a file, was not.
  */
 export function boundField(field, changed, refused) {
   /** What stood there before the input that is told. */
@@ -34,6 +34,18 @@ export function boundField(field, changed, refused) {
     }
     before = value;
     changed();
+  });
+  // One that is dropped anywhere would take the page's place.
+  for (const type of /** @type {const} */ (["dragover", "drop"])) {
+    addEventListener(type, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      if (type === "dragover") event.dataTransfer.dropEffect = "none";
+      else if (field.checkVisibility()) refused(words.noFiles);
+    });
+  }
+  field.addEventListener("paste", ({ clipboardData }) => {
+    if (clipboardData?.types.every((type) => type === "Files")) refused(words.noFiles);
   });
   return (/** @type {string} */ text) => {
     field.value = before = text.slice(0, HUGE);

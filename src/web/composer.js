@@ -75,7 +75,6 @@ export class Composer {
     });
     leaveFocus(this.#send);
     onNewLine(byId("new-line"), this.#text);
-    this.#refuseFiles();
 
     this.#name.addEventListener("input", () => {
       const left = charactersLeft(this.#name.value.trim(), MAX_AUTHOR_BYTES);
@@ -198,21 +197,6 @@ export class Composer {
   /** What would be sent: no blank lines around it. */
   #body() {
     return bodyOf(this.#text.value);
-  }
-
-  /** A file that is dropped would take the page's place. */
-  #refuseFiles() {
-    for (const type of /** @type {const} */ (["dragover", "drop"])) {
-      addEventListener(type, (event) => {
-        if (!event.dataTransfer?.types.includes("Files")) return;
-        event.preventDefault();
-        if (type === "drop") this.#tell(words.noFiles, true);
-        else event.dataTransfer.dropEffect = "none";
-      });
-    }
-    this.#text.addEventListener("paste", ({ clipboardData }) => {
-      if (clipboardData?.types.every((type) => type === "Files")) this.#tell(words.noFiles, true);
-    });
   }
 
   #askName() {

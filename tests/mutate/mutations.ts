@@ -1139,6 +1139,13 @@ export const mutations: readonly Mutation[] = [
     "text.focus();",
   ),
   broken(
+    "where one edits it is told behind that why nothing comes of a file",
+    ["web/composer_test.ts > A file that is dropped"],
+    "src/web/bounded-field.js",
+    "else if (field.checkVisibility()) refused",
+    "else refused",
+  ),
+  broken(
     "the bar stays at the message of which a button was clicked",
     ["web/actions_test.ts > has those of the next"],
     "src/web/actions.js",

@@ -250,17 +250,43 @@ webTest(
 
 webTest("A file that is dropped does not take the page's place, and it is told why nothing comes of it", async () => {
   await using ada = await visit(site, { room: "files", name: "Ada" });
-  const prevented = await ada.page.evaluate(() => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File(["x"], "cake.jpg"));
-    return ["dragover", "drop"].map((type) =>
-      !document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }))
-    );
-  });
-  assertEquals(prevented, [true, true]);
-  assertMatch(await ada.page.textContent("#room-left") ?? "", /^Files can’t be sent here/);
-  await ada.page.fill("#text", "Then a link");
-  assertEquals(await ada.page.textContent("#room-left"), "");
+  const { page } = ada;
+  const drop = () =>
+    page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File(["x"], "cake.jpg"));
+      return ["dragover", "drop"].map((type) =>
+        !document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }))
+      );
+    });
+  const paste = (field: string) =>
+    page.$eval(field, (field) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.items.add(new File(["x"], "cake.jpg"));
+      const event = new ClipboardEvent("paste", { bubbles: true, cancelable: true });
+      field.dispatchEvent(Object.defineProperty(event, "clipboardData", { value: clipboardData }));
+    });
+  const told = async () => await page.textContent("#room-left") ?? "";
+  assertEquals(await drop(), [true, true]);
+  assertMatch(await told(), /^Files can’t be sent here/);
+  await page.fill("#text", "Then a link");
+  assertEquals(await told(), "");
+  await paste("#text");
+  assertMatch(await told(), /^Files can’t be sent here/);
+
+  // Also where one edits, and then there alone.
+  await page.press("#text", "Enter");
+  await ada.settles();
+  await page.press("#text", "ArrowUp");
+  await page.waitForSelector("#editor:not([hidden])");
+  const toldThere = async () => await page.textContent("#editor .note") ?? "";
+  for (const way of [() => paste("#edited-text"), drop]) {
+    await way();
+    assertMatch(await toldThere(), /^Files can’t be sent here/);
+    assertEquals(await told(), "");
+    await page.keyboard.type("!");
+    assertEquals(await toldThere(), "");
+  }
 });
 
 webTest("The question for a name does not look like the line to write in", async () => {
