@@ -8,6 +8,9 @@ export const MAX_BODY_BYTES = 10_000;
 /** Characters are counted one by one up to so many UTF-16 units; beyond them nobody counts along. */
 const COUNTED = 1_000;
 
+/** Neither a mark on nothing, nor what leaves no ink: what Unicode says of that, the empty Braille cell, and the note without a head. */
+const VISIBLE = /[^\p{Cc}\p{Cf}\p{DI}\p{Z}\p{M}\s\u2800\u{1d159}]/u;
+
 const utf8 = new TextEncoder();
 const graphemes = new Intl.Segmenter();
 
@@ -41,5 +44,10 @@ export function part(text, from, to) {
 
 /** Whether there is anything in a text that can be seen. @param {string} text */
 export function isVisible(text) {
-  return /[^\p{Cc}\p{Cf}\p{Z}\p{M}\s\u115f\u1160\u2800\u3164\uffa0]/u.test(text);
+  return VISIBLE.test(text);
+}
+
+/** A text from its first character on that can be seen; "" where there is none. @param {string} text */
+export function fromVisible(text) {
+  return isVisible(text) ? text.slice(text.search(VISIBLE)) : "";
 }

@@ -3,7 +3,7 @@
 import { hashOf } from "./address.js";
 import { clockTime, exactTime, timeOf } from "./calendar.js";
 import { element } from "./element.js";
-import { isVisible } from "./length.js";
+import { fromVisible, isVisible } from "./length.js";
 import { mentions } from "./mentions.js";
 import { isMixed, Names } from "./names.js";
 import { isOwn } from "./own.js";
@@ -250,7 +250,7 @@ export function messageIn({ room, author, body, at, replyTo }, { sub }) {
 export function avatar(name) {
   let hash = 0;
   for (const character of name) hash = (hash * 37 + /** @type {number} */ (character.codePointAt(0))) >>> 0;
-  const [first] = graphemes.segment(isVisible(name) ? name.trim() : "?");
+  const [first] = graphemes.segment(fromVisible(name) || "?");
   const circle = element("span", {
     className: `avatar hue-${hash % HUES}`,
     textContent: /** @type {Intl.SegmentData} */ (first).segment.toLocaleUpperCase(),

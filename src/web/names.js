@@ -2,8 +2,8 @@
 // Tells names apart that look alike. Anybody can call themselves anything here: "Ada" with a Cyrillic A, "Ada" with a space
 // behind it. The page can't say who is who, but it says where two names that look the same are two.
 
-/** What leaves no ink: spaces, controls, and what Unicode has to be ignored, the empty Braille cell besides. */
-const INVISIBLE = /[\s\u2800\p{C}\p{DI}\p{Z}]/gv;
+/** What leaves no ink: spaces, controls, and what Unicode has to be ignored, the empty Braille cell and the note without a head besides. */
+const INVISIBLE = /[\s\u2800\u{1d159}\p{C}\p{DI}\p{Z}]/gv;
 
 /** Letters of other scripts that look like Latin ones, small; and what looks alike among the Latin ones. */
 const SMALL = shapes({

@@ -4741,6 +4741,20 @@ export const mutations: readonly Mutation[] = [
     "return name;",
   ),
   broken(
+    "what Unicode keeps to be ignored later is a name",
+    ["web/composer_test.ts > What nobody can see"],
+    "src/web/length.js",
+    "\\p{Cf}\\p{DI}",
+    "\\p{Cf}\\u115f\\u1160\\u3164\\uffa0",
+  ),
+  broken(
+    "the picture of a name is empty where the name begins with what nobody can see",
+    ["web/message_test.ts > The picture of a name"],
+    "src/web/message-row.js",
+    'fromVisible(name) || "?"',
+    'fromVisible(name) ? name.trim() : "?"',
+  ),
+  broken(
     "half of an emoji is seen at the end of what is found",
     ["web/search_test.ts > cut in two"],
     "src/web/length.js",

@@ -179,14 +179,16 @@ webTest("How long a text is, is told in characters; blank lines around it count 
 
 webTest("What nobody can see is neither sent nor a name", async () => {
   await using noor = await visit(site, { room: "unseen" });
-  for (const name of ["\u200b\u2060", "\u2800", "\u00ad \u3164"]) {
+  // The last ones: what Unicode keeps for characters to be ignored, and a note without a head.
+  const unseen = ["\u200b\u2060", "\u2800", "\u00ad \u3164", "\u2065\ufff0", "\u{e0080}\u{e01f0}", "\u{1d159}"];
+  for (const name of unseen) {
     await noor.page.fill("#name", name);
     await noor.page.press("#name", "Enter");
     assertEquals(await noor.page.isVisible("#name"), true);
   }
   await noor.page.fill("#name", "Noor");
   await noor.page.press("#name", "Enter");
-  await noor.page.fill("#text", "\u2800 \u200b\n");
+  await noor.page.fill("#text", `${unseen.join(" ")}\n`);
   assertEquals(await noor.page.isDisabled("#send"), true);
   await noor.page.press("#text", "Enter");
   await noor.page.fill("#text", "👍🏽");

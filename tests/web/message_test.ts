@@ -152,10 +152,10 @@ webTest("What reaches out of a message by marks upon marks is clipped", async ()
 
 webTest("Names that look alike are told apart, and who looks like you is the other", async () => {
   const names = ["Noor", "Ada", "noor", "Noor ", "N\u200Boor", "Nооr", "Aԁа", "Bоb", "Боб", "李", "\u200B\u2060"];
-  names.push("ВОВ", "ANNA", "ΑΝΝΑ", "αννα", "Вова", "вова"); // no letter of which is Latin, but for the first Anna's
+  names.push("No\u{1d159}or", "ВОВ", "ANNA", "ΑΝΝΑ", "αννα", "Вова", "вова"); // but for the first of them and Anna no letter is Latin
   for (const author of names) await post(site, "alike", { body: author, author });
   await using reader = await visit(site, { room: "alike", name: "Ada" });
-  await reader.page.waitForSelector(".message >> nth=16");
+  await reader.page.waitForSelector(".message >> nth=17");
   const rows = await reader.page.$$eval(".message", (all) =>
     all.map((row) => [
       row.querySelector(".author")!.textContent,
@@ -174,6 +174,7 @@ webTest("Names that look alike are told apart, and who looks like you is the oth
     "",
     "",
     "",
+    like("Noor"),
     like("Bоb"),
     "",
     like("ANNA"),
@@ -190,6 +191,19 @@ Deno.test("A character that is longer than what is shown of a text is cut, and a
   assertEquals(part(marked, 0, 200), marked.slice(0, 200));
   assertEquals(part(`A ${marked}`, 0, 200), "A ");
   assertEquals(part(`A ${marked}`, 10, 200), `A ${marked}`.slice(2, 200));
+});
+
+webTest("The picture of a name has the first character of it that can be seen", async () => {
+  const names = ["\u200BAda", "\u2065\u{e0080} noor", "\u0301Élise", "\u{1d159}李"];
+  for (const author of names) await post(site, "initials", { body: "Here", author });
+  await using reader = await visit(site, { room: "initials", name: "Eve" });
+  await reader.page.waitForSelector(".message >> nth=3");
+  assertEquals(await reader.page.$$eval("#log .avatar", (all) => all.map(({ textContent }) => textContent)), [
+    "A",
+    "N",
+    "É",
+    "李",
+  ]);
 });
 
 webTest("A name that nobody can see is said to be one wherever it stands", async () => {
