@@ -151,7 +151,7 @@ function whatIsWritten(text, changed) {
   if (changed) body.append(editedMark(changed));
   if (!isVisible(text)) body.dataset.nothing = words.blankBody;
   body.classList.toggle("large", isLoneEmoji(text));
-  if (!isLong(text)) return [body];
+  if (!isLong(text, body)) return [body];
   const more = element("button", { type: "button", className: "unfold", ariaLive: "off" });
   fold(body, more, true);
   more.addEventListener("click", () => {

@@ -35,8 +35,16 @@ export function prose(text) {
   return blocks(lines, DEEPEST);
 }
 
-/** Whether one reads only the beginning of it at first. @param {string} text */
-export function isLong(text) {
+/** Whether one reads only the beginning of it at first. @param {string} text @param {Element} shown What was made of it. */
+export function isLong(text, shown) {
+  if (!fills(text)) return false;
+  const seen = /** @type {Element} */ (shown.cloneNode(true));
+  for (const unseen of seen.querySelectorAll(".mark")) unseen.remove();
+  return fills(seen.textContent ?? "");
+}
+
+/** Whether a text has more than a few lines. @param {string} text */
+function fills(text) {
   if (text.length < LONG_LINES) return false;
   let lines = 0;
   for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.length / LINE));

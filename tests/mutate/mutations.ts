@@ -4895,6 +4895,13 @@ export const mutations: readonly Mutation[] = [
     "if (!row) return;",
   ),
   broken(
+    "a few lines with much air between them are folded, though nothing is cut off",
+    ["web/message_test.ts > nothing would be cut off"],
+    "src/web/prose.js",
+    'return fills(seen.textContent ?? "");',
+    "return true;",
+  ),
+  broken(
     "whoever folds a long message is thrown far on",
     ["web/message_test.ts > folds a long message"],
     "src/web/message-row.js",
