@@ -4902,6 +4902,20 @@ export const mutations: readonly Mutation[] = [
     "return true;",
   ),
   broken(
+    "on paper stands only what was on the screen",
+    ["web/message_test.ts > On paper"],
+    "src/web/page.css",
+    "    border: 0;\n    overflow: visible;\n",
+    "    border: 0;\n",
+  ),
+  broken(
+    "on paper long messages are cut off",
+    ["web/message_test.ts > On paper"],
+    "src/web/page.css",
+    "    max-block-size: none;\n",
+    "",
+  ),
+  broken(
     "whoever folds a long message is thrown far on",
     ["web/message_test.ts > folds a long message"],
     "src/web/message-row.js",

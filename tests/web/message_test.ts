@@ -90,6 +90,50 @@ webTest("A message of which nothing would be cut off is not folded, however many
   assertLess(flood!, airy! / 2); // empty lines in a row are few
 });
 
+webTest("On paper stands the conversation, with all of each message, and nothing to press or to write in", async () => {
+  const body = Array.from({ length: 100 }, (_, i) => `Line ${i}`).join("\n");
+  // More than one chunk, of which the first is far from the screen.
+  for (let i = 0; i < 60; i++) await post(site, "paper", { body: i % 30 ? `Message ${i}` : body, author: "Noor" });
+  for (const viewport of [{ width: 1000, height: 700 }, { width: 600, height: 700 }]) {
+    await using reader = await visit(site, { room: "paper", name: "Ada", colorScheme: "dark", viewport });
+    const { page } = reader;
+    await page.waitForSelector(".body.folded", { state: "attached" });
+    await page.hover("#log article:last-child");
+    await page.waitForSelector("#actions");
+    await page.evaluate(() => document.getElementById("since")!.hidden = false);
+    await page.emulateMedia({ media: "print" });
+    assertEquals(
+      await page.$$eval(
+        "button, input, textarea, #sidebar, #foot, #actions, #since, #connection",
+        (all) => all.filter((one) => one.checkVisibility()).map((one) => one.id || one.className),
+      ),
+      [],
+    );
+    const { around, cut, reached, log, ink } = await page.evaluate(() => {
+      const log = document.getElementById("log")!;
+      const around = [];
+      for (let node = log.parentElement; node; node = node.parentElement) {
+        around.push([node.localName, getComputedStyle(node).overflow, node.clientHeight >= log.clientHeight]);
+      }
+      const bodies = [...document.querySelectorAll(".body")];
+      return {
+        around,
+        cut: bodies.filter((body) => body.clientHeight < body.scrollHeight - 1).length,
+        reached: document.documentElement.scrollHeight,
+        log: log.getBoundingClientRect().height,
+        ink: getComputedStyle(bodies[0]!).color,
+      };
+    });
+    assertEquals(
+      around.map(([name, overflow, holds]) => [name, overflow, name === "html" || holds]),
+      ["div", "main", "body", "html"].map((name) => [name, "visible", true]),
+    );
+    assertEquals(cut, 0);
+    assertLessOrEqual(log, reached);
+    assertEquals(ink, "rgb(44, 37, 33)"); // which can be read on white
+  }
+});
+
 webTest("Whoever folds a long message again is where he was; and an edit folds nothing", async () => {
   const room = "folded";
   const key = "a key that nobody can guess";
