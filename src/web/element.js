@@ -67,6 +67,11 @@ export function isConverting({ isComposing, keyCode, timeStamp }) {
   return isComposing || keyCode === 229 || timeStamp - convertedAt < SAME_PRESS_MS;
 }
 
+/** Whether a click on a link asks the browser for a tab or a window of its own, or to keep what it leads to. @param {MouseEvent} event */
+export function leadsElsewhere({ ctrlKey, metaKey, shiftKey, altKey }) {
+  return ctrlKey || metaKey || shiftKey || altKey;
+}
+
 /** Writes an element's text only if it is another: a screen reader may read out whatever is written. @param {Element} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -1,6 +1,6 @@
 // @ts-check
 // A window over the page in which one finds something by a text, and from which a click leads there.
-import { element } from "./element.js";
+import { element, leadsElsewhere } from "./element.js";
 import * as words from "./words.js";
 
 /**
@@ -34,7 +34,7 @@ export function openFinder(id, heading, label, goTo) {
   });
   list.addEventListener("click", (event) => {
     const link = /** @type {Element} */ (event.target).closest("a");
-    if (!link) return;
+    if (!link || leadsElsewhere(event)) return;
     event.preventDefault();
     dialog.close();
     goTo(/** @type {string} */ (link.getAttribute("href")));

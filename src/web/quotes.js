@@ -3,7 +3,7 @@
 // room, or gone.
 import { layOut } from "./chunk.js";
 import { endOf } from "./conversation.js";
-import { element } from "./element.js";
+import { element, leadsElsewhere } from "./element.js";
 import { part } from "./length.js";
 import { messageOf, rowOf, shownName } from "./message-row.js";
 import { Patience } from "./patience.js";
@@ -51,6 +51,7 @@ export async function quote(line, id, room, goThere) {
     fill(line, original);
   }
   line.addEventListener("click", (event) => {
+    if (leadsElsewhere(event)) return;
     const row = rowOf(id);
     const isThere = line.getAttribute("href") === location.hash;
     if (!row && !isThere) return; // the address leads there

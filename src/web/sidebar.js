@@ -1,6 +1,6 @@
 // @ts-check
 // Your rooms at the side, the way into another one, and, where the screen is narrow, the drawer that holds them.
-import { byId, element, isConverting, setText } from "./element.js";
+import { byId, element, isConverting, leadsElsewhere, setText } from "./element.js";
 import { isNotifiable } from "./notifiable.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
 import * as words from "./words.js";
@@ -43,7 +43,7 @@ export class Sidebar {
     byId("rename").addEventListener("click", () => this.close()); // one is asked behind it, right after this
     this.#list.addEventListener("click", (event) => {
       const link = /** @type {Element} */ (event.target).closest("a");
-      if (!link || !this.#isOpen) return;
+      if (!link || !this.#isOpen || leadsElsewhere(event)) return;
       event.preventDefault();
       this.goTo(/** @type {string} */ (link.getAttribute("href")));
     });

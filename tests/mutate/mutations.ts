@@ -6156,6 +6156,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a click that asks for a tab of its own leads on in this one",
+    ["web/rooms_test.ts > A click that asks for a tab"],
+    "src/web/element.js",
+    "return ctrlKey || metaKey || shiftKey || altKey;",
+    "return altKey;",
+  ),
+  broken(
     "a room that is opened while the server is away says nothing of that",
     ["web/chat_test.ts > opens a room while"],
     "src/web/conversation.js",

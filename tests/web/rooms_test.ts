@@ -423,6 +423,35 @@ webTest("A room is in the address: it can be shared, and the browser's back butt
   await ada.until(() => document.querySelector("h1")!.textContent === "lobby", 0);
 });
 
+webTest("A click that asks for a tab of its own gets one wherever something leads on, and this one stays", async () => {
+  const { id } = await posted(site, "tabs", "A teapot");
+  await post(site, "tabs", { body: "Whose?", reply_to: id });
+  await using ada = await visit(site, { room: "tabs", name: "Ada", viewport: { width: 390, height: 700 } });
+  const { page } = ada;
+  const openTab = async (link: string) => {
+    const [tab] = await Promise.all([
+      ada.context.waitForEvent("page"),
+      page.click(link, { modifiers: ["ControlOrMeta"] }),
+    ]);
+    await tab.waitForURL(/#/);
+    const { hash } = new URL(tab.url());
+    await tab.close();
+    return hash;
+  };
+  await page.waitForSelector(".quoted >> text=A teapot");
+  assertEquals(await openTab(".quoted"), `#tabs/${id}`);
+  assertEquals(await page.locator("#log .found").count(), 0);
+  await page.click("#find");
+  await page.fill("#search input", "teapot");
+  assertEquals(await openTab("#search li a"), `#tabs/${id}`);
+  assertEquals(await page.locator("#search li").count(), 1);
+  await page.click("#search >> text=Close");
+  await page.click("#menu");
+  assertEquals(await openTab(`#rooms a[href="#tabs"]`), "#tabs");
+  assertEquals(await page.locator("#sidebar.open").count(), 1);
+  assertEquals(new URL(page.url()).hash, "#tabs");
+});
+
 webTest("A name that no room can have is told while it is typed, and nothing jumps or is cut", async () => {
   await using ada = await visit(site, { name: "Ada" });
   const { page } = ada;
