@@ -2,7 +2,8 @@
 // One message as it is seen: who, when, what.
 import { hashOf } from "./address.js";
 import { clockTime, exactTime, timeOf } from "./calendar.js";
-import { element } from "./element.js";
+import { layOut } from "./chunk.js";
+import { byId, element } from "./element.js";
 import { fromVisible, isVisible } from "./length.js";
 import { mentions } from "./mentions.js";
 import { isMixed, Names } from "./names.js";
@@ -182,8 +183,18 @@ function fold(body, more, folded) {
   more.ariaExpanded = `${!folded}`;
 }
 
+/** Brings a row before one's eyes, all of its message, and says which it is: the one that is meant now. @param {HTMLElement} row */
+export function showRow(row) {
+  for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
+  void row.offsetWidth; // so that it begins anew
+  row.classList.add("found");
+  unfold(row); // what one looks for may be anywhere in it
+  layOut(row);
+  row.scrollIntoView({ block: row.clientHeight < byId("scroller").clientHeight ? "center" : "start" });
+}
+
 /** Shows all of the message of a row. @param {Element} row */
-export function unfold(row) {
+function unfold(row) {
   const [body, more] = [".body", ".unfold"].map((part) => row.querySelector(part));
   if (body && more) fold(body, more, false);
 }

@@ -1,11 +1,10 @@
 // @ts-check
 // The line above a message that says what it answers, and leads there: the original may be on the page, far back in the
 // room, or gone.
-import { layOut } from "./chunk.js";
 import { endOf } from "./conversation.js";
 import { element, leadsElsewhere } from "./element.js";
 import { part } from "./length.js";
-import { messageOf, rowOf, shownName } from "./message-row.js";
+import { messageOf, rowOf, shownName, showRow } from "./message-row.js";
 import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
@@ -56,8 +55,9 @@ export async function quote(line, id, room, goThere) {
     const isThere = line.getAttribute("href") === location.hash;
     if (!row && !isThere) return; // the address leads there
     event.preventDefault();
-    if (row) showRow(row);
-    else goThere(); // once more: one has gone elsewhere since
+    if (!row) return goThere(); // once more: one has gone elsewhere since
+    showRow(row);
+    row.focus({ preventScroll: true });
   });
 }
 
@@ -86,16 +86,6 @@ export function said(original) {
     " ",
     element("bdi", { textContent: text }),
   ];
-}
-
-/** Brings a row before one's eyes, and says which it is. @param {HTMLElement} row */
-function showRow(row) {
-  layOut(row);
-  row.scrollIntoView({ block: "center" });
-  row.focus({ preventScroll: true });
-  row.classList.remove("found");
-  void row.offsetWidth; // so that it begins anew
-  row.classList.add("found");
 }
 
 /** A message as it is on the page, or else on the server; undefined if it is gone. @param {string} id @param {Room} room @returns {Promise<Seen | undefined>} */

@@ -11,7 +11,7 @@ import { layOut } from "./chunk.js";
 import { NIL } from "./conversation.js";
 import { byId, setText } from "./element.js";
 import { goesOn, MessageLog } from "./message-log.js";
-import { messageIn, unfold } from "./message-row.js";
+import { messageIn, showRow } from "./message-row.js";
 import { isOwn } from "./own.js";
 import { Unread } from "./unread.js";
 import { Waiting } from "./waiting.js";
@@ -328,12 +328,7 @@ export class Timeline {
 
   /** Shows a message that somebody wants to see, among its neighbours. @param {HTMLElement} row */
   #find(row) {
-    for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
-    row.classList.add("found");
-    row.tabIndex = -1;
-    unfold(row); // what was searched for may be anywhere in it
-    layOut(row);
-    row.scrollIntoView({ block: row.clientHeight < this.#scroller.clientHeight ? "center" : "start" });
+    showRow(row);
     if (!this.#wrote) row.focus({ preventScroll: true }); // else that would go to the message from now on
     this.#look();
   }

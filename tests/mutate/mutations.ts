@@ -4888,6 +4888,20 @@ export const mutations: readonly Mutation[] = [
     "  };",
   ),
   broken(
+    "each message to which one was led stays marked",
+    ["web/actions_test.ts > marks that one alone"],
+    "src/web/message-row.js",
+    'found.classList.remove("found");',
+    "void found;",
+  ),
+  broken(
+    "of a tall message to which one is led one sees the middle",
+    ["web/actions_test.ts > marks that one alone"],
+    "src/web/message-row.js",
+    '.clientHeight ? "center" : "start"',
+    '.clientHeight ? "center" : "center"',
+  ),
+  broken(
     "the line above a reply leads far back once only",
     ["web/actions_test.ts > far back as often"],
     "src/web/quotes.js",
@@ -4932,9 +4946,9 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a link to a long message shows its beginning only",
     ["web/message_test.ts > led in a long message"],
-    "src/web/timeline.js",
-    "    unfold(row); // what",
-    "    // what",
+    "src/web/message-row.js",
+    "  unfold(row); // what",
+    "  // what",
   ),
   broken(
     "what is wrong leaves no room for messages at 400 %",

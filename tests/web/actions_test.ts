@@ -1143,6 +1143,30 @@ webTest("The line above a reply leads far back as often as one likes", async () 
   }
 });
 
+webTest("The line above a reply marks that one alone to which it leads, and shows it from its beginning", async () => {
+  const room = "marked-alone";
+  const tall = Array.from({ length: 60 }, (_, i) => `Line ${i}`).join("\n");
+  for (const body of ["Short", tall]) {
+    const { id } = await posted(site, room, body);
+    for (let i = 0; i < 10; i++) await posted(site, room, `Filler ${i}`);
+    await post(site, room, { body: "An answer", reply_to: id });
+  }
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  const follow = async (original: string) => {
+    await page.click(`.quoted >> text=${original}`);
+    await page.waitForSelector(`.found >> text=${original}`);
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    return await page.evaluate(() => {
+      const [found, ...others] = [...document.querySelectorAll(".found")];
+      const distance = found!.getBoundingClientRect().top - found!.closest("#scroller")!.getBoundingClientRect().top;
+      return { others: others.length, fromTop: Math.round(distance) };
+    });
+  };
+  await follow("Short");
+  assertEquals(await follow("Line 0"), { others: 0, fromTop: 0 });
+});
+
 webTest("Who reads far back edits nothing with the arrow up, which is for his last message", async () => {
   const original = await farBack("apart");
   await using ada = await visit(site, { room: "apart", name: "Ada" });
