@@ -175,5 +175,5 @@ function isPlain(named) {
 /** @param {string} text @param {number} ticks */
 function code(text, ticks) {
   const inside = text.slice(ticks, -ticks);
-  return element("code", {}, mark(text.slice(0, ticks)), inside, mark(text.slice(-ticks)));
+  return element("code", { dir: "ltr" }, mark(text.slice(0, ticks)), inside, mark(text.slice(-ticks)));
 }

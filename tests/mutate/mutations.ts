@@ -4720,6 +4720,13 @@ export const mutations: readonly Mutation[] = [
     ".continued .author",
   ),
   broken(
+    "code in a sentence that is read from the right is turned around",
+    ["web/message_test.ts > Code in a sentence"],
+    "src/web/phrase.js",
+    'element("code", { dir: "ltr" },',
+    'element("code", {},',
+  ),
+  broken(
     "the bullet of an item that is read from the right is clipped",
     ["web/message_test.ts > Each paragraph"],
     "src/web/page.css",

@@ -348,6 +348,26 @@ webTest("Each paragraph is written from the side that it is read from, with its 
   for (const lack of lacks) assertLessOrEqual(lack, 0);
 });
 
+webTest("Code in a sentence that is read from the right is read from the left, as it was typed", async () => {
+  const body = "הריצו `--help; a+(b)` עכשיו";
+  await post(site, "code-sides", { body });
+  await using reader = await visit(site, { room: "code-sides", name: "Ada" });
+  await reader.sees(body);
+  const [code, before, after] = await reader.page.$eval(".body code", (code) => {
+    const text = [...code.childNodes].find((node) => node.nodeType === Node.TEXT_NODE)!;
+    const range = document.createRange();
+    const lefts = (node: Node) =>
+      Array.from(node.textContent!, (_, i) => {
+        range.setStart(node, i);
+        range.setEnd(node, i + 1);
+        return range.getBoundingClientRect().left;
+      });
+    return [lefts(text), lefts(code.previousSibling!)[0]!, lefts(code.nextSibling!).at(-1)!];
+  });
+  assertEquals(code, code.toSorted((a, b) => a - b));
+  assert(before > code.at(-1)! && code[0]! > after); // and the sentence around it from the right
+});
+
 webTest("A message in which one's name stands is marked, for nobody else", async () => {
   await using ada = await visit(site, { room: "marked", name: "Ada" });
   await using noor = await visit(site, { room: "marked", name: "Noor" });
