@@ -205,6 +205,22 @@ webTest("Keys of an input method belong to it, in the windows and before they ar
   assertEquals(await page.locator("#all").count(), 1);
 });
 
+webTest("However long a room's name is, the window has all of it and its button in sight", async () => {
+  const room = "a".repeat(64);
+  await using ada = await visit(site, { room, name: "Ada", viewport: { width: 390, height: 700 } });
+  const { page } = ada;
+  await page.click("#find");
+  await page.waitForSelector("#search");
+  const [window, close, title] = await page.evaluate(() =>
+    ["#search", "#search header button", "#search h2"].map((part) => {
+      const node = document.querySelector(part)!;
+      return { ...node.getBoundingClientRect().toJSON(), reaches: node.scrollWidth - node.clientWidth };
+    })
+  );
+  assertEquals([window.reaches, title.reaches, window.width < 390], [0, 0, true]);
+  assert(title.right <= close.left && close.right < window.right);
+});
+
 webTest("What others wrote is text here too", async () => {
   await posted(site, "attic", `<img src=x onerror="globalThis.caught = 1"> & teapot`);
   await using ada = await visit(site, { room: "attic", name: "Ada" });
