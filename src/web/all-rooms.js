@@ -11,7 +11,7 @@ import * as words from "./words.js";
 
 /** @param {Linger} linger @param {(href: string) => void} goTo */
 export async function showAllRooms(linger, goTo) {
-  const { field, told, list, left } = openFinder("all", words.MARKUP.allRooms ?? "", words.filterRooms, goTo);
+  const { field, told, list, left } = openFinder("all", words.MARKUP.allRooms ?? "", words.filterRooms, goTo, true);
   told.textContent = words.loadingRooms;
 
   /** Once they are there. @type {string[] | undefined} */

@@ -7,8 +7,9 @@ import * as words from "./words.js";
  * Opens one.
  * @param {string} id @param {string} heading @param {string} label What the field is for.
  * @param {(href: string) => void} goTo Leads to what was found.
+ * @param {boolean} showsAll Whether there is something to choose from before one types: then it brings no keyboard up.
  */
-export function openFinder(id, heading, label, goTo) {
+export function openFinder(id, heading, label, goTo, showsAll) {
   const field = document.createElement("input");
   Object.assign(field, {
     type: "search",
@@ -17,7 +18,7 @@ export function openFinder(id, heading, label, goTo) {
     autocomplete: "off",
     autocapitalize: "none",
     spellcheck: false,
-    autofocus: true,
+    autofocus: !showsAll || matchMedia("(pointer: fine)").matches,
   });
   const told = element("p", { role: "status" });
   const list = element("ul", { role: "list" });

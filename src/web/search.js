@@ -32,7 +32,8 @@ const EXCERPT = 240;
  * @param {Room} room @param {(href: string) => void} goTo @returns {(news: Message | Deletion) => void}
  */
 export function searchIn(room, goTo) {
-  const { dialog, field, told, list, left } = openFinder("search", words.searchTitle(room.name), words.searchFor, goTo);
+  const title = words.searchTitle(room.name);
+  const { dialog, field, told, list, left } = openFinder("search", title, words.searchFor, goTo, false);
   field.maxLength = MOST;
   told.textContent = words.searchHint;
   const more = element("button", { type: "button", className: "quietly", textContent: words.searchOn, hidden: true });

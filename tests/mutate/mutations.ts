@@ -6184,6 +6184,13 @@ export const mutations: readonly Mutation[] = [
     "return altKey;",
   ),
   broken(
+    "a phone's keyboard comes up over the list of all rooms",
+    ["web/access_test.ts > A phone's keyboard"],
+    "src/web/finder.js",
+    "!showsAll || matchMedia",
+    "true || matchMedia",
+  ),
+  broken(
     "the name of a room puts the button of the search out of sight",
     ["web/search_test.ts > However long a room"],
     "src/web/page.css",

@@ -203,6 +203,20 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await isIn(ada, "garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("A phone's keyboard comes up where one searches, and not over the list of all rooms", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
+  const { page } = ada;
+  const focused = () => page.evaluate(() => document.activeElement!.localName);
+  await page.tap("#find");
+  await page.waitForSelector("#search");
+  assertEquals(await focused(), "input");
+  await page.tap("#search >> text=Close");
+  await page.tap("#menu");
+  await page.tap("#all-rooms");
+  await page.waitForSelector("#all");
+  assertEquals(await focused(), "button");
+}, { notInFirefox: "WebDriver BiDi has no touch screen" });
+
 webTest("A room that is left in the drawer leaves no step behind", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
   const { page } = ada;
