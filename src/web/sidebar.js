@@ -60,8 +60,8 @@ export class Sidebar {
       this.#leaving = false;
       this.#close();
     });
-    if (history.state?.drawer) history.replaceState(null, "");
     this.#close();
+    this.#leave(); // the page was loaded anew while it was open
   }
 
   /** @param {RoomEntry[]} rooms @param {string} current */
@@ -102,6 +102,10 @@ export class Sidebar {
   close() {
     if (!this.#isOpen) return;
     this.#close();
+    this.#leave();
+  }
+
+  #leave() {
     this.#leaving = Boolean(history.state?.drawer);
     if (this.#leaving) history.back();
   }

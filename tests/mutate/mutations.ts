@@ -5612,8 +5612,15 @@ export const mutations: readonly Mutation[] = [
     "who closes the drawer twice goes back twice",
     ["web/access_test.ts > lies over the drawer"],
     "src/web/sidebar.js",
-    "    if (!this.#isOpen) return;\n    this.#close();\n    this.#leaving",
-    "    this.#close();\n    this.#leaving",
+    "    if (!this.#isOpen) return;\n    this.#close();\n    this.#leave();",
+    "    this.#close();\n    this.#leave();",
+  ),
+  broken(
+    "a drawer that was open when the page was loaded anew leaves its step in the browser's history",
+    ["web/access_test.ts > Back closes the drawer"],
+    "src/web/sidebar.js",
+    "    this.#leave(); // the page",
+    '    if (history.state?.drawer) history.replaceState(null, ""); // the page',
   ),
   broken(
     "Escape closes what lies over the drawer, and the drawer",

@@ -199,6 +199,17 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
   await page.evaluate(() => history.back());
   await isIn(ada, "shed");
+  // Nor does one that was open when the page was loaded anew.
+  await page.tap("#menu");
+  await page.waitForSelector("#sidebar.open");
+  await page.reload();
+  await ada.is("live");
+  assertEquals(await page.locator("#sidebar.open").count(), 0);
+  await ada.until(() => !history.state?.drawer, 0); // it has gone the drawer's step back itself
+  await page.tap("#menu");
+  await page.waitForSelector("#sidebar.open");
+  await page.evaluate(() => history.back());
+  await page.waitForSelector("#sidebar:not(.open)", { state: "attached" });
   await page.evaluate(() => history.back());
   await isIn(ada, "garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
