@@ -10,7 +10,7 @@ import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry, type Page } from "../src/chat/page.ts";
 import { MAX_PAGES, Pages } from "../src/chat/pages.ts";
 import { Floors } from "../src/chat/floors.ts";
-import type { Known } from "../src/chat/head.ts";
+import type { Known } from "../src/chat/sql/head.ts";
 import { type Commit, Store } from "../src/chat/store.ts";
 import type { Waiter } from "../src/chat/waiters.ts";
 import { Client } from "../src/database/client.ts";

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
-import type { HeadNumbers } from "../src/chat/head.ts";
+import type { HeadNumbers } from "../src/chat/sql/head.ts";
 import { Lift } from "../src/chat/lift.ts";
 import { Store } from "../src/chat/store.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";

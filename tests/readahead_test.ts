@@ -6,7 +6,7 @@ import { makeId, NIL } from "../src/chat/cursor.ts";
 import { Gate } from "../src/chat/gate.ts";
 import { makeEntry, makePage, type Page, type Row } from "../src/chat/page.ts";
 import { ReadAhead } from "../src/chat/readahead.ts";
-import type { Turn } from "../src/chat/rows.ts";
+import type { Turn } from "../src/chat/sql/rows.ts";
 import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
 

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { END, makePlace, NIL } from "../src/chat/cursor.ts";
 import { Floors } from "../src/chat/floors.ts";
-import { ON_PRIMARY } from "../src/chat/primary.ts";
+import { ON_PRIMARY } from "../src/chat/sql/primary.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";
 import { LOG } from "../src/database/embedded.ts";

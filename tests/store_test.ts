@@ -5,7 +5,7 @@ import { END, makeId, makePlace, NIL, parseCursor, placeOf, randomDigits, seqOf,
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import type { Entry } from "../src/chat/page.ts";
 import { Floors } from "../src/chat/floors.ts";
-import type { Change } from "../src/chat/change.ts";
+import type { Change } from "../src/chat/sql/change.ts";
 import type { Draft } from "../src/chat/draft.ts";
 import { KEY_TAKEN, Store } from "../src/chat/store.ts";
 import { Client, DatabaseError } from "../src/database/client.ts";

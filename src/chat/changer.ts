@@ -4,7 +4,7 @@ import { DatabaseError } from "../database/client.ts";
 import { log, record } from "../log.ts";
 import type { Allowance } from "../allowance.ts";
 import { changeUnknown, foreignMessage, gone, invalid, messageChanged, notChanged, notFound } from "../problem.ts";
-import type { Change } from "./change.ts";
+import type { Change } from "./sql/change.ts";
 import { Gate } from "./gate.ts";
 import { isLockedOut, LockedRooms } from "./locked-rooms.ts";
 import type { Entry } from "./page.ts";

@@ -1,7 +1,7 @@
 // The edits and deletions of a room's messages, as far as its feed knows them: those that came while it was there, each with its message as
 // it is now; the newest of all, by which it finds out that the database has lost some; and own ones to which it has not come yet.
 import { cursorAt, NIL, placeOf } from "./cursor.ts";
-import type { KnownChange } from "./head.ts";
+import type { KnownChange } from "./sql/head.ts";
 import type { Entry } from "./page.ts";
 import { Tail } from "./tail.ts";
 

@@ -7,7 +7,7 @@ import type { Identity } from "../identity/identity.ts";
 import { type Allowance, UNLIMITED } from "../allowance.ts";
 import { gone, notChanged, notFound, unavailable } from "../problem.ts";
 import { within } from "../sleep.ts";
-import type { Change } from "./change.ts";
+import type { Change } from "./sql/change.ts";
 import { Changer } from "./changer.ts";
 import { shareOut } from "./connections.ts";
 import { END, NOW, placeOf, randomDigits, seqOf, timeOf } from "./cursor.ts";

@@ -24,7 +24,7 @@
 // not, nothing is put behind it, and another feed takes its place.
 import { Changes, isOlder } from "./changes.ts";
 import { cursorAt, makePlace, NIL, placeOf, seqOf } from "./cursor.ts";
-import type { KnownChange } from "./head.ts";
+import type { KnownChange } from "./sql/head.ts";
 import { MAX_LIMIT } from "./message.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import { Pages } from "./pages.ts";

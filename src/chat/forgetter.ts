@@ -3,12 +3,12 @@
 import { type Client, DatabaseError } from "../database/client.ts";
 import type { Run } from "../database/transaction.ts";
 import { sleep } from "../sleep.ts";
-import { SKEW_MS } from "./append.ts";
+import { SKEW_MS } from "./sql/append.ts";
 import { NIL, randomDigits, seqOf } from "./cursor.ts";
-import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./forget.ts";
+import { forget, type ForgottenRow, markRemoved, newestOf, removeRows, roomsOf } from "./sql/forget.ts";
 import type { Store } from "./store.ts";
 import { tellHeads } from "./wake.ts";
-import { walk, type Walked, type Which } from "./walk.ts";
+import { walk, type Walked, type Which } from "./sql/walk.ts";
 
 /** Messages that are forgotten in one statement, which holds their room's head for some milliseconds; each takes a millisecond in its order. */
 const BATCH = 200;

@@ -5,7 +5,7 @@ import type { Run } from "../database/transaction.ts";
 import { reasonOf } from "../reason.ts";
 import { parseLine, type StoredHead, type StoredMessage } from "./archive.ts";
 import { seqOf, timeOf } from "./cursor.ts";
-import { type HeadNumbers, MAX_AHEAD_MS } from "./head.ts";
+import { type HeadNumbers, MAX_AHEAD_MS } from "./sql/head.ts";
 import { LineError } from "./lines.ts";
 
 /** Messages in one statement, and UTF-16 units of their lines. */

@@ -6,7 +6,7 @@ import { sleep } from "../sleep.ts";
 import { seqOf, timeOf } from "./cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Floors } from "./floors.ts";
-import type { HeadNumbers } from "./head.ts";
+import type { HeadNumbers } from "./sql/head.ts";
 import type { Store } from "./store.ts";
 
 /** Pause before a lift that failed is tried again, in milliseconds. */

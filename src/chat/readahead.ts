@@ -11,7 +11,7 @@ import type { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import type { Page } from "./page.ts";
 import type { Gate } from "./gate.ts";
-import type { Turn } from "./rows.ts";
+import type { Turn } from "./sql/rows.ts";
 import type { Store } from "./store.ts";
 
 /** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */

@@ -10,7 +10,7 @@ import { MAX_CURSOR_AHEAD_MS, MAX_LIMIT } from "./message.ts";
 import { type Entry, makePage, type Page } from "./page.ts";
 import { ReadAhead } from "./readahead.ts";
 import { Sharing } from "./sharing.ts";
-import type { Turn } from "./rows.ts";
+import type { Turn } from "./sql/rows.ts";
 import type { Store } from "./store.ts";
 
 /** What a subscriber that catches up is read at a time, in bytes: it is held until he has taken it, however slow he is. */

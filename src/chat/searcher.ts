@@ -5,7 +5,7 @@ import { unavailable } from "../problem.ts";
 import { Gate } from "./gate.ts";
 import { type Entry, fitting, makePage, type Page } from "./page.ts";
 import type { Reader } from "./reader.ts";
-import { ROWS_AT_A_TIME, type Search } from "./search.ts";
+import { ROWS_AT_A_TIME, type Search } from "./sql/search.ts";
 import type { Store } from "./store.ts";
 
 /** Most messages at which is looked for one page. */

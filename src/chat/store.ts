@@ -2,19 +2,19 @@
 import type { PendingQuery } from "postgres";
 import { type Client, DatabaseError } from "../database/client.ts";
 import type { Sql } from "../database/pool.ts";
-import { append } from "./append.ts";
-import { type Change, change, type ChangedRow, unchanged } from "./change.ts";
+import { append } from "./sql/append.ts";
+import { type Change, change, type ChangedRow, unchanged } from "./sql/change.ts";
 import { trimmed } from "../problem.ts";
 import { makeId, NIL, placeOf, seqOf, timeOf } from "./cursor.ts";
 import { batchOf, type Draft } from "./draft.ts";
 import type { Floors } from "./floors.ts";
-import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTINGS } from "./head.ts";
+import { type Head, type HeadNumbers, type Known, makeHead, MAX_AHEAD_MS, SETTINGS } from "./sql/head.ts";
 import { MAX_PAGE_BYTES } from "./message.ts";
-import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./news.ts";
+import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./sql/news.ts";
 import { type Entry, entryOf, makeEntry, makePage, type Page, type Row } from "./page.ts";
-import { ON_PRIMARY } from "./primary.ts";
-import { atOnce, COLUMNS, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./rows.ts";
-import { hasIcu, type Search, search } from "./search.ts";
+import { ON_PRIMARY } from "./sql/primary.ts";
+import { atOnce, COLUMNS, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./sql/rows.ts";
+import { hasIcu, type Search, search } from "./sql/search.ts";
 
 /** What a statement has stored in one room. */
 export interface Commit {

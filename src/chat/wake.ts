@@ -8,7 +8,7 @@ import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Floors } from "./floors.ts";
 import { Listener } from "./listener.ts";
-import { type Head, type HeadNumbers, MAX_AHEAD_MS } from "./head.ts";
+import { type Head, type HeadNumbers, MAX_AHEAD_MS } from "./sql/head.ts";
 import type { Store } from "./store.ts";
 
 /** The Postgres channel that all servers of a database share. */

@@ -2,7 +2,7 @@
 import { parseOnce, refuseArguments } from "../arguments.ts";
 import { COLUMNS, headLineOf, lineOf, type StoredMessage } from "../chat/archive.ts";
 import { isRoom } from "../chat/message.ts";
-import { walk, type Which } from "../chat/walk.ts";
+import { walk, type Which } from "../chat/sql/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { deadlineOf } from "../database/client.ts";
 import { withDatabase } from "../database/with-database.ts";

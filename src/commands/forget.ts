@@ -5,7 +5,7 @@ import { Floors } from "../chat/floors.ts";
 import { Forgetter, type Forgotten } from "../chat/forgetter.ts";
 import { isRoom } from "../chat/message.ts";
 import { Store } from "../chat/store.ts";
-import type { Which } from "../chat/walk.ts";
+import type { Which } from "../chat/sql/walk.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { withDatabase } from "../database/with-database.ts";
 import { log, say } from "../log.ts";

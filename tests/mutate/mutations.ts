@@ -31,18 +31,18 @@ const LIMITS = "src/limits.ts";
 const ALLOWANCE = "src/allowance.ts";
 const BUCKET = "src/bucket.ts";
 const ADDRESS = "src/identity/address.ts";
-const APPEND = "src/chat/append.ts";
+const APPEND = "src/chat/sql/append.ts";
 const STORE = "src/chat/store.ts";
-const ROWS = "src/chat/rows.ts";
-const NEWS = "src/chat/news.ts";
-const FORGET = "src/chat/forget.ts";
+const ROWS = "src/chat/sql/rows.ts";
+const NEWS = "src/chat/sql/news.ts";
+const FORGET = "src/chat/sql/forget.ts";
 const FORGETTER = "src/chat/forgetter.ts";
 const DRAFT = "src/chat/draft.ts";
-const HEAD = "src/chat/head.ts";
+const HEAD = "src/chat/sql/head.ts";
 const WRITER = "src/chat/writer.ts";
 const FEED = "src/chat/feed.ts";
 const TAIL = "src/chat/tail.ts";
-const CHANGE = "src/chat/change.ts";
+const CHANGE = "src/chat/sql/change.ts";
 const CHANGES = "src/chat/changes.ts";
 const CHANGE_CHECKER = "tests/torture/change_checker.ts";
 const DEADLINES = "src/chat/deadlines.ts";
@@ -52,7 +52,7 @@ const READ_AHEAD = "src/chat/readahead.ts";
 const READER = "src/chat/reader.ts";
 const LOCKED_ROOMS = "src/chat/locked-rooms.ts";
 const SHARING = "src/chat/sharing.ts";
-const SEARCH = "src/chat/search.ts";
+const SEARCH = "src/chat/sql/search.ts";
 const SEARCHER = "src/chat/searcher.ts";
 const CHAT = "src/chat/chat.ts";
 const CONNECTIONS = "src/chat/connections.ts";
@@ -592,7 +592,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "a statement keeps no marks",
     ["protocol_test.ts > of a Message-Key only"],
-    "src/chat/append.ts",
+    "src/chat/sql/append.ts",
     "proof !== null || reply_to !== null",
     "false",
   ),
@@ -784,7 +784,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "an edit of a message that is older than those removed can't be lost",
     ["changes_model_test.ts > has what the database has", "store_test.ts > has been changed again"],
-    "src/chat/head.ts",
+    "src/chat/sql/head.ts",
     "exists (select from messages m where m.room = k.room and m.id = c.id)",
     "false",
   ),
@@ -3961,7 +3961,7 @@ export const mutations: readonly Mutation[] = [
   broken(
     "messages are read from a standby to which a pooler leads",
     ["standby_test.ts > that lags"],
-    "src/chat/primary.ts",
+    "src/chat/sql/primary.ts",
     "when pg_is_in_recovery()",
     "when false",
   ),

@@ -1,9 +1,9 @@
 // The statement that changes a message: edits it, or takes it back. It moves the head of the room as a post does, so that a change
 // has a place in the room's order, after all that was there before; but no number, which counts messages.
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
+import type { Sql } from "../../database/pool.ts";
 import { aboveFloor, idOf, SETTINGS } from "./head.ts";
-import type { Row } from "./page.ts";
+import type { Row } from "../page.ts";
 
 /** What is to become of a message, and who wants it. */
 export interface Change {

@@ -1,11 +1,11 @@
 // What feeds ask the database by themselves, again and again: what is new in a room, and how far all rooms are. The texts of these
 // statements are made once: to put one together takes longer than to send it.
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
-import { cursorAt, placeOf, seqOf, timeOf } from "./cursor.ts";
+import type { Sql } from "../../database/pool.ts";
+import { cursorAt, placeOf, seqOf, timeOf } from "../cursor.ts";
 import { type Head, type HeadRow, headsOf, type Known, makeHead } from "./head.ts";
-import { MAX_PAGE_BYTES } from "./message.ts";
-import type { Row } from "./page.ts";
+import { MAX_PAGE_BYTES } from "../message.ts";
+import type { Row } from "../page.ts";
 import { COLUMNS, entriesOf, isChange, lastRows, type Rows } from "./rows.ts";
 
 /** Stored messages, ascending, and the head at the same moment. */

@@ -1,7 +1,7 @@
 // Looks through all messages in the order of rooms and ids, in statements that each look at a bounded number of rows: who wrote what is
 // in no index, and one statement for a whole table would hold the database up, or be ended half-way.
-import type { Run } from "../database/transaction.ts";
-import { END, NIL } from "./cursor.ts";
+import type { Run } from "../../database/transaction.ts";
+import { END, NIL } from "../cursor.ts";
 
 /** Which messages are meant. */
 export interface Which {

@@ -1,8 +1,8 @@
 // The statement that stores messages. It is the one that every post pays for, so its text is made once for each shape of a batch, and
 // what the rooms of a batch have in common is sent once.
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
-import type { Batch, Draft } from "./draft.ts";
+import type { Sql } from "../../database/pool.ts";
+import type { Batch, Draft } from "../draft.ts";
 import { aboveFloor, idOf, SETTINGS } from "./head.ts";
 
 /** Where the head of a room is, and where it was before. */

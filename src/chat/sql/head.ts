@@ -1,7 +1,7 @@
 // A room's head in SQL: how far the room is, whether the database has lost what was known of it, and what holds for each statement
 // that moves it.
-import { DURABLE } from "../database/transaction.ts";
-import { makePlace, NIL } from "./cursor.ts";
+import { DURABLE } from "../../database/transaction.ts";
+import { makePlace, NIL } from "../cursor.ts";
 import { ON_PRIMARY } from "./primary.ts";
 
 /** Which message was changed, and where that stands. */

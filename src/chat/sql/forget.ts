@@ -1,9 +1,9 @@
 // The statements that forget messages: many of a room at a time, and whoever follows with changes is told of each, as of a deletion by
 // its author. And those that remove a room, of which then nothing is left but its head.
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
-import { begin } from "../database/transaction.ts";
-import { NIL } from "./cursor.ts";
+import type { Sql } from "../../database/pool.ts";
+import { begin } from "../../database/transaction.ts";
+import { NIL } from "../cursor.ts";
 import { idOf, SETTINGS } from "./head.ts";
 
 /** Messages of one room. */

@@ -1,9 +1,9 @@
 // A room's messages as they are read, in their order: from a cursor on, or back from one, as many as one answer may have.
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
-import { NIL } from "./cursor.ts";
-import { MAX_PAGE_BYTES } from "./message.ts";
-import { type Entry, entryOf, fitting, type Row } from "./page.ts";
+import type { Sql } from "../../database/pool.ts";
+import { NIL } from "../cursor.ts";
+import { MAX_PAGE_BYTES } from "../message.ts";
+import { type Entry, entryOf, fitting, type Row } from "../page.ts";
 import { ON_PRIMARY } from "./primary.ts";
 
 /** Stored messages, and perhaps changes, ascending. */

@@ -3,9 +3,9 @@
 // rows and in bytes, and whoever wants more asks again from where it has ended.
 import { Buffer } from "node:buffer";
 import type { PendingQuery } from "postgres";
-import type { Sql } from "../database/pool.ts";
-import { MAX_PAGE_BYTES } from "./message.ts";
-import type { Row } from "./page.ts";
+import type { Sql } from "../../database/pool.ts";
+import { MAX_PAGE_BYTES } from "../message.ts";
+import type { Row } from "../page.ts";
 import { ON_PRIMARY } from "./primary.ts";
 
 /** What is looked for, and where. */
