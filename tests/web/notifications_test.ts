@@ -448,6 +448,7 @@ webTest("Many messages that come at once, as after an outage, are told on the de
   await using ada = await away("outage", { badNetwork: true });
   await ada.page.evaluate(() => localStorage.setItem("linger / room outage", "loud"));
   await ada.context.setOffline(true);
+  await ada.page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
   await ada.is("offline");
   let last = "";
   for (let i = 0; i < 300; i++) last = (await posted(site, "outage", `Missed ${i}`)).id;
