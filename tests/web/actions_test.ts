@@ -1160,7 +1160,7 @@ webTest("The line above a reply marks that one alone to which it leads, and show
     return await page.evaluate(() => {
       const [found, ...others] = [...document.querySelectorAll(".found")];
       const distance = found!.getBoundingClientRect().top - found!.closest("#scroller")!.getBoundingClientRect().top;
-      return { others: others.length, fromTop: Math.round(distance) };
+      return { others: others.length, fromTop: Math.round(Math.abs(distance)) };
     });
   };
   await follow("Short");
