@@ -25,6 +25,9 @@ export class Changer {
     refusal: () => notChanged("Too many changes wait on this server").heldBack(),
   });
 
+  /** Messages that others go on locking, by room and id. Each try waits for a second, and the posts behind it. */
+  readonly #lockedMessages = new LockedRooms(() => this.now());
+
   /** `committed` is told of each change, before it resolves; `now` is a clock in milliseconds that never jumps. */
   constructor(
     private readonly store: Pick<Store, "change">,
@@ -60,14 +63,20 @@ export class Changer {
   /** The statement, once more where PostgreSQL has ended it for another's sake: nothing of it stands then. */
   async #tried(wanted: Change): Promise<Verdict> {
     const { room } = wanted;
+    const message = `${room} ${wanted.id}`;
     if (this.locked.isLeftAlone(room)) throw notChanged("This room takes no changes at the moment").heldBack();
+    if (this.#lockedMessages.isLeftAlone(message)) {
+      throw notChanged("This message takes no changes at the moment").heldBack();
+    }
     for (const until = this.now() + PATIENCE_MS;;) {
       try {
         const verdict = await this.store.change(wanted);
+        this.#lockedMessages.free(message);
         if (verdict.outcome !== "missing") this.locked.free(room); // a room that another is about to make has no message and no head yet
         return verdict;
       } catch (error) {
-        if (isLockedOut(error) && !isOfMessage(error)) this.locked.found(room);
+        if (isOfMessage(error)) this.#lockedMessages.found(message);
+        else if (isLockedOut(error)) this.locked.found(room);
         // It may have been done: if it was, the next try finds it so, and is of nobody's account.
         const isUnknown = error instanceof DatabaseError && error.fate === "unknown";
         if (isUnknown && wanted.body === "") logDeletion(wanted, "A message may have been deleted");
@@ -83,9 +92,11 @@ function logDeletion({ room, id, sub, moderates }: Change, sentence = "A message
   record(sentence, { room, id, by: moderates ? `sub ${sub}, who moderates` : `sub ${sub}` });
 }
 
-/** Whether the row that another holds is the message's and not the head's: then it is in nobody's way who posts. */
+/** Whether what another has locked is the message, and not the head: who posts waits only for as long as a change of it is tried. */
 function isOfMessage(error: unknown): boolean {
-  return error instanceof DatabaseError && /"messages"/.test((error.cause as { where?: string })?.where ?? "");
+  if (!isLockedOut(error)) return false;
+  const cause = (error as DatabaseError).cause as { where?: string } | undefined;
+  return /\bmessages\b/.test(cause?.where ?? ""); // in the language of the server, but for the name of the table
 }
 
 /** What a client is told of a statement that failed. */

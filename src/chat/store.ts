@@ -350,7 +350,9 @@ export class Store {
 
   /** Whether a message was ever stored in a room, of which all can have been removed since. */
   async hasBegun(room: string): Promise<boolean> {
-    return (await this.reads.read((sql) => sql`select from heads where room = ${room} and seq > 0`)).length > 0;
+    return (await this.reads.read((sql) =>
+      sql`select from heads where room = ${room} and seq > 0 and ${sql.unsafe(ON_PRIMARY)}`
+    )).length > 0;
   }
 
   /** The newest message of each room that is left, and has one, newest first. It is looked for after the limit, so in no other room. */

