@@ -1160,11 +1160,11 @@ webTest("The line above a reply marks that one alone to which it leads, and show
     return await page.evaluate(() => {
       const [found, ...others] = [...document.querySelectorAll(".found")];
       const distance = found!.getBoundingClientRect().top - found!.closest("#scroller")!.getBoundingClientRect().top;
-      return { others: others.length, fromTop: Math.round(Math.abs(distance)) };
+      return { others: others.length, isAtTop: Math.abs(distance) < 2 }; // pixels: browsers scroll by whole ones
     });
   };
   await follow("Short");
-  assertEquals(await follow("Line 0"), { others: 0, fromTop: 0 });
+  assertEquals(await follow("Line 0"), { others: 0, isAtTop: true });
 });
 
 webTest("Who reads far back edits nothing with the arrow up, which is for his last message", async () => {
