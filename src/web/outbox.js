@@ -84,6 +84,7 @@ export class Outbox {
   open(room) {
     this.#room = room;
     this.#tidy();
+    this.#tellAsked();
   }
 
   /** What is in a room's outbox, in the order it was written. @param {string} room */
@@ -223,9 +224,9 @@ export class Outbox {
     this.#work();
   }
 
-  /** Has it told whether something waits for its writer to sign in. */
+  /** Has it told whether something waits for its writer to sign in, in the room that he sees: in another he may be let write. */
   #tellAsked() {
-    this.#session.asksWriter([...this.#sending.values()].map(({ asked }) => asked).find(Boolean));
+    this.#session.asksWriter(this.#sending.get(this.#room)?.asked);
   }
 
   /** Whether another window has had it confirmed, though this one has not heard of it yet. @param {OutboxItem} item */

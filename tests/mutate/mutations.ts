@@ -4846,6 +4846,20 @@ export const mutations: readonly Mutation[] = [
     "    this.#work();",
   ),
   broken(
+    "where one may write one is asked to sign in, because of another room",
+    ["web/session_test.ts > Who may read without a token"],
+    "src/web/outbox.js",
+    "this.#sending.get(this.#room)?.asked",
+    "[...this.#sending.values()].map(({ asked }) => asked).find(Boolean)",
+  ),
+  broken(
+    "who comes back to where one has to sign in to write is not told so again",
+    ["web/session_test.ts > Who may read without a token"],
+    "src/web/outbox.js",
+    "    this.#tidy();\n    this.#tellAsked();\n",
+    "    this.#tidy();\n",
+  ),
+  broken(
     "what was written before an invitation was renewed goes out under the old name",
     ["web/session_test.ts > under another name"],
     "src/web/outbox.js",

@@ -518,6 +518,12 @@ webTest(
     await page.waitForSelector(".failed >> text=And to you");
     assertEquals(await page.textContent("#banner-button"), "Sign in");
     assertEquals([await page.isVisible("#text"), await page.textContent("#log .body")], [true, "Good morning"]);
+    // It is said of that room, and not of one where one may write.
+    await page.evaluate(() => location.hash = "#open");
+    await page.waitForSelector("h1 >> text=open");
+    await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+    await page.evaluate(() => location.hash = "#news");
+    await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
     // Whoever comes back signed in would be somebody else.
     const ada = await tokenOf({ sub: "u10", name: "Ada", read: ["news"], write: ["news"] });
     const asked = Promise.withResolvers<string>();
