@@ -135,11 +135,12 @@ export class Session {
   }
 
   /**
-   * Says that the server takes what you write only if it knows who you are, though it may let you read; or that it takes it.
+   * Says that the server takes what you write only if it knows who you are, though it may let you read; or that it takes it. Where your token
+   * has ended you may not read either, and so hear of it.
    * @param {LingerError | undefined} error undefined: it takes it.
    */
   asksWriter(error) {
-    this.#banner.tell("sign-in", error && noticeOf(this.#refusalOf(error, words.writingByInvitation)));
+    this.#banner.tell("sign-in", error && !this.token && noticeOf(this.#refusalOf(error, words.writingByInvitation)));
   }
 
   /**

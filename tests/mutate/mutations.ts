@@ -4860,6 +4860,13 @@ export const mutations: readonly Mutation[] = [
     "    this.#tidy();\n",
   ),
   broken(
+    "that a token has ended is told twice, so that who puts it aside sees it again",
+    ["web/session_test.ts > one click puts that aside"],
+    "src/web/session.js",
+    "error && !this.token && noticeOf",
+    "error && noticeOf",
+  ),
+  broken(
     "what was written before an invitation was renewed goes out under the old name",
     ["web/session_test.ts > under another name"],
     "src/web/outbox.js",

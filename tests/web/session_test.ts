@@ -439,6 +439,29 @@ webTest("A token that ends while one reads is told above what one has read, with
   await page.waitForURL("https://club.example/sign-in");
 });
 
+webTest("Who writes when his token has ended is told so once, and one click puts that aside", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  const polled = page.waitForRequest(/[?&]wait=[1-9]/);
+  await page.goto(`${server.url}/#token=${await tokenOf({ name: "Ada", read: ["den"], write: ["den"] })}`);
+  await polled;
+  await page.waitForSelector("#connection[data-status=live]");
+  // The poll that waits goes on to its end, as above: first it is a post that is refused.
+  const ended = await tokenOf({ name: "Ada", read: ["den"], exp: Math.floor(Date.now() / 1000) - 3_600 });
+  await page.route(
+    /\/rooms/,
+    (route) => route.continue({ headers: { ...route.request().headers(), ...bearer(ended) } }),
+  );
+  await page.fill("#text", "Too late");
+  await page.press("#text", "Enter");
+  await page.waitForSelector(".failed >> text=The token has expired");
+  await say("den", "news", await tokenOf({ write: ["*"] }));
+  await page.waitForSelector("#foot", { state: "hidden" });
+  await page.waitForSelector("#banner.shown >> text=Your invitation has ended.");
+  await page.click("#banner-close");
+  await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+});
+
 webTest("A name is marked by whether somebody signed in with it, and is nobody else's", async () => {
   const ada = await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] });
   const nameless = await tokenOf({ sub: "u2", read: ["*"], write: ["*"] });
