@@ -3,9 +3,9 @@
 // important first; and a screen reader hears each once.
 import { byId, handFocusOn, setText } from "./element.js";
 
-/** What can be told, the most important first. */
+/** What can be told, the most important first: what one has just done in vain comes before what is so for longer. */
 const KINDS =
-  /** @type {const} */ (["signed-out", "sign-in", "no-room", "not-done", "gap", "storage", "version", "mention"]);
+  /** @type {const} */ (["signed-out", "no-room", "not-done", "sign-in", "gap", "storage", "version", "mention"]);
 
 /** How long after a notice another is not meant by who clicks, in milliseconds: the second click of two. */
 const TOO_SOON_MS = 500;

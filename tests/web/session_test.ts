@@ -547,6 +547,16 @@ webTest(
     await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
     await page.evaluate(() => location.hash = "#news");
     await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
+    // What one does in vain meanwhile one hears of, and of that again when one has put it aside.
+    await page.evaluate(() => {
+      Object.defineProperty(navigator, "clipboard", { value: { writeText: () => Promise.reject(new Error("No")) } });
+    });
+    await page.hover("#log .body");
+    await page.click('#actions [aria-label="Copy link"]');
+    await page.waitForSelector("#banner.shown >> text=The browser did not let the link be copied.");
+    await page.waitForTimeout(600); // a click right after another notice is not meant for this one
+    await page.click("#banner-close");
+    await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
     // Whoever comes back signed in would be somebody else.
     const ada = await tokenOf({ sub: "u10", name: "Ada", read: ["news"], write: ["news"] });
     const asked = Promise.withResolvers<string>();
