@@ -32,7 +32,7 @@ const ABOVE = 14;
  * @property {(id: string) => void} remove Takes a message away.
  * @property {(why: string) => void} notDeleted
  * @property {(text: string) => void} notDone Tells that something else could not be done.
- * @property {(room: string, body: string, why: string) => void} notSaved Somebody who is in another room by now has written this to be saved.
+ * @property {(room: string, body: string, why: string) => void} notSaved Somebody who finds it at its message no more has written this to be saved.
  */
 
 /**

@@ -35,7 +35,7 @@ export class Editor {
   /** What is on its way to the server. @type {{ message: Seen } | undefined} */
   #sent;
 
-  /** @param {Memory} memory @param {Pick<Doings, "replace" | "notSaved">} doings */
+  /** @param {Memory} memory @param {Pick<Doings, "room" | "replace" | "notDone" | "notSaved">} doings */
   constructor(memory, doings) {
     this.#memory = memory;
     this.#doings = doings;
@@ -145,6 +145,10 @@ export class Editor {
       const now = error.status === 412 ? await find(message.id, room, signal).catch((error) => error) : error;
       if (signal.aborted) return;
       if (this.#message !== message) {
+        // What one has begun to edit is there again with the next try; in the draft it would be among other words.
+        const isHere = room.name === this.#doings.room().name && this.#memory.edit(message.id) !== undefined;
+        const isGone = !now || error.status === 410;
+        if (isHere && !isGone) return this.#doings.notDone(words.changeKept(reasonOf(error)));
         this.#forget(message.id, body); // it becomes part of the draft
         return this.#doings.notSaved(room.name, body, reasonOf(error));
       }

@@ -309,6 +309,11 @@ export function notDeleted(why) {
   return `The message was not deleted (${why}).`;
 }
 
+/** @param {string} why */
+export function changeKept(why) {
+  return `Your edit was not saved (${why}). It is there again when you edit that message.`;
+}
+
 /** @param {string} room @param {string} why */
 export function changeNotSaved(room, why) {
   return `Your edit in ${room} was not saved (${why}). Its text is in the message field there.`;

@@ -5918,6 +5918,20 @@ export const mutations: readonly Mutation[] = [
     "// it",
   ),
   broken(
+    "an edit that is refused gets among the words that one writes meanwhile",
+    ["web/actions_test.ts > gets into the answer only"],
+    "src/web/editor.js",
+    "if (isHere && !isGone) return",
+    "if (false) return",
+  ),
+  broken(
+    "an edit whose message is gone is kept for that message",
+    ["web/actions_test.ts > gets into the answer only"],
+    "src/web/editor.js",
+    "if (isHere && !isGone) return",
+    "if (isHere) return",
+  ),
+  broken(
     "every edit that was begun is kept for ever",
     ["web/actions_test.ts > ten that were written"],
     "src/web/memory.js",

@@ -1043,6 +1043,43 @@ webTest(
 );
 
 webTest(
+  "An edit that is refused while one answers something gets into the answer only if its message is gone",
+  async () => {
+    await posted(site, "refused-edit", "The question");
+    await using ada = await visit(site, { room: "refused-edit", name: "Ada", badNetwork: true });
+    const { page } = ada;
+    await ada.say("Mine");
+    await ada.settles();
+    const saveAndAnswer = async () => {
+      const saving = await hold(page, "PATCH");
+      await act(ada, "Mine", "Edit");
+      await page.fill("#edited-text", "Mine, too");
+      await page.press("#edited-text", "Enter");
+      await saving.asked;
+      await act(ada, "The question", "Reply");
+      await page.fill("#text", "The answer");
+      return saving;
+    };
+    const refusing = await saveAndAnswer();
+    refusing.release(refuse);
+    await page.waitForSelector("#banner.shown >> text=Your edit was not saved (Not like this).");
+    assertEquals(await page.inputValue("#text"), "The answer");
+    await act(ada, "Mine", "Edit");
+    assertEquals(await page.inputValue("#edited-text"), "Mine, too");
+    await page.press("#edited-text", "Escape");
+    await page.unrouteAll();
+
+    const deleting = await saveAndAnswer();
+    const problem = { type: "urn:linger:problem:deleted", title: "", status: 410, detail: "Gone" };
+    deleting.release((route) =>
+      route.fulfill({ status: 410, contentType: "application/problem+json", body: JSON.stringify(problem) })
+    );
+    await page.waitForSelector("#banner.shown >> text=Your edit in refused-edit was not saved");
+    assertEquals([await page.inputValue("#text"), await unsaved(ada)], ["Mine, too\n\nThe answer", []]);
+  },
+);
+
+webTest(
   "Whoever points at a message while what can be done with it is still to come, sees that as soon as it has come",
   async () => {
     await using ada = await visit(site, { room: "pointed", name: "Ada" });
