@@ -62,8 +62,9 @@ export class Composer {
       this.#keep();
       this.#fit();
     }, (why) => this.#tell(why, true));
-    addEventListener("keydown", ({ key, target, timeStamp }) => {
-      if (key === "Enter" && target !== this.#text) this.#enteredAt = timeStamp;
+    addEventListener("keydown", ({ key, keyCode, target, timeStamp }) => {
+      // A phone's keyboard that holds a word tells of no Enter: any of its keys may be one.
+      if ((key === "Enter" || keyCode === 229) && target !== this.#text) this.#enteredAt = timeStamp;
     }, true);
     for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#enteredAt = -Infinity);
     onEnter(this.#text, (press) => {
