@@ -1,7 +1,6 @@
 // @ts-check
 // Tells on the desktop of messages that speak of you, and of rooms you have chosen, while nobody looks at the page: each once, however
 // many windows it has; and of many at once in one sentence.
-import { messageNumber } from "../client/client.ts";
 import { isLookedAt } from "./attention.js";
 import { part } from "./length.js";
 import { mentions } from "./mentions.js";
@@ -25,6 +24,9 @@ const waiting = new Map();
 
 /** What the desktop shows, by its tag: a message's id, or what stands for many of a room. @type {Map<string, Notification>} */
 const shown = new Map();
+
+/** How many messages the sentence tells of that stands for many of a room, and up to where that was read then. @type {Map<string, { read: string, count: number }>} */
+const many = new Map();
 
 export class Notifications {
   #memory;
@@ -88,7 +90,7 @@ export class Notifications {
       const last = messages.at(-1);
       if (!last) return;
       this.#memory.keepTold(last.room, last.id);
-      if (messages.length > FEW) this.#showCount(last, messages.length);
+      if (messages.length > FEW) this.#showCount(last.room, messages.length);
       else for (const message of messages) this.#show(message);
     });
   }
@@ -98,11 +100,13 @@ export class Notifications {
     show(id, room, words.saysIn(shownName(author), room), excerpt(body));
   }
 
-  /** Says how many messages are new in a room, in place of what it said before. @param {Message} last @param {number} told How many have just come. */
-  #showCount({ id, room }, told) {
-    const read = this.#memory.lastRead(room); // "" if somebody has emptied the storage
+  /** Says how many messages are new in a room, in place of what it said before. @param {string} room @param {number} told How many have just come. */
+  #showCount(room, told) {
+    const read = this.#memory.lastRead(room);
+    const before = many.get(room);
     // Those before them, too: the sentence that told of them is gone by this.
-    const count = read ? messageNumber(id) - messageNumber(read) : told;
+    const count = told + (before?.read === read ? before.count : 0);
+    many.set(room, { read, count });
     show(`many in ${room}`, room, words.newMessagesIn(count, room), "");
   }
 }

@@ -5343,6 +5343,20 @@ export const mutations: readonly Mutation[] = [
     "const FEW = Infinity;",
   ),
   broken(
+    "the desktop tells of no more than what came at last",
+    ["web/notifications_test.ts > counts those that speak of one"],
+    "src/web/notifications.js",
+    "told + (before?.read === read ? before.count : 0)",
+    "told",
+  ),
+  broken(
+    "the desktop tells of what was read as new",
+    ["web/notifications_test.ts > counts those that speak of one"],
+    "src/web/notifications.js",
+    "before?.read === read ? before.count : 0",
+    "before?.count ?? 0",
+  ),
+  broken(
     "who came back before the clock was set back sees nothing come",
     ["web/catching_up_test.ts > set the clock back"],
     "src/web/attention.js",

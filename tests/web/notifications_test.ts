@@ -26,7 +26,7 @@ async function desk(visitor: Visitor, permission: NotificationPermission, deskto
       }
       onclick = () => {};
       body: string;
-      constructor(title: string, { body = "" }: { body?: string } = {}) {
+      constructor(title: string, { body = "", tag = "" }: { body?: string; tag?: string } = {}) {
         this.body = body;
         if (isPhone) {
           localStorage.setItem("test tried", "yes");
@@ -35,6 +35,8 @@ async function desk(visitor: Visitor, permission: NotificationPermission, deskto
         if (Notice.permission !== "granted") return; // which shows nothing
         const shown = JSON.parse(localStorage.getItem("test shown") ?? "[]");
         localStorage.setItem("test shown", JSON.stringify([...shown, `${title}: ${body}`]));
+        const tags = JSON.parse(localStorage.getItem("test tags") ?? "[]");
+        localStorage.setItem("test tags", JSON.stringify([...tags, tag]));
         Object.assign(globalThis, { lastNotice: this });
       }
       close() {
@@ -444,15 +446,42 @@ webTest("What is taken back or edited at once, before the desktop was told, neve
   assertEquals(await shown(ada), ["Noor in at-once: Ada, the right words", "Noor in at-once: Ada, the last"]);
 });
 
+/** Has messages come all at once, as after an outage; resolves when the desktop was told of the last. */
+async function comeAtOnce(visitor: Visitor, room: string, bodies: string[]): Promise<void> {
+  await visitor.context.setOffline(true);
+  await visitor.page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+  await visitor.is("offline");
+  let last = "";
+  for (const body of bodies) last = (await posted(site, room, body)).id;
+  await visitor.context.setOffline(false);
+  await visitor.until(([room, last]) => localStorage[`linger / told ${room}`] === last, [room, last]);
+}
+
 webTest("Many messages that come at once, as after an outage, are told on the desktop in one sentence", async () => {
   await using ada = await away("outage", { badNetwork: true });
   await ada.page.evaluate(() => localStorage.setItem("linger / room outage", "loud"));
-  await ada.context.setOffline(true);
-  await ada.page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
-  await ada.is("offline");
-  let last = "";
-  for (let i = 0; i < 300; i++) last = (await posted(site, "outage", `Missed ${i}`)).id;
-  await ada.context.setOffline(false);
-  await ada.until((last) => localStorage["linger / told outage"] === last, last);
+  await comeAtOnce(ada, "outage", Array.from({ length: 300 }, (_, i) => `Missed ${i}`));
   assertEquals(await shown(ada), ["300 new messages in outage: "]);
+});
+
+webTest("The one sentence for many messages counts those that speak of one, also those before it", async () => {
+  const room = "counted";
+  await using ada = await away(room, { badNetwork: true });
+  const missed = (count: number, meant: number) =>
+    Array.from({ length: count }, (_, i) => `${i < count - meant ? "Somebody" : "Ada"}, ${i}`);
+  await comeAtOnce(ada, room, missed(20, 5));
+  await comeAtOnce(ada, room, missed(9, 4));
+  assertEquals(await shown(ada), [`5 new messages in ${room}: `, `9 new messages in ${room}: `]);
+  const tags = await ada.page.evaluate(() => JSON.parse(localStorage["test tags"]));
+  assertEquals(tags, Array(2).fill(`many in ${room}`)); // so that the one takes the place of the other
+
+  // What was read is not new any more.
+  await hide(ada, false);
+  await ada.until(
+    (last) => localStorage["linger / read counted"] === last,
+    await ada.page.evaluate(() => localStorage["linger / told counted"]),
+  );
+  await hide(ada, true);
+  await comeAtOnce(ada, room, missed(4, 4));
+  assertEquals((await shown(ada)).slice(2), [`4 new messages in ${room}: `]);
 });
