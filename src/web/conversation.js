@@ -305,8 +305,10 @@ export class Conversation {
   /** Whether an item stands among the messages, as far as one can tell. @param {OutboxItem} item */
   #isSeen(item) {
     const seen = this.#seenAs.get(item.key);
-    // What is late and was taken for something that had been said before it was not: its writer has to know of it.
-    if (seen && item.state === "late" && timeOf(seen).getTime() < item.at) this.#seenAs.delete(item.key);
+    // What is late and was taken for something that had been said before it was not: its writer has to know of it. That only a clock can
+    // tell, which may be wrong, and only where it was written before the room was read: else what was there before is known.
+    const isDoubted = item.unread && item.state === "late";
+    if (seen && isDoubted && timeOf(seen).getTime() < item.at) this.#seenAs.delete(item.key);
     return this.#seenAs.has(item.key);
   }
 

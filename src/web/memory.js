@@ -21,6 +21,7 @@ const EDITS = 10;
  * @property {string} body
  * @property {string} [replyTo] The id of the message that it answers.
  * @property {string} after The newest message you could see when you wrote it.
+ * @property {boolean} [unread] Whether its room was still to be read then, so that there can be newer ones that you could not see.
  * @property {number} at When you wrote it, in milliseconds since 1970.
  * @property {"sending" | "late" | "refused"} state
  * @property {string} [failure] Why it is late or refused, for its writer.

@@ -92,7 +92,7 @@ export class Outbox {
     return this.#items.filter((item) => item.room === room);
   }
 
-  /** @param {{ room: string, author: string, body: string, after: string, replyTo?: string }} message */
+  /** @param {{ room: string, author: string, body: string, after: string, unread: boolean, replyTo?: string }} message */
   add(message) {
     // Later than all before it, whatever the clock says: that is their order.
     const at = Math.max(Date.now(), ...this.of(message.room).map(({ at }) => at + 1));

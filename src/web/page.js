@@ -162,7 +162,7 @@ function open() {
 function send(body, replyTo) {
   // What has been read came before, also where the room is still to be read.
   const after = conversation?.newest || memory.lastRead(current);
-  const message = { room: current, author: memory.name, body, after };
+  const message = { room: current, author: memory.name, body, after, unread: !conversation?.newest };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
 }

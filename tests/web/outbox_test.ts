@@ -148,6 +148,32 @@ webTest("What was taken for something said before shows itself when it is late",
   await ada.page.waitForSelector(".failed >> text=ok");
 });
 
+webTest(
+  "What stands there is not told to be unsent, however late its answer is, also with a clock that is ahead",
+  async () => {
+    await using ada = await visit(site, { room: "ahead", name: "Ada", badNetwork: true });
+    const { page } = ada;
+    await page.clock.install({ time: Date.now() + 120_000 });
+    await page.reload();
+    await ada.is("live");
+    await page.route(POSTS, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await ada.say("Here");
+    await page.waitForSelector("#log >> text=Here");
+    await ada.settles();
+    await page.clock.fastForward(31_000);
+    await ada.until(
+      () =>
+        Object.entries(localStorage).some(([key, kept]) => / unsent /.test(key) && JSON.parse(kept).state === "late"),
+      0,
+    );
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve))); // as it is shown: after this turn
+    assertEquals([await page.locator(".failed").count(), await ada.bodies()], [0, ["Here"]]);
+  },
+);
+
 webTest("On a phone one sees, and hears, that something is not sent in another room", async () => {
   const viewport = { width: 390, height: 700 };
   await using ada = await visit(site, { room: "pocket", name: "Ada", badNetwork: true, viewport });
