@@ -147,9 +147,11 @@ export class Actions {
   }
 
   /** @param {Event} event A key or a pointer that was pressed. */
-  #note({ type }) {
+  #note({ type, target }) {
     this.#keyed = type === "keydown";
-    if (!this.#keyed) this.#cameByKey = false;
+    // Who presses elsewhere and does not take the focus there, as on a scroll bar, is where the keys have brought him.
+    const isThere = target instanceof Element && target.closest("#log article, #actions") !== null;
+    if (!this.#keyed && isThere) this.#cameByKey = false;
   }
 
   /** Keys that are for the messages, though the focus is not there. @param {Event} event */

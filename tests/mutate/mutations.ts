@@ -1167,6 +1167,13 @@ export const mutations: readonly Mutation[] = [
     "action.may(message)",
   ),
   broken(
+    "who has scrolled with the mouse has to come to the message anew to do something by key",
+    ["web/actions_test.ts > Who scrolls with the mouse"],
+    "src/web/actions.js",
+    "if (!this.#keyed && isThere)",
+    "if (!this.#keyed)",
+  ),
+  broken(
     "what is typed by who comes back to a message that was clicked does something with it",
     ["web/actions_test.ts > What one types after a click"],
     "src/web/actions.js",

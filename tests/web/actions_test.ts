@@ -582,6 +582,19 @@ webTest("What one types after a click on a message, or on a button of it, does n
   await page.waitForSelector("#replying >> text=One");
 });
 
+webTest("Who scrolls with the mouse does by key what he came to do by key", async () => {
+  await using ada = await visit(site, { room: "scroll-bar", name: "Ada" });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  await page.focus("#scroller");
+  await page.keyboard.press("Tab");
+  assertEquals(await page.evaluate(() => document.activeElement!.localName), "article");
+  await page.dispatchEvent("#scroller", "pointerdown"); // as of a press on the scroll bar, which takes no focus
+  await page.keyboard.press("r");
+  await page.waitForSelector("#replying >> text=One");
+});
+
 webTest("A message's link is copied, and its exact time seen", async () => {
   await using ada = await visit(site, {
     room: "link",
