@@ -252,7 +252,7 @@ webTest("A link that renews an invitation asks whether it may, and takes nothing
     await page.waitForSelector("#gate >> text=Your invitation has ended");
   }
   assertEquals(questions.slice(2), [
-    "This link is for Ada. Here you are Ada Lovelace. Switch?",
+    "This link is for Ada. Here you are Ada Lovelace. 1 message is not sent yet, and will be lost. Switch?",
     "This link is for Ada. Here you are Ada. Switch?",
   ]);
   assertEquals((await kept())[0], undefined);
