@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { makeId, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
+import { cursorAt, makeId, makePlace, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
 import { type Entry, makeEntry, makePage } from "../src/chat/page.ts";
 import { Places } from "../src/chat/places.ts";
@@ -10,6 +10,7 @@ import { type Poll, Polls } from "../src/chat/polls.ts";
 import type { Asked, Reader } from "../src/chat/reader.ts";
 import { Subscriptions } from "../src/chat/subscriptions.ts";
 import { UNLIMITED } from "../src/allowance.ts";
+import { trimmed } from "../src/problem.ts";
 import { soon } from "./support/client.ts";
 import { take } from "./support/taking.ts";
 
@@ -273,6 +274,21 @@ Deno.test("Who begins to follow from now on a room that was lost before it was r
   world.close();
 });
 
+Deno.test("Who waits for what was removed is told so, also by a server that could not look for a while", async () => {
+  const world = await setUp();
+  world.blind = true; // it was asleep, and its last look is late
+  const mark = cursorAt(makePlace(timeOf(world.entries[0]!.id) + 1, 1));
+  const gone = trimmed(mark);
+  world.read = () => Promise.reject(gone);
+  world.readEntries = () => Promise.reject(gone);
+  const poll = world.poll({ changes: true });
+  const subscriber = await world.follow();
+  world.feeds.get(ROOM)!.trim(mark);
+  assertEquals(await assertRejects(() => poll), gone);
+  assertEquals(await subscriber.over, gone);
+  world.close();
+});
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -315,6 +331,8 @@ async function setUp() {
     refreshes: 0,
     /** Whether no read succeeds. */
     fails: false,
+    /** Whether nobody can say that there is no news. */
+    blind: false,
     /** Holds back what is read from now on. */
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -369,10 +387,11 @@ async function setUp() {
           given.push(...entries);
           queueMicrotask(() => subscriber.take(receiver));
         },
-        over: () => {},
+        over: (reason?: unknown) => over.resolve(reason),
       };
+      const over = Promise.withResolvers<unknown>();
       subscriber.take(receiver);
-      return { given, end: () => subscriber.end() };
+      return { given, over: over.promise, end: () => subscriber.end() };
     },
     close: () => feeds.close(),
   };
@@ -385,7 +404,7 @@ async function setUp() {
     entriesAfter: () => world.readEntries(),
     refuseFuture: () => Promise.resolve(),
   } as Pick<Reader, "refresh" | "pageAfter" | "entriesAfter" | "refuseFuture"> as Reader;
-  const options = { feeds, reader, places, wake: { isBlind: () => false }, draining: () => false };
+  const options = { feeds, reader, places, wake: { isBlind: () => world.blind }, draining: () => false };
   const polls = new Polls(options);
   const subscriptions = new Subscriptions({ ...options, heartbeatMs: 15_000 });
   const feed = feeds.hold(ROOM);

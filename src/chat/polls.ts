@@ -214,10 +214,12 @@ class OpenPoll implements Waiter {
   }
 
   settled(): void {
+    const { feed, cursor, changes } = this;
     const { places, wake } = this.options;
     this.poll.client.signal.removeEventListener("abort", this);
     places.leave("poll", this.poll.allowance);
-    if (this.feed.isAtEnd(this.cursor, this.changes) && wake.isBlind(this.feed)) {
+    // Where the feed does not know what comes next any more, the database is asked, and fails by itself.
+    if (feed.knows(cursor, changes) && feed.isAtEnd(cursor, changes) && wake.isBlind(feed)) {
       return this.#fail(unavailable("The database can't be reached"));
     }
     this.#read(true);

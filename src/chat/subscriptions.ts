@@ -184,6 +184,7 @@ export class Subscriber implements Waiter, Leaving {
   /** There is news, or nothing for a while. */
   settled(): void {
     if (!this.#goesOn) this.#finish();
+    else if (!this.feed.knows(this.#cursor, this.changes)) this.#advance(); // the database knows, or fails by itself
     else if (!this.feed.isAtEnd(this.#cursor, this.changes)) this.#advance();
     else if (this.options.wake.isBlind(this.feed)) this.#finish(unavailable("The database can't be reached"));
     else this.#receiver.give([]);

@@ -1676,8 +1676,22 @@ export const mutations: readonly Mutation[] = [
     "a poll that could not look says that there is no news",
     ["away_test.ts > not told that there is no news"],
     POLLS,
-    "this.feed.isAtEnd(this.cursor, this.changes) && wake.isBlind(this.feed)",
+    "feed.isAtEnd(cursor, changes) && wake.isBlind(feed)",
     "false",
+  ),
+  broken(
+    "a poll for what was removed is told that the database is away",
+    ["polls_test.ts > waits for what was removed"],
+    POLLS,
+    "if (feed.knows(cursor, changes) && feed.isAtEnd",
+    "if (feed.isAtEnd",
+  ),
+  broken(
+    "a stream for what was removed is told that the database is away",
+    ["polls_test.ts > waits for what was removed"],
+    SUBSCRIPTIONS,
+    "    else if (!this.feed.knows(this.#cursor, this.changes)) this.#advance(); // the database knows, or fails by itself\n",
+    "",
   ),
   broken(
     "a page that was read ahead is given out though there may be news since",
