@@ -183,10 +183,11 @@ export class Subscriber implements Waiter, Leaving {
 
   /** There is news, or nothing for a while. */
   settled(): void {
+    const { feed, changes } = this;
     if (!this.#goesOn) this.#finish();
-    else if (!this.feed.knows(this.#cursor, this.changes)) this.#advance(); // the database knows, or fails by itself
-    else if (!this.feed.isAtEnd(this.#cursor, this.changes)) this.#advance();
-    else if (this.options.wake.isBlind(this.feed)) this.#finish(unavailable("The database can't be reached"));
+    // What the feed does not know any more the database knows, or fails by itself.
+    else if (!feed.knows(this.#cursor, changes) || !feed.isAtEnd(this.#cursor, changes)) this.#advance();
+    else if (this.options.wake.isBlind(feed)) this.#finish(unavailable("The database can't be reached"));
     else this.#receiver.give([]);
   }
 

@@ -1690,8 +1690,8 @@ export const mutations: readonly Mutation[] = [
     "a stream for what was removed is told that the database is away",
     ["polls_test.ts > waits for what was removed"],
     SUBSCRIPTIONS,
-    "    else if (!this.feed.knows(this.#cursor, this.changes)) this.#advance(); // the database knows, or fails by itself\n",
-    "",
+    "!feed.knows(this.#cursor, changes) || !feed.isAtEnd",
+    "!feed.isAtEnd",
   ),
   broken(
     "a page that was read ahead is given out though there may be news since",
@@ -3015,7 +3015,7 @@ export const mutations: readonly Mutation[] = [
     "a stream that could not look says that there is no news",
     ["events_test.ts > pretend"],
     SUBSCRIPTIONS,
-    "else if (this.options.wake.isBlind(this.feed))",
+    "else if (this.options.wake.isBlind(feed))",
     "else if (false)",
   ),
   broken(
