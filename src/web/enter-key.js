@@ -1,7 +1,7 @@
 // @ts-check
-// Enter, where it ends what one writes, and a button for who has no Shift+Enter to begin a line. It is known by the line break that it would make, not by its key: the Enter that only ends an
-// input method's conversion makes none, in whatever order a browser tells of it; and one that also makes one (with Korean, or on a
-// phone whose keyboard still holds the last word) is told as a key that converts, too.
+// Enter, where it ends what one writes, and a button for who has no Shift+Enter to begin a line. It is known by the line break that it would
+// make, not by its key: the Enter that only ends an input method's conversion makes none, in whatever order a browser tells of it; and one
+// that also makes one (with Korean, or on a phone whose keyboard still holds the last word) is told as a key that converts, too.
 import { isConverting } from "./element.js";
 
 /** What browsers call a line break. */
