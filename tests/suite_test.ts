@@ -10,7 +10,7 @@ Deno.test("Every task that tests gives each test a deadline", () => {
   assertStringIncludes(Deno.readTextFileSync(projectPath("tests/web/main.ts")), DEADLINE);
 });
 
-Deno.test("Each test and hook that hangs fails by its name, and those after it run, in its file and in the next", async () => {
+Deno.test("Each test and hook that hangs, or leaves something rejected, fails by its name, and those after it run", async () => {
   const run = await new Deno.Command(Deno.execPath(), {
     args: [
       "test",
@@ -28,11 +28,14 @@ Deno.test("Each test and hook that hangs fails by its name, and those after it r
   }).output();
   const said = new TextDecoder().decode(run.stdout);
   const outcomes = [...said.matchAll(/^(.+) \.\.\. (ok|FAILED) \(/gm)].map(([, name, outcome]) => [name, outcome]);
-  assertEquals(outcomes.slice(0, 6), [
+  assertEquals(outcomes.slice(0, 9), [
     ["waits for ever", "FAILED"],
     ["comes next", "ok"],
     ["waits for a clock that nobody moves", "FAILED"],
     ["fakes the time too", "ok"],
+    ["leaves something rejected", "FAILED"],
+    ["asks late for what was rejected", "ok"],
+    ["waits for ever for what was rejected", "FAILED"],
     ["never gives way", "FAILED"],
     ["says that it needs longer", "ok"],
   ]);
@@ -41,10 +44,12 @@ Deno.test("Each test and hook that hangs fails by its name, and those after it r
     "waits for ever => ./tests/fixtures/hanging_test.ts:6:6\nerror: Test timed out after 6000ms.",
   );
   assertStringIncludes(said, 'What "waits for ever" left behind when it was given up may disturb this test');
+  assertMatch(said, /^leaves something rejected => .+\nerror: Error: Nobody asked for it$/m);
+  assertStringIncludes(said, "Rejected there, and not asked for: Error: Nothing comes of it");
   assertStringIncludes(said, "What stands outside of the tests of this file took longer than 6000 ms");
   assertStringIncludes(said, "afterAll() took longer than 6000 ms");
   assertMatch(said, /^parseCursor\(\) .* ok/m);
-  assertMatch(said, / 5 failed /);
+  assertMatch(said, / 7 failed /);
   assertEquals(run.code, 1);
 });
 

@@ -1,5 +1,6 @@
-// Gives every test a deadline, so that one that hangs fails by its name and the run goes on. No setting of Deno's does that:
-// the tasks that test load this file before each file of tests (`--preload`). A test that needs longer says so in `timeout`.
+// Gives every test a deadline, so that one that hangs fails by its name and the run goes on; and has what it leaves rejected
+// fail it, not its whole file. No setting of Deno's does that: the tasks that test load this file before each file of tests
+// (`--preload`). A test that needs longer says so in `timeout`.
 import { FakeTime } from "@std/testing/time";
 import { runInThisContext } from "node:vm";
 
@@ -25,6 +26,25 @@ register.beforeAll(() => clearTimeout(beginning));
 /** The test that runs: at the beginning of the next one, a test that was given up. */
 let running: string | undefined;
 
+/** What was rejected in this test, and why, where nobody has asked for it yet: a test may do that later. */
+const rejections = new Map<Promise<unknown>, unknown>();
+
+addEventListener("unhandledrejection", (event) => {
+  if (running === undefined) return; // Deno says of which file
+  event.preventDefault();
+  rejections.set(event.promise, event.reason);
+});
+addEventListener("rejectionhandled", ({ promise }) => rejections.delete(promise));
+
+/** Throws what was rejected in a test that is over, and that it has not asked for. */
+async function throwRejected(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve)); // both events come a turn late
+  const [first] = rejections.values();
+  const wasRejected = rejections.size > 0;
+  rejections.clear();
+  if (wasRejected) throw first;
+}
+
 /** The definition of a test, made of what `Deno.test` is called with. */
 function limited(...args: unknown[]): Deno.TestDefinition {
   const parts = args.map((arg) =>
@@ -40,6 +60,7 @@ function limited(...args: unknown[]): Deno.TestDefinition {
       running = name;
       try {
         await fn(context);
+        await throwRejected();
       } catch (error) {
         throw firstOf(error);
       } finally {
@@ -61,6 +82,8 @@ function tidyUp(name: string): void {
   try {
     FakeTime.restore();
   } catch { /* it had not faked the time */ }
+  for (const reason of rejections.values()) console.error("Rejected there, and not asked for:", reason);
+  rejections.clear();
   console.error(`What "${name}" left behind when it was given up may disturb this test`);
 }
 
