@@ -161,6 +161,9 @@ export async function serversAreGone(sql: Sql): Promise<void> {
 /** The ports that were given, on some of which nobody listens yet. */
 const given = new Set<number>();
 
+/** The one port of those below that no browser and no `fetch()` asks anything (https://fetch.spec.whatwg.org/#port-blocking). */
+const BLOCKED = 10_080;
+
 /**
  * A TCP port that nobody listens on at this moment, another each time. It is none of those that systems give to outgoing connections: one of
  * these would take it away from a server that is to come back to it.
@@ -168,7 +171,7 @@ const given = new Set<number>();
 export function freePort(): number {
   while (true) {
     const port = 10_000 + Math.floor(20_000 * Math.random());
-    if (given.has(port)) continue;
+    if (port === BLOCKED || given.has(port)) continue;
     try {
       Deno.listen({ hostname: "127.0.0.1", port }).close();
       given.add(port);
