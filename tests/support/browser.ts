@@ -206,6 +206,12 @@ export function comeBack(page: Page): Promise<void> {
   });
 }
 
+/** Clicks in the banner on what it tells now: a click sooner after it told something else is not meant for that, and does nothing. */
+export async function clickBanner(page: Page, selector: string): Promise<void> {
+  await page.waitForTimeout(600);
+  await page.click(selector);
+}
+
 /** Answers a request as a router that knows of no server for the moment. */
 export function noServer(route: Route): Promise<void> {
   return route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found" });

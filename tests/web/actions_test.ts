@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
-import { refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
+import { clickBanner, refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, read, until } from "../support/client.ts";
 import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
 import { spawnServer } from "../support/server.ts";
@@ -1053,7 +1053,7 @@ webTest(
     refusing.release(refuse);
     await page.waitForSelector("#banner.shown >> text=Your edit in saving was not saved (Not like this).");
     assertEquals(await page.inputValue("#text"), "");
-    await page.click("#banner >> text=Open saving");
+    await clickBanner(page, "#banner >> text=Open saving");
     await ada.until(() => document.querySelector("h1")!.textContent === "saving", 0);
     assertEquals([await page.inputValue("#text"), await unsaved(ada)], ["Mine, once more\n\nA draft", []]);
   },

@@ -1,6 +1,6 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
+import { clickBanner, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, LISTED_MS, messages, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
@@ -397,7 +397,7 @@ webTest("An address that is no room's is decoded where it can be, else told, wit
   assertEquals(await ada.page.isVisible("#banner-close"), false);
   await ada.page.evaluate(() => location.hash = "#caf%C3%A9%20stra%C3%9Fe");
   await ada.page.waitForSelector("#banner >> text=There is no room “café straße”. “é” can’t be in the name");
-  await ada.page.click("#banner >> text=Open cafe-strasse");
+  await clickBanner(ada.page, "#banner >> text=Open cafe-strasse");
   await ada.until(() => document.querySelector("h1")!.textContent === "cafe-strasse", 0);
   assertEquals(await ada.page.isVisible("#banner-close"), false);
   await ada.page.evaluate(() => location.hash = "#" + "x".repeat(70));
@@ -405,7 +405,7 @@ webTest("An address that is no room's is decoded where it can be, else told, wit
   await ada.page.evaluate(() => location.hash = "#/garden");
   await ada.page.waitForSelector("#banner >> text=There is no room “/garden”. “/” can’t be in the name");
   assertEquals(await ada.page.textContent("#notice"), ""); // of no message
-  await ada.page.click("#banner >> text=Open garden");
+  await clickBanner(ada.page, "#banner >> text=Open garden");
   await ada.until(() => document.querySelector("h1")!.textContent === "garden", 0);
 });
 

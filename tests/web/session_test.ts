@@ -2,7 +2,16 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
-import { comeBack, hearNothingAside, launchBrowser, noServer, putAside, refuse, webTest } from "../support/browser.ts";
+import {
+  clickBanner,
+  comeBack,
+  hearNothingAside,
+  launchBrowser,
+  noServer,
+  putAside,
+  refuse,
+  webTest,
+} from "../support/browser.ts";
 import { get, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
@@ -435,7 +444,7 @@ webTest("A token that ends while one reads is told above what one has read, with
   assertEquals(await page.textContent("#log .body"), "news");
   assertEquals([await page.isVisible("#gate"), await page.isVisible("#foot")], [false, false]);
   await page.route("https://club.example/**", (route) => route.fulfill({ body: "Who are you?" }));
-  await page.click("#banner >> text=Sign in");
+  await clickBanner(page, "#banner >> text=Sign in");
   await page.waitForURL("https://club.example/sign-in");
 });
 
@@ -458,7 +467,7 @@ webTest("Who writes when his token has ended is told so once, and one click puts
   await say("den", "news", await tokenOf({ write: ["*"] }));
   await page.waitForSelector("#foot", { state: "hidden" });
   await page.waitForSelector("#banner.shown >> text=Your invitation has ended.");
-  await page.click("#banner-close");
+  await clickBanner(page, "#banner-close");
   await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
 });
 
@@ -554,8 +563,7 @@ webTest(
     await page.hover("#log .body");
     await page.click('#actions [aria-label="Copy link"]');
     await page.waitForSelector("#banner.shown >> text=The browser did not let the link be copied.");
-    await page.waitForTimeout(600); // a click right after another notice is not meant for this one
-    await page.click("#banner-close");
+    await clickBanner(page, "#banner-close");
     await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
     // Whoever comes back signed in would be somebody else.
     const ada = await tokenOf({ sub: "u10", name: "Ada", read: ["news"], write: ["news"] });
