@@ -44,6 +44,13 @@ async function fill(sql: postgres.Sql, room: string, count: number, body: (numbe
   await sql`insert into heads values (${room}, ${count}, ${now})`;
 }
 
+/** Has the second not pass that is looked for one page, however slow the machine is. */
+function stopped(): Disposable {
+  const { now } = performance;
+  performance.now = () => 0;
+  return { [Symbol.dispose]: () => Object.assign(performance, { now }) };
+}
+
 /** One page of a search. */
 function look(server: TestServer, q: string, more = "", room = "tea"): Promise<Answer<Message[]>> {
   return get(server, `/rooms/${room}/messages?${new URLSearchParams({ q })}${more}`);
@@ -148,6 +155,7 @@ test("A page is the last before a cursor that have it, ascending, and its Link g
 test(
   "A page looks at ten thousand messages at most: with none among them it is empty, and leads on",
   async (server, { sql }) => {
+    using _clock = stopped();
     await fill(
       sql,
       "tea",
@@ -171,6 +179,7 @@ test(
 test(
   "Long messages are looked at a megabyte at a time, and found as much as one answer may have",
   async (server, { sql }) => {
+    using _clock = stopped();
     await fill(sql, "tea", 250, (number) => `${"x".repeat(9_900)} No. ${number}.`);
     const page = await look(server, "no.", "&limit=1000");
     assertEquals(page.json.at(-1)!.body.slice(-8), "No. 250.");
