@@ -1,7 +1,7 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { clickBanner, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
-import { get, LISTED_MS, messages, post, posted, until } from "../support/client.ts";
+import { get, LISTED_MS, messages, PATIENCE_MS, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -276,8 +276,8 @@ webTest("What was deleted before I came is not unread, and is asked for once", a
   await using ada = await regular(["study", "fresh", "gone", "tail", "thinned"], { badNetwork: true });
   const { page } = ada;
   await page.route(/\/rooms$/, (route) => route.abort());
-  const answered: string[] = [];
-  page.on("response", (response) => answered.push(new URL(response.url()).pathname));
+  const answered = new Set<string>();
+  page.on("response", (response) => answered.add(/rooms\/(\w+)/.exec(response.url())?.[1] ?? ""));
   const say = async (room: string) => {
     const key = crypto.randomUUID();
     const response = await post(site, room, { body: "Ada?", author: "Noor" }, { "message-key": key });
@@ -297,9 +297,13 @@ webTest("What was deleted before I came is not unread, and is asked for once", a
   for (const room of ["fresh", "thinned"]) await page.waitForSelector(`${count(room)} >> text=@ 1`);
   await page.waitForSelector(`${count("tail")} >> text=@`);
   assertEquals(await page.isVisible(count("gone")), false);
-  for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
-  const ofRooms = answered.map((path) => /rooms\/(\w+)/.exec(path)?.[1]).filter((room) => room && room !== "study");
-  assertEquals(ofRooms.sort(), ["fresh", "gone", "tail", "thinned"]);
+  const looks = async () => {
+    for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+    return ["fresh", "gone", "tail", "thinned"].filter((room) => answered.has(room));
+  };
+  assertEquals(await looks(), ["fresh", "gone", "tail", "thinned"]); // which on a slow machine takes more than one look
+  answered.clear();
+  assertEquals(await looks(), []);
 });
 
 webTest(
@@ -366,7 +370,8 @@ webTest("On a slow way one sees what is unread, and who speaks of one, all the s
     await route.continue().catch(() => {}); // it was given up meanwhile
   });
   await post(site, "slower", { body: "Ada, come as you can", author: "Noor" });
-  await ada.page.waitForSelector(`${count("slower")} >> text=@ 1`);
+  // It learns how slow the way is by trying, each time for longer: on a slow machine it tries once or twice more.
+  await ada.page.waitForSelector(`${count("slower")} >> text=@ 1`, { timeout: 4 * PATIENCE_MS });
   await ada.page.unrouteAll({ behavior: "ignoreErrors" });
 });
 
