@@ -231,6 +231,16 @@ Deno.test("Client.run() sends a statement once more, over a new connection, when
   const error = await failure(opened.client.run((sql) => (asked++, sql`insert into notes values ('refused')`)));
   assertEquals([error.fate, error.code, error.isStale, asked], ["rolled-back", "25006", true, 2]);
   assertEquals(await count(database, "notes"), 1);
+
+  // Where such another is of no use either, each statement makes one, and no second.
+  const made = opened.clients();
+  for (let i = 0; i < 5; i++) await failure(opened.client.run((sql) => sql`insert into notes values ('refused')`));
+  assertEquals(opened.clients() - made, 5);
+  await database.admin((sql) => sql`alter database ${sql(database.name)} reset default_transaction_read_only`);
+  await opened.client.run((sql) => sql`insert into notes values ('stored')`);
+  await opened.client.run((sql) => sql`set default_transaction_read_only = on`);
+  await opened.client.run((sql) => sql`insert into notes values ('stored')`); // once more, as above
+  assertEquals(await count(database, "notes"), 3);
 });
 
 Deno.test("Client.close() fails the statement under way and every later one, and leaves no connection", async () => {

@@ -397,7 +397,8 @@ export class Store {
   /** The database's clock, in milliseconds since 1970. */
   async clock(): Promise<number> {
     const [row] = await this.reads.read((sql) =>
-      sql<{ ms: string }[]>`select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms`
+      sql<{ ms: string }[]>`
+        select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as ms where ${sql.unsafe(ON_PRIMARY)}`
     );
     return Number(row!.ms);
   }

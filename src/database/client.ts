@@ -33,7 +33,7 @@ export class DatabaseError extends Error {
     super(`The database failed (${code}, ${fate})`, options);
   }
 
-  /** Whether the statement's connection was lost under it, or given up for another's sake. */
+  /** Whether the statement's connection was lost under it, or given up for another's sake; or its wait for a standby was cancelled. */
   get isLost(): boolean {
     return this.code === "CONNECTION_DESTROYED" || this.fate === "unknown" && this.code !== DEADLINE;
   }
@@ -81,6 +81,8 @@ export class Client {
   #sent = 0;
   #unreplicated = 0;
   #running = 0;
+  /** Pools that were given up since a statement last succeeded. */
+  #givenUp = 0;
   readonly #queue: PromiseWithResolvers<void>[] = [];
   #closed = false;
 
@@ -102,7 +104,7 @@ export class Client {
 
   /**
    * Runs one statement, as soon as it has a place; once more, over another connection, when it rolled back because its own is
-   * of no use.
+   * of no use, unless that was such another already.
    * @throws {DatabaseError} when it fails, or when its end is not seen within the deadline.
    */
   async run<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
@@ -110,8 +112,11 @@ export class Client {
     if (this.#running < this.connections) this.#running++;
     else await this.#takePlace();
     try {
+      const isAnother = this.#givenUp > 0;
       return await this.#send(statement).catch((error) => {
-        if (error instanceof DatabaseError && error.isStale && !this.#closed) return this.#send(statement);
+        if (error instanceof DatabaseError && error.isStale && !isAnother && !this.#closed) {
+          return this.#send(statement);
+        }
         throw error;
       });
     } finally {
@@ -121,7 +126,7 @@ export class Client {
     }
   }
 
-  /** Runs one statement that only reads, and once more when its connection was lost under it, or others came between. */
+  /** Runs one statement that may run twice, and once more when {@linkcode DatabaseError.isLost}, or others came between. */
   async read<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     try {
       return await this.run(statement);
@@ -163,6 +168,7 @@ export class Client {
     try {
       result = await withDeadline(Promise.resolve(statement(pool.sql)), this.deadlineMs);
       this.#outage.succeeded();
+      this.#givenUp = 0;
     } catch (cause) {
       const sent = this.#sent !== sentBefore;
       const error = failure(cause, sent);
@@ -181,6 +187,7 @@ export class Client {
   #open(): Pool {
     return this.openPool(this.name, {
       connections: this.connections,
+      inVain: () => Math.max(0, this.#givenUp - 1), // a single one is made good at once
       onStatement: () => this.#sent++,
       onUnreplicated: () => {
         this.#unreplicated++;
@@ -191,6 +198,7 @@ export class Client {
 
   #renewPool(pool: Pool) {
     if (pool !== this.#pool || this.#closed) return; // another statement has seen to it already
+    this.#givenUp++;
     this.#pool = this.#open();
     pool.destroy().catch(() => {}); // what it still holds fails with it, and says so by itself
   }

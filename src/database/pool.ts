@@ -40,7 +40,10 @@ export interface Pool {
   destroy(): Promise<void>;
 }
 
-/** Pause before a connection that takes the place of a lost one, in milliseconds: a server that hangs up is not stormed. */
+/**
+ * Pause before a connection that takes the place of a lost one of the same pool, in milliseconds, and after the second pool in a row that
+ * was of no use: a server that hangs up is not stormed.
+ */
 const RECONNECT_PAUSE_MS = 50;
 
 /** The longest pause after attempts that failed, in milliseconds: each of them doubles it. A post waits as long to be refused. */
@@ -61,6 +64,8 @@ export interface PoolOptions {
   readonly connections?: number;
   /** Whether they must not lead through a pooler in transaction mode: LISTEN, and migrations. */
   readonly direct?: boolean;
+  /** How many connections in a row were of no use though a server had let them in: each counts as an attempt that failed. */
+  readonly inVain?: () => number;
   /** Whether its statements may take as long as they like, as far as no pooler stands between: migrations. */
   readonly patient?: boolean;
   /** Is called for every statement that is sent. */
@@ -95,11 +100,17 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
   const turn = { host: 0, place: 0 }; // of all pools
   let failures = 0; // attempts that failed since the last that did not
   let refusal: { error: Error; until: number } | undefined; // of a person's making
-  const pauseMs = () => failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 
   return (
     name,
-    { connections = 1, patient = false, onStatement = () => {}, onClose = () => {}, onUnreplicated = () => {} } = {},
+    {
+      connections = 1,
+      inVain = () => 0,
+      patient = false,
+      onStatement = () => {},
+      onClose = () => {},
+      onUnreplicated = () => {},
+    } = {},
   ) => {
     // What is set through a pooler stays with a connection that others get.
     const setup = patient && !session.pooled ? `${session.setup}; ${NO_TIMEOUTS}` : session.setup;
@@ -124,7 +135,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
     /** A socket for the driver. What fails, it has to see as the end of one: else it would never use that place again. */
     async function socket(): Promise<Duplex> {
       const pause = performance.now() - lastClosed < RECONNECT_PAUSE_MS ? RECONNECT_PAUSE_MS : 0;
-      await sleep(Math.max(pause, pauseMs()), destroyed.signal);
+      await sleep(Math.max(pause, pauseAfter(failures + inVain())), destroyed.signal);
       destroyed.signal.throwIfAborted(); // else the driver would try again for ever
       if (refusal && performance.now() < refusal.until) return failing(refusal.error);
       try {
@@ -164,6 +175,11 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       },
     };
   };
+}
+
+/** The pause after so many attempts in a row that failed, in milliseconds. */
+function pauseAfter(failures: number): number {
+  return failures === 0 ? 0 : Math.min(RECONNECT_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
 }
 
 /** What the driver need not know, and would take from PGHOST, PGSSL and the like where it were not said. */

@@ -47,7 +47,7 @@ export function hasIcu(sql: Sql): PendingQuery<{ known: boolean }[]> {
   return sql`
     select current_setting('server_encoding') = 'UTF8' and exists (
       select from pg_collation where collname = 'und-x-icu'
-    ) as known`;
+    ) as known where ${sql.unsafe(ON_PRIMARY)}`;
 }
 
 /**
