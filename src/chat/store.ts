@@ -13,7 +13,7 @@ import { MAX_PAGE_BYTES } from "./message.ts";
 import { headRows, newestRows, newRows, type News, newsOf, type NewsRow, type Notification } from "./sql/news.ts";
 import { type Entry, entryOf, makeEntry, makePage, type Page, type Row } from "./page.ts";
 import { ON_PRIMARY } from "./sql/primary.ts";
-import { atOnce, COLUMNS, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./sql/rows.ts";
+import { atOnce, COLUMNS, entriesOf, live, type Rows, rowsAfter, rowsBefore, type Turn } from "./sql/rows.ts";
 import { hasIcu, type Search, search } from "./sql/search.ts";
 
 /** What a statement has stored in one room. */
@@ -265,18 +265,18 @@ export class Store {
   }
 
   /**
-   * The last messages before a cursor that have a text, newest first; and the cursor before which nothing was looked at yet, undefined
-   * where there is nothing before.
+   * The last messages before a cursor that have a text, newest first, as many as one answer may have and one more; and the cursor before
+   * which nothing was looked at yet, undefined where there is nothing before.
    */
   async search(wanted: Search): Promise<{ entries: Entry[]; next: string | undefined }> {
     const rows = await this.reads.read((sql) => search(sql, wanted));
     this.#given(wanted.room, rows.map(placeIn));
     const found = rows.filter(({ found }) => found);
+    const entries = entriesOf(wanted.room, found, wanted.limit);
+    const more = found[entries.length]; // by which whoever makes an answer of it sees that it ends before
+    if (more) return { entries: [...entries, entryOf(wanted.room, more)], next: more.id };
     const last = rows.at(-1);
-    return {
-      entries: found.map((row) => entryOf(wanted.room, row)),
-      next: last?.ended || found.length === wanted.limit ? last!.id : undefined,
-    };
+    return { entries, next: last?.ended || found.length === wanted.limit ? last!.id : undefined };
   }
 
   /** Whether the database has ICU. */
