@@ -334,7 +334,7 @@ export class Store {
    * removed: so some more are looked at, and ten times as many again where those that were not may have newer messages.
    */
   async newestRooms(limit: number): Promise<ListedRoom[]> {
-    for (let count = limit + Math.ceil(limit / 5);; count *= 10) {
+    for (let count = limit + Math.ceil(limit / 5);; count = Math.min(10 * count, MAX_LISTED_HEADS)) {
       // Reads every head row, since heads has no index on ms: with one, no update of a head row would stay on its page.
       const { rooms, heads } = await this.#listed((sql) => sql`order by ms desc, room limit ${count}`);
       const listed = rooms.slice(0, limit);
