@@ -128,6 +128,11 @@ export class Changes {
     this.#tail.bound(MAX_CHANGES, mostBytes);
   }
 
+  /** Whether {@linkcode trim} would have it know less. */
+  reachesBefore(mark: string): boolean {
+    return placeOf(mark) > this.#tail.start;
+  }
+
   /** Lets go of those at or before `mark`, and does not know any more which there were; whether it did. */
   trim(mark: string): boolean {
     this.#tail.drop(mark);

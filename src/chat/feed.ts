@@ -76,14 +76,14 @@ export class Feed {
   #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  /** Tells what the tail holds now from what it held before, and from all others: pages are kept by it. */
+  /** Tells what tail and changes hold now from what they held before, and from all others: pages are kept by it. */
   #version = ++tails;
   readonly #waiters = new Waiters(({ cursor, changes, came }) =>
     !this.isAtEnd(cursor, changes) && (!changes || this.#owed === undefined || this.#asOf > came)
   );
 
   /**
-   * A feed that knows nothing yet. `resized` is told by how many bytes the tail grows or shrinks; `lost` that the database has
+   * A feed that knows nothing yet. `resized` is told by how many bytes tail and changes grow or shrink; `lost` that the database has
    * lost what the feed knows, whereupon it is to be closed.
    */
   constructor(
@@ -350,7 +350,10 @@ export class Feed {
       const isTold = isWhole && (!this.#tail.first || this.#tail.first.id > head.trimmed);
       if (!isTold) this.trim(head.trimmed, before);
       if (!passed) this.#announce();
-      if (isTold) this.trim(head.trimmed, before);
+      if (isTold) {
+        if (this.#changes.reachesBefore(head.trimmed)) this.#waiters.serveAll();
+        this.trim(head.trimmed, before);
+      }
       more = full || passed;
     }
   }

@@ -73,6 +73,12 @@ export class Waiters {
     if (!this.#settling) void this.#settleAll();
   }
 
+  /** Settles all for whom there is news now, and those too who are outside: it is about to be given to nobody any more. */
+  serveAll(): void {
+    this.#letIn(this.#outside.length);
+    this.settleWhere(this.hasNews);
+  }
+
   /** Settles those of whom `which` is true. */
   settleWhere(which: (waiter: Waiter) => boolean): void {
     for (const waiter of this.#parked.keys()) if (which(waiter)) this.settle(waiter);
