@@ -93,7 +93,7 @@ export class Chat {
   #draining = false;
   #closed = false;
 
-  /** Connects lazily: nothing is sent before it is needed, but for LISTEN. */
+  /** Connects lazily: nothing is sent before it is needed. */
   constructor(database: Pick<Database, "openPool">, config: Config) {
     const client = (name: string, connections: number) =>
       new Client(name, connections, deadlineOf(config), database.openPool);

@@ -34,7 +34,7 @@ export interface Poll {
 export interface Reading {
   /** The messages. */
   readonly page: Page;
-  /** The last id given, or else the cursor asked. */
+  /** The last cursor given; else the one that was asked, or the end of the room where nothing is left of what came after that. */
   readonly next: string;
   /** Whether whoever asks for the same at any later time is given the same. */
   readonly final: boolean;

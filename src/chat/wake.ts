@@ -97,7 +97,7 @@ export class Wake {
     this.#notifying ??= this.#notifyAll();
   }
 
-  /** The fallback: looks for missed messages of all held feeds until `signal` aborts. */
+  /** The fallback: looks for missed messages of all feeds, also those that are kept, until `signal` aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     this.#blind = false;
     this.#calmMs = this.intervals.listening;
@@ -149,7 +149,7 @@ export class Wake {
     this.#doubt.abort();
   }
 
-  /** One query for all held feeds, which carries the probe, and a refresh for those that are behind. Never rejects. */
+  /** One query for all feeds, which carries the probe, and a refresh for those that are behind. Never rejects. */
   async #look(): Promise<void> {
     const known = new Map(
       Array.from(this.feeds.values(), (feed) => {
