@@ -136,17 +136,23 @@ export class Visitor implements AsyncDisposable {
     await this.page.waitForSelector("#waiting:empty", { state: "attached" });
   }
 
+  /** Resolves when their answers have come, too: the poll can bring a message before it is known to be one's own. */
+  async confirmed(): Promise<void> {
+    await this.until(() => Object.keys(localStorage).every((key) => !key.includes(" unsent ")), 0);
+    await this.settles();
+  }
+
   /** Resolves when the connection stands like this. */
   async is(status: "live" | "reconnecting" | "offline"): Promise<void> {
     await this.page.waitForSelector(`#connection[data-status=${status}]`);
   }
 
-  /** Resolves when a condition holds in the page. */
-  async until<T>(condition: (argument: T) => unknown, argument: T): Promise<void> {
+  /** Resolves when a condition holds in the page; fails after so many milliseconds. */
+  async until<T>(condition: (argument: T) => unknown, argument: T, timeout = PATIENCE_MS): Promise<void> {
     // Polled: a condition that waited for animation frames would starve with a page in the background.
     await this.page.waitForFunction(condition as (argument: unknown) => unknown, argument, {
       polling: 20,
-      timeout: PATIENCE_MS,
+      timeout,
     });
   }
 

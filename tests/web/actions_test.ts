@@ -72,6 +72,7 @@ webTest(
     await ada.page.press("#edited-text", "Enter");
     await ada.sees("One", "Two", "Mine");
     await noor.sees("One", "Two", "Mine");
+    await ada.page.waitForSelector("#editor", { state: "hidden" });
     for (const { page } of [ada, noor]) {
       assertEquals(await page.locator(".edited").count(), 1);
       assert((await page.getAttribute(".edited", "title"))!.startsWith("Edited "));
@@ -216,7 +217,7 @@ webTest("The arrow that leads to the last message of one's own edits no other wh
   await page.waitForTimeout(300);
   assertEquals(await page.isVisible("#editor"), false);
   send();
-  await ada.settles();
+  await ada.confirmed();
   await page.keyboard.press("ArrowUp");
   assertEquals(await page.inputValue("#edited-text"), "Twoo");
 }, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
@@ -247,6 +248,7 @@ webTest("Who goes on writing while his edit is saved goes on, and saves that too
   await ada.sees("Two");
   assertEquals(await page.inputValue("#edited-text"), "Two and more");
   await page.unrouteAll({ behavior: "wait" });
+  await page.waitForSelector("#editor button.primary:not(:disabled)");
   await page.press("#edited-text", "Enter");
   await ada.sees("Two and more");
   await page.waitForSelector("#editor", { state: "hidden" });
@@ -359,8 +361,7 @@ webTest("Who saves an edit with the button is where he writes, also when it is r
 webTest("What was changed meanwhile is shown before it is put aside", async () => {
   await using ada = await visit(site, { room: "meanwhile", name: "Ada", badNetwork: true });
   await ada.say("First");
-  await ada.settles();
-  await ada.page.press("#text", "ArrowUp");
+  await act(ada, "First", "Edit");
   const [message] = await messages(site, "meanwhile", "wait=0");
   const key = await ada.page.evaluate(
     (id) => Object.entries(localStorage).find(([name]) => name.endsWith(` key ${id}`))![1],
@@ -394,6 +395,7 @@ webTest("One's own message is deleted when one says so, for everybody; another's
   await noor.say("Stays");
   await ada.sees("Regretted", "Stays");
   await ada.page.hover("#log .body >> text=Stays");
+  await ada.page.waitForSelector("#actions");
   assertEquals(
     await ada.page.$$eval("#actions button", (all) => all.map(({ ariaLabel }) => ariaLabel)),
     ["Reply", "Copy link"],
@@ -494,6 +496,7 @@ webTest(
       page.evaluate(() =>
         document.activeElement!.ariaLabel ?? document.activeElement!.querySelector(".body")?.textContent
       );
+    await page.waitForSelector("#actions", { state: "attached" }); // else Tab does not lead to the messages yet
     await page.focus("#scroller");
     await page.keyboard.press("Tab");
     assertEquals(await focused(), "Three");
@@ -589,6 +592,7 @@ webTest("Who scrolls with the mouse does by key what he came to do by key", asyn
   const { page } = ada;
   await ada.say("One");
   await ada.settles();
+  await page.waitForSelector("#actions", { state: "attached" }); // else Tab does not lead to the messages yet
   await page.focus("#scroller");
   await page.keyboard.press("Tab");
   assertEquals(await page.evaluate(() => document.activeElement!.localName), "article");
@@ -906,8 +910,9 @@ webTest("By keyboard one is never nowhere after a deletion, also not of the last
   await using ada = await visit(site, { room: "last", name: "Ada" });
   const { page } = ada;
   for (const body of ["One", "Two"]) await ada.say(body);
-  await ada.settles();
+  await ada.confirmed();
   agree(page);
+  await page.waitForSelector("#actions", { state: "attached" }); // else Tab does not lead to the messages yet
   await page.focus("#scroller");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
@@ -1005,6 +1010,7 @@ webTest("An edit goes on while one looks around in its room", async () => {
   ]);
   await page.press("#edited-text", "Enter");
   await ada.sees("Something else", "Mine, with more words");
+  await page.waitForSelector("#editor", { state: "hidden" });
   assertEquals([await page.isVisible("#editor"), await page.inputValue("#text")], [false, "A draft"]);
   assertEquals((await messages(site, "edit-kept", "wait=0")).at(-1)!.body, "Mine, with more words");
 });

@@ -99,7 +99,7 @@ webTest("Keys that end a conversion where one edits neither save nor put aside, 
   await using ada = await visit(site, { room: "kana", name: "Ada" });
   const { page } = ada;
   await ada.say("かな");
-  await ada.settles();
+  await ada.confirmed();
   await page.press("#text", "ArrowUp");
   await page.waitForSelector("#editor:not([hidden])");
   await page.fill("#edited-text", "変換");
@@ -145,7 +145,7 @@ webTest(
 
     // Nor where a message is edited.
     await ada.say("Hello");
-    await ada.settles();
+    await ada.confirmed();
     await page.press("#text", "ArrowUp");
     await page.waitForSelector("#editor:not([hidden])");
     await page.fill("#edited-text", text);
@@ -232,7 +232,7 @@ webTest(
     await using ada = await visit(site, { room: "pocket-edit", name: "Ada", ...PHONE });
     const { page } = ada;
     await ada.say("One");
-    await ada.settles();
+    await ada.confirmed();
     await page.press("#text", "ArrowUp");
     await page.waitForSelector("#editor:not([hidden])");
     await page.keyboard.press("End");
@@ -278,7 +278,7 @@ webTest("A file that is dropped does not take the page's place, and it is told w
 
   // Also where one edits, and then there alone.
   await page.press("#text", "Enter");
-  await ada.settles();
+  await ada.confirmed();
   await page.press("#text", "ArrowUp");
   await page.waitForSelector("#editor:not([hidden])");
   const toldThere = async () => await page.textContent("#editor .note") ?? "";

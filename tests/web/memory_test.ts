@@ -68,6 +68,8 @@ webTest(
     await ada.say("It is me");
     await ada.settles();
     assertEquals((await messages(site, "full", "wait=0")).map(({ author }) => author), ["Ada"]);
+    await ada.page.hover("#log .body");
+    await ada.page.waitForSelector("#actions [aria-label=Edit]"); // it is known to be one's own
     await ada.page.press("#text", "ArrowUp");
     await ada.page.fill("#edited-text", "It is only me");
     await ada.page.evaluate(() => location.hash = "somewhere");

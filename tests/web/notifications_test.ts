@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { mentions } from "../../src/web/mentions.js";
 import * as words from "../../src/web/words.js";
 import { clickBanner, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
-import { post, posted } from "../support/client.ts";
+import { LISTED_MS, post, posted } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -189,7 +189,7 @@ webTest("A message is told once, whatever number of windows one has, and a click
     second.waitForFunction(
       (count) => document.querySelector(`a[href="#roof"] .count`)?.textContent === count,
       count,
-      { polling: 100 },
+      { polling: 100, timeout: LISTED_MS },
     );
   await says(ada, "roof", "Come down, Ada");
   await counts("@ 1");

@@ -80,9 +80,13 @@ webTest("Where only a page of history was refused for a while, one writes on as 
     await using ada = await visit(site, { room: "pages", name: "Ada", badNetwork: true });
     await ada.page.waitForSelector("#log >> text=Number 199");
     await ada.page.route(PAGES, answer(status));
-    await ada.page.$eval("#scroller", (scroller) => scroller.scrollTop = 0);
-    if (status === 404) await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
-    else await ada.page.waitForSelector(`#banner >> text=${status === 403 ? "not open to you" : "by invitation"}`);
+    const told = status === 404
+      ? ["connection-said", "The answer is 404"]
+      : ["banner", status === 403 ? "not open to you" : "by invitation"];
+    await ada.until(([id, text]) => {
+      document.getElementById("scroller")!.scrollTop = 0; // again after a page that was under way
+      return document.getElementById(id!)!.textContent!.includes(text!);
+    }, told);
     const { length } = await ada.bodies();
     await ada.page.unroute(PAGES);
     await ada.page.evaluate(() => dispatchEvent(new Event("focus")));

@@ -1,5 +1,5 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { clickBanner, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, LISTED_MS, messages, PATIENCE_MS, post, posted, until } from "../support/client.ts";
 
@@ -11,6 +11,7 @@ const count = (room: string) => `#rooms a[href="#${room}"] .count`;
 /** Somebody who has opened these rooms before. */
 async function regular(rooms: string[], options: Visit = {}): Promise<Visitor> {
   const ada = await visit(site, { name: "Ada", ...options, room: rooms[0]! });
+  ada.page.setDefaultTimeout(LISTED_MS); // what a test waits for is in the list of rooms
   for (const room of rooms.slice(1)) await goTo(ada, room);
   if (rooms.length > 1) await goTo(ada, rooms[0]!);
   return ada;
@@ -35,7 +36,7 @@ webTest(
     await post(site, "attic", { body: "A room of others", author: "Noor" });
     await post(site, "kitchen", { body: "One", author: "Noor" });
     await post(site, "kitchen", { body: "Two", author: "Noor" });
-    await ada.until(() => document.title === "(2) hall · Linger", 0);
+    await ada.until(() => document.title === "(2) hall · Linger", 0, LISTED_MS);
     assertEquals(await ada.page.textContent(count("kitchen")), "2");
     assertEquals((await ada.page.locator(`#rooms a[href="#kitchen"]`).ariaSnapshot()).includes("2 unread"), true);
     assertEquals(await listed(ada), ["hall", "kitchen"]);
@@ -211,7 +212,7 @@ webTest("What I wrote on another device is not unread, nor what I answered there
   await post(site, "pocket", { body: "Where are you?", author: "Noor" });
   await post(site, "pocket", { body: "Here, on my phone", author: "Ada" });
   await post(site, "pocket", { body: "Good", author: "Noor" });
-  await ada.until(() => document.title === "(1) desktop · Linger", 0);
+  await ada.until(() => document.title === "(1) desktop · Linger", 0, LISTED_MS);
 });
 
 webTest("A room of mine that the list is too short for is looked after all the same", async () => {
@@ -228,8 +229,12 @@ webTest("A room of mine that the list is too short for is looked after all the s
   await ada.page.reload();
   await ada.until(() => document.title === "(1) now · Linger", 0);
   assertEquals(asked[0], "?before=now&limit=1");
-  for (let i = 0; i < 3; i++) await ada.page.waitForResponse(/\/rooms$/);
-  assertLessOrEqual(asked.length, 3); // to find it, to see what is there, and perhaps one that was slow
+  const looks = async () => {
+    for (let i = 0; i < 3; i++) await ada.page.waitForResponse(/\/rooms$/);
+    return asked.splice(0).length;
+  };
+  assertGreater(await looks(), 0); // to find it, and to see what is there: on a slow machine more than once
+  assertEquals(await looks(), 0);
 });
 
 webTest("What I have not read in a room counts no more when it is gone, or not open to me any more", async () => {
@@ -266,7 +271,7 @@ webTest("While the list is full, my rooms that it leaves out are looked after in
     const room = /\/rooms\/(far-[12])\//.exec(request.url())?.[1];
     if (room && room !== asked.at(-1)) asked.push(room);
   });
-  await until(() => Promise.resolve(asked.length >= 3), "one is asked for again");
+  await until(() => Promise.resolve(asked.length >= 3), "one is asked for again", 4 * PATIENCE_MS); // after five looks, each after a pause
   await post(site, "far-1", { body: "There you are, Ada", author: "Noor" });
   await ada.page.waitForSelector(`${count("far-1")} >> text=@ 1`);
 });
@@ -296,7 +301,7 @@ webTest("What was deleted before I came is not unread, and is asked for once", a
   await page.unroute(/\/rooms$/);
   for (const room of ["fresh", "thinned"]) await page.waitForSelector(`${count(room)} >> text=@ 1`);
   await page.waitForSelector(`${count("tail")} >> text=@`);
-  assertEquals(await page.isVisible(count("gone")), false);
+  await page.waitForSelector(count("gone"), { state: "hidden" });
   const looks = async () => {
     for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
     return ["fresh", "gone", "tail", "thinned"].filter((room) => answered.has(room));
@@ -316,6 +321,7 @@ webTest(
     await page.reload();
     await ada.is("live");
     await posted(site, "street", "Anybody?");
+    const begun = Date.now();
     const headers = { "message-key": "a key that nobody can guess" };
     for (const room of ["square", "street"]) {
       const { id } = await (await post(site, room, { body: "Ada?", author: "Noor" }, headers)).json();
@@ -326,8 +332,10 @@ webTest(
     const asked: string[] = [];
     page.on("request", (request) => asked.push(request.url()));
     for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
-    assertEquals(asked.filter((url) => /square|street/.test(url)), []); // not at each look
-    for (const room of ["square", "street"]) assert((await page.textContent(count(room)))!.includes("@"));
+    if (Date.now() - begun < 60_000) { // else it was time to look again
+      assertEquals(asked.filter((url) => /square|street/.test(url)), []); // not at each look
+      for (const room of ["square", "street"]) assert((await page.textContent(count(room)))!.includes("@"));
+    }
     await page.clock.fastForward(60_000);
     await page.waitForSelector(count("square"), { state: "hidden" });
     await ada.until((count) => !document.querySelector(count)!.textContent!.includes("@"), count("street"));
@@ -340,7 +348,7 @@ webTest(
   async () => {
     await using ada = await regular(["shelter", "trip"]);
     await post(site, "trip", { body: "Ada, are you coming?", author: "Noor" });
-    await ada.until(() => document.title === "(1) shelter · Linger", 0);
+    await ada.until(() => document.title === "(1) shelter · Linger", 0, LISTED_MS);
     await ada.page.waitForSelector(`${count("trip")} >> text=@ 1`);
     await ada.page.click("#rooms >> text=trip");
     await ada.sees("Ada, are you coming?");

@@ -12,7 +12,7 @@ import {
   refuse,
   webTest,
 } from "../support/browser.ts";
-import { get, post, until } from "../support/client.ts";
+import { get, LISTED_MS, post, until } from "../support/client.ts";
 import { testPostgres } from "../support/postgres.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
@@ -132,10 +132,12 @@ webTest(
     assertEquals([await other.textContent("#you bdi"), new URL(other.url()).hash], ["Ada", ""]);
     assertEquals(questions, ["This link is for Mallory. Here you are Ada. Switch?"]);
 
+    await page.evaluate(() => Object.assign(globalThis, { isBefore: true }));
     answer = true;
     await other.goto("about:blank");
     await other.goto(`${server.url}/#token=${mallory}`);
     await other.waitForSelector("#you >> text=Mallory");
+    await page.waitForFunction(() => !("isBefore" in globalThis), undefined, { polling: 20 }); // it was loaded anew
     await page.waitForSelector("#you >> text=Mallory"); // the other window says so, too
     assertEquals(await page.inputValue("#text"), "");
     for (const claims of ['{"read":5}', '{"name":{"a":1}}', "null", "[1]"]) {
@@ -421,7 +423,7 @@ webTest("A room of mine that refuses me takes nothing from the others: what spea
     ["lobby", "porch", "yard"],
   );
   await say("yard", "Ada, come and see", noor);
-  await page.waitForSelector(`#rooms a[href="#yard"] .count >> text=@ 1`);
+  await page.waitForSelector(`#rooms a[href="#yard"] .count >> text=@ 1`, { timeout: LISTED_MS });
 });
 
 webTest("A token that ends while one reads is told above what one has read, with a way in", async () => {
