@@ -17,7 +17,8 @@ const postgres = await testPostgres();
 async function ownPostgres(settings: Record<string, string> = {}) {
   const home = await Deno.makeTempDir({ prefix: "linger-test-" });
   const port = freePort();
-  const start = () => startPostgres(home, { listen_addresses: "127.0.0.1", port: `${port}`, ...settings });
+  const start = () =>
+    startPostgres(home, { listen_addresses: "127.0.0.1", port: `${port}`, fsync: "off", ...settings });
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,
@@ -29,6 +30,7 @@ async function ownPostgres(settings: Record<string, string> = {}) {
 
 Deno.test("Without its database a server answers 503, and is ready as soon as the database is there", async () => {
   await using own = await ownPostgres();
+  await (await own.start()).stop(); // is made now: later it is there within the minute after which a cause is said again
   await using server = spawnStarting(own.url, { PORT: `${freePort()}` });
   await until(
     () => fetch(`${server.url}/healthz`).then((response) => response.json()).then(() => true, () => false),
@@ -96,12 +98,14 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
   );
 
   await until(() => posts.length > 100, "posts flow");
+  const stopped = performance.now();
   await database.stop();
   await new Promise((resolve) => setTimeout(resolve, 5_000));
   database = await own.start();
   const acked = () => posts.filter((post) => post.id).length;
   const before = acked();
   await until(() => acked() > before + 100, "posts flow again");
+  const most = 1 + Math.floor((performance.now() - stopped) / 10_000); // it is told again every ten seconds
   finished = true;
   await Promise.all(writers);
 
@@ -124,7 +128,8 @@ Deno.test("A database that is away for five seconds loses nothing, and every ref
   assertEquals(history.table.length, new Set(posts.map((post) => post.body)).size);
   await sql.end();
   for (const server of servers) {
-    assertEquals(server.log().match(/The database fails \(writes\)/g)?.length, 1, "said once");
+    const said = server.log().match(/The database fails \(writes\)/g)?.length ?? 0;
+    assert(said >= 1 && said <= most, `said ${said} times`);
     await server[Symbol.asyncDispose]();
   }
   await database.stop();

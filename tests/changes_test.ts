@@ -409,6 +409,10 @@ Deno.test("Whoever follows with changes, on whichever server and however long aw
         pick(servers),
         `/rooms/room/messages?after=${cursor}&wait=${last ? 0 : pick([0, 1])}&limit=${limit}&changes=true`,
       );
+      if (answer.status === 503) { // the server could not look for a second, and says so
+        last = false;
+        continue;
+      }
       assertEquals(answer.status, 200, answer.text);
       for (const item of answer.json) {
         const at = cursorAfter(cursor, item);

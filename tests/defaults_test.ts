@@ -98,8 +98,8 @@ Deno.test("Whatever the defaults of the database are, everything is stored, give
     assertEquals((await get(server, `/rooms/none/messages?after=${cursor}&wait=0`)).status, status);
   }
 
-  const poll = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "it waits and listens", 20_000);
+  const poll = messages(server, "room", "after=now&wait=55");
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "it waits and listens");
   assertEquals((await get(server, "/readyz")).status, 200);
   const last = await posted(server, "room", "at last");
   assertEquals(await poll, [last]);

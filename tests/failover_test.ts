@@ -34,7 +34,7 @@ class Server implements AsyncDisposable {
 
   static async start(postgres: OwnPostgres): Promise<Server> {
     const server = new Server(postgres);
-    const env = { FALLBACK_MS: "200", FALLBACK_WITHOUT_LISTEN_MS: "100" };
+    const env = { FALLBACK_MS: "5000", FALLBACK_WITHOUT_LISTEN_MS: "100" };
     const [main, news] = await Promise.all(
       server.#ways.map((way) => opened(postgres.url("postgres", way.port), env)),
     );

@@ -24,12 +24,13 @@ for (const [how, cut] of [["", false], [", and whose connections were ended mean
     await using other = await spawnServer(database.url, INTERVALS);
     const first = await posted(frozen, "room", "first");
     const poll = messages(frozen, "room", `after=${first.id}&wait=50`);
-    const quiet = get<ProblemDetails>(frozen, "/rooms/quiet/messages?after=now&wait=10"); // up while it is frozen
     await using stream = await subscribe(frozen, "room", `after=${first.id}`);
     await until(async () => {
       const { waiters, listening } = await health(frozen);
-      return waiters === 2 && listening;
-    }, "they wait, and it listens");
+      return waiters === 1 && listening;
+    }, "it waits, and it listens");
+    const quiet = get<ProblemDetails>(frozen, "/rooms/quiet/messages?after=now&wait=10"); // up while it is frozen
+    await until(async () => (await health(frozen)).waiters === 2, "both wait");
     const before = await listener();
 
     frozen.kill("SIGSTOP");

@@ -137,7 +137,7 @@ Deno.test("A PostgreSQL of our own that is killed is started again, and everythi
   for (const signal of ["SIGQUIT", "SIGKILL"] as const) {
     const killed = await pidOf(directory);
     Deno.kill(killed, signal);
-    await until(async () => await pidOf(directory).catch(() => killed) !== killed, "another runs", 20_000);
+    await until(async () => await pidOf(directory).catch(() => killed) !== killed, "another runs", 60_000);
     const answer = await untilItSucceeds(() => posted(at, "room", signal));
     stored.push(answer);
     await until(async () => (await get(at, "/readyz")).status === 200, "it is ready");
@@ -156,7 +156,7 @@ Deno.test("A PostgreSQL of our own that is killed is started again, and everythi
 /** What `attempt` gives as soon as it does not fail. */
 async function untilItSucceeds<T>(attempt: () => Promise<T>): Promise<T> {
   let value: { got: T } | undefined;
-  await until(() => attempt().then((got) => (value = { got }, true), () => false), "it succeeds", 20_000);
+  await until(() => attempt().then((got) => (value = { got }, true), () => false), "it succeeds", 60_000);
   return value!.got;
 }
 

@@ -384,14 +384,14 @@ Deno.test("A poll waits for no turn of another client's, whatever he has asked f
   await messages(server, "another", "wait=0"); // all connections are there
   await using reading = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
   const answered: string[] = [];
-  const reads = Array.from({ length: 180 }, (_, i) => {
-    const read = i < 179 ? server.chat.read(`room${i}`, NOW, 10, attacker) : poll(attacker!);
+  const reads = Array.from({ length: 60 }, (_, i) => {
+    const read = i < 59 ? server.chat.read(`room${i}`, NOW, 10, attacker) : poll(attacker!);
     return read.then(() => answered.push("attacker"));
   });
   const polls = others.map((other) => poll(other).then(() => answered.push("other")));
   await reading.end();
   await Promise.all([...reads, ...polls]);
-  assertGreater(150, answered.lastIndexOf("other"));
+  assertGreater(50, answered.lastIndexOf("other"));
 
   // Nor is he told what another is refused.
   for (let i = 0; i < 2_000; i++) attempt(() => attacker!.read());
@@ -494,7 +494,7 @@ Deno.test("A read waits for no posts of another client's that would begin more r
   await messages(server, "another", "wait=0"); // all connections are there
   await using reading = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
   const answered: (string | number)[] = [];
-  const posts = Array.from({ length: 180 }, (_, i) => {
+  const posts = Array.from({ length: 60 }, (_, i) => {
     const post = server.chat.post(
       `room${i}`,
       { bytes: 1, read: () => ({ body: "x", author: null, reply_to: null }) },
@@ -506,8 +506,8 @@ Deno.test("A read waits for no posts of another client's that would begin more r
   const read = server.chat.read("another", NOW, 10, other).then(() => answered.push("other"));
   await reading.end();
   await Promise.all([...posts, read]);
-  assertGreater(150, answered.indexOf("other"));
-  assertEquals(answered.filter((status) => status === 429).length, 180);
+  assertGreater(50, answered.indexOf("other"));
+  assertEquals(answered.filter((status) => status === 429).length, 60);
 });
 
 Deno.test("Where a proxy stands in front and PROXY_HOPS is not set, the log says so once", async () => {

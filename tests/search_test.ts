@@ -44,7 +44,7 @@ async function fill(sql: postgres.Sql, room: string, count: number, body: (numbe
   await sql`insert into heads values (${room}, ${count}, ${now})`;
 }
 
-/** Has the second not pass that is looked for one page, however slow the machine is. */
+/** Has the second not pass that is looked for one page, nor the five that a step waits, however slow the machine is. */
 function stopped(): Disposable {
   const { now } = performance;
   performance.now = () => 0;
@@ -282,6 +282,7 @@ Deno.test("Where the database knows no letters but those of ASCII, these are fou
 // The client
 
 Deno.test("The client finds the newest first, over pages without any, and asks no more than its reader takes", async () => {
+  using _clock = stopped();
   await using database = await postgresServer.create();
   await using server = await startServer(database.url);
   await fill(database.sql, "tea", 20_500, (number) => [1, 2, 20_400].includes(number) ? `Needle ${number}` : "hay");
@@ -395,6 +396,7 @@ async function steppedUntil(steps: { room: string; end: () => void }[], done: Pr
 const [eve, ada] = ["eve", "ada"].map((client) => ({ ...UNLIMITED, client, read: () => {} }) as unknown as Allowance);
 
 Deno.test("Of all searches one step is under way, and who searches much waits for himself", async () => {
+  using _clock = stopped();
   const { searcher, steps, sought } = slowly();
   const crowd = Array.from({ length: 5 }, () => searcher.page(sought("crowd"), eve!));
   await settled();
@@ -406,6 +408,7 @@ Deno.test("Of all searches one step is under way, and who searches much waits fo
 });
 
 Deno.test("Nobody's search waits behind the reads of another who searches, too", async () => {
+  using _clock = stopped();
   const reader = new Reader({} as Store, new Floors(), 2);
   const { searcher, steps, sought } = slowly(undefined, reader);
   const read = () => new Promise<void>((end) => steps.push({ room: "read", end }));

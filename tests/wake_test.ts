@@ -98,7 +98,7 @@ Deno.test("What nobody was told of is found by the fallback", async () => {
 
 Deno.test("A server listens when the first comes to wait, and does not come back to it when nobody does", async () => {
   await using database = await postgres.create();
-  await using server = await startServer(database.url, { FALLBACK_MS: "50", FALLBACK_WITHOUT_LISTEN_MS: "50" });
+  await using server = await startServer(database.url, { FALLBACK_MS: "1000", FALLBACK_WITHOUT_LISTEN_MS: "1000" });
   await posted(server, "room", "one");
   assertEquals((await listeners(database)).length, 0);
   const leaving = new AbortController();
@@ -110,7 +110,7 @@ Deno.test("A server listens when the first comes to wait, and does not come back
   await until(
     async () => {
       const { statements } = server.chat.state;
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 3_000)); // three times as long as between two looks
       return server.chat.state.statements === statements;
     },
     "nothing is looked for any more",
@@ -122,7 +122,7 @@ Deno.test("A server listens when the first comes to wait, and does not come back
   await new Promise((resolve) => setTimeout(resolve, 1_000)); // the driver would be back in a tenth of it
   assertEquals((await listeners(database)).length, 0);
   const news = messages(server, "room", "after=now&wait=20");
-  await until(() => server.chat.state.listening, "it listens again");
+  await until(() => server.chat.state.waiters === 1 && server.chat.state.listening, "it waits, and listens again");
   const message = await posted(server, "room", "two");
   assertEquals(await news, [message]);
 });
@@ -161,7 +161,7 @@ Deno.test("Killing the LISTEN connection loses nothing, and it comes back", asyn
   assertEquals(seen, sent);
 
   const poll = messages(two, "room", "after=now&wait=20");
-  await until(() => two.chat.state.listening, "it listens again");
+  await until(() => two.chat.state.waiters === 1 && two.chat.state.listening, "it waits, and listens again");
   const last = await posted(one, "room", "end");
   assertEquals(await poll, [last]);
 });
@@ -371,7 +371,7 @@ Deno.test("A head that moves without a message is looked at once; then nothing i
   await using _closed = { [Symbol.asyncDispose]: () => chat.close() }; // also where it fails: it would go on in the tests behind it
   const { entry } = await say(chat, "one");
   const leaving = new AbortController();
-  const asked = { after: entry.id, limit: 10, wait: 55_000, changes: false, client: leaving, allowance: UNLIMITED };
+  const asked = { after: entry.id, limit: 10, wait: 200_000, changes: false, client: leaving, allowance: UNLIMITED };
   const poll = chat.poll("room", asked);
   await until(() => chat.state.listening, "the probe is back");
 

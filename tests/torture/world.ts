@@ -23,9 +23,6 @@ export interface Loss {
   over: number;
 }
 
-/** What was on its way to a standby when the stream to it was cut may be lost too, in milliseconds. */
-const ON_ITS_WAY_MS = 1_000;
-
 /** A PostgreSQL that can be stopped, crashed and started again, and replaced by a standby. */
 export class Postgres implements AsyncDisposable {
   #port = freePort();
@@ -120,7 +117,10 @@ export class Postgres implements AsyncDisposable {
     await until(async () => (await streams()).length === 1, "the standby follows");
     await pause(ms / 2);
 
-    const from = performance.now() - ON_ITS_WAY_MS;
+    const from = performance.now();
+    const [head] = await this.admin((sql) => sql<{ lsn: string }[]>`select pg_current_wal_lsn()::text as lsn`);
+    const has = () => this.admin((sql) => sql`select from pg_stat_replication where flush_lsn >= ${head!.lsn}::pg_lsn`);
+    await until(async () => (await has()).length === 1, "the standby has what was committed before");
     stream.weather = "refuse";
     await pause(ms);
     await this.crash("SIGKILL");
