@@ -7,7 +7,10 @@ import { byId, handFocusOn, setText } from "./element.js";
 const KINDS =
   /** @type {const} */ (["signed-out", "no-room", "not-done", "sign-in", "gap", "storage", "version", "mention"]);
 
-/** How long after a notice another is not meant by who clicks, in milliseconds: the second click of two. */
+/**
+ * So soon after a click there, or after one notice took the place of another, in milliseconds, nobody means what he clicks: it is the second
+ * click of two, or was for the one before.
+ */
 const TOO_SOON_MS = 500;
 
 /** @typedef {typeof KINDS[number]} Kind */
@@ -28,19 +31,15 @@ export class Banner {
   #notices = new Map();
   /** What somebody does not want to see any more, until it is over and comes again. @type {Set<Kind>} */
   #dismissed = new Set();
-  /** @type {Kind | undefined} */
-  #shown;
-  /** Until when another was shown, by the page's clock. */
-  #until = -Infinity;
+  /** When somebody clicked there, or one notice took the place of another, by the page's clock. */
+  #changedAt = -Infinity;
 
   constructor() {
-    this.#button.addEventListener("click", () => {
-      if (this.#isMeant) this.#first()?.[1].act?.();
-    });
+    this.#button.addEventListener("click", () => this.#clicked()?.[1].act?.());
     this.#close.addEventListener("click", () => {
-      if (!this.#isMeant) return;
-      const [kind] = this.#first() ?? [];
-      if (kind) this.#dismissed.add(kind);
+      const [kind] = this.#clicked() ?? [];
+      if (!kind) return;
+      this.#dismissed.add(kind);
       this.#show();
     });
   }
@@ -60,15 +59,18 @@ export class Banner {
     return kind && /** @type {const} */ ([kind, /** @type {Notice} */ (this.#notices.get(kind))]);
   }
 
-  /** Whether what is shown is what somebody who clicks now has seen there. */
-  get #isMeant() {
-    return performance.now() - this.#until > TOO_SOON_MS;
+  /** What is shown, if somebody who clicks now means it. */
+  #clicked() {
+    const now = performance.now();
+    if (now - this.#changedAt <= TOO_SOON_MS) return undefined;
+    this.#changedAt = now;
+    return this.#first();
   }
 
   #show() {
-    const [kind, notice] = this.#first() ?? [];
-    if (this.#shown !== undefined && kind !== this.#shown) this.#until = performance.now();
-    this.#shown = kind;
+    const [, notice] = this.#first() ?? [];
+    const before = this.#text.textContent;
+    if (before && notice && notice.text !== before) this.#changedAt = performance.now();
     setText(this.#text, notice?.text ?? "");
     setText(this.#button, notice?.button ?? "");
     handFocusOn(this.#banner, () => {

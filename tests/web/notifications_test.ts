@@ -330,6 +330,47 @@ webTest("A double click puts one thing aside that the banner tells, and not the 
   assertEquals(await page.textContent("#banner-text"), "");
 });
 
+/** Has the clock by which the page knows one click from two go on, and stand still: a click is not too soon now, and each after it is. */
+async function stopClock({ page }: Visitor): Promise<void> {
+  await page.evaluate(() => {
+    const now = performance.now() + 600;
+    performance.now = () => now;
+  });
+}
+
+webTest(
+  "A click is for a notice that came from nothing, and for none that has just taken the place of another",
+  async () => {
+    await using ada = await visit(site, { room: "clicked", name: "Ada" });
+    const { page } = ada;
+    /** Goes to an address that is no room's, of which the banner tells. */
+    const goTo = async (name: string) => {
+      await page.evaluate((name) => location.hash = name, name);
+      await page.waitForSelector(`#banner >> text=There is no room “${name}”`);
+    };
+    await stopClock(ada);
+    await goTo("so so");
+    await page.evaluate(() => location.hash = "clicked");
+    await ada.until(() => !document.querySelector("#banner.shown"), 0);
+    await goTo("café");
+    await page.click("#banner >> text=Open cafe");
+    await ada.until(() => document.querySelector("h1")!.textContent === "cafe", 0);
+
+    // It comes from nothing again, but somebody has just clicked there: this can be the second click of two.
+    await goTo("so so");
+    await page.click("#banner-close");
+    assertEquals(await page.isVisible("#banner-close"), true);
+
+    await stopClock(ada);
+    await goTo("café");
+    await page.click("#banner-button");
+    assertEquals(await page.evaluate(() => decodeURIComponent(location.hash)), "#café");
+    await stopClock(ada);
+    await page.click("#banner-button");
+    await ada.until(() => document.querySelector("h1")!.textContent === "cafe", 0);
+  },
+);
+
 webTest("A new version of the page is told, with a button that loads it", async () => {
   await using ada = await visit(site, { room: "version", name: "Ada" });
   const { page } = ada;
