@@ -54,6 +54,16 @@ export class Banner {
     this.#show();
   }
 
+  /**
+   * Tells something that has happened once more: also to whoever has put aside what was told before, and aloud where it says the same.
+   * @param {Kind} kind @param {Notice} notice
+   */
+  tellAnew(kind, notice) {
+    this.#dismissed.delete(kind);
+    if (this.#text.textContent === notice.text) this.#text.textContent = "";
+    this.tell(kind, notice);
+  }
+
   #first() {
     const kind = KINDS.find((kind) => this.#notices.has(kind) && !this.#dismissed.has(kind));
     return kind && /** @type {const} */ ([kind, /** @type {Notice} */ (this.#notices.get(kind))]);

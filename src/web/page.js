@@ -97,6 +97,9 @@ let quotes;
 /** A window that somebody waits for. */
 let waited = {};
 
+/** The name in the address that was looked at last. */
+let named = "";
+
 /** What was done while {@linkcode actions} was still to come, by its kind: the last counts. @type {Map<string, Event>} */
 const done = new Map();
 
@@ -169,8 +172,7 @@ function send(body, replyTo) {
 
 /** Tells that something could not be done. @param {string} text @param {string} [room] Where one can look. */
 function tellNotDone(text, room) {
-  banner.tell("not-done", undefined); // also to whoever did not want to see the one before any more
-  banner.tell("not-done", {
+  banner.tellAnew("not-done", {
     text,
     ...room && {
       button: words.openInstead(room),
@@ -336,14 +338,16 @@ async function search() {
 
 /** Says of the name in the address when it can't be a room's. @param {string} name */
 function tellRoom(name) {
+  const before = named;
+  named = name;
+  if (name === "" || isRoomName(name)) return banner.tell("no-room", undefined);
   const nearest = nearestName(name);
-  banner.tell(
-    "no-room",
-    name !== "" && !isRoomName(name) && {
-      text: words.noSuchRoom(name.slice(0, 100), nameProblem(name)),
-      ...nearest && { button: words.openInstead(nearest), act: () => location.hash = nearest },
-    },
-  );
+  const notice = {
+    text: words.noSuchRoom(name.slice(0, 100), nameProblem(name)),
+    ...nearest && { button: words.openInstead(nearest), act: () => location.hash = nearest },
+  };
+  if (name === before) banner.tell("no-room", notice); // the lobby is opened once more, and that was told
+  else banner.tellAnew("no-room", notice);
 }
 
 /** Tells on the desktop what nobody looks at. @param {Message[]} messages */

@@ -5231,6 +5231,13 @@ export const mutations: readonly Mutation[] = [
     '"sign-in", "no-room", "not-done"',
   ),
   broken(
+    "what one does in vain twice is heard once",
+    ["web/actions_test.ts > A deletion that is refused"],
+    "src/web/banner.js",
+    'if (this.#text.textContent === notice.text) this.#text.textContent = "";',
+    "",
+  ),
+  broken(
     "a double click puts aside what the banner tells next, too",
     ["web/notifications_test.ts > A double click"],
     "src/web/banner.js",
@@ -5292,6 +5299,20 @@ export const mutations: readonly Mutation[] = [
     "src/web/page.js",
     "room === LOBBY ? rooms",
     "false ? rooms",
+  ),
+  broken(
+    "who has put aside that an address is no room's is not told so of the next one",
+    ["web/rooms_test.ts > Who has put aside"],
+    "src/web/page.js",
+    "if (name === before) banner",
+    "if (before || !before) banner",
+  ),
+  broken(
+    "that an address is no room's is told again each time its room is opened",
+    ["web/rooms_test.ts > Who has put aside"],
+    "src/web/page.js",
+    "if (name === before) banner",
+    "if (false) banner",
   ),
   broken(
     "an address that begins with a slash opens the lobby without a word",

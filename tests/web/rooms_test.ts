@@ -422,6 +422,22 @@ webTest("An address that is no room's is decoded where it can be, else told, wit
   await ada.until(() => document.querySelector("h1")!.textContent === "garden", 0);
 });
 
+webTest(
+  "Who has put aside that an address is no room's is told so of another, and not once more of the same",
+  async () => {
+    await using ada = await visit(site, { name: "Ada" });
+    const { page } = ada;
+    await page.evaluate(() => location.hash = "#so%20so");
+    await page.waitForSelector("#banner >> text=There is no room “so so”");
+    await clickBanner(page, "#banner-close");
+    await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+    await page.evaluate(() => dispatchEvent(new Event("hashchange"))); // opens it once more
+    assertEquals(await page.isVisible("#banner-close"), false);
+    await page.evaluate(() => location.hash = "#caf%C3%A9");
+    await page.waitForSelector("#banner.shown >> text=There is no room “café”");
+  },
+);
+
 webTest("A room is in the address: it can be shared, and the browser's back button leads back", async () => {
   await posted(site, "library", "Psst");
   await using ada = await visit(site, { name: "Ada" });
