@@ -31,8 +31,6 @@ class Attempts {
   ended = new AbortController();
   /** When the next begins, in milliseconds since 1970. */
   retryAt = 0;
-  /** The last answer that asked who one is. @type {LingerError | undefined} */
-  asked;
 
   /** @param {OutboxItem} item */
   constructor(item) {
@@ -56,6 +54,8 @@ export class Outbox {
   #takenBack = [];
   /** Since when they are in the storage no more, by the page's clock. @type {WeakMap<OutboxItem, number>} */
   #missing = new WeakMap();
+  /** The last answer to each that asked who one is. @type {WeakMap<OutboxItem, LingerError>} */
+  #asked = new WeakMap();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -106,6 +106,7 @@ export class Outbox {
   retry(item) {
     item.state = "sending";
     delete item.failure;
+    this.#asked.delete(item); // so that one is told anew
     this.#keep(item);
     this.#sending.get(item.room)?.ended.abort();
     this.#work();
@@ -220,13 +221,14 @@ export class Outbox {
     this.#sending.set(room, attempts);
     await this.#post(attempts);
     this.#sending.delete(room);
-    this.#tellAsked();
     this.#work();
+    this.#tellAsked(); // after that: of what only goes on, nothing has changed
   }
 
   /** Has it told whether something waits for its writer to sign in, in the room that he sees: in another he may be let write. */
   #tellAsked() {
-    this.#session.asksWriter(this.#sending.get(this.#room)?.asked);
+    const item = this.#sending.get(this.#room)?.item;
+    this.#session.asksWriter(item && this.#asked.get(item));
   }
 
   /** Whether another window has had it confirmed, though this one has not heard of it yet. @param {OutboxItem} item */
@@ -258,7 +260,7 @@ export class Outbox {
     const patience = new Patience(signal, (error, retryAt) => {
       why = reasonOf(error);
       attempts.retryAt = retryAt;
-      if (error.status === 401) attempts.asked = error;
+      if (error.status === 401) this.#asked.set(item, error);
       this.#fail(item, "late", why);
       this.#tellAsked();
     });

@@ -22,7 +22,7 @@ const database = await postgres.create();
 const server = await spawnServer(database.url, {
   TOKEN_SECRET: SECRET,
   SIGN_IN_URL: "https://club.example/sign-in",
-  ANONYMOUS_READ: "open,news",
+  ANONYMOUS_READ: "open,news,bulletin",
   ANONYMOUS_WRITE: "open",
 });
 const browser = await launchBrowser();
@@ -533,6 +533,65 @@ webTest(
       (marks) => marks.map((mark) => [mark.className, mark.getAttribute("title")]),
     );
     assertEquals(marks, [["verified", "Verified: signed in as u9"]]);
+  },
+);
+
+webTest(
+  "Where one has to sign in to write, that is told once: it stays, or stays away, while the network comes and goes",
+  async () => {
+    await say("bulletin", "Good evening", await tokenOf({ name: "Noor", write: ["*"] }));
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#bulletin`);
+    await page.waitForSelector("#log >> text=Good evening");
+    await page.waitForSelector("#connection[data-status=live]");
+    await page.fill("#name", "Ada");
+    await page.press("#name", "Enter");
+    await page.fill("#text", "And to you");
+    await page.press("#text", "Enter");
+    await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
+    const id = await page.$eval("#log article", (row) => (row as HTMLElement).dataset.id);
+    let posts = 0;
+    page.on("request", (request) => void (request.method() === "POST" && posts++));
+    /** Has the network go and come again, and waits for what the page makes of that. */
+    const blink = async () => {
+      await page.route(/\/messages\?/, (route) => route.abort());
+      await page.evaluate(() => dispatchEvent(new Event("online"))); // gives the open poll up
+      await page.waitForSelector("#connection[data-status=reconnecting]");
+      await page.unroute(/\/messages\?/);
+      await page.waitForSelector("#connection[data-status=live]");
+      // It posts again then; and once more, when it has told what that was answered, as soon as somebody comes back to the page.
+      const before = posts;
+      await until(async () => {
+        await page.evaluate(() => dispatchEvent(new Event("focus")));
+        return posts >= before + 2;
+      }, "it has told of the post before");
+    };
+    await page.focus("#banner-button");
+    await page.evaluate(() => {
+      const counter = { changes: 0 };
+      Object.assign(globalThis, { counter });
+      new MutationObserver(({ length }) => counter.changes += length).observe(document.getElementById("banner")!, {
+        subtree: true,
+        childList: true,
+        characterData: true,
+      });
+    });
+    await blink();
+    const changes = await page.evaluate(() =>
+      (globalThis as unknown as { counter: { changes: number } }).counter.changes
+    );
+    assertEquals([changes, await page.evaluate(() => document.activeElement!.id)], [0, "banner-button"]);
+
+    await clickBanner(page, "#banner-close");
+    await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+    await blink();
+    await page.evaluate((id) => location.hash = `#bulletin/${id}`, id); // a message that was found, say
+    await page.waitForSelector("#log .found");
+    await blink();
+    assertEquals(await page.isVisible("#banner-close"), false);
+    await page.click(".failed >> text=Retry");
+    await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
   },
 );
 
