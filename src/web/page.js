@@ -112,8 +112,11 @@ const loadSearch = later(() => import("./search.js"));
 const loadNotifications = later(() => import("./notifications.js"));
 const loadVersion = later(() => import("./version.js"));
 
-/** Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`. */
-function open() {
+/**
+ * Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`.
+ * @param {boolean} [isFollowed] Whether somebody wants to see the message in the address; else he came by it, and is elsewhere by now.
+ */
+function open(isFollowed = true) {
   conversation?.leave();
   document.querySelector("dialog")?.close(); // it is of the room before
   quotes?.clear();
@@ -138,7 +141,8 @@ function open() {
     new URL(`rooms/${current}/messages`, base),
   ].join(" \\\n  ");
   timeline.clear(session.me, memory.lastRead(current));
-  setText(byId("notice"), place.message && !isMessageId(place.message) ? words.messageGone : "");
+  const message = isFollowed ? place.message : "";
+  setText(byId("notice"), message && !isMessageId(message) ? words.messageGone : "");
   session.show();
   const accepted = () => { // where only a page of history was refused, nothing else says that one is in
     if (room.connection.state.status !== "live") return;
@@ -149,7 +153,7 @@ function open() {
   const told = { grown, changed, became, gap, missed, refused, accepted, retries };
   conversation = new Conversation(room, session.me, outbox, timeline, told, {
     read: memory.lastRead(current),
-    message: isMessageId(place.message) ? place.message : "",
+    message: isMessageId(message) ? message : "",
   });
   connectionLine.watch(room.connection);
   room.connection.subscribe(({ status }) => {
@@ -186,10 +190,11 @@ function tellNotDone(text, room) {
 
 /** What is shown here may be gone, too. */
 function gap() {
-  open();
-  missed();
+  open(false);
+  banner.tellAnew("gap", { text: words.gap });
 }
 
+/** This comes more than once for one loss, so it is not told anew. */
 function missed() {
   banner.tell("gap", { text: words.gap });
 }

@@ -1,7 +1,7 @@
 // Catching up: a room opens where one stopped reading, and read is what was on the screen.
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Page } from "playwright-core";
-import { testSite, visit, Visitor, webTest } from "../support/browser.ts";
+import { clickBanner, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { messages, post, posted } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
@@ -14,6 +14,9 @@ function lines(count: number): Line[] {
     `Message ${i + 1}${" and more of it".repeat(i * i % 37)}`,
   ]);
 }
+
+/** The cursor before all messages. */
+const BEFORE_ALL = "00000000-0000-0000-0000-000000000000";
 
 /** Goes to a room that was read up to `last`. */
 async function open({ page }: Visitor, room: string, last: string): Promise<void> {
@@ -467,6 +470,29 @@ webTest(
     assertEquals(await told(), "");
   },
 );
+
+webTest("Who writes while messages are lost that he has not read is told so each time, and writes on", async () => {
+  const first = await posted(site, "lost", "First");
+  await using ada = await visit(site, { room: `lost/${first.id}`, name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await page.waitForSelector(".message.found");
+  const problem = { type: "urn:linger:problem:trimmed", title: "", status: 410, detail: "", earliest: BEFORE_ALL };
+  const contentType = "application/problem+json";
+  const bodies = ["First"];
+  for (const body of ["Second", "Third"]) {
+    await page.fill("#text", "I began to");
+    // The poll that waits is answered, and the next one then is told that what it asks for is gone.
+    const gone = { status: 410, contentType, body: JSON.stringify(problem) };
+    await page.route(/[?&]changes=true/, (route) => route.fulfill(gone), { times: 1 });
+    await posted(site, "lost", body);
+    bodies.push(body);
+    await page.waitForSelector("#banner.shown >> text=Some messages that you had not read are gone");
+    await ada.sees(...bodies);
+    assertEquals(await page.evaluate(() => document.activeElement!.id), "text");
+    await clickBanner(page, "#banner-close");
+    await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+  }
+});
 
 webTest("While nobody looks the title counts neither what one writes elsewhere nor what is deleted", async () => {
   const room = "counted";
