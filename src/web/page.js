@@ -100,6 +100,9 @@ let waited = {};
 /** The name in the address that was looked at last. */
 let named = "";
 
+/** The room of what was told last to be done in vain. */
+let notDoneIn = "";
+
 /** What was done while {@linkcode actions} was still to come, by its kind: the last counts. @type {Map<string, Event>} */
 const done = new Map();
 
@@ -128,6 +131,7 @@ function open(isFollowed = true) {
     actions?.leave();
     done.clear();
     banner.tell("gap", undefined);
+    if (notDoneIn === before || notDoneIn === current) banner.tell("not-done", undefined);
   }
   tellRoom(place.room);
   rooms.open(current);
@@ -174,17 +178,12 @@ function send(body, replyTo) {
   timeline.goToEnd();
 }
 
-/** Tells that something could not be done. @param {string} text @param {string} [room] Where one can look. */
-function tellNotDone(text, room) {
+/** Tells that something could not be done, until one goes elsewhere, or there. @param {string} text @param {string} [room] Where one can look. */
+function tellNotDone(text, room = current) {
+  notDoneIn = room;
   banner.tellAnew("not-done", {
     text,
-    ...room && {
-      button: words.openInstead(room),
-      act: () => {
-        banner.tell("not-done", undefined);
-        location.hash = room;
-      },
-    },
+    ...room !== current && { button: words.openInstead(room), act: () => location.hash = room },
   });
 }
 

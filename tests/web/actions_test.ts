@@ -1070,6 +1070,44 @@ webTest(
 );
 
 webTest(
+  "What one has done in vain is told until one is elsewhere, and what was in another room until one is there",
+  async () => {
+    await using ada = await visit(site, { room: "in-vain", name: "Ada", badNetwork: true });
+    const { page } = ada;
+    const isIn = (room: string) => ada.until((room) => document.querySelector("h1")!.textContent === room, room);
+    const goTo = async (room: string) => {
+      await page.evaluate((hash) => location.hash = hash, room);
+      await isIn(room);
+    };
+    await ada.say("Mine");
+    await ada.settles();
+    agree(page);
+    const deleting = await hold(page, "DELETE");
+    deleting.release(refuse);
+    await act(ada, "Mine", "Delete");
+    await page.waitForSelector("#banner.shown >> text=The message was not deleted (Not like this).");
+    await goTo("elsewhere");
+    assertEquals(await page.textContent("#banner-text"), "");
+    await page.unrouteAll();
+
+    await goTo("in-vain");
+    const saving = await hold(page, "PATCH");
+    await act(ada, "Mine", "Edit");
+    await page.fill("#edited-text", "Mine, once more");
+    await page.press("#edited-text", "Enter");
+    await saving.asked;
+    await goTo("elsewhere");
+    saving.release(refuse);
+    await page.waitForSelector("#banner.shown >> text=Your edit in in-vain was not saved (Not like this).");
+    await goTo("a-third");
+    assertEquals(await page.textContent("#banner-button"), "Open in-vain");
+    await page.click(`#rooms a[href="#in-vain"]`);
+    await isIn("in-vain");
+    assertEquals([await page.textContent("#banner-text"), await page.inputValue("#text")], ["", "Mine, once more"]);
+  },
+);
+
+webTest(
   "An edit that is refused while one answers something gets into the answer only if its message is gone",
   async () => {
     await posted(site, "refused-edit", "The question");
@@ -1102,6 +1140,7 @@ webTest(
       route.fulfill({ status: 410, contentType: "application/problem+json", body: JSON.stringify(problem) })
     );
     await page.waitForSelector("#banner.shown >> text=Your edit in refused-edit was not saved");
+    assertEquals(await page.isVisible("#banner-button"), false); // one is there
     assertEquals([await page.inputValue("#text"), await unsaved(ada)], ["Mine, too\n\nThe answer", []]);
   },
 );
