@@ -135,6 +135,8 @@ export class Actions {
       if (action) this.#do(action);
     });
     addEventListener("keydown", (event) => this.#handle(event));
+    // An edit puts another row in the place of its message's.
+    new MutationObserver(() => this.refresh()).observe(this.#log, { childList: true, subtree: true });
     // What is added or taken away above moves the row.
     new ResizeObserver(() => this.#place()).observe(this.#log);
   }
@@ -173,10 +175,17 @@ export class Actions {
     this.#edit(own);
   }
 
-  /** A message may have turned out to be one's own, and be pointed at already. */
+  /** The message that one points at, or was at, may have turned out to be one's own, stand in another row by now, or be gone. */
   refresh() {
-    const row = this.#row;
-    const message = row && messageOf(row);
+    const row = standing(this.#row);
+    this.#last = standing(this.#last);
+    if (!row) return this.#hide();
+    if (row !== this.#row) {
+      this.#row = row; // and its buttons stay, since one may be about to press one
+      row.classList.add("active");
+      this.#place();
+    }
+    const message = messageOf(row);
     if (!message || this.#bar.contains(document.activeElement)) return;
     const shown = Array.from(this.#bar.querySelectorAll("button"), ({ ariaLabel }) => ariaLabel);
     if (`${shown}` === `${this.#whatMay(message).map(({ label }) => label)}`) return;
@@ -236,7 +245,6 @@ export class Actions {
 
   #place() {
     if (!this.#row) return;
-    if (!this.#row.isConnected) return this.#hide();
     const row = this.#row.getBoundingClientRect();
     const { top, left } = this.#scroller.getBoundingClientRect();
     const { clientWidth, scrollTop } = this.#scroller;
@@ -359,6 +367,12 @@ export class Actions {
 /** @param {Event} event @returns {HTMLElement | null} */
 function rowAt({ target }) {
   return target instanceof Element ? target.closest("#log article") : null;
+}
+
+/** The row in which a row's message stands now; undefined where that is gone. @param {HTMLElement | undefined} row */
+function standing(row) {
+  const message = row && messageOf(row);
+  return row?.isConnected ? row : message && rowOf(message.id) || undefined;
 }
 
 /** @param {Action} action */

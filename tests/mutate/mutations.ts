@@ -6486,6 +6486,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "the buttons of a message that is edited stay with the row that is gone",
+    ["web/actions_test.ts > goes on there"],
+    "src/web/actions.js",
+    "    new MutationObserver(() => this.refresh()).observe(this.#log, { childList: true, subtree: true });\n",
+    "",
+  ),
+  broken(
+    "Tab leads past the message at which one was, once it was edited",
+    ["web/actions_test.ts > goes on there"],
+    "src/web/actions.js",
+    "    this.#last = standing(this.#last);\n",
+    "",
+  ),
+  broken(
     "the buttons of a message do not learn that it is one's own",
     ["web/actions_test.ts > What one has just said"],
     "src/web/page.js",

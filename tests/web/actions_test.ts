@@ -935,6 +935,59 @@ webTest("Whose message is taken away by another while he is at its buttons is no
   await ada.until(() => document.activeElement?.id === "scroller", 0);
 });
 
+webTest("Whose message is edited while he is at its buttons goes on there, with what it says now", async () => {
+  const room = "edited-there";
+  const headers = { "content-type": "application/json", "message-key": "a key that nobody else knows" };
+  const ids: string[] = [];
+  for (const body of ["One", "Two"]) {
+    ids.push((await read<Message>(post(site, room, { body, author: "Noor" }, headers))).json.id);
+  }
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  await ada.say("Three");
+  await ada.settles();
+  await page.waitForSelector("#actions", { state: "attached" });
+  const edit = async (body: string) => {
+    const url = `${site.url}/rooms/${room}/messages/${ids[1]}`;
+    const { status } = await read(fetch(url, { method: "PATCH", headers, body: JSON.stringify({ body }) }));
+    assertEquals(status, 200);
+    await ada.sees("One", body, "Three");
+  };
+  const focused = () =>
+    page.evaluate(() =>
+      document.activeElement!.ariaLabel ?? document.activeElement!.querySelector(".body")?.textContent
+    );
+  await page.focus("#scroller");
+  for (const key of ["Tab", "ArrowUp", "Enter"]) await page.keyboard.press(key);
+  await edit("Zwei"); // which makes place for the mark of an edit; the later ones are as high as this one
+  await edit("Deux");
+  assertEquals(await focused(), "Reply");
+  assertEquals(await page.textContent("#log .active .body"), "Deux");
+  await page.keyboard.press("ArrowDown");
+  assertEquals(await focused(), "Three");
+  for (const key of ["ArrowUp", "Enter"]) await page.keyboard.press(key);
+  await edit("Zwei");
+  await page.keyboard.press("Escape");
+  assertEquals(await focused(), "Zwei");
+  await page.keyboard.press("Enter");
+  await edit("Deux");
+  await page.keyboard.press("Shift+Tab");
+  assertEquals(await focused(), "Deux");
+  await page.keyboard.press("Enter");
+  await edit("Zwei");
+  await page.keyboard.press("Enter");
+  assertEquals(await page.textContent("#replying .what"), "Reply to Noor Zwei");
+  await page.keyboard.press("Escape");
+
+  // So it is with a mouse that rests on one.
+  await page.hover('#log .body >> text="Zwei"');
+  await page.hover("#actions [aria-label=Reply]");
+  await edit("Deux");
+  await page.mouse.down();
+  await page.mouse.up();
+  assertEquals(await page.textContent("#replying .what"), "Reply to Noor Deux");
+});
+
 webTest("A deletion that is on its way is seen, and told once when it takes long", async () => {
   await using ada = await visit(site, { room: "under-way", name: "Ada", badNetwork: true });
   const { page } = ada;
