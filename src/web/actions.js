@@ -27,6 +27,7 @@ const ABOVE = 14;
  * @property {() => boolean} isSending Whether something that was written in this room is on its way.
  * @property {() => boolean} isApart Whether there are newer messages than those that are shown.
  * @property {(message: Seen) => void} reply
+ * @property {() => void} write Puts the cursor where one writes.
  * @property {(message: Message) => void} replace Shows a message as it is now.
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
  * @property {(id: string) => void} remove Takes a message away.
@@ -273,7 +274,7 @@ export class Actions {
       const mirrored = getComputedStyle(this.#bar).direction === "rtl" ? -1 : 1;
       buttons.at((buttons.indexOf(/** @type {HTMLButtonElement} */ (target)) + aside * mirrored) % buttons.length)
         ?.focus();
-    } else if (key === "Escape") inBar ? this.#row?.focus() : this.#text.focus();
+    } else if (key === "Escape") inBar ? this.#row?.focus() : this.#doings.write();
     else if (key === "Enter" && !inBar) {
       this.#show(target);
       this.#bar.querySelector("button")?.focus();

@@ -87,13 +87,13 @@ export class Composer {
       if (!isVisible(name)) return this.#name.select();
       memory.name = name;
       this.#showName();
-      this.#text.focus();
+      this.write();
       actions.renamed();
     });
     this.#nameForm.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || isConverting(event) || !memory.name) return;
       this.#showName();
-      this.#text.focus();
+      this.write();
     });
     byId("rename").addEventListener("click", () => this.#askName());
     if (memory.name) this.#showName();
@@ -101,7 +101,10 @@ export class Composer {
 
   /** Shows who you are, now that another window has changed it. */
   renamed() {
-    if (this.#memory.name) this.#showName();
+    if (!this.#memory.name) return;
+    const wasAsked = this.#nameForm.contains(document.activeElement);
+    this.#showName();
+    if (wasAsked) this.write();
   }
 
   /** What stands there, and what it answers. @returns {Draft} */
@@ -167,9 +170,10 @@ export class Composer {
     else this.left.set(room, draft);
   }
 
-  /** Puts the cursor where one goes on: into the text, or the name while there is none. */
+  /** Puts the cursor where one goes on: into the name while one is asked for it, or what one edits, which hides the text, or that. */
   write() {
-    (this.#form.hidden ? this.#name : this.#text).focus();
+    const fields = [this.#name, byId("edited-text"), this.#text];
+    fields.find((field) => field?.checkVisibility())?.focus();
   }
 
   /** Puts it there unless that would bring a keyboard up. */

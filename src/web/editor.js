@@ -35,7 +35,7 @@ export class Editor {
   /** What is on its way to the server. @type {{ message: Seen } | undefined} */
   #sent;
 
-  /** @param {Memory} memory @param {Pick<Doings, "room" | "replace" | "notDone" | "notSaved">} doings */
+  /** @param {Memory} memory @param {Pick<Doings, "room" | "replace" | "notDone" | "notSaved" | "write">} doings */
   constructor(memory, doings) {
     this.#memory = memory;
     this.#doings = doings;
@@ -99,7 +99,7 @@ export class Editor {
     const isFree = isFocusFree(this.#form);
     this.#message = undefined;
     this.#form.hidden = true;
-    if (isFree) byId("text").focus();
+    if (isFree) this.#doings.write();
   }
 
   #keep() {

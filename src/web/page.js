@@ -266,6 +266,7 @@ async function begin(event) {
       composer.reply(message.id);
       composer.write();
     },
+    write: () => composer.write(),
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),

@@ -693,6 +693,37 @@ webTest("Who replies while he edits is in his reply, and the edit is there when 
   assertEquals([await page.isVisible("#text"), await page.inputValue("#text")], [true, "Refused"]);
 });
 
+webTest("Who edits and is asked for his name at once goes on in the one when he is done with the other", async () => {
+  await using ada = await visit(site, { room: "name-and-edit", name: "Ada" });
+  const { page } = ada;
+  const focused = () => page.evaluate(() => document.activeElement!.id);
+  /** Where Escape leads from a message. */
+  const fromMessage = async () => {
+    await page.focus("#log article");
+    await page.keyboard.press("Escape");
+    return await focused();
+  };
+  await ada.say("One");
+  await ada.settles();
+  await act(ada, "One", "Edit");
+  assertEquals(await fromMessage(), "edited-text");
+  for (const key of ["Enter", "Escape"]) {
+    await page.click("#rename");
+    assertEquals(await focused(), "name");
+    await page.keyboard.press(key);
+    assertEquals([key, await focused()], [key, "edited-text"]);
+  }
+  await page.click("#rename");
+  await page.press("#edited-text", "Escape");
+  assertEquals(await focused(), "name");
+  assertEquals(await fromMessage(), "name");
+  await act(ada, "One", "Edit");
+  await page.click("#editor >> text=Cancel");
+  assertEquals(await focused(), "name");
+  await page.keyboard.press("Escape");
+  assertEquals(await focused(), "text");
+});
+
 webTest("Who replies before he has a name is asked for it, and then in his reply", async () => {
   const { id } = await posted(site, "nameless", "The question");
   await using ada = await visit(site, { room: "nameless" });

@@ -249,6 +249,25 @@ webTest("Tabs of one person agree on the name, and on which message is whose; no
   assertEquals((await messages(site, "agree", "wait=0&limit=100")).at(-1)!.author, "Mallory");
 });
 
+webTest("Where a tab asks for the name one is in the text once it was given in another", async () => {
+  await using first = await visit(site, { room: "named" });
+  const second = await tab(first, "named");
+  const focused = () => second.page.evaluate(() => document.activeElement!.id);
+  assertEquals(await focused(), "name");
+  await first.page.fill("#name", "Ada");
+  await first.page.press("#name", "Enter");
+  await second.page.waitForSelector("#you >> text=Ada");
+  assertEquals(await focused(), "text");
+  // Who is elsewhere stays there.
+  await second.page.click("#rename");
+  await second.page.focus("#scroller");
+  await first.page.click("#rename");
+  await first.page.fill("#name", "Augusta");
+  await first.page.press("#name", "Enter");
+  await second.page.waitForSelector("#you >> text=Augusta");
+  assertEquals(await focused(), "scroller");
+});
+
 webTest(
   "What one tab sends takes no other words from another, and what was written in one can be sent in another",
   async () => {
