@@ -13,6 +13,7 @@ import { say } from "./status.js";
 import * as words from "./words.js";
 
 /** @import { Message, Room } from "../client/client.ts" */
+/** @import { Edit } from "./conversation.js" */
 /** @import { Memory } from "./memory.js" */
 /** @import { Seen } from "./message-row.js" */
 /** @import { Session } from "./session.js" */
@@ -29,6 +30,8 @@ const ABOVE = 14;
  * @property {(message: Seen) => void} reply
  * @property {() => void} write Puts the cursor where one writes.
  * @property {(message: Message) => void} replace Shows a message as it is now.
+ * @property {(edit: Edit) => void} edits A message is about to be edited: what comes of it need not be told.
+ * @property {(edit: Edit) => void} edited What came of it is known.
  * @property {(id: string) => void} deletes A message is about to be deleted: what comes of it need not be told.
  * @property {(id: string) => void} remove Takes a message away.
  * @property {(why: string) => void} notDeleted

@@ -27,6 +27,8 @@ import { Patience } from "./patience.js";
  * @property {(retry: Retry) => void} retries What is read before the room is followed has failed, and is tried again.
  */
 
+/** @typedef {Pick<Message, "id" | "body">} Edit What a message is to say. */
+
 /** Messages in one page of history: some screens. */
 const PAGE = 50;
 
@@ -54,6 +56,8 @@ export class Conversation {
   #meanwhile = new Map();
   /** What is deleted from here. @type {Set<string>} */
   #deleting = new Set();
+  /** What is edited from here, until that has an answer. @type {Set<Edit>} */
+  #editing = new Set();
   /** The messages on the page that others have changed, which is not told yet, and whether each is gone. @type {Map<string, boolean>} */
   #untold = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -89,6 +93,16 @@ export class Conversation {
   /** A message is about to be deleted from here: that need not be told. @param {string} id */
   deletes(id) {
     this.#deleting.add(id);
+  }
+
+  /** A message is about to be edited from here: that need not be told either, but what others make of it. @param {Edit} edit */
+  edits(edit) {
+    this.#editing.add(edit);
+  }
+
+  /** What became of an edit is known. @param {Edit} edit */
+  edited(edit) {
+    this.#editing.delete(edit);
   }
 
   /** Stops following. */
@@ -269,12 +283,17 @@ export class Conversation {
       } else if (isNew) {
         fresh.set(id, news);
       } else if (isOutdated(news)) {
-        this.#tellChange(id, false);
+        if (!this.#isEditedHere(news)) this.#tellChange(id, false);
         this.#timeline.replace(id, news);
       }
     }
     this.#fresh = [];
     return [...fresh.values()];
+  }
+
+  /** Whether a message is as it is being edited from here: that may come before the answer, which may be lost and asked for anew. @param {Message} message */
+  #isEditedHere({ id, body }) {
+    return [...this.#editing].some((edit) => edit.id === id && edit.body === body);
   }
 
   /** Has it told that others have changed a message on the page, together with what else they change before long. @param {string} id @param {boolean} isGone */

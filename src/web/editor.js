@@ -35,7 +35,7 @@ export class Editor {
   /** What is on its way to the server. @type {{ message: Seen } | undefined} */
   #sent;
 
-  /** @param {Memory} memory @param {Pick<Doings, "room" | "replace" | "notDone" | "notSaved" | "write">} doings */
+  /** @param {Memory} memory @param {Pick<Doings, "room" | "replace" | "edits" | "edited" | "notDone" | "notSaved" | "write">} doings */
   constructor(memory, doings) {
     this.#memory = memory;
     this.#doings = doings;
@@ -128,6 +128,8 @@ export class Editor {
     const onRetry = (/** @type {Retry} */ { problem }) => {
       if (this.#message === message) setText(this.#note, problem?.detail ?? words.unreachable);
     };
+    const edit = { id: message.id, body };
+    this.#doings.edits(edit);
     try {
       const edited = await room.edit(message.id, body, { messageKey: this.#key, known: message, signal, onRetry });
       this.#forget(message.id, body);
@@ -159,6 +161,7 @@ export class Editor {
         ? words.changedMeanwhile(now.body)
         : words.deletedMeanwhile;
     } finally {
+      this.#doings.edited(edit);
       if (this.#sent === sent) this.#sent = undefined;
       if (!this.#sent) {
         this.#save.textContent = words.save;

@@ -268,6 +268,8 @@ async function begin(event) {
     },
     write: () => composer.write(),
     replace: (message) => isOutdated(message) && timeline.replace(message.id, message),
+    edits: (edit) => conversation?.edits(edit),
+    edited: (edit) => conversation?.edited(edit),
     deletes: (id) => conversation?.deletes(id),
     remove: (id) => timeline.remove(id),
     notDone: (text) => tellNotDone(text),

@@ -6486,6 +6486,27 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "one's own edit is told as another's where its answer is late",
+    ["web/actions_test.ts > however late its answer"],
+    "src/web/conversation.js",
+    "if (!this.#isEditedHere(news)) this",
+    "this",
+  ),
+  broken(
+    "what others make of a message while one's own edit of it has no answer is not told",
+    ["web/actions_test.ts > however late its answer"],
+    "src/web/conversation.js",
+    "edit.id === id && edit.body === body",
+    "edit.id === id",
+  ),
+  broken(
+    "what a message was once edited to is never told",
+    ["web/actions_test.ts > however late its answer"],
+    "src/web/editor.js",
+    "      this.#doings.edited(edit);\n",
+    "",
+  ),
+  broken(
     "who is asked for his name while he edits is nowhere when he has given it",
     ["web/actions_test.ts > is asked for his name at once"],
     "src/web/composer.js",

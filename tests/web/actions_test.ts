@@ -1064,6 +1064,48 @@ webTest("What others change one after the other is told in one sentence, each me
   assertEquals(await said(ada), ["2 messages were edited, 1 message was deleted"]);
 });
 
+webTest("One's own edit is no news, however late its answer is; what others make of the message is", async () => {
+  const room = "late-answer";
+  const key = { "message-key": "a key that nobody can guess" };
+  const at = (id: string) => `${site.url}/rooms/${room}/messages/${id}`;
+  const { json: { id } } = await read<Message>(post(site, room, { body: "Goes" }, key));
+  await using ada = await visit(site, { room, name: "Ada", badNetwork: true });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.settles();
+  const own = (await messages(site, room, "wait=0")).at(-1)!;
+  const ownKey = await page.evaluate((id) => localStorage.getItem(`linger / key ${id}`)!, own.id);
+  const editElsewhere = async (body: string) => {
+    const headers = { "content-type": "application/json", "message-key": ownKey };
+    const { status } = await read(fetch(at(own.id), { method: "PATCH", headers, body: JSON.stringify({ body }) }));
+    assertEquals(status, 200);
+  };
+  const hears = async (...sentences: string[]) => {
+    await ada.until((count) => (globalThis as unknown as { said: string[] }).said.length >= count, sentences.length);
+    assertEquals(await said(ada), sentences);
+  };
+  await listen(ada);
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+  const saving = await hold(page, "PATCH");
+  saving.release(async (route) => {
+    const response = await route.fetch();
+    await answered;
+    await route.fulfill({ response });
+  });
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "Two");
+  await page.press("#edited-text", "Enter");
+  await ada.sees("Goes", "Two"); // by the poll
+  await fetch(at(id), { method: "DELETE", headers: key });
+  await hears("1 message was deleted");
+  await editElsewhere("Three");
+  await hears("1 message was deleted", "1 message was edited");
+  answer();
+  await ada.until(() => document.querySelector("#editor .primary")!.textContent === "Save", 0);
+  await editElsewhere("Two");
+  await hears("1 message was deleted", "1 message was edited", "1 message was edited");
+}, { notInFirefox: "its driver does not tell what a page posts, which so can't be sent on" });
+
 webTest("A deletion that is refused is told, for everybody to see", async () => {
   await using ada = await visit(site, { room: "refused-deletion", name: "Ada", badNetwork: true });
   const { page } = ada;
