@@ -28,7 +28,18 @@ export function openFinder(id, heading, label, goTo, showsAll) {
   dialog.append(element("header", {}, element("h2", { textContent: heading }), close), field, told, list);
   const left = new AbortController();
   close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
+  /** Whether something is done beside the window: what is done in its padding has it for a target, too. @param {MouseEvent} event */
+  const isBeside = ({ target, clientX, clientY }) => {
+    const box = dialog.getBoundingClientRect();
+    const isInside = clientX >= box.left && clientX <= box.right && clientY >= box.top && clientY <= box.bottom;
+    return target === dialog && !isInside;
+  };
+  // A click beside it closes it; not one that begins in it, as where one selects what is in the field, nor the second of two that opened it.
+  let beganBeside = false;
+  dialog.addEventListener("pointerdown", (event) => beganBeside = isBeside(event));
+  dialog.addEventListener("click", (event) => {
+    if (beganBeside && isBeside(event) && event.detail < 2) dialog.close();
+  });
   dialog.addEventListener("close", () => {
     left.abort();
     dialog.remove();

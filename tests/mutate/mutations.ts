@@ -6486,6 +6486,27 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a click in the padding of a window closes it",
+    ["web/search_test.ts > by a click beside"],
+    "src/web/finder.js",
+    "return target === dialog && !isInside;",
+    "return target === dialog;",
+  ),
+  broken(
+    "who selects what he searches for and lets go beside the window loses it",
+    ["web/search_test.ts > by a click beside"],
+    "src/web/finder.js",
+    "if (beganBeside && ",
+    "if (",
+  ),
+  broken(
+    "the second of the two clicks that open a window closes it",
+    ["web/search_test.ts > by a click beside"],
+    "src/web/finder.js",
+    " && event.detail < 2",
+    "",
+  ),
+  broken(
     "one's own edit is told as another's where its answer is late",
     ["web/actions_test.ts > however late its answer"],
     "src/web/conversation.js",

@@ -155,6 +155,41 @@ webTest("What has been open once opens at once, though the server is away", asyn
   await page.unrouteAll();
 });
 
+webTest("A window closes by a click beside it, and by none that was for it or has opened it", async () => {
+  await posted(site, "pantry", "A teapot");
+  await using ada = await visit(site, { room: "pantry", name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  await page.waitForSelector("#search");
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#search", { state: "detached" });
+  await page.dblclick("#find"); // it opens by the first
+  await page.waitForSelector("#search");
+  await page.fill("#search input", "teapot");
+  await page.waitForSelector("#search li");
+  const found = () => page.locator("#search li").count();
+  const [window, field] = await page.evaluate(() =>
+    ["#search", "#search input"].map((part) => {
+      const { left, top, height } = document.querySelector(part)!.getBoundingClientRect();
+      return { left, middle: top + height / 2 };
+    })
+  );
+  const inPadding = [window!.left + 5, window!.middle] as const;
+  const inField = [field!.left + 30, field!.middle] as const;
+  const beside = [window!.left - 50, window!.middle] as const;
+  await page.mouse.click(...inPadding);
+  assertEquals(await found(), 1);
+  for (const [from, to] of [[inField, beside], [beside, inField]] as const) {
+    await page.mouse.move(...from);
+    await page.mouse.down();
+    await page.mouse.move(...to);
+    await page.mouse.up();
+    assertEquals([from, await found()], [from, 1]);
+  }
+  await page.mouse.click(...beside);
+  await page.waitForSelector("#search", { state: "detached" });
+});
+
 webTest("A window that comes late opens over nobody who has gone on to write", async () => {
   await using ada = await visit(site, { room: "late", name: "Ada", badNetwork: true });
   const { page } = ada;
