@@ -81,6 +81,8 @@ const composer = new Composer(memory, { send, renamed: () => timeline.rename(ses
 const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
 
 let current = "";
+/** Where one is, as the page's address says it: never a token. */
+let here = location.hash;
 /** @type {Conversation | undefined} */
 let conversation;
 /** What can be done with messages: there as soon as somebody moves. @type {import("./actions.js").Actions | undefined} */
@@ -394,6 +396,8 @@ for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {
   const link = location.hash;
   if (session.accept()) return session.restart(link); // as somebody else, perhaps
+  if (link && !location.hash) return history.replaceState(null, "", here); // it leads nowhere: one stays where one was
+  here = location.hash;
   open();
   composer.focus();
 });

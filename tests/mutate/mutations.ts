@@ -4853,6 +4853,20 @@ export const mutations: readonly Mutation[] = [
     "if (isAnother && room) history",
   ),
   broken(
+    "who says no to somebody else's link is in the lobby",
+    ["web/session_test.ts > says no to somebody"],
+    "src/web/page.js",
+    "if (link && !location.hash) return",
+    "if (false) return",
+  ),
+  broken(
+    "who says no to somebody else's link has the address by which he came",
+    ["web/session_test.ts > says no to somebody"],
+    "src/web/page.js",
+    "  here = location.hash;\n",
+    "",
+  ),
+  broken(
     "a renewed invitation takes what one has written along",
     ["web/session_test.ts > renews an invitation"],
     "src/web/session.js",

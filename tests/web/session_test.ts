@@ -149,6 +149,48 @@ webTest(
   },
 );
 
+webTest(
+  "Who says no to somebody else's link, or opens his own that names no room, stays where he is, with what he edits",
+  async () => {
+    const own = await tokenOf({ sub: "a", name: "Ada", read: ["*"], write: ["*"] });
+    await using visit = await newPage();
+    const { page } = visit;
+    /** Opens a link in the page that is there; resolves when that has done what comes of it. */
+    const follow = (hash: string) =>
+      page.evaluate((hash) =>
+        new Promise<void>((resolve) => {
+          addEventListener("hashchange", () => resolve(), { once: true });
+          location.hash = hash;
+        }), hash);
+    const place = () => page.evaluate(() => [location.hash, document.querySelector("h1")!.textContent]);
+    await page.goto(`${server.url}/#token=${own}`);
+    await page.waitForSelector("#connection[data-status=live]");
+    await follow("#orchard");
+    await page.fill("#text", "Tpyo");
+    await page.press("#text", "Enter");
+    await page.hover("#log .body");
+    await page.click('#actions [aria-label="Edit"]');
+    await page.fill("#edited-text", "Typo");
+    const questions: string[] = [];
+    page.on("dialog", async (dialog) => {
+      questions.push(dialog.message());
+      await dialog.dismiss();
+    });
+    const mallory = await tokenOf({ sub: "m", name: "Mallory", read: ["trap"], write: ["trap"] });
+    for (const token of [mallory, own]) {
+      await follow(`#token=${token}`);
+      assertEquals(await place(), ["#orchard", "orchard"]);
+      assertEquals([await page.isVisible("#editor"), await page.inputValue("#edited-text")], [true, "Typo"]);
+    }
+    assertEquals(questions, ["This link is for Mallory. Here you are Ada. Switch?"]);
+    // An address that names no room is still the lobby's; and who says no there is in it still.
+    await follow("");
+    assertEquals(await place(), ["", "lobby"]);
+    await follow(`#token=${mallory}`);
+    assertEquals(await place(), ["", "lobby"]);
+  },
+);
+
 webTest("Who signs out while something is not sent is asked, and loses it only if he says so", async () => {
   await using visit = await newPage();
   const { page } = visit;
