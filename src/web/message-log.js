@@ -43,7 +43,7 @@ export class MessageLog {
     this.#me = me;
     this.#entries = [];
     this.#lineAt = "";
-    this.#log.replaceChildren();
+    handFocusOn(this.#log, () => this.#log.replaceChildren(), () => byId("scroller"));
   }
 
   /** One has another name from now on. @param {Me} me */
@@ -109,7 +109,7 @@ export class MessageLog {
     for (const { message } of this.#entries.splice(0, chunk.querySelectorAll("article").length)) {
       if (message.id === this.#lineAt) this.#lineAt = "";
     }
-    chunk.remove();
+    handFocusOn(chunk, () => chunk.remove(), () => byId("scroller"));
     this.#arrange(0);
   }
 

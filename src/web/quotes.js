@@ -72,8 +72,11 @@ export function requote(news) {
 
 /** @param {HTMLAnchorElement} line @param {Seen | undefined} original */
 function fill(line, original) {
+  const hadFocus = line === document.activeElement;
   line.replaceChildren(...said(original));
-  if (!original) line.removeAttribute("href");
+  if (original) return;
+  line.removeAttribute("href");
+  if (hadFocus) line.closest("article")?.focus({ preventScroll: true }); // which it can't have any more
 }
 
 /** Who wrote a message, and the beginning of it, in one line. @param {Seen | undefined} original Undefined if it is gone. */

@@ -6338,6 +6338,27 @@ export const mutations: readonly Mutation[] = [
     "shown.replaceWith(...now);",
   ),
   broken(
+    "an old message that the page lets go of takes the focus along",
+    ["web/timeline_test.ts > lets go of is in the messages"],
+    "src/web/message-log.js",
+    'handFocusOn(chunk, () => chunk.remove(), () => byId("scroller"));',
+    "chunk.remove();",
+  ),
+  broken(
+    "the messages of a room take the focus along when one leaves it",
+    ["web/access_test.ts > when he goes back to another room"],
+    "src/web/message-log.js",
+    'handFocusOn(this.#log, () => this.#log.replaceChildren(), () => byId("scroller"));',
+    "this.#log.replaceChildren();",
+  ),
+  broken(
+    "who is at the line above a reply is nowhere when that leads nowhere",
+    ["web/actions_test.ts > above a reply when its original"],
+    "src/web/quotes.js",
+    "  if (hadFocus) line",
+    "  if (false) line",
+  ),
+  broken(
     "why one is not let in is written anew at each try",
     ["web/session_test.ts > stays as it is while it tries"],
     "src/web/session.js",

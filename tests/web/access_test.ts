@@ -214,6 +214,17 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await isIn(ada, "garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("Who is at a message when he goes back to another room on a phone is in the messages there", async () => {
+  await using ada = await visit(site, { room: "meadow", name: "Ada", ...PHONE });
+  const { page } = ada;
+  await page.evaluate(() => location.hash = "#garden");
+  await page.waitForSelector("#log article");
+  await page.focus("#log article");
+  await page.evaluate(() => history.back());
+  await isIn(ada, "meadow");
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "scroller"); // and not nowhere
+}, { notInFirefox: "WebDriver BiDi has no touch screen" });
+
 webTest("A phone's keyboard comes up where one searches, and not over the list of all rooms", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
   const { page } = ada;

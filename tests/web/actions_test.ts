@@ -1019,6 +1019,20 @@ webTest("Whose message is edited while he is at its buttons goes on there, with 
   assertEquals(await page.textContent("#replying .what"), "Reply to Noor Deux");
 });
 
+webTest("Whoever is at the line above a reply when its original is deleted is at the reply, not nowhere", async () => {
+  const room = "leads-nowhere";
+  const key = { "message-key": "a key that nobody else knows" };
+  const { json: { id } } = await read<Message>(post(site, room, { body: "The question" }, key));
+  await post(site, room, { body: "The answer", reply_to: id });
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  await page.waitForSelector(".quoted >> text=The question");
+  await page.focus(".quoted");
+  await fetch(`${site.url}/rooms/${room}/messages/${id}`, { method: "DELETE", headers: key });
+  await page.waitForSelector(".quoted >> text=A message that is gone");
+  assertEquals(await page.evaluate(() => document.activeElement!.matches("article:has(.quoted)")), true);
+});
+
 webTest("A deletion that is on its way is seen, and told once when it takes long", async () => {
   await using ada = await visit(site, { room: "under-way", name: "Ada", badNetwork: true });
   const { page } = ada;

@@ -160,6 +160,19 @@ webTest("A page that stays open lets go of old messages, and loads them again wh
   assertEquals(new Set(await reader.bodies()).size, 901);
 });
 
+webTest("Who is at an old message that the page lets go of is in the messages then, and not nowhere", async () => {
+  await posted(site, "let-go", "The first");
+  await using reader = await visit(site, { room: "let-go", name: "Ada" });
+  const { page } = reader;
+  await reader.sees("The first");
+  await page.focus("#log article");
+  for (let i = 0; i < 600; i += 100) {
+    await Promise.all(Array.from({ length: 100 }, (_, j) => posted(site, "let-go", `Number ${i + j}`)));
+  }
+  await reader.until(() => document.querySelector("#log .body")!.textContent !== "The first", 0);
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "scroller");
+});
+
 webTest("Messages of one author within minutes stand under one name, and a day begins with its name", async () => {
   const noon = sinceNoonYesterday();
   await writeHistory(site.database.sql, "grouped", [
