@@ -40,12 +40,15 @@ export function searchIn(room, goTo) {
   dialog.append(more);
   /** What became of messages since: some that are found are on their way here, or wait to be shown. @type {Map<string, Message | Deletion>} */
   const heard = new Map();
+  /** Tells how many are shown; nothing while more are searched for. */
+  let tellCount = () => {};
   let searching = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
 
   /** Shows the next of what is found. @param {AsyncIterator<Message>} found @param {string} text @param {AbortSignal} signal */
   const show = async (found, text, signal) => {
+    tellCount = () => {};
     setText(told, words.searchGoesOn);
     handFocusOn(more, () => more.hidden = true, () => [...list.querySelectorAll("a")].at(-1) ?? field);
     let ended = false;
@@ -66,7 +69,8 @@ export function searchIn(room, goTo) {
       told.textContent = error.problem?.detail ?? error.message;
       return;
     }
-    told.textContent = words.messagesFound(list.childElementCount, ended);
+    tellCount = () => setText(told, words.messagesFound(list.childElementCount, ended));
+    tellCount();
     more.hidden = ended;
     more.onclick = () => show(found, text, signal);
   };
@@ -111,6 +115,7 @@ export function searchIn(room, goTo) {
     const now = "deleted" in news ? [] : [result(news, field.value.trim())];
     const next = now[0] ?? shown.nextElementSibling ?? shown.previousElementSibling;
     handFocusOn(shown, () => shown.replaceWith(...now), () => next?.querySelector("a") ?? field);
+    tellCount();
   };
 }
 

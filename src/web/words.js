@@ -125,7 +125,8 @@ export function searchTitle(room) {
 /** @param {number} count @param {boolean} all Whether there are no more. */
 export function messagesFound(count, all) {
   if (count === 0) return "No message has this text";
-  return all ? counted(count, "message", "messages") : `The newest ${numbers.format(count)} messages`;
+  const found = counted(count, "message", "messages");
+  return all ? found : `The newest ${found}`;
 }
 
 // What is wrong

@@ -6170,6 +6170,20 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what was found and is deleted is counted on",
+    ["web/search_test.ts > is shown as it is now"],
+    "src/web/search.js",
+    "    tellCount();\n  };\n}",
+    "  };\n}",
+  ),
+  broken(
+    "what is deleted while one searches further ends the search, as far as one hears",
+    ["web/search_test.ts > while one searches further"],
+    "src/web/search.js",
+    "    tellCount = () => {};\n",
+    "",
+  ),
+  broken(
     "a phone's browser, which shows nothing for a page, is asked for leave to do so",
     ["web/notifications_test.ts > nothing is offered"],
     "src/web/notifiable.js",

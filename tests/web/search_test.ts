@@ -300,7 +300,7 @@ webTest("What is found is shown as it is now: edited words, and no more what was
   const { page } = ada;
   await page.click("#find");
   await page.fill("#search input", "teapot");
-  await page.waitForSelector("#search li >> nth=1");
+  await page.waitForSelector("#search [role=status] >> text=2 messages");
   const headers = { ...key, "content-type": "application/json" };
   const url = `${site.url}/rooms/cellar/messages`;
   const edit = { method: "PATCH", headers, body: JSON.stringify({ body: "A blue teapot" }) };
@@ -310,6 +310,33 @@ webTest("What is found is shown as it is now: edited words, and no more what was
     const found = [...document.querySelectorAll("#search .excerpt")].map(({ textContent }) => textContent);
     return found.join() === "A blue teapot";
   }, 0);
+  assertEquals(await page.textContent("#search [role=status]"), "1 message");
+  await (await fetch(`${url}/${ids[0]}`, { method: "DELETE", headers: key })).body?.cancel();
+  await page.waitForSelector("#search li", { state: "detached" });
+  assertEquals(await page.textContent("#search [role=status]"), "No message has this text");
+});
+
+webTest("What is deleted while one searches further is counted no more, and the search goes on", async () => {
+  await writeHistory(site.database.sql, "pantry", LINES);
+  const key = { "message-key": "a key of this message" };
+  const { id } = await (await post(site, "pantry", { body: "The last kettle", author: "Noor" }, key)).json();
+  await using ada = await visit(site, { room: "pantry", name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  await page.fill("#search input", "kettle");
+  await page.waitForSelector("#search [role=status] >> text=The newest 30 messages");
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await page.route(/[?&]q=/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  await page.click("#search >> text=Search further");
+  await (await fetch(`${site.url}/rooms/pantry/messages/${id}`, { method: "DELETE", headers: key })).body?.cancel();
+  await page.waitForSelector(`#search [data-id="${id}"]`, { state: "detached" });
+  assertEquals(await page.textContent("#search [role=status]"), "Searching…");
+  release();
+  const left = LINES.filter(([, , body]) => body.includes("kettle")).length;
+  await page.waitForSelector(`#search [role=status] >> text="${left} messages"`);
 });
 
 webTest("What is edited or deleted while it is on its way to who searches is shown as it is", async () => {
