@@ -25,7 +25,10 @@ const waiting = new Map();
 /** What the desktop shows, by its tag: a message's id, or what stands for many of a room. @type {Map<string, Notification>} */
 const shown = new Map();
 
-/** How many messages the sentence tells of that stands for many of a room, and up to where that was read then. @type {Map<string, { read: string, count: number }>} */
+/**
+ * How many messages the sentence tells of that stands for many of a room, whether any of them speaks of you, and up to where that was read then.
+ * @type {Map<string, { read: string, count: number, mentioned: boolean }>}
+ */
 const many = new Map();
 
 export class Notifications {
@@ -90,7 +93,7 @@ export class Notifications {
       const last = messages.at(-1);
       if (!last) return;
       this.#memory.keepTold(last.room, last.id);
-      if (messages.length > FEW) this.#showCount(last.room, messages.length);
+      if (messages.length > FEW) this.#showCount(last.room, messages);
       else for (const message of messages) this.#show(message);
     });
   }
@@ -100,14 +103,19 @@ export class Notifications {
     show(id, room, words.saysIn(shownName(author), room), excerpt(body));
   }
 
-  /** Says how many messages are new in a room, in place of what it said before. @param {string} room @param {number} told How many have just come. */
-  #showCount(room, told) {
+  /**
+   * Says how many messages are new in a room, and whether any of them speaks of you, in place of what it said before.
+   * @param {string} room @param {Message[]} messages What has just come.
+   */
+  #showCount(room, messages) {
     const read = this.#memory.lastRead(room);
     const before = many.get(room);
     // Those before them, too: the sentence that told of them is gone by this.
-    const count = told + (before?.read === read ? before.count : 0);
-    many.set(room, { read, count });
-    show(`many in ${room}`, room, words.newMessagesIn(count, room), "");
+    const told = before?.read === read ? before : { count: 0, mentioned: false };
+    const count = told.count + messages.length;
+    const mentioned = told.mentioned || messages.some(({ body }) => mentions(body, this.#memory.name));
+    many.set(room, { read, count, mentioned });
+    show(`many in ${room}`, room, words.newMessagesIn(count, room, mentioned), "");
   }
 }
 

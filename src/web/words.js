@@ -154,9 +154,9 @@ export function saysIn(author, room) {
   return `${within(author)} in ${room}`;
 }
 
-/** @param {number} count @param {string} room */
-export function newMessagesIn(count, room) {
-  return `${newMessages(count)} in ${room}`;
+/** @param {number} count @param {string} room @param {boolean} mentioned Whether any of them speaks of you. */
+export function newMessagesIn(count, room, mentioned) {
+  return `${newMessages(count)} in ${room}${mentioned ? `, ${mentionsYou}` : ""}`;
 }
 
 /** @param {string} author @param {string} room */

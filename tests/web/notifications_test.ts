@@ -510,12 +510,31 @@ webTest("The one sentence for many messages counts those that speak of one, also
     Array.from({ length: count }, (_, i) => `${i < count - meant ? "Somebody" : "Ada"}, ${i}`);
   await comeAtOnce(ada, room, missed(20, 5));
   await comeAtOnce(ada, room, missed(9, 4));
-  assertEquals(await shown(ada), [`5 new messages in ${room}: `, `9 new messages in ${room}: `]);
+  const told = (count: number) => `${count} new messages in ${room}, your name among them: `;
+  assertEquals(await shown(ada), [5, 9].map(told));
   const tags = await ada.page.evaluate(() => JSON.parse(localStorage["test tags"]));
   assertEquals(tags, Array(2).fill(`many in ${room}`)); // so that the one takes the place of the other
 
   // What was read, in another window say, is not new any more.
   await ada.page.evaluate(() => localStorage.setItem("linger / read counted", localStorage["linger / told counted"]));
   await comeAtOnce(ada, room, missed(4, 4));
-  assertEquals((await shown(ada)).slice(2), [`4 new messages in ${room}: `]);
+  assertEquals((await shown(ada)).slice(2), [told(4)]);
+});
+
+webTest("The one sentence for many messages says so where one of them, or one before, speaks of one", async () => {
+  const room = "among-many";
+  await using ada = await away(room, { badNetwork: true });
+  const store = (name: string, value: string) =>
+    ada.page.evaluate(([name, value]) => localStorage.setItem(`linger / ${name}`, value!), [name, value]);
+  await store(`room ${room}`, "loud");
+  await comeAtOnce(ada, room, ["One", "Two", "Ada?", "Four"]);
+  await comeAtOnce(ada, room, ["Five", "Six", "Seven", "Eight"]);
+  const mark = await ada.page.evaluate((key) => localStorage[key], `linger / told ${room}`);
+  await store(`read ${room}`, mark); // in another window, say
+  await comeAtOnce(ada, room, ["Nine", "Ten", "Eleven", "Twelve"]);
+  assertEquals(await shown(ada), [
+    `4 new messages in ${room}, your name among them: `,
+    `8 new messages in ${room}, your name among them: `,
+    `4 new messages in ${room}: `,
+  ]);
 });
