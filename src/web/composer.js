@@ -19,12 +19,6 @@ const MAX_AUTHOR_BYTES = 100;
 /** From so few characters on one is told how many are left. */
 const FEW_LEFT = 1_000;
 
-/**
- * So soon after Enter was pressed elsewhere, in milliseconds, another is the second of two, and no order to send the draft to which the focus
- * has come meanwhile.
- */
-const SECOND_PRESS_MS = 500;
-
 /** Without it the field's height has to be measured. */
 const sizesItself = CSS.supports("field-sizing", "content");
 
@@ -46,8 +40,6 @@ export class Composer {
   #shown = "";
   /** What was written here in rooms that one has left, as long as no other window goes on with it. @type {Map<string, Draft>} */
   left = new Map();
-  /** When Enter was pressed elsewhere, and nobody has clicked or written here since. */
-  #enteredAt = -Infinity;
   #put;
 
   /**
@@ -62,14 +54,7 @@ export class Composer {
       this.#keep();
       this.#fit();
     }, (why) => this.#tell(why, true));
-    addEventListener("keydown", ({ key, keyCode, target, timeStamp }) => {
-      // A phone's keyboard that holds a word tells of no Enter: any of its keys may be one.
-      if ((key === "Enter" || keyCode === 229) && target !== this.#text) this.#enteredAt = timeStamp;
-    }, true);
-    for (const type of ["click", "input"]) this.#text.addEventListener(type, () => this.#enteredAt = -Infinity);
-    onEnter(this.#text, (press) => {
-      if (!press.repeat && press.timeStamp - this.#enteredAt > SECOND_PRESS_MS) this.#form.requestSubmit();
-    });
+    onEnter(this.#text, () => this.#form.requestSubmit());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();

@@ -8,20 +8,38 @@ import { isConverting } from "./element.js";
 const BREAKS = ["insertLineBreak", "insertParagraph"];
 
 /**
- * Calls `act` for each Enter in a field, in the place of its line break. With Shift it makes one.
+ * So soon after Enter was pressed elsewhere, in milliseconds, another is the second of two, and no order to send what the focus has come to
+ * meanwhile.
+ */
+const SECOND_PRESS_MS = 500;
+
+/**
+ * Calls `act` for each Enter that is meant for a field, in the place of its line break. With Shift it makes one.
  * @param {HTMLTextAreaElement} field
- * @param {(press: KeyboardEvent) => void} act
+ * @param {() => void} act
  */
 export function onEnter(field, act) {
   /** The last key that was pressed, until a line break has come of it. @type {KeyboardEvent | undefined} */
   let pressed;
+  /** When Enter was pressed elsewhere, and nobody has clicked anywhere or written here since. */
+  let elsewhereAt = -Infinity;
+  addEventListener("keydown", ({ key, keyCode, target, timeStamp }) => {
+    // A phone's keyboard that holds a word tells of no Enter: any of its keys may be one.
+    if ((key === "Enter" || keyCode === 229) && target !== field) elsewhereAt = timeStamp;
+  }, true);
+  const forget = () => elsewhereAt = -Infinity;
+  addEventListener("pointerdown", forget, true);
+  field.addEventListener("input", forget);
+  const enter = (/** @type {KeyboardEvent} */ press) => {
+    if (!press.repeat && press.timeStamp - elsewhereAt > SECOND_PRESS_MS) act();
+  };
   field.addEventListener("keydown", (event) => {
     pressed = event;
     // With these keys it makes no line break, or one in some browsers only.
     const isChord = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
     if (!isChord || isConverting(event)) return;
     event.preventDefault();
-    act(event);
+    enter(event);
   });
   // What comes after a key was let go did not come of it. The one before may be let go later; a phone's keys have no code.
   field.addEventListener("keyup", ({ code }) => {
@@ -35,7 +53,7 @@ export function onEnter(field, act) {
     const isEnter = press?.key === "Enter" || press?.keyCode === 229;
     if (!press || !isEnter || press.shiftKey) return;
     event.preventDefault();
-    act(press);
+    enter(press);
   });
 }
 

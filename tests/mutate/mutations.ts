@@ -5898,14 +5898,14 @@ export const mutations: readonly Mutation[] = [
   broken(
     "the second of two Enters sends the draft",
     ["web/actions_test.ts > presses Enter twice"],
-    "src/web/composer.js",
-    "press.timeStamp - this.#enteredAt > SECOND_PRESS_MS",
+    "src/web/enter-key.js",
+    "press.timeStamp - elsewhereAt > SECOND_PRESS_MS",
     "true",
   ),
   broken(
     "the second of two Enters of a phone that holds a word sends the draft",
     ["web/actions_test.ts > presses Enter twice"],
-    "src/web/composer.js",
+    "src/web/enter-key.js",
     '(key === "Enter" || keyCode === 229) &&',
     'key === "Enter" &&',
   ),

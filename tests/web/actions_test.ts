@@ -342,6 +342,39 @@ webTest("Who presses Enter twice where one was meant does not send the draft tha
   await ada.sees("One", "Half a thought");
 });
 
+webTest("Who presses Enter twice for his name does not save the edit that waits", async () => {
+  await using ada = await visit(site, { room: "named-twice", name: "Ada" });
+  const { page } = ada;
+  await ada.say("One");
+  await ada.confirmed();
+  await act(ada, "One", "Edit");
+  await page.fill("#edited-text", "Half a thought");
+  let saves = 0;
+  page.on("request", (request) => request.method() === "PATCH" && saves++);
+  await page.click("#rename");
+  await page.fill("#name", "Ada L.");
+  const focused = await page.evaluate(() => {
+    const name = document.activeElement!;
+    const press = () => {
+      const init = { key: "Enter", bubbles: true, cancelable: true };
+      document.activeElement!.dispatchEvent(new KeyboardEvent("keydown", init));
+    };
+    press();
+    (document.getElementById("name-form") as HTMLFormElement).requestSubmit();
+    press();
+    const edited = document.activeElement!;
+    edited.dispatchEvent(
+      new InputEvent("beforeinput", { inputType: "insertLineBreak", bubbles: true, cancelable: true }),
+    );
+    return [name.id, edited.id];
+  });
+  assertEquals(focused, ["name", "edited-text"]);
+  await page.waitForTimeout(600);
+  assertEquals([saves, await page.isVisible("#editor")], [0, true]);
+  await page.keyboard.press("Enter");
+  await ada.sees("Half a thought");
+});
+
 webTest("Who saves an edit with the button is where he writes, also when it is refused", async () => {
   await using ada = await visit(site, { room: "button", name: "Ada", badNetwork: true });
   const { page } = ada;
