@@ -653,12 +653,20 @@ webTest(
     await page.waitForSelector(".failed >> text=And to you");
     assertEquals(await page.textContent("#banner-button"), "Sign in");
     assertEquals([await page.isVisible("#text"), await page.textContent("#log .body")], [true, "Good morning"]);
-    // It is said of that room, and not of one where one may write.
+    // It is said of that room, and not of one where one may write; at once, whatever the server has still to say.
+    const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
+    await page.route(/\/messages(\?|$)/, async (route) => {
+      await going;
+      await route.continue().catch(() => {}); // given up meanwhile
+    });
     await page.evaluate(() => location.hash = "#open");
     await page.waitForSelector("h1 >> text=open");
     await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
     await page.evaluate(() => location.hash = "#news");
     await page.waitForSelector("#banner.shown >> text=Writing here is by invitation.");
+    goOn();
+    await page.unroute(/\/messages(\?|$)/);
+    await page.waitForSelector("#log >> text=Good morning");
     // What one does in vain meanwhile one hears of, and of that again when one has put it aside.
     await page.evaluate(() => {
       Object.defineProperty(navigator, "clipboard", { value: { writeText: () => Promise.reject(new Error("No")) } });
