@@ -317,10 +317,10 @@ webTest("What is found is shown as it is now: edited words, and no more what was
 });
 
 webTest("What is deleted while one searches further is counted no more, and the search goes on", async () => {
-  await writeHistory(site.database.sql, "pantry", LINES);
+  await writeHistory(site.database.sql, "cupboard", LINES);
   const key = { "message-key": "a key of this message" };
-  const { id } = await (await post(site, "pantry", { body: "The last kettle", author: "Noor" }, key)).json();
-  await using ada = await visit(site, { room: "pantry", name: "Ada" });
+  const { id } = await (await post(site, "cupboard", { body: "The last kettle", author: "Noor" }, key)).json();
+  await using ada = await visit(site, { room: "cupboard", name: "Ada" });
   const { page } = ada;
   await page.click("#find");
   await page.fill("#search input", "kettle");
@@ -331,7 +331,7 @@ webTest("What is deleted while one searches further is counted no more, and the 
     await route.continue();
   });
   await page.click("#search >> text=Search further");
-  await (await fetch(`${site.url}/rooms/pantry/messages/${id}`, { method: "DELETE", headers: key })).body?.cancel();
+  await (await fetch(`${site.url}/rooms/cupboard/messages/${id}`, { method: "DELETE", headers: key })).body?.cancel();
   await page.waitForSelector(`#search [data-id="${id}"]`, { state: "detached" });
   assertEquals(await page.textContent("#search [role=status]"), "Searching…");
   release();
