@@ -3,7 +3,7 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { join } from "node:path";
 import driver from "postgres";
-import { get, messages, posted, until } from "./support/client.ts";
+import { get, messages, PATIENCE_MS, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort } from "./support/postgres.ts";
 import { exitCode, spawnStarting, startServer } from "./support/server.ts";
@@ -66,15 +66,17 @@ function connect(socket: string, database: string): driver.Sql {
   return driver(options as driver.Options<Record<string, never>>);
 }
 
-/** Writes ahead until there is no room for it, which is when PostgreSQL gives up. */
-async function exhaust(socket: string): Promise<void> {
+/** Writes ahead until there is no room for it, and PostgreSQL has given up: a statement can also fail before that. */
+async function exhaust(socket: string, hasGivenUp: () => boolean): Promise<void> {
   const sql = connect(socket, "postgres");
-  for (let failed = false; !failed;) {
-    failed = await sql`select pg_logical_emit_message(true, 'ballast', repeat('x', 1000000))`.then(
-      () => false,
-      () => true,
-    );
-  }
+  await until(
+    async () => {
+      await sql`select pg_logical_emit_message(true, 'ballast', repeat('x', 1000000))`.catch(() => {});
+      return hasGivenUp();
+    },
+    "PostgreSQL gives up",
+    2 * PATIENCE_MS,
+  );
   await sql.end({ timeout: 0 });
 }
 
@@ -173,8 +175,7 @@ Deno.test({
     for (let i = 0; i < 20; i++) posts.push(await recordPost(at, "room", `first ${i}`, `first ${i}`));
     await disk.fill();
     await fillUp(at, posts);
-    await exhaust(join(directory, ".s.PGSQL.5432"));
-    await until(() => server.log().includes("PostgreSQL has ended by itself"), "PostgreSQL gives up", 60_000);
+    await exhaust(join(directory, ".s.PGSQL.5432"), () => server.log().includes("PostgreSQL has ended by itself"));
     await until(() => server.log().includes("and is started again until it does"), "it can't be started", 60_000);
     assertEquals((await get(at, "/readyz")).status, 503);
     assertEquals((await get(at, "/healthz")).status, 200);
