@@ -99,7 +99,9 @@ webTest("Whoever reads back asks for the pages that others have asked for, whene
       document.getElementById("scroller")!.scrollTop = 0;
       return document.querySelectorAll(".body").length === count;
     }, 333 + late);
-    // All since the page began: it may read back before a test can listen.
+    // All since the page began: it may read back before a test can listen. What was asked for stands there some time after its answer.
+    await reader.page.evaluate(async () => await (await fetch("healthz")).text());
+    await reader.until(() => performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/healthz")), 0);
     const urls = await reader.page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
     asked.push(new Set(urls.filter((url) => url.includes("before=0"))));
   }
