@@ -42,8 +42,8 @@ async function fill(database: TestDatabase, room: string, count: number, bytes =
 }
 
 /** Resolves when `count` messages have come. */
-const came = (stream: Subscriber, count: number) =>
-  until(() => stream.messages.length >= count, `${count} messages have come`);
+const came = (stream: Subscriber, count: number, ms = PATIENCE_MS) =>
+  until(() => stream.messages.length >= count, `${count} messages have come`, ms);
 
 /** Resolves when the server has ended the stream in an orderly way. */
 async function ends(stream: Subscriber): Promise<void> {
@@ -431,7 +431,7 @@ Deno.test("A subscriber that does not read is cut off, costs no memory until the
   await using rest = await subscribe(server, "big", "", {
     "last-event-id": [...text.matchAll(/^id: (\S+)$/gm)].at(-1)![1]!,
   });
-  await until(() => rest.messages.length >= 6_000 - numbers.length, "the rest has come", 3 * PATIENCE_MS);
+  await came(rest, 6_000 - numbers.length, 3 * PATIENCE_MS);
   assertEquals(parseInt(rest.messages[0]!.body), numbers.length + 1);
   for (const socket of [...first.sockets, ...second.sockets]) {
     const closed = new Promise((resolve) => socket.once("close", resolve));

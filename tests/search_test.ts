@@ -17,6 +17,7 @@ import { middlebox } from "./support/middlebox.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
+import { stopped } from "./support/stopped.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
 
 const postgresServer = await testPostgres();
@@ -42,13 +43,6 @@ async function fill(sql: postgres.Sql, room: string, count: number, body: (numbe
     await sql`insert into messages ${sql(rows)}`;
   }
   await sql`insert into heads values (${room}, ${count}, ${now})`;
-}
-
-/** Has the second not pass that is looked for one page, nor the five that a step waits, however slow the machine is. */
-function stopped(): Disposable {
-  const { now } = performance;
-  performance.now = () => 0;
-  return { [Symbol.dispose]: () => Object.assign(performance, { now }) };
 }
 
 /** One page of a search. */
@@ -155,7 +149,7 @@ test("A page is the last before a cursor that have it, ascending, and its Link g
 test(
   "A page looks at ten thousand messages at most: with none among them it is empty, and leads on",
   async (server, { sql }) => {
-    using _clock = stopped();
+    using _clock = stopped(); // else a page ends after a second, and a step waits for five
     await fill(
       sql,
       "tea",

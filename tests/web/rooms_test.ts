@@ -24,6 +24,11 @@ async function goTo(ada: Visitor, room: string): Promise<void> {
   await ada.until((room) => localStorage.getItem(`linger / read ${room}`) !== null, room);
 }
 
+/** Resolves when the list of rooms has been asked for three times more. */
+async function threeLooks({ page }: Visitor): Promise<void> {
+  for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+}
+
 const listed = ({ page }: Visitor) =>
   page.$$eval("#rooms .room-name", (all) => all.map(({ textContent }) => textContent));
 
@@ -230,7 +235,7 @@ webTest("A room of mine that the list is too short for is looked after all the s
   await ada.until(() => document.title === "(1) now · Linger", 0);
   assertEquals(asked[0], "?before=now&limit=1");
   const looks = async () => {
-    for (let i = 0; i < 3; i++) await ada.page.waitForResponse(/\/rooms$/);
+    await threeLooks(ada);
     return asked.splice(0).length;
   };
   assertGreater(await looks(), 0); // to find it, and to see what is there: on a slow machine more than once
@@ -303,7 +308,7 @@ webTest("What was deleted before I came is not unread, and is asked for once", a
   await page.waitForSelector(`${count("tail")} >> text=@`);
   await page.waitForSelector(count("gone"), { state: "hidden" });
   const looks = async () => {
-    for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+    await threeLooks(ada);
     return ["fresh", "gone", "tail", "thinned"].filter((room) => answered.has(room));
   };
   assertEquals(await looks(), ["fresh", "gone", "tail", "thinned"]); // which on a slow machine takes more than one look
@@ -331,7 +336,7 @@ webTest(
     }
     const asked: string[] = [];
     page.on("request", (request) => asked.push(request.url()));
-    for (let i = 0; i < 3; i++) await page.waitForResponse(/\/rooms$/);
+    await threeLooks(ada);
     if (Date.now() - begun < 60_000) { // else it was time to look again
       assertEquals(asked.filter((url) => /square|street/.test(url)), []); // not at each look
       for (const room of ["square", "street"]) assert((await page.textContent(count(room)))!.includes("@"));
