@@ -466,7 +466,9 @@ webTest("A click that asks for a tab of its own gets one wherever something lead
     const [tab] = await Promise.all([
       ada.context.waitForEvent("page"),
       page.click(link, { modifiers: ["ControlOrMeta"] }),
-    ]);
+    ]).catch((cause) => {
+      throw new Error(`No tab came of ${link}`, { cause });
+    });
     await tab.waitForURL(/#/);
     const { hash } = new URL(tab.url());
     await tab.close();
