@@ -13,7 +13,7 @@ const nothing = () =>
 
 /** The feed of a room with so many messages, and the messages to come. */
 async function room(messages: number): Promise<{ feed: Feed; next: () => Entry }> {
-  const feed = new Feed("room", { newest: nothing, news: nothing }, ROOMY, () => {}, () => {});
+  const feed = new Feed("room", { newest: nothing, news: nothing }, ROOMY, () => {}, () => {}, () => {});
   await feed.refresh(); // which finds the room empty
   let seq = 0;
   const next = () => makeEntry("room", makeId(Date.now(), ++seq, randomDigits()), null, text);

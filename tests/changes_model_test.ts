@@ -403,17 +403,22 @@ Deno.test("A feed has what the database has, and followers with changes end with
           { messages, bytes: 1e6 },
           (bytes) => held += bytes,
           () => restart(made),
+          () => replace(made),
         );
         return made;
       };
       const restart = (lost: Feed) => {
         assert(losses > 0, "nothing was lost");
         if (lost !== feed) return;
-        lost.close();
-        waiters = [];
         room.lift(Math.max(room.seen, timeOf(lost.furthest)) + 1);
-        feed = makeFeed();
         begin();
+        replace(lost);
+      };
+      const replace = (old: Feed) => {
+        if (old !== feed) return;
+        old.close();
+        waiters = [];
+        feed = makeFeed();
         feed.wake();
       };
       let feed = makeFeed();

@@ -2,8 +2,10 @@
 // printed whole, for whoever asks what is stored of him.
 import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { NIL } from "../src/chat/cursor.ts";
+import { Linger } from "../src/client/client.ts";
 import { get, type Message, messages, post, read, until } from "./support/client.ts";
 import { type Ended, runCommand, spawnCommand } from "./support/command.ts";
+import { writeHistory } from "./support/history.ts";
 import { type TestDatabase, testPostgres } from "./support/postgres.ts";
 import { startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -74,6 +76,43 @@ Deno.test("What is exported and imported elsewhere is the same there, byte for b
   const next = await say(successor, "room", { body: "next" });
   assertGreater(next.id, said.at(-1)!.id);
   assertEquals(next.id.slice(14, 26), "0000-0000-08"); // the eighth
+});
+
+Deno.test("Whoever follows a room into which very much is imported gets all of it, in order, and once", async () => {
+  await using from = await postgres.create();
+  await using to = await postgres.create();
+  await using _old = await startServer(from.url); // which makes the tables
+  await using successor = await startServer(to.url);
+  await writeHistory(from.sql, "room", Array.from({ length: 12_000 }, (_, i) => [1, "Ada", `${i}`]));
+  const exported = await runCommand("export", ["--room", "room"], { DATABASE_URL: from.url });
+  const ids = exported.stdout.trim().split("\n").slice(1).map((line) => (JSON.parse(line) as Message).id);
+  assertEquals(ids.length, 12_000);
+
+  const leaving = new AbortController();
+  const follow = async (changes: boolean) => {
+    const got: string[] = [];
+    const room = new Linger(successor.url).room("room");
+    const options = { after: NIL, signal: leaving.signal, onGap: () => got.push("a gap") };
+    for await (const { id } of changes ? room.follow({ ...options, changes }) : room.follow(options)) {
+      got.push(id);
+      if (got.length === ids.length) break;
+    }
+    return got;
+  };
+  const following = Promise.all([follow(false), follow(true)]);
+  await until(async () => (await get<{ waiters: number }>(successor, "/healthz")).json.waiters === 2, "both wait");
+  const imported = await importText(to, exported.stdout);
+  assertEquals(imported.code, 0, imported.log);
+  try {
+    for (const got of await following) assertEquals(got, ids);
+  } finally {
+    leaving.abort();
+  }
+  const { json: { id } } = await read<Message>(post(successor, "room", { body: "next" }));
+  assertEquals(
+    await messages(successor, "room", `after=${ids.at(-1)}&wait=0`).then((found) => found.map(({ id }) => id)),
+    [id],
+  );
 });
 
 Deno.test("All that is stored of a sub is exported, from all rooms, and of nobody else", async () => {

@@ -6,6 +6,7 @@ import { FakeTime } from "@std/testing/time";
 import { makeId, makePlace, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { DEADLINE_STEP_MS } from "../src/chat/deadlines.ts";
 import { Feed } from "../src/chat/feed.ts";
+import { Feeds } from "../src/chat/feeds.ts";
 import { MAX_PAGE_BYTES } from "../src/chat/message.ts";
 import { type Entry, makeEntry, type Page } from "../src/chat/page.ts";
 import { MAX_PAGES, Pages } from "../src/chat/pages.ts";
@@ -197,6 +198,34 @@ Deno.test("Feed.refresh() reads on until it has all, however much that is", asyn
   await feed.refresh();
   assertEquals(feed.end, entries.at(-1)!.id);
   assertEquals(ids(feed.page(NIL, 10_000)), entries.map(({ id }) => id));
+});
+
+Deno.test("Where very much was missed a look ends all the same, and another feed takes the place, which begins with the newest", async () => {
+  await using database = await postgres.create();
+  await using opened = await open(database.url);
+  const { store } = opened;
+  let reads = 0;
+  const counting: Pick<Store, "newest" | "news"> = {
+    newest: (...query) => store.newest(...query),
+    news: (...query) => {
+      reads++;
+      return store.news(...query);
+    },
+  };
+  const lost: Feed[] = [];
+  const feeds = new Feeds(counting, { ...ROOMY, all: 10_000_000 }, () => {}, (feed) => lost.push(feed));
+  const feed = feeds.hold("lobby");
+  await feed.refresh();
+  const waiting = [false, true].map((changes) => wait(feed, NIL, HOUR_MS, changes));
+  const { entries } = await commit(store, 12_000);
+  await feed.refresh();
+  await soon(Promise.all(waiting));
+  assertEquals([reads, feed.closed, lost, feed.page(NIL, 10)], [10, true, [], undefined]);
+  const next = feeds.hold("lobby");
+  await next.refresh();
+  assertEquals(ids(next.page(entries.at(-11)!.id, 100)), entries.slice(-10).map(({ id }) => id));
+  feeds.letGo(feed);
+  feeds.letGo(next);
 });
 
 Deno.test("Feed.refresh() called during a look starts another look after it, which all such calls share", async () => {
@@ -655,7 +684,14 @@ Deno.test("Pages keeps a bounded number of pages and of bytes, the newest, and e
 Deno.test("Feed trims its tail to a number of messages, and what it gave up is older than the tail", async () => {
   const room = new FakeRoom();
   let bytes = 0;
-  const feed = new Feed("lobby", room, { messages: 3, bytes: 1_000_000 }, (change) => bytes += change, () => {});
+  const feed = new Feed(
+    "lobby",
+    room,
+    { messages: 3, bytes: 1_000_000 },
+    (change) => bytes += change,
+    () => {},
+    () => {},
+  );
   await feed.refresh();
   const entries = room.commit(5);
   feed.append(commitOf(entries.slice(0, 2)));
@@ -694,7 +730,7 @@ Deno.test("Feed.forget() gives the messages up, keeps the place, and what comes 
   const room = new FakeRoom();
   const entries = room.commit(3);
   let bytes = 0;
-  const feed = new Feed("lobby", room, ROOMY, (change) => bytes += change, () => {});
+  const feed = new Feed("lobby", room, ROOMY, (change) => bytes += change, () => {}, () => {});
   await feed.refresh();
   feed.page(entries[0]!.id, 10);
   feed.forget();
@@ -804,7 +840,7 @@ function commitOf(entries: readonly Entry[]): Omit<Commit, "head"> {
 }
 
 function makeFeed(store: Pick<Store, "newest" | "news">, limits = ROOMY, room = "lobby", lost = () => {}): Feed {
-  return new Feed(room, store, limits, () => {}, lost);
+  return new Feed(room, store, limits, () => {}, lost, () => {});
 }
 
 async function loaded(...parameters: Parameters<typeof makeFeed>): Promise<Feed> {

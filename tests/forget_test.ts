@@ -283,7 +283,7 @@ Deno.test("A room that is forgotten is no loss for a server that knows of edits 
   const { store, forgetter } = forgetting;
   const lost: string[] = [];
   const limits = { messages: 1_000, bytes: 1_000_000 };
-  const feed = new Feed("room", store, limits, () => {}, () => lost.push("something"));
+  const feed = new Feed("room", store, limits, () => {}, () => lost.push("something"), () => {});
   await addMany(database, "room", 1, "Ada");
   await feed.refresh();
   const removing = forgetter.removeRoom("room");

@@ -38,6 +38,12 @@ export const PRELOAD = 100;
 /** Messages that one SELECT of a refresh takes. */
 const REFRESH_LIMIT = 1_000;
 
+/**
+ * Full SELECTs that one look takes, some tenths of a second. Whoever asks what there is now waits for its end, and keeps others from reading
+ * meanwhile; so where more was missed, as after an import, another feed begins with the newest.
+ */
+const MOST_SELECTS = 10;
+
 /** How much a tail may hold. */
 export interface TailLimits {
   /** Most messages. */
@@ -84,7 +90,7 @@ export class Feed {
 
   /**
    * A feed that knows nothing yet. `resized` is told by how many bytes tail and changes grow or shrink; `lost` that the database has
-   * lost what the feed knows, whereupon it is to be closed.
+   * lost what the feed knows, and `outrun` that it has missed more than it reads, whereupon it is to be closed.
    */
   constructor(
     /** The room's name. */
@@ -93,6 +99,7 @@ export class Feed {
     private readonly limits: TailLimits,
     private readonly resized: (bytes: number) => void,
     private readonly lost: () => void,
+    private readonly outrun: () => void,
   ) {}
 
   /** Whether the tail has been read; before that the feed knows nothing. */
@@ -328,7 +335,8 @@ export class Feed {
       this.trim(head.trimmed, placeOf(NIL));
       return;
     }
-    for (let more = true; more && !this.#closed;) {
+    for (let more = true, selects = 0; more && !this.#closed;) {
+      if (selects === MOST_SELECTS) return this.outrun();
       // What is seen while it waits for its turn and reads, it need not have read. It asks from here all the same: if it asked from what it
       // knows by then, an own commit taken in meanwhile would be missing in the answer, and be taken for lost.
       const { newest, newestChanges, place: before, endOfChanges, furthest } = this;
@@ -355,6 +363,7 @@ export class Feed {
         this.trim(head.trimmed, before);
       }
       more = full || passed;
+      if (full) selects++;
     }
   }
 

@@ -60,6 +60,7 @@ export class Feeds {
         this.limits,
         (bytes) => this.#resized(feed!, bytes),
         () => this.restart(feed!),
+        () => this.replace(feed!),
       );
       this.#feeds.set(room, feed);
     }
@@ -84,11 +85,16 @@ export class Feeds {
     this.#endIfEmpty();
   }
 
-  /** Starts a room's feed anew, since the database has lost messages that it holds; its waiters come back by themselves. */
+  /** Starts a room's feed anew, since the database has lost messages that it holds. */
   restart(feed: Feed): void {
-    if (this.#feeds.get(feed.room) !== feed) return; // dropped meanwhile
+    if (this.#feeds.get(feed.room) === feed) this.lost(feed);
+    this.replace(feed);
+  }
+
+  /** Has another feed take the place of this one, whose waiters come back by themselves; unless it was dropped meanwhile. */
+  replace(feed: Feed): void {
+    if (this.#feeds.get(feed.room) !== feed) return;
     this.#remove(feed);
-    this.lost(feed);
     feed.close();
     this.#endIfEmpty();
   }

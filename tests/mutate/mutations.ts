@@ -1977,6 +1977,20 @@ export const mutations: readonly Mutation[] = [
     "this.store.news(this.room, this, REFRESH_LIMIT)",
   ),
   broken(
+    "a look reads for as long as there is more, however much was missed",
+    ["feed_test.ts > very much was missed"],
+    FEED,
+    "if (selects === MOST_SELECTS) return this.outrun();",
+    "",
+  ),
+  broken(
+    "a feed that was outrun stays where it is",
+    ["feed_test.ts > very much was missed"],
+    "src/chat/feeds.ts",
+    "() => this.replace(feed!),",
+    "() => {},",
+  ),
+  broken(
     "of many who follow a room that is removed, those behind the first slice are not given the deletions",
     ["feed_test.ts > gives the deletions"],
     FEED,
