@@ -37,7 +37,10 @@ export async function forget(config: Config, args: string[]): Promise<void> {
     const { count, run } = wanted.by === "id" ? await one(forgetter, wanted.name) : await many(forgetter, wanted);
     if (count === undefined) return say("There is nothing to forget");
     say(`${count} will be forgotten, and nobody can bring that back`);
-    if (!yes && !isAllowed()) return say("Nothing was forgotten");
+    if (!yes && !isAllowed()) {
+      Deno.exitCode = 1; // a script that goes on with 0 takes the words for gone
+      return say("Nothing was forgotten");
+    }
     await run();
     say(wanted.by === "room" ? `Room ${wanted.name} is forgotten` : "All of it is forgotten");
     say("Copies remain in the files of the database until VACUUM, and in its WAL and backups: docs/running.md");
