@@ -124,7 +124,7 @@ export function searchTitle(room) {
 
 /** @param {number} count @param {boolean} all Whether there are no more. */
 export function messagesFound(count, all) {
-  if (count === 0) return "No message has this text";
+  if (count === 0) return all ? "No message has this text" : "The messages that were found have been deleted";
   const found = counted(count, "message", "messages");
   return all ? found : `The newest ${found}`;
 }

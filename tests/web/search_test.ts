@@ -101,6 +101,28 @@ webTest(
   },
 );
 
+webTest("Where all that is shown was deleted, the search says so, and finds what is older", async () => {
+  const room = "attic";
+  const key = { "message-key": "a key of these messages" };
+  const ids: string[] = [];
+  for (let n = 0; n < 31; n++) {
+    ids.push((await (await post(site, room, { body: `Lamp ${n}` }, key)).json()).id);
+  }
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  await page.click("#find");
+  await page.fill("#search input", "lamp");
+  await page.waitForSelector("#search [role=status] >> text=The newest 30 messages");
+  for (const id of ids.slice(1)) {
+    const url = `${site.url}/rooms/${room}/messages/${id}`;
+    await (await fetch(url, { method: "DELETE", headers: key })).body?.cancel();
+  }
+  await page.waitForSelector("#search [role=status] >> text=The messages that were found have been deleted");
+  await page.click("#search >> text=Search further");
+  await page.waitForSelector("#search >> text=Lamp 0");
+  await page.waitForSelector("#search [role=status] >> text=1 message");
+});
+
 webTest("The window closes with its room, and is there once however often it was asked for", async () => {
   await posted(site, "hall", "Here");
   await using ada = await visit(site, { room: "porch", name: "Ada", badNetwork: true });
