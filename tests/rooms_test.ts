@@ -63,6 +63,19 @@ Deno.test("Rooms whose messages were removed or changed keep no room with newer 
   await listed("kept");
 });
 
+Deno.test("Of ten thousand heads in which no message is left the list of rooms is given as it is, and not looked for further", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const { sql } = database;
+  await posted(server, "kept", "One");
+  await sql`insert into heads (room, seq, ms) select 'emptied-' || i, 1, ${
+    Date.now() + 60_000
+  } from generate_series(1, 10000) i`;
+  assertEquals(await server.chat.rooms(), "[]");
+  await sql`delete from heads where room = 'emptied-1'`;
+  await until(async () => (await server.chat.rooms()).includes("kept"), "the list is renewed", 90_000);
+});
+
 Deno.test("Before the first message there are no rooms, and two seconds later the list knows of a message elsewhere", async () => {
   await using database = await postgres.create();
   await using one = await startServer(database.url);

@@ -55,6 +55,7 @@ Deno.test("Store makes JSON of no more messages than one answer needs, however l
   let made = 0;
   const rows = Array.from({ length: 101 }, (_, i) => ({
     ...{ id: makeId(1, i + 1, "0000000000"), body: "\u0001".repeat(9_900), sub: null, reply_to: null, changed: null },
+    found: true,
     /** Asked for once, when the message's JSON is made. */
     get author() {
       made++;
@@ -76,6 +77,9 @@ Deno.test("Store makes JSON of no more messages than one answer needs, however l
     const { entries, full } = await read();
     assertEquals([entries.length, made, full], [16, 17, true]);
   }
+  made = 0;
+  const { entries, next } = await store.search({ room: "room", before: END, text: "x", limit: 1_000, hasIcu: true });
+  assertEquals([entries.length, made, next], [17, 18, rows[16]!.id]); // one more shows that there are more
 });
 
 Deno.test("Store.append() returns what is stored: the same ids, numbered from 1, for rooms that are mixed in one batch", async () => {
