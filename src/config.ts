@@ -50,7 +50,7 @@ const choices = {
     "must be names separated by commas, without http:// and without port, such as chat.example.com",
   )
     .describe(
-      "Names by which clients reach this server; others are answered 421. Without it: localhost only where HOST is this machine, else all",
+      "Names by which clients reach this server, besides localhost and addresses; others are answered 421. Without it: none where HOST is this machine, else all",
     ),
   ALLOWED_ORIGINS: list(
     isOrigin,

@@ -66,7 +66,7 @@ export class Problem extends Error {
 const RETRY_AFTER_MS = 1_000;
 const RETRY_AFTER = { "retry-after": `${RETRY_AFTER_MS / 1_000}` };
 
-/** 400: `parameter` names what is wrong: a query parameter, a header, a member of the body, or `room`. */
+/** 400: `parameter` names what is wrong: a query parameter, a header, a member of the body, or `room`, `id`, `query`, `body`. */
 export function invalid(parameter: string, detail: string): Problem {
   return new Problem(400, "invalid-request", "Invalid request", `${parameter}: ${detail}`, { parameter });
 }
@@ -80,7 +80,7 @@ export function unauthorized(detail: string): Problem {
 
 /** 403: who asks lacks the right in this room; 401 where he has shown no token. */
 export function forbidden(right: string, isKnown: boolean): Problem {
-  const detail = `This takes the right to ${right} in this room`;
+  const detail = `You need the right to ${right} in this room`;
   if (!isKnown) return new Problem(401, "unauthorized", "Unauthorized", detail, {}, { "www-authenticate": "Bearer" });
   return new Problem(403, "forbidden", "Forbidden", detail, {}, {
     "www-authenticate": `Bearer error="insufficient_scope", error_description="${detail}"`,
@@ -243,7 +243,7 @@ export function foreignMessage(): Problem {
     403,
     "forbidden",
     "Forbidden",
-    "This message is not yours: it takes the token, or the Message-Key, that it was posted with",
+    "This message is not yours: to change it you need the token, or the Message-Key, that it was posted with",
   );
 }
 

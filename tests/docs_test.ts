@@ -55,6 +55,16 @@ deno task export --room kitchen > kitchen.jsonl
 DATABASE_URL=postgres://linger:secret@db.example/chat deno task import kitchen.jsonl`,
   },
   {
+    why: "they need Docker",
+    text: `
+docker compose stop linger
+docker compose exec postgres dropdb -U linger linger
+docker compose exec postgres createdb -U linger linger
+docker compose exec -T postgres psql -q -U linger linger < backup.sql
+docker compose exec postgres psql -U linger -c analyze linger
+docker compose start linger`,
+  },
+  {
     why: "they need a browser",
     text: `
 deno task test:web     # the tests of the page; run them when you have changed it, the client or the routes

@@ -195,7 +195,7 @@ Deno.test("A refusal is a problem with a challenge (RFC 6750), and tells of a to
     Buffer.from(JSON.stringify({ ...good, sub: "ada", exp: now + 60 })).toString("base64url")
   }.`;
   const cases: [string, string, RegExp][] = [
-    ["", "This takes the right to read in this room", /^Bearer$/],
+    ["", "You need the right to read in this room", /^Bearer$/],
     ["Basic YTpi", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
     ["Bearer", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],
     ["Bearer x y", "Authorization must be Bearer and a token, of at most 8192 characters", /invalid_token/],

@@ -52,7 +52,9 @@ export async function importLines(config: Config, args: string[]): Promise<void>
     ).catch((error) => {
       if (error instanceof LineError) throw new ConfigError(`Nothing was imported: ${error.message}`, { cause: error });
       if (error instanceof DatabaseError && error.fate === "unknown") {
-        say("All of it is imported, or nothing: to import it once more tells");
+        say(
+          "It is not known whether it was imported. Import it once more: if it was, that says that the room has been used",
+        );
       }
       throw error;
     });

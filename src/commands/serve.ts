@@ -56,7 +56,7 @@ export async function serve(config: Config, command: string): Promise<never> {
     if (config.READ_CONNECTIONS) {
       log(
         "warn",
-        `READ_CONNECTIONS is now DATABASE_CONNECTIONS: set DATABASE_CONNECTIONS=${config.DATABASE_CONNECTIONS}`,
+        `READ_CONNECTIONS is the older name: set DATABASE_CONNECTIONS=${config.DATABASE_CONNECTIONS} in its place`,
       );
     }
     if (!isLoopback(config.HOST) && !identities) {

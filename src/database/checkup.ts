@@ -94,7 +94,7 @@ export async function* checkUp(
   yield* wayAndClock(await timed(sql));
   yield* durability(facts);
   yield ok(
-    `It takes ${facts.size} on disk. PostgreSQL does not say how much room is left: watch it, since posts are refused when the disk is full`,
+    `It takes ${facts.size} on disk. PostgreSQL does not say how much space is left there: watch it, since posts are refused when the disk is full`,
   );
   const { THREADS: threads, DATABASE_CONNECTIONS: each } = config;
   yield* connections(facts, { threads, each, trims, pooled, direct: direct !== undefined });
@@ -150,7 +150,7 @@ function schema({ migrations, schema }: Examination, known: number): Finding {
 function rights({ role, superuser, creates, owns }: Facts, { schema }: Examination): Finding {
   if (superuser) {
     return warning(
-      `Role ${role} is a superuser, and Linger needs none: create role linger login password '…', and give it a database`,
+      `Role ${role} is a superuser, and Linger needs none: let it use another one, which owns its database`,
     );
   }
   const may = `Role ${role} may read and write`;
