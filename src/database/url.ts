@@ -24,7 +24,12 @@ export function parseUrl(url: string): Map<string, string> {
 
   const end = endOfCredentials(rest);
   if (end !== undefined) {
-    const [, user, password] = rest.slice(0, end).match(/^([^:]*):?(.*)$/s)!;
+    const credentials = rest.slice(0, end);
+    // Most likely the @ belongs to a password among the parameters, and what we would take for user and host to it as well.
+    if (/\?\w+=/.test(credentials)) {
+      throw new UrlError("has an @ behind a ?name=value: write it as %40 there, and in a user or password ? as %3F");
+    }
+    const [, user, password] = credentials.match(/^([^:]*):?(.*)$/s)!;
     if (user!.includes("@")) {
       throw new UrlError("has an @ in its user: write a : between user and password, and an @ in a user as %40");
     }

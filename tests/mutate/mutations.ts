@@ -3931,6 +3931,13 @@ export const mutations: readonly Mutation[] = [
     "if (false)",
   ),
   broken(
+    "a password that stands as a parameter and has an @ is a part of the user",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    "if (/\\?\\w+=/.test(credentials))",
+    "if (false)",
+  ),
+  broken(
     "a password behind a %3A is a part of the user",
     ["address_test.ts > No piece", "address_test.ts > can't be meant"],
     URL_GRAMMAR,
