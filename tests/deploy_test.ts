@@ -2,7 +2,7 @@
 // let through all that Linger does, keep off what Linger does not defend itself against, and lose nothing when servers restart.
 // Times are printed, and not asserted. Whoever means harm comes from 127.0.0.1, and who is to be spared from another address, since
 // it is by their addresses that proxies tell clients apart.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { CHANNEL } from "../src/chat/wake.ts";
@@ -388,6 +388,25 @@ test("sends no post to a second Linger that the first one may have stored", AS_I
   using visitor = new Visitor(proxy, 1); // over HTTP/2, HAProxy has no answer
   const status = await visitor.status("/messages", posting('{"body":"once"}'));
   assertEquals([status, seen], [502, ["POST /messages"]]);
+});
+
+test("logs requests, also failed ones, without what only their senders may know", AS_IT_IS, async (kind, changes) => {
+  await using one = hangUp([]);
+  await using two = hangUp([]);
+  await using proxy = await startProxy(kind, [one, two], changes);
+  const secrets = { authorization: "Bearer secret-of-a-token", "message-key": "secret-of-a-message-of-22-characters" };
+  {
+    using visitor = new Visitor(proxy, 1); // over HTTP/2, HAProxy has no answer
+    const { headers, ...init } = posting('{"body":"once"}');
+    const status = await visitor.status("/messages?logged", {
+      ...init,
+      headers: { ...headers as Record<string, string>, ...secrets },
+    });
+    assertEquals(status, 502);
+  }
+  const log = await proxy.end();
+  assertStringIncludes(log, "/messages?logged");
+  assertFalse(log.includes("secret-of"), log);
 });
 
 /** A server that is ready, and hangs up on all else that it is asked for; it writes down what that is. */

@@ -3900,6 +3900,13 @@ export const mutations: readonly Mutation[] = [
     "code 301",
   ),
   broken(
+    "Caddy logs the keys of messages",
+    ["deploy_test.ts > Caddy logs requests"],
+    "deploy/Caddyfile",
+    "Message-Key delete",
+    "Message-Keys delete",
+  ),
+  broken(
     "a client that leaves says first that it reconnects",
     ["client_test.ts > is ended while it waits"],
     EXCHANGE,

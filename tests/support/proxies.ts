@@ -97,6 +97,8 @@ export interface Proxy extends AsyncDisposable {
   readonly cert: string;
   /** Ends it, with all its connections, and starts it again. */
   restart(): Promise<void>;
+  /** Ends it, with all its connections, and returns all that it has logged since its last start. */
+  end(): Promise<string>;
 }
 
 /** Starts a proxy before two servers, with `changes` in its configuration. `beside` is another file of deploy/ that nginx is given. */
@@ -139,6 +141,12 @@ export async function startProxy(
       await running.stop();
       running = await launch(kind, config, home, listens);
     },
+    end: async () => {
+      const said = await running.stop();
+      const names = await Array.fromAsync(Deno.readDir(home), ({ name }) => name);
+      const files = names.filter((name) => name.endsWith(".log")).map((name) => Deno.readTextFile(join(home, name)));
+      return [said, ...await Promise.all(files)].join("\n");
+    },
     [Symbol.asyncDispose]: async () => {
       await running.stop();
       await Deno.remove(home, { recursive: true });
@@ -152,7 +160,7 @@ async function launch(
   config: string,
   home: string,
   listens: () => Promise<boolean>,
-): Promise<{ stop(): Promise<void> }> {
+): Promise<{ stop(): Promise<string> }> {
   const [command, ...args] = kind.command(config, home);
   const child = new Deno.Command(command!, {
     args,
@@ -171,6 +179,7 @@ async function launch(
     if (!over) child.kill("SIGTERM");
     await child.status;
     await reading;
+    return said;
   };
   try {
     await until(async () => {
