@@ -50,7 +50,7 @@ async function lack(url: string): Promise<Unusable> {
 
 /** The SQL in a sentence. */
 function cure({ message }: Unusable): string {
-  const [, sql] = message.match(/[:(] ?((?:create|grant|alter) .*?)(?:\)|)$/) ?? [];
+  const [, sql] = message.match(/[:(] ?((?:create|grant|alter|drop) .*?)(?:\)|)$/) ?? [];
   assert(sql, message);
   return sql;
 }
@@ -131,6 +131,26 @@ Deno.test("Tables of another program are left alone, and the schema is told in w
       error.message,
       `Schema public has a table ${name} that is not Linger's: give Linger a schema of its own`,
     );
+    await run(cure(error));
+    assertEquals(await migrated(url), MIGRATIONS);
+  }
+});
+
+Deno.test("Tables that were dropped are missed, and how to begin anew without them is told", async () => {
+  for (
+    const [dropped, sentence] of [
+      ["heads, messages", "Linger's tables heads and messages are not there any more: put them back from a backup"],
+      ["heads", "Linger's table heads is not there any more: put it back from a backup"],
+      ["messages", "Linger's table messages is not there any more: put it back from a backup"],
+    ] as const
+  ) {
+    const { database, run } = await make();
+    const url = urlOf(database, "postgres");
+    await migrated(url);
+    await run(`drop table ${dropped}`);
+    const error = await lack(url);
+    assertEquals([error.code, error.cure], ["42P01", "person"]);
+    assertStringIncludes(error.message, sentence);
     await run(cure(error));
     assertEquals(await migrated(url), MIGRATIONS);
   }

@@ -127,6 +127,18 @@ function lackOfTables(server: Server, tables: readonly Table[]): Unusable | unde
       })`,
     );
   }
+  const gone = Object.keys(TABLES).filter((name) => !names.includes(name));
+  if (gone.length > 0) {
+    // Somebody has dropped them, or has put back a part of a backup. The migrations that made them count as applied.
+    const left = tables.map(({ name, schema }) => `${identifier(schema)}.${name}`);
+    const [some, them] = gone.length > 1 ? [`tables ${gone.join(" and ")} are`, "them"] : [`table ${gone[0]} is`, "it"];
+    return new Unusable(
+      "42P01",
+      "person",
+      `Linger's ${some} not there any more: put ${them} back from a backup, or begin anew without any message ` +
+        `(drop table ${left.join(", ")})`,
+    );
+  }
   const forbidden = tables.some(({ name, rights }) => TABLES[name]!.rights.some((right) => !rights.includes(right)));
   if (forbidden) {
     const schema = identifier(tables[0]!.schema);

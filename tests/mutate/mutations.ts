@@ -4195,6 +4195,13 @@ export const mutations: readonly Mutation[] = [
     "if (!made)",
   ),
   broken(
+    "tables that were dropped are not missed",
+    ["examine_test.ts > were dropped"],
+    EXAMINE,
+    "if (gone.length > 0)",
+    "if (false)",
+  ),
+  broken(
     "a role serves that can change no message",
     ["examine_test.ts > needs no more"],
     EXAMINE,
