@@ -134,3 +134,28 @@ Deno.test("A server whose connection is lost while it migrates goes on trying, a
   await lock.end();
   await until(() => server.log().includes("Linger is ready"), "it is ready");
 });
+
+Deno.test("A migrator that is gone without a word holds nobody up for long, and goes on when it is back", async () => {
+  await using database = await postgres.create();
+  await migrated(database);
+  const { sql } = database;
+  await sql`delete from migrations where number = 3`;
+  await sql`drop index messages_changed`;
+  // By then it has made the index, which lets nobody write until the commit.
+  await sql`create function wait() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(1); return new; end'`;
+  await sql`create trigger wait before insert on migrations for each row execute function wait()`;
+  await using lock = await hold(database, (sql) => sql`select pg_advisory_xact_lock(1)`);
+  await using server = spawnStarting(database.url, { PORT: `${freePort()}` });
+  const waits = async () =>
+    (await sql`select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`).length > 0;
+  await until(waits, "it is in the middle");
+  server.kill("SIGSTOP"); // its system goes on to answer for it, and so nobody learns that it does nothing
+  await lock.end();
+  await sql.begin(async (sql) => {
+    await sql`set local lock_timeout = '60s'`;
+    await sql`insert into messages (room, id, body) values ('a', gen_random_uuid(), '')`;
+  });
+  server.kill("SIGCONT");
+  await until(() => server.log().includes("Linger is ready"), "it is ready");
+});

@@ -24,6 +24,12 @@ const LOCK_TIMEOUT_MS = 400;
  */
 const PATIENT_LOCK_TIMEOUT_MS = 1_100;
 
+/**
+ * How long a migration may rest between two statements, in milliseconds; none is meant to. A migrator whose machine is gone without a
+ * word would keep its locks until TCP gives up, which takes hours, and all who post would wait for it.
+ */
+const REST_MS = 5_000;
+
 /** Pause before it is tried again, in milliseconds: what waited behind it goes on. */
 const TABLE_PAUSE_MS = 1_000;
 
@@ -63,6 +69,7 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
   return await begin(sql, "isolation level read committed", async (sql) => {
     // Waiting for another migrator, or building an index, takes its time.
     await sql`select set_config(name, '0', true) from pg_settings where name = any(string_to_array(${TIMEOUTS.join()}, ','))`;
+    await limitRests(sql);
     // Held until the commit, also behind a pooler in transaction mode, which session locks would not survive.
     const [lock] = await sql<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${LOCK}) as free`;
     if (!lock!.free) {
@@ -92,6 +99,11 @@ async function apply(sql: Sql, files: readonly string[], lockTimeoutMs: number):
   });
 }
 
+/** Has the server end a transaction that rests, and so whatever it has locked. */
+async function limitRests(sql: Sql): Promise<void> {
+  await sql`select set_config('idle_in_transaction_session_timeout', ${REST_MS.toString()}, true)`;
+}
+
 /** A migration that makes an index beside the posts that go on meanwhile, which can't be part of a transaction. */
 const INDEX = /^create index concurrently if not exists (\w+) on (\w+)/m;
 
@@ -117,6 +129,7 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
     while (!await isMade(sql)) {
       await begin(sql, "", async (sql) => {
         await sql`select set_config('lock_timeout', '0', true)`;
+        await limitRests(sql);
         await sql.unsafe(`lock table ${table} in share update exclusive mode`); // until nobody makes one
         await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT_MS.toString()}, true)`;
         if (await isMade(sql) === false) await sql.unsafe(`drop index ${index}`);

@@ -4181,6 +4181,13 @@ export const mutations: readonly Mutation[] = [
     "${TIMEOUTS.length}",
   ),
   broken(
+    "a migrator that is gone without a word keeps its locks",
+    ["migrate_test.ts > gone without a word"],
+    MIGRATIONS,
+    "set_config('idle_in_transaction_session_timeout', ${REST_MS.toString()}, true)",
+    "${REST_MS.toString()}",
+  ),
+  broken(
     "any encoding will do",
     ["examine_test.ts > encoding"],
     EXAMINE,
