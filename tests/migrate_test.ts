@@ -57,15 +57,18 @@ Deno.test("migrate() makes an index of a large table without keeping anybody fro
   await sql`drop index messages_changed`;
   const write = "insert into messages (room, id, body) values ('a', gen_random_uuid(), '')";
   await using writing = await hold(database, (sql) => sql.unsafe(write));
-  const migrating = Promise.all([migrated(database), migrated(database)]);
-  const waits = async () =>
-    (await sql`select from pg_stat_activity where query like '%index concurrently%' and wait_event_type = 'Lock'`)
-      .length > 0;
-  await Promise.race([until(waits, "the index waits for whoever is writing"), migrating]);
-  await sql.unsafe(write);
-  assert(!await isThere());
-  await writing.end();
-  assert((await migrating).flat().includes(names[2]!));
+  await logged(async (lines) => {
+    const migrating = Promise.all([migrated(database), migrated(database)]);
+    const waits = async () =>
+      (await sql`select from pg_stat_activity where query like '%index concurrently%' and wait_event_type = 'Lock'`)
+        .length > 0;
+    await Promise.race([until(waits, "the index waits for whoever is writing"), migrating]);
+    assertStringIncludes(lines.join(), `info ${names[2]} makes an index of a large table, and is waited for`);
+    await sql.unsafe(write);
+    assert(!await isThere());
+    await writing.end();
+    assert((await migrating).flat().includes(names[2]!));
+  });
   assertEquals((await applied(database)).length, 3);
   assert(await isThere());
 });

@@ -125,6 +125,9 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
         select indisvalid as valid from pg_index where indexrelid = to_regclass(${index})`;
       return made?.valid;
     };
+    if (!await isMade(sql)) {
+      log("info", `${name} makes an index of a large table, and is waited for: other servers go on`);
+    }
     // It does nothing where there is one of that name, which another may be making, and may give up.
     while (!await isMade(sql)) {
       await begin(sql, "", async (sql) => {
