@@ -4146,6 +4146,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a session is ended by the role's limit of transactions",
+    ["defaults_test.ts > A session has"],
+    OPEN,
+    "where name = 'transaction_timeout'",
+    "where false",
+  ),
+  broken(
     "null in an array is a text where the role says so",
     ["defaults_test.ts > go out together"],
     OPEN,
