@@ -1,5 +1,6 @@
 // Nobody gets in where they don't belong: what a token opens, what nobody can open without, and what is told of it.
 import { assert, assertEquals, assertGreater, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { Buffer } from "node:buffer";
 import { generateKeyPair } from "jose/key/generate/keypair";
 import { SignJWT } from "jose/jwt/sign";
@@ -563,6 +564,37 @@ Deno.test("A key that is not known is asked for, once in half a minute, whoever 
   assert(await find(await old({})));
   renewing.abort();
   await renewal;
+});
+
+Deno.test("Keys that could not be fetched again are asked for half a minute later, and not ten minutes later", async () => {
+  await using provider = new Provider();
+  await provider.key("ES256", "stays");
+  await provider.key("ES256", "goes");
+  const renewing = new AbortController();
+  await logged(async (lines) => {
+    using time = new FakeTime();
+    const begun = performance.now();
+    // What comes over the network comes in real time, while the clock stands still.
+    const seen = async (condition: () => boolean) => {
+      while (!condition()) {
+        assert(performance.now() - begun < 60_000, `asked ${provider.asked} times`);
+        await time.tickAsync();
+      }
+    };
+    const keys = new RemoteKeys(provider.url);
+    const renewal = keys.renew(renewing.signal);
+    await seen(() => keys.known);
+    provider.away = true;
+    await time.tickAsync(600_000);
+    await seen(() => lines.length === 1);
+    provider.away = false;
+    provider.keys.pop();
+    await time.tickAsync(30_000);
+    await seen(() => keys.version === 2);
+    assertEquals(provider.asked, 3);
+    renewing.abort();
+    await renewal;
+  });
 });
 
 Deno.test("When the keys are others, what was known by those before is verified anew", async () => {

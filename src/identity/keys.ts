@@ -15,7 +15,10 @@ const RENEW_MS = 600_000;
 /** Pause before it is tried again while there are none yet, in milliseconds. */
 const RETRY_MS = 2_000;
 
-/** Shortest time between two fetches that unknown keys cause, in milliseconds: anybody can name a key that there is not. */
+/**
+ * Shortest time between two fetches that unknown keys cause, in milliseconds: anybody can name a key that there is not. And the pause after
+ * one that failed while there are keys, one of which may have been withdrawn.
+ */
 const ASK_MS = 30_000;
 
 /** Names of keys that tokens have, twice as many at most: 12 MB of the longest, which strangers make up. */
@@ -63,7 +66,8 @@ export class RemoteKeys {
   async renew(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#load();
-      await sleep(this.known ? RENEW_MS : RETRY_MS, signal);
+      const isNew = this.#there === this.#asks;
+      await sleep(isNew ? RENEW_MS : this.known ? ASK_MS : RETRY_MS, signal);
     }
   }
 

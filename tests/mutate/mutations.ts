@@ -2626,6 +2626,13 @@ export const mutations: readonly Mutation[] = [
     "1_000",
   ),
   broken(
+    "a renewal of the keys that fails is made up for after ten minutes",
+    ["identity_test.ts > could not be fetched again"],
+    "src/identity/keys.ts",
+    "this.known ? ASK_MS : RETRY_MS",
+    "this.known ? RENEW_MS : RETRY_MS",
+  ),
+  broken(
     "keys that can't be fetched are forgotten",
     ["identity_test.ts > while it is away", "identity_test.ts > once in half a minute"],
     "src/identity/keys.ts",
