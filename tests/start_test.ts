@@ -88,6 +88,25 @@ Deno.test({
   },
 });
 
+Deno.test("A server that everybody may use says so where others than this machine can reach it", async () => {
+  await using database = await postgres.create();
+  const cases: [env: Record<string, string>, says: boolean][] = [
+    [{}, false],
+    [{ ALLOWED_HOSTS: "localhost,chat.localhost" }, false],
+    [{ PROXY_HOPS: "1", TOKEN_SECRET: "s".repeat(32) }, false],
+    [{ HOST: "0.0.0.0" }, true],
+    [{ PROXY_HOPS: "1" }, true],
+    [{ ALLOWED_HOSTS: "localhost,chat.example.com" }, true],
+  ];
+  for (const [env, says] of cases) {
+    await using server = await spawnServer(database.url, env);
+    server.kill("SIGTERM");
+    await until(() => server.log().includes("Linger has stopped"), "it has said all");
+    const isSaid = server.log().includes("warn Everybody who can reach this server can read and write every room");
+    assertEquals(isSaid, says, JSON.stringify(env));
+  }
+});
+
 Deno.test("migrate brings a database up to date, and says so when it is", async () => {
   await using database = await postgres.create();
   const first = await run("migrate", { DATABASE_URL: database.url });

@@ -59,8 +59,8 @@ export async function serve(config: Config, command: string): Promise<never> {
         `READ_CONNECTIONS is the older name: set DATABASE_CONNECTIONS=${config.DATABASE_CONNECTIONS} in its place`,
       );
     }
-    if (!isLoopback(config.HOST) && !identities) {
-      log("warn", "Everybody who can reach this machine can read and write every room: TOKEN_SECRET closes it");
+    if (isForOthers(config) && !identities) {
+      log("warn", "Everybody who can reach this server can read and write every room: TOKEN_SECRET closes it");
     }
     await aborted(stop);
   }
@@ -84,6 +84,11 @@ async function open(
     if (!stop.aborted) throw error;
   }) ?? undefined;
   return { database, usable: database !== undefined && await migrateWhenThere(database, stop, say) };
+}
+
+/** Whether others than this machine come in: by themselves, or through a proxy, to which some of the settings point. */
+function isForOthers({ HOST, PROXY_HOPS, ALLOWED_HOSTS = [] }: Config): boolean {
+  return PROXY_HOPS > 0 || [HOST, ...ALLOWED_HOSTS].some((host) => !isLoopback(host));
 }
 
 /** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */

@@ -1560,6 +1560,13 @@ export const mutations: readonly Mutation[] = [
     "await Promise.race([aborted(stop), openDatabase(config, command, say, stop)]).catch",
   ),
   broken(
+    "an open server behind a proxy does not say that it is open",
+    ["start_test.ts > everybody may use"],
+    SERVE,
+    "PROXY_HOPS > 0 || [HOST, ...ALLOWED_HOSTS]",
+    "[HOST]",
+  ),
+  broken(
     "a stop waits until the database has started",
     ["stop_test.ts > A stop during the start"],
     EMBEDDED,
