@@ -37,6 +37,16 @@ Deno.test("--check tells also what may be done without a token, and of a token w
   ]);
 });
 
+Deno.test("A token that was not copied whole, or with more than itself, is told in a sentence", async () => {
+  const signed = await tokenOf({ read: ["*"] });
+  for (const copied of [`${signed.slice(0, 40)}\n${signed.slice(40)}`, `${signed.slice(0, 40)}…`]) {
+    const { code, log } = await token(CLOSED, "--check", copied);
+    assertEquals(code, 1);
+    assertMatch(log, /^\S+ error --check takes a token as it was printed: in one line, and nothing else\n$/);
+  }
+  assertEquals(told(await token(CLOSED, "--check", `\n${signed}\n`)), ["may read *"]);
+});
+
 Deno.test("The secret can be in a file anywhere, as the docs have it", async () => {
   const folder = await Deno.makeTempDir();
   const file = join(folder, "secret.txt");

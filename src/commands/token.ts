@@ -28,7 +28,7 @@ const DAY_SECONDS = 86_400;
 export async function token(config: Config, args: string[]): Promise<void> {
   const given = read(args);
   if (given.help) return console.log(HELP);
-  if (given.check !== undefined) return await check(config, given.check);
+  if (given.check !== undefined) return await check(config, given.check.trim());
   if (config.TOKEN_JWKS_URL !== undefined) {
     throw new ConfigError("Tokens come from the identity provider at TOKEN_JWKS_URL: --check TOKEN says what one may");
   }
@@ -86,6 +86,9 @@ function lists(given: Record<string, string | undefined>): Record<string, string
 
 /** Says who a token is for and what it may, as the server would see it. */
 async function check(config: Config, token: string): Promise<void> {
+  if (/[^ -~]/.test(token)) { // which no header can have
+    throw new ConfigError("--check takes a token as it was printed: in one line, and nothing else");
+  }
   const stop = new AbortController();
   try {
     const identities = await openIdentities(config, stop.signal);
