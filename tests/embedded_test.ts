@@ -155,6 +155,22 @@ Deno.test("startEmbedded() replaces the programs of another version", async () =
   assertEquals(await programs(), [current!]);
 });
 
+Deno.test("startEmbedded() leaves alone what others keep beside the database, whatever they call it", async () => {
+  await (await startEmbedded(home)).stop();
+  const kept = ["postgresql-backup.sql", "postgresql-2026-11-28/base", "postgresql-old/cluster", "new-data/cluster"];
+  for (const path of kept) {
+    await Deno.mkdir(join(home, dirname(path)), { recursive: true });
+    await Deno.writeTextFile(join(home, path), "kept");
+  }
+  // What a start that was killed had begun to build.
+  const begun = await Deno.makeTempDir({ dir: home, prefix: "new-" });
+  await Deno.mkdir(join(begun, "cluster"));
+  await (await startEmbedded(home)).stop();
+  for (const path of kept) assertEquals(await Deno.readTextFile(join(home, path)), "kept");
+  assert(!existsSync(begun));
+  for (const path of kept) await Deno.remove(join(home, path.split("/")[0]!), { recursive: true });
+});
+
 Deno.test("startEmbedded() tells when the server ends by itself, and starts despite what it left", async () => {
   const pidFile = join(home, "cluster", "postmaster.pid");
   const server = await startEmbedded(home);

@@ -49,13 +49,25 @@ function nothingFor(platform: string): string {
   return `There is no PostgreSQL to start by itself on ${platform}: ${ADVICE}`;
 }
 
-/** Removes programs of another version, and what a start that was killed had begun to build. */
+/**
+ * Removes programs of another version, and what a start that was killed had begun to build. Everything else stays, such as a dump
+ * that somebody keeps there.
+ */
 export async function removeLeftovers(directory: string, version: string): Promise<void> {
-  for await (const { name } of Deno.readDir(directory)) {
-    if (!/^(new|postgresql)-/.test(name) || name === `postgresql-${version}`) continue;
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    if (!isDirectory || name === `postgresql-${version}`) continue;
+    const path = join(directory, name);
+    // The digits are makeTempDir()'s.
+    if (!/^new-[0-9a-f]{16}$/.test(name) && !(/^postgresql-\d/.test(name) && await holdsPrograms(path))) continue;
     // An initdb without parent may still write there; then the next start removes it.
-    await Deno.remove(join(directory, name), { recursive: true }).catch(() => {});
+    await Deno.remove(path, { recursive: true }).catch(() => {});
   }
+}
+
+/** Whether nothing is there but what the package has, or a part of that: a kill may have come while it was removed. */
+async function holdsPrograms(path: string): Promise<boolean> {
+  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name).catch(() => [path]); // it may not be looked at
+  return names.every((name) => ["bin", "include", "lib", "pg-symlinks.json", "share"].includes(name));
 }
 
 /**

@@ -1588,6 +1588,13 @@ export const mutations: readonly Mutation[] = [
     '"true", { args: []',
   ),
   broken(
+    "a start removes a backup that somebody keeps beside the database",
+    ["embedded_test.ts > what others keep"],
+    "src/database/programs.ts",
+    " && await holdsPrograms(path)",
+    "",
+  ),
+  broken(
     "the database of another directory, whose path ends like this one's, is waited for",
     ["embedded_test.ts > ends by itself"],
     EMBEDDED,
