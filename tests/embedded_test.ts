@@ -24,6 +24,9 @@ const AS_NOBODY = [
 /** The same, and nothing more: Deno's own file is found with the capability, which is gone when it runs. */
 const AS_NOBODY_ALONE = [...AS_NOBODY, "setpriv", "--inh-caps=-all", "--ambient-caps=-all"];
 
+/** Takes the number after which the system counts its processes on. */
+const LAST_PID = "/proc/sys/kernel/ns_last_pid";
+
 /** For the tests that need no new directory. Its path has what separates or quotes paths in settings. */
 let home: string;
 
@@ -195,6 +198,40 @@ Deno.test("startEmbedded() tells when the server ends by itself, and starts desp
     await other.stdin.close(); // which ends it
     await other.status;
   }
+});
+
+Deno.test({
+  name: "startEmbedded() waits for its server also where the one before was killed with the same process number",
+  ignore: !canNumber(),
+  async fn() {
+    const pidFile = join(home, "cluster", "postmaster.pid");
+    const server = await startEmbedded(home);
+    const [pid, ...rest] = (await Deno.readTextFile(pidFile)).split("\n");
+    Deno.kill(Number(pid), "SIGKILL");
+    await server.ended;
+    await server.stop();
+    await untilGone(home);
+    const { Command } = Deno;
+    // Another process may come in between and take the number: then it is tried again.
+    for (let numbered = false; !numbered;) {
+      await Deno.writeTextFile(pidFile, [pid, ...rest].join("\n"));
+      Deno.Command = class extends Command {
+        override spawn() {
+          Deno.writeTextFileSync(LAST_PID, String(Number(pid) - 1));
+          const child = super.spawn();
+          numbered = child.pid === Number(pid);
+          return child;
+        }
+      };
+      try {
+        const again = await startEmbedded(home);
+        assertEquals(await query(again.socket, "select 1 as one"), [{ one: 1 }]);
+        await again.stop();
+      } finally {
+        Deno.Command = Command;
+      }
+    }
+  },
 });
 
 Deno.test("A SIGKILL of the owner loses no row and leaves no process", async () => {
@@ -729,6 +766,16 @@ async function run(program: string, ...args: string[]): Promise<void> {
 
 function canRun(program: string): boolean {
   return new Deno.Command("sh", { args: ["-c", 'command -v "$0"', program], stdout: "null" }).outputSync().success;
+}
+
+/** Whether this user can say which number the next process gets. */
+function canNumber(): boolean {
+  try {
+    Deno.writeTextFileSync(LAST_PID, Deno.readTextFileSync(LAST_PID).trim());
+    return true;
+  } catch {
+    return false; // no Linux, not root, or in a container
+  }
 }
 
 /** Whether this user can mount file systems. */

@@ -114,7 +114,7 @@ async function previousServerGone(
   const cluster = join(directory, "cluster");
   const started = performance.now();
   for (let told = false;; await sleep(LOOK_EVERY_MS)) {
-    const [pid = ""] = await readPidFile(cluster);
+    const [pid = ""] = (await readPidFile(cluster)).split("\n");
     // Root has read it, and hands it to PostgreSQL's user: whatever else stands there may have been for root alone.
     if (!/^\d+$/.test(pid)) return undefined;
     // The number alone says nothing after a reboot, when any process may have it.
@@ -170,6 +170,7 @@ export async function startServer(
   const args = ["-D", cluster, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
   // An earlier one may be another user's, and says nothing of this start.
   await Deno.remove(join(directory, LOG)).catch(() => {});
+  const stale = await readPidFile(cluster);
   const child = command(
     account,
     "/bin/sh",
@@ -201,8 +202,10 @@ export async function startServer(
 
   const started = performance.now();
   for (let told = false;; await sleep(LOOK_EVERY_MS)) {
-    const lines = await readPidFile(cluster);
-    if (lines[0] === String(child.pid) && lines[7]?.trim() === "ready") break;
+    const written = await readPidFile(cluster);
+    const lines = written.split("\n");
+    // A server that was killed may have had the same number, and have been ready: in a container each start counts from 1.
+    if (written !== stale && lines[0] === String(child.pid) && lines[7]?.trim() === "ready") break;
     const waited = performance.now() - started;
     if (!running || signal.aborted || waited > START_DEADLINE_MS) {
       await stop();
@@ -232,9 +235,9 @@ async function lastLines(account: Account, directory: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** The lines of postmaster.pid: the first is the server's process number, the eighth its state. */
-async function readPidFile(cluster: string): Promise<string[]> {
-  return (await Deno.readTextFile(join(cluster, "postmaster.pid")).catch(() => "")).split("\n");
+/** What is in postmaster.pid: the first line is the server's process number, the third when it started, the eighth its state. */
+async function readPidFile(cluster: string): Promise<string> {
+  return await Deno.readTextFile(join(cluster, "postmaster.pid")).catch(() => "");
 }
 
 /** What a process was started with, each word behind a blank. */

@@ -1595,6 +1595,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a database is taken for ready because one was that is gone",
+    ["embedded_test.ts > the same process number"],
+    EMBEDDED,
+    "written !== stale && ",
+    "",
+  ),
+  broken(
     "the database of another directory, whose path ends like this one's, is waited for",
     ["embedded_test.ts > ends by itself"],
     EMBEDDED,
