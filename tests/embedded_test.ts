@@ -150,12 +150,17 @@ Deno.test("startEmbedded() refuses a database of another major version", async (
   await (await startEmbedded(home)).stop();
 });
 
-Deno.test("startEmbedded() replaces the programs of another version", async () => {
+Deno.test("startEmbedded() replaces the programs of another version, and those of another kind of machine", async () => {
+  await (await startEmbedded(home)).stop();
   const programs = async () => (await namesIn(home)).filter((name) => name.startsWith("postgresql-"));
   const [current] = await programs();
-  await Deno.rename(join(home, current!), join(home, "postgresql-18.3.0"));
-  await (await startEmbedded(home)).stop();
-  assertEquals(await programs(), [current!]);
+  const platform = /-\w+-\w+$/; // which the name has not always had
+  for (const other of ["postgresql-18.3.0", current!.replace(platform, "-other-one"), current!.replace(platform, "")]) {
+    await Deno.rename(join(home, current!), join(home, other));
+    await Deno.writeTextFile(join(home, other, "bin", "postgres"), "for another processor");
+    await (await startEmbedded(home)).stop();
+    assertEquals(await programs(), [current!]);
+  }
 });
 
 Deno.test("startEmbedded() leaves alone what others keep beside the database, whatever they call it", async () => {

