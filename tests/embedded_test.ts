@@ -607,14 +607,25 @@ Deno.test({
       await Deno.chown(cache!, NOBODY, NOBODY);
       await Deno.mkdir(join(directory!, "cluster"), { recursive: true });
       await Deno.chmod(directory!, 0o700);
+      // Where a start as root has made the lock, in this user's directory.
+      const [readable, unreadable] = ([["readable", 0o644], ["unreadable", 0o600]] as const).map(([name, mode]) => {
+        const path = join(parent, name);
+        Deno.mkdirSync(join(path, "cluster"), { recursive: true });
+        Deno.writeTextFileSync(join(path, "postgres.lock"), "");
+        Deno.chmodSync(join(path, "postgres.lock"), mode);
+        Deno.chownSync(path, NOBODY, NOBODY);
+        return path;
+      });
       const refused = {
+        [unreadable!]:
+          `${unreadable}/postgres.lock belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
         [directory!]:
           `${directory} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`,
         [join(parent, "none")]: `DATABASE_URL is not set, and ${join(parent, "none")} has no database`,
         [module!]: `${module} is not a directory, or lies below a file: set DATA_DIR to another place`,
       };
       const ask = "const { runningIn } = await import(Deno.args[0]); await runningIn(Deno.args[1])";
-      for (const [home, sentence] of Object.entries(refused)) {
+      for (const [home, sentence] of [...Object.entries(refused), [readable!, ""] as const]) {
         const [first, ...args] = [
           ...AS_NOBODY_ALONE,
           Deno.execPath(),
@@ -625,7 +636,8 @@ Deno.test({
           home,
         ];
         const { stderr } = await new Deno.Command(first!, { args, cwd: parent, env: { DENO_DIR: cache! } }).output();
-        assertStringIncludes(new TextDecoder().decode(stderr), `Error: ${sentence}`);
+        if (sentence) assertStringIncludes(new TextDecoder().decode(stderr), `Error: ${sentence}`);
+        else assertEquals(new TextDecoder().decode(stderr), "");
       }
     });
   },
@@ -679,6 +691,25 @@ Deno.test({
       }
       assertEquals((await Deno.stat(join(directory, ".s.PGSQL.5432"))).mode! & 0o777, 0o700);
       assertEquals(await query(join(directory, ".s.PGSQL.5432"), "select 1 as one"), [{ one: 1 }]);
+      await owner.kill();
+      await untilGone(directory);
+    });
+  },
+});
+
+Deno.test({
+  name: "An ordinary user starts what root has started before in his directory",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const directory = join(parent, "data");
+      await Deno.mkdir(directory);
+      await Deno.chown(directory, NOBODY, NOBODY);
+      await (await startEmbedded(directory)).stop();
+      const owner = startOwner(directory, AS_NOBODY);
+      await owner.says("Ready");
+      await assertRejects(() => startEmbedded(directory), Error, "is in use by another Linger");
       await owner.kill();
       await untilGone(directory);
     });

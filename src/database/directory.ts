@@ -51,7 +51,17 @@ async function openLock(path: string): Promise<Deno.FsFile> {
     return await Deno.open(path, { createNew: true, write: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    return await reopenLock(path);
+  }
+}
+
+/** A start as root in a user's directory has made a lock that this user may only read. That will do for a lock, but not on each NFS. */
+async function reopenLock(path: string): Promise<Deno.FsFile> {
+  try {
     return await Deno.open(path, { write: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    return await Deno.open(path);
   }
 }
 
@@ -65,7 +75,7 @@ export async function runningIn(home: string): Promise<string | undefined> {
     if (!(cause instanceof NotFound || cause instanceof NotCapable)) throw await whyNotOpened(home, cause);
     throw new Error(`DATABASE_URL is not set, and ${home} has no database`, { cause });
   });
-  using lock = await Deno.open(join(home, LOCK), { write: true }).catch(async (cause) => {
+  using lock = await reopenLock(join(home, LOCK)).catch(async (cause) => {
     throw await whyNotOpened(home, cause);
   });
   return await lock.tryLock(true) ? undefined : socketIn(home);
@@ -101,8 +111,10 @@ export function whyNotIn(home: string, error: unknown): unknown {
 /** Whose the directory is, or which one above it lets this user make none. */
 async function whyNotAllowed(home: string): Promise<string> {
   const uid = await ownerOf(home);
-  if (uid !== undefined && uid !== Deno.uid()) {
-    return `${home} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`;
+  for (const path of [home, join(home, LOCK)]) {
+    const owner = await ownerOf(path);
+    if (owner === undefined || owner === Deno.uid()) continue;
+    return `${path} belongs to another user: start Linger as that user, or set DATA_DIR to another directory`;
   }
   let place = resolve(home);
   while (await ownerOf(place) === undefined && place !== dirname(place)) place = dirname(place);

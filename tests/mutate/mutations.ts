@@ -2486,6 +2486,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "root's lock locks the owner of the directory out",
+    ["embedded_test.ts > what root has started before", "embedded_test.ts > may not look at"],
+    "src/database/directory.ts",
+    "return await Deno.open(path);",
+    "throw error;",
+  ),
+  broken(
     "the lock is made wherever a link leads",
     ["embedded_test.ts > where a link in the directory leads"],
     "src/database/directory.ts",
