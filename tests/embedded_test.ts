@@ -363,8 +363,9 @@ Deno.test({
       const first = await startEmbedded(directory);
       await query(first.socket, "create table note as select 'kept' as body");
       await first.stop();
-      await run("sh", "-c", 'umask 077; cp -r "$0" "$1"', directory, backup);
-      await run("chown", "-R", "0:0", backup);
+      await run("sh", "-c", 'umask 077; cp -r "$0" "$1"', directory, join(parent, "copy"));
+      await run("chown", "-R", "0:0", join(parent, "copy"));
+      await Deno.symlink(join(parent, "copy"), backup); // as to another disk
       await Deno.symlink("/etc/passwd", join(backup, "cluster", "elsewhere"));
       const lines: string[] = [];
       const server = await startEmbedded(backup, { say: sayTo(lines) });

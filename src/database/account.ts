@@ -39,7 +39,7 @@ export async function chooseAccount(directory: string, say: (line: string) => vo
     const found = await Deno.lstat(cluster).catch(() => undefined);
     if (isRoots(await Deno.stat(directory)) && found?.isDirectory && isRoots(found)) {
       say(`Giving what is in ${directory} from root to user ${uid}, as which PostgreSQL runs`);
-      await give(directory, uid, gid);
+      for await (const { name } of Deno.readDir(directory)) await give(join(directory, name), uid, gid);
     }
     await Deno.chown(directory, uid, gid);
   } catch (cause) {
