@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { undisturbed } from "../src/database/account.ts";
@@ -311,7 +311,7 @@ Deno.test({
       // The moment after the rename. A file that somebody else writes takes it to the disk, with all that the system thinks must go along.
       Deno.rename = async (from, to) => {
         await rename(from, to);
-        programs = String(to).slice(before!.length);
+        programs = join("data", basename(String(to)));
         using other = await Deno.open(join(before!, "other"), { create: true, write: true });
         await other.write(new Uint8Array(1));
         await other.sync();
@@ -324,7 +324,7 @@ Deno.test({
           await run("mount", "-o", "loop", file, place);
           if (place === before) await assertRejects(() => startEmbedded(join(before, "data")), Error, "power is cut");
         }
-        await run("diff", "-rq", before! + programs, after! + programs);
+        await run("diff", "-rq", join(before!, programs), join(after!, programs));
       } finally {
         Deno.rename = rename;
         for (const place of [before!, after!]) await run("umount", place).catch(() => {}); // it may not be mounted yet
@@ -417,7 +417,7 @@ Deno.test({
       Deno.makeTempDir = async (options) => {
         const made = await makeTempDir(options);
         const { success } = await new Deno.Command("sh", {
-          args: ["-c", put, made, treasure],
+          args: ["-c", put, join(directory, basename(made)), treasure],
           ...{ uid: NOBODY, gid: NOBODY, cwd: "/", stderr: "null" },
         }).output();
         tries.push(success);
@@ -446,13 +446,52 @@ Deno.test({
       await Deno.mkdir(directory);
       await Deno.chown(directory, NOBODY, NOBODY);
       const account = { ids: {}, via: [], owner: [NOBODY, NOBODY] as const };
-      await undisturbed(account, directory, async () => {
+      const place = { directory, inside: directory };
+      await undisturbed(account, place, async () => {
         await Deno.rename(directory, moved);
         await Deno.mkdir(directory);
       });
       assertEquals([(await Deno.stat(directory)).uid, (await Deno.stat(moved)).uid], [0, NOBODY]);
-      await assertRejects(() => undisturbed(account, directory, () => Promise.resolve()), Error, "a moment ago");
+      await assertRejects(() => undisturbed(account, place, () => Promise.resolve()), Error, "a moment ago");
       assertEquals((await Deno.stat(directory)).uid, 0);
+    });
+  },
+});
+
+Deno.test({
+  name: "Whatever somebody puts in the place of the directory while root starts, root writes and gives away nothing else",
+  ignore: !ROOT || Deno.build.os !== "linux",
+  async fn() {
+    await inTemporaryDirectory(async (parent) => {
+      await Deno.chmod(parent, 0o755);
+      const [directory, moved, treasure] = ["data", "moved", "treasure"].map((name) => join(parent, name));
+      await Deno.mkdir(treasure!);
+      await Deno.chmod(treasure!, 0o755);
+      // Before the lock is made, before root gives the directory away, and before it builds there.
+      for (const call of ["open", "chmod", "lstat", "chown", "makeTempDir"] as const) {
+        const real = Deno[call] as (...args: unknown[]) => Promise<unknown>;
+        let swapped = false;
+        Object.assign(Deno, {
+          [call]: async (...args: unknown[]) => {
+            if (!swapped) {
+              swapped = true;
+              await Deno.rename(directory!, moved!);
+              await Deno.symlink(treasure!, directory!);
+            }
+            return await real(...args);
+          },
+        });
+        try {
+          await assertRejects(() => startEmbedded(directory!));
+        } finally {
+          Object.assign(Deno, { [call]: real });
+        }
+        assert(swapped, call);
+        const { uid, mode } = await Deno.stat(treasure!);
+        assertEquals([uid, mode! & 0o777, await namesIn(treasure!)], [0, 0o755, []], call);
+        await Deno.remove(directory!);
+        await Deno.remove(moved!, { recursive: true });
+      }
     });
   },
 });

@@ -3,7 +3,7 @@
 
 import { constants, open } from "node:fs/promises";
 import { join } from "node:path";
-import { ADVICE } from "./directory.ts";
+import { ADVICE, type Place } from "./directory.ts";
 
 /** A user that PostgreSQL accepts, and the command, if any, that becomes this user. */
 export interface Account {
@@ -22,9 +22,9 @@ const NOBODY = 65534;
  * Makes the directory private to the user that PostgreSQL will run as.
  * @throws with a sentence when there is no such user, or the database in `cluster` is another's.
  */
-export async function chooseAccount(directory: string, say: (line: string) => void): Promise<Account> {
-  const cluster = join(directory, "cluster");
-  await Deno.chmod(directory, 0o700);
+export async function chooseAccount({ directory, inside }: Place, say: (line: string) => void): Promise<Account> {
+  const cluster = join(inside, "cluster");
+  await Deno.chmod(inside, 0o700);
   if (Deno.uid() !== 0) {
     await refuseOthers(cluster, Deno.uid()!, directory);
     return { ids: {}, via: [] };
@@ -32,16 +32,16 @@ export async function chooseAccount(directory: string, say: (line: string) => vo
 
   // PostgreSQL refuses to run as root. It takes the owner of what is there, so that a start as root does no harm to data that
   // an ordinary user made, and otherwise nobody.
-  const [uid, gid] = await ownerOf(directory) ?? await ownerOf(cluster) ?? [NOBODY, NOBODY];
+  const [uid, gid] = await ownerOf(inside) ?? await ownerOf(cluster) ?? [NOBODY, NOBODY];
   try {
     // Copied back by root, a database belongs to root. Only below a directory of root's it is given away: elsewhere another user
     // could have put in its place what nobody should be given.
     const found = await Deno.lstat(cluster).catch(() => undefined);
-    if (isRoots(await Deno.stat(directory)) && found?.isDirectory && isRoots(found)) {
+    if (isRoots(await Deno.stat(inside)) && found?.isDirectory && isRoots(found)) {
       say(`Giving what is in ${directory} from root to user ${uid}, as which PostgreSQL runs`);
-      for await (const { name } of Deno.readDir(directory)) await give(join(directory, name), uid, gid);
+      for await (const { name } of Deno.readDir(inside)) await give(join(inside, name), uid, gid);
     }
-    await Deno.chown(directory, uid, gid);
+    await Deno.chown(inside, uid, gid); // last: until then nobody else gets in
   } catch (cause) {
     throw new Error(
       `PostgreSQL does not run as root, and this root cannot give ${directory} to user ${uid}: ${ADVICE}`,
@@ -56,10 +56,14 @@ export async function chooseAccount(directory: string, say: (line: string) => vo
  * Does what has to be done in the directory before PostgreSQL runs there. Root keeps it for itself meanwhile: whoever may change what
  * is in it could put a link in the place of what root is about to write, or to give away.
  */
-export async function undisturbed<T>({ owner }: Account, directory: string, prepare: () => Promise<T>): Promise<T> {
+export async function undisturbed<T>(
+  { owner }: Account,
+  { directory, inside }: Place,
+  prepare: () => Promise<T>,
+): Promise<T> {
   if (!owner) return await prepare();
-  // Held, and not looked up again: who owns the directory above could put another in its place, and be given that.
-  const held = await open(directory, constants.O_DIRECTORY);
+  // Not looked up again: who owns the directory above could put another in its place, and be given that.
+  const held = await open(inside, constants.O_DIRECTORY);
   try {
     if ((await held.stat()).uid !== owner[0]) throw new Error(`${directory} was given to another user a moment ago`);
     await held.chown(0, 0);

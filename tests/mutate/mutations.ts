@@ -1584,7 +1584,7 @@ export const mutations: readonly Mutation[] = [
     "a power cut leaves programs that are empty for ever",
     ["embedded_test.ts > power cut"],
     "src/database/programs.ts",
-    '"sync", { args: ["-f", building]',
+    '"sync", { args: ["-f", "."]',
     '"true", { args: []',
   ),
   broken(
@@ -2419,6 +2419,13 @@ export const mutations: readonly Mutation[] = [
     "src/routes/permit.ts",
     "  void request.signal;\n",
     "",
+  ),
+  broken(
+    "who owns the directory above can lead root to another one",
+    ["embedded_test.ts > in the place of the directory"],
+    "src/database/directory.ts",
+    "inside: leads ? inside : directory",
+    "inside: directory",
   ),
   broken(
     "the user that PostgreSQL runs as can put links in root's way",

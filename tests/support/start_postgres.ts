@@ -19,7 +19,7 @@ export async function startPostgres(home: string, settings: Record<string, strin
   if (!programs) return await startEmbedded(home, { settings });
 
   const directory = resolve(home);
-  const account = await chooseAccount(directory, () => {});
+  const account = await chooseAccount({ directory, inside: directory }, () => {});
   const cluster = join(directory, "cluster");
   const made = await Deno.stat(cluster).then(() => true, () => false);
   if (!made) {
