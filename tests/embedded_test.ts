@@ -459,7 +459,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Whatever somebody puts in the place of the directory while root starts, root writes and gives away nothing else",
+  name:
+    "Whatever somebody puts in the place of the directory while root starts, root writes and gives away nothing else",
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
     await inTemporaryDirectory(async (parent) => {

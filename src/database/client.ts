@@ -191,7 +191,10 @@ export class Client {
       onStatement: () => this.#sent++,
       onUnreplicated: () => {
         this.#unreplicated++;
-        log("error", "Somebody has cancelled the wait of a commit for its standby: it is stored here, and a failover may lose it");
+        log(
+          "error",
+          "Somebody has cancelled the wait of a commit for its standby: it is stored here, and a failover may lose it",
+        );
       },
     });
   }
