@@ -20,6 +20,7 @@ export interface Place {
 
 /** A directory that is ours alone until it is released. */
 export interface LockedPlace extends Place {
+  /** Lets another process have it. */
   release(): Promise<void>;
 }
 
