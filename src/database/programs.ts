@@ -59,8 +59,8 @@ export async function removeLeftovers(directory: string, folder: string): Promis
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
     if (!isDirectory || name === folder) continue;
     const path = join(directory, name);
-    // The digits are makeTempDir()'s.
-    if (!/^new-[0-9a-f]{16}$/.test(name) && !(/^postgresql-\d/.test(name) && await holdsPrograms(path))) continue;
+    // The digits are makeTempDir()'s: sixteen, but for zeros at the beginning.
+    if (!/^new-[0-9a-f]{9,16}$/.test(name) && !(/^postgresql-\d/.test(name) && await holdsPrograms(path))) continue;
     // An initdb without parent may still write there; then the next start removes it.
     await Deno.remove(path, { recursive: true }).catch(() => {});
   }
