@@ -158,9 +158,9 @@ export class Conversation {
     if (!before || going !== this.#going || this.#left.signal.aborted) return;
     // The one may have been changed while the other was on its way.
     const messages = [...before.messages, ...after?.messages ?? []].flatMap((message) => this.#asItIs(message));
-    this.#oldest = messages[0]?.id ?? "";
     // A page that is not full ends where the newest was, though that, or all of the page, may be gone.
     const last = (after ?? before).last ?? "";
+    this.#oldest = messages[0]?.id ?? last;
     const reached = after?.more || last > newest ? last : newest;
     this.#timeline.begin(messages, { older: before.more, newer: reached < this.newest, at: message });
     this.#timeline.watchEdges();

@@ -240,6 +240,7 @@ export class Timeline {
     this.#keepingPlace(() => {
       this.#log.prepend(messages);
       this.#setOlder(older);
+      this.#showEmpty();
       this.#placeLine(this.#lineFrom);
     });
   }
@@ -398,7 +399,8 @@ export class Timeline {
 
   /** Says that nobody has written here, as soon as one knows it, and for as long as it is so. */
   #showEmpty() {
-    this.#empty.hidden = !this.#begun || this.#newer || this.#log.length > 0 || byId("waiting").hasChildNodes();
+    const isWhole = this.#begun && !this.#older && !this.#newer;
+    this.#empty.hidden = !isWhole || this.#log.length > 0 || byId("waiting").hasChildNodes();
     this.#beginning.hidden = !this.#begun || !this.#empty.hidden;
   }
 

@@ -6359,6 +6359,27 @@ export const mutations: readonly Mutation[] = [
     "last",
   ),
   broken(
+    "a room is said to be quiet where all that is on the page was forgotten",
+    ["web/window_test.ts > at the newest is forgotten"],
+    "src/web/timeline.js",
+    "this.#begun && !this.#older && !this.#newer",
+    "this.#begun && !this.#newer",
+  ),
+  broken(
+    "a room is not said to be quiet that is found to be so while one reads back",
+    ["web/window_test.ts > at the newest is forgotten"],
+    "src/web/timeline.js",
+    "      this.#showEmpty();\n      this.#placeLine",
+    "      this.#placeLine",
+  ),
+  broken(
+    "where the newest page is deleted on its way, nothing is read back",
+    ["web/window_test.ts > newest page is deleted"],
+    "src/web/conversation.js",
+    "messages[0]?.id ?? last;",
+    'messages[0]?.id ?? "";',
+  ),
+  broken(
     "a sentence that was told of new messages is not told again",
     ["web/catching_up_test.ts > far back hears"],
     "src/web/announcer.js",

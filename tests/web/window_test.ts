@@ -147,6 +147,48 @@ webTest("When all that is on the page is forgotten at once, there is something t
   await ada.is("live");
 });
 
+webTest(
+  "When all that is on the page at the newest is forgotten, what is older comes, and else it is said to be quiet",
+  async () => {
+    const count = 400;
+    const lines = Array.from({ length: count }, (_, i): Line => [
+      (count - i) / 10,
+      i >= 250 ? "Spam" : "Egg",
+      `Message ${i + 1}`,
+    ]);
+    await writeHistory(site.database.sql, "emptied-end", lines);
+    await using ada = await visit(site, { room: "emptied-end", name: "Ada" });
+    await ada.page.waitForSelector("#log .body >> text=Message 400");
+    await forget("--author", "Spam");
+    await ada.page.waitForSelector("#log .body >> text=Message 250");
+    assertEquals((await ada.bodies()).at(-1), "Message 250");
+    assertEquals(await ada.page.isVisible("#empty"), false);
+    await forget("--author", "Egg"); // also what is not on the page
+    await ada.page.waitForSelector("#empty:not([hidden])");
+  },
+);
+
+webTest("Where the newest page is deleted on its way, what is before it is loaded", async () => {
+  const all = await written("gone-there", 300);
+  await using ada = await visit(site, { room: `gone-there/${all[49]!.id}`, name: "Ada" });
+  await ada.page.waitForSelector(".found");
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  await ada.page.route(/before=now/, async (route) => {
+    const response = await route.fetch();
+    ask();
+    await released;
+    await route.fulfill({ response });
+  });
+  await ada.page.click("#pill");
+  await asked;
+  const after = told(ada.page, all[299]!.id);
+  for (const message of all.slice(200)) await change(message);
+  await after;
+  release();
+  await ada.page.waitForSelector("#log .body >> text=Message 200");
+});
+
 webTest("When all of a room is forgotten while one reads back, the page says so, asks once, and goes on", async () => {
   const lines = Array.from({ length: 300 }, (_, i): Line => [(300 - i) / 10, "Spam", `Message ${i + 1}`]);
   await writeHistory(site.database.sql, "all-spam", lines);
