@@ -108,11 +108,12 @@ export class Actions {
       else if (!this.#bar.contains(/** @type {Node} */ (event.target))) this.#hide();
     });
     this.#scroller.addEventListener("pointerleave", () => !this.#hasFocus() && this.#hide());
-    let focused = /** @type {EventTarget | null} */ (document.activeElement);
+    let focused = document.activeElement;
     this.#scroller.addEventListener("focusin", (event) => {
-      // Who comes back from another window is where he was, by what brought him there.
-      if (event.target !== focused || event.relatedTarget) this.#cameByKey = this.#keyed;
-      focused = event.target;
+      // Who comes back from another window is where he was, by what brought him there; and so is he whose message was edited.
+      const before = focused instanceof HTMLElement ? standing(focused) : undefined;
+      if (event.target !== before || event.relatedTarget) this.#cameByKey = this.#keyed;
+      focused = /** @type {Element} */ (event.target);
       const row = rowAt(event);
       if (!row) return;
       this.#last = row;

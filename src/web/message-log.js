@@ -126,7 +126,7 @@ export class MessageLog {
       Object.assign(entry, { message, row });
       this.#arrange(index);
       this.#arrange(index + 1);
-    });
+    }, row);
   }
 
   /** Takes a message away, if it is here. @param {string} id */
@@ -235,10 +235,13 @@ export class MessageLog {
     this.#silence = setTimeout(() => this.#log.ariaLive = "polite", 100);
   }
 
-  /** Changes what is in a row's chunk; who had the focus there goes on from the messages. @param {Element} row @param {() => void} change */
-  #change(row, change) {
+  /**
+   * Changes what is in a row's chunk; who had the focus there goes on from what took its place, or from the messages.
+   * @param {Element} row @param {() => void} change @param {HTMLElement} [next]
+   */
+  #change(row, change, next = byId("scroller")) {
     const chunk = /** @type {HTMLElement} */ (row.parentElement);
-    handFocusOn(row, change, () => byId("scroller"));
+    handFocusOn(row, change, () => next);
     if (chunk.querySelector("article") === null) chunk.remove();
     else if (chunk.classList.contains("settled")) settle(chunk);
   }

@@ -1177,7 +1177,7 @@ export const mutations: readonly Mutation[] = [
     "what is typed by who comes back to a message that was clicked does something with it",
     ["web/actions_test.ts > What one types after a click"],
     "src/web/actions.js",
-    "if (event.target !== focused || event.relatedTarget) this",
+    "if (event.target !== before || event.relatedTarget) this",
     "this",
   ),
   broken(
@@ -6750,6 +6750,20 @@ export const mutations: readonly Mutation[] = [
     "src/web/actions.js",
     "    this.#last = standing(this.#last);\n",
     "",
+  ),
+  broken(
+    "an edit throws whoever is at the message out of it",
+    ["web/actions_test.ts > goes on there"],
+    "src/web/message-log.js",
+    "    }, row);",
+    "    });",
+  ),
+  broken(
+    "what is typed after a click on a message does something with it once it was edited",
+    ["web/actions_test.ts > goes on there"],
+    "src/web/actions.js",
+    "focused instanceof HTMLElement ? standing(focused) : undefined",
+    "focused",
   ),
   broken(
     "the buttons of a message do not learn that it is one's own",

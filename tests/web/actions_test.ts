@@ -1043,7 +1043,24 @@ webTest("Whose message is edited while he is at its buttons goes on there, with 
   assertEquals(await page.textContent("#replying .what"), "Reply to Noor Zwei");
   await page.keyboard.press("Escape");
 
+  // So it is for who stands on the message itself,
+  await page.locator("#log article", { hasText: "Zwei" }).focus();
+  await edit("Deux");
+  assertEquals(await focused(), "Deux");
+  await page.keyboard.press("ArrowUp");
+  assertEquals(await focused(), "One");
+  await edit("Zwei");
+
+  // and whoever has come there by a click means nothing by the keys that he goes on to press.
+  await page.click('#log .body >> text="Zwei"');
+  await page.keyboard.press("x");
+  await edit("Deux");
+  assertEquals(await focused(), "Deux");
+  await page.keyboard.press("r");
+  assertEquals(await page.isVisible("#replying"), false);
+
   // So it is with a mouse that rests on one.
+  await edit("Zwei");
   await page.hover('#log .body >> text="Zwei"');
   await page.hover("#actions [aria-label=Reply]");
   await edit("Deux");
