@@ -321,7 +321,7 @@ export class Actions {
   async #copyLink({ room, id }) {
     const address = messageAddress(room, id);
     try {
-      await copy(address);
+      await copy(address, this.#bar);
     } catch {
       return this.#doings.notDone(words.linkNotCopied(address));
     }
@@ -394,15 +394,19 @@ function button({ label, key, icon }) {
   return button;
 }
 
-/** Also where the clipboard is only for pages that came over https. @param {string} text */
-async function copy(text) {
+/**
+ * Also where the clipboard is only for pages that came over https.
+ * @param {string} text @param {HTMLElement} place Where the focus may be meanwhile.
+ */
+async function copy(text, place) {
   if (navigator.clipboard) return await navigator.clipboard.writeText(text);
   const field = document.createElement("textarea");
   Object.assign(field, { value: text, className: "aside" });
   const before = document.activeElement;
-  document.body.append(field);
+  place.append(field);
   field.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
+  if (before instanceof HTMLElement) before.focus({ preventScroll: true }); // first, or it is nowhere
   field.remove();
-  if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+  if (!isCopied) throw new Error("Not copied");
 }

@@ -1181,6 +1181,20 @@ export const mutations: readonly Mutation[] = [
     "this",
   ),
   broken(
+    "who copies a link over plain HTTP is nowhere then",
+    ["web/actions_test.ts > over plain HTTP"],
+    "src/web/actions.js",
+    "copy(address, this.#bar)",
+    "copy(address, document.body)",
+  ),
+  broken(
+    "a link is told to be copied that was not, over plain HTTP",
+    ["web/actions_test.ts > does not let be copied"],
+    "src/web/actions.js",
+    "  if (!isCopied) throw",
+    "  if (false) throw",
+  ),
+  broken(
     "a key that was pressed after a click on a message, before it is known what can be done with it, does something",
     ["web/actions_test.ts > A key for a message"],
     "src/web/actions.js",

@@ -670,16 +670,60 @@ webTest("The exact time goes by the same clock as the one beside the name", asyn
   assertEquals(seen.map((time) => /\b15:0\d/.test(time) && !/PM/.test(time)), seen.map(() => true), `${seen}`);
 });
 
-webTest("A link that the browser does not let be copied is shown", async () => {
-  await using ada = await visit(site, { room: "unlinked", name: "Ada" });
-  await ada.page.evaluate(() => {
-    Object.defineProperty(navigator, "clipboard", { value: { writeText: () => Promise.reject(new Error("No")) } });
-  });
+webTest("A link is copied also where the page came over plain HTTP, and one goes on where one was", async () => {
+  await using ada = await visit(site, { room: "plain", name: "Ada" });
+  const { page } = ada;
+  await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined })); // which browsers leave out there
   await ada.say("Here");
   await ada.settles();
+  const [message] = await messages(site, "plain", "wait=0");
+  const paste = async () => {
+    await page.fill("#text", "");
+    await page.press("#text", "Control+V");
+    return await page.inputValue("#text");
+  };
+  const focused = () =>
+    page.evaluate(() =>
+      document.activeElement!.ariaLabel ?? document.activeElement!.querySelector(".body")?.textContent
+    );
   await act(ada, "Here", "Copy link");
+  await page.waitForSelector("#actions .done[aria-label='Copy link']");
+  assertEquals(await paste(), `${site.url}/#plain/${message!.id}`);
+  await page.focus("#log article");
+  await page.keyboard.press("c");
+  await page.waitForSelector("#actions .done");
+  assertEquals(await focused(), "Here");
+  await page.mouse.move(0, 0);
+  for (const key of ["ArrowDown", "Enter", "ArrowRight"]) await page.keyboard.press(key);
+  assertEquals(await focused(), "Copy link");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#actions .done");
+  assertEquals(await focused(), "Copy link");
+  assertEquals(await page.locator("#actions textarea").count(), 0);
+});
+
+webTest("A link that the browser does not let be copied is shown", async () => {
+  await using ada = await visit(site, { room: "unlinked", name: "Ada" });
+  const { page } = ada;
+  await ada.say("Here");
+  await ada.settles();
   const [message] = await messages(site, "unlinked", "wait=0");
-  await ada.page.waitForSelector(`#banner >> text=${site.url}/#unlinked/${message!.id}`);
+  const copy = async () => {
+    await act(ada, "Here", "Copy link");
+    await page.waitForSelector(`#banner.shown >> text=${site.url}/#unlinked/${message!.id}`);
+  };
+  await page.evaluate(() => {
+    const value = { writeText: () => Promise.reject(new Error("No")) };
+    Object.defineProperty(navigator, "clipboard", { value, configurable: true });
+  });
+  await copy();
+  await clickBanner(page, "#banner-close");
+  await page.waitForSelector("#banner:not(.shown)", { state: "attached" });
+  await page.evaluate(() => { // over plain HTTP there is none
+    Object.defineProperty(navigator, "clipboard", { value: undefined });
+    document.execCommand = () => false;
+  });
+  await copy();
 });
 
 webTest("A tap on a message shows what can be done with it, and another hides it", async () => {
