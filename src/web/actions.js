@@ -167,9 +167,13 @@ export class Actions {
     const row = pointed ?? document.activeElement?.closest("#log article");
     if (this.#bar.hidden && row instanceof HTMLElement) this.#show(row);
     if (!(event instanceof KeyboardEvent)) return;
-    if (event.key === "Tab") this.#rove();
+    const roved = event.key === "Tab" ? this.#rove() : undefined;
     const plain = !isConverting(event) && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     if (document.activeElement !== event.target) return; // it was pressed before this was there, elsewhere
+    if (roved && plain && event.target === this.#scroller) { // else it leads to the first link that is here, far above
+      event.preventDefault();
+      return roved.focus();
+    }
     if (event.key !== "ArrowUp" || !plain || event.target !== this.#text || this.#text.value) return;
     // The last one can't be edited yet, or is not here; and no other is meant.
     if (this.#doings.isSending() || this.#doings.isApart()) return;
@@ -307,8 +311,10 @@ export class Actions {
       /** @type {HTMLElement} */ (row).tabIndex = -1;
     }
     const was = this.#last?.isConnected && inSight(this.#last) ? this.#last : undefined;
-    const row = was ?? [...this.#log.querySelectorAll("article")].reverse().find(inSight);
-    if (row) /** @type {HTMLElement} */ (row).tabIndex = 0;
+    const rows = /** @type {HTMLElement[]} */ ([...this.#log.querySelectorAll("article")]);
+    const row = was ?? rows.reverse().find(inSight);
+    if (row) row.tabIndex = 0;
+    return row;
   }
 
   /** @param {Action} action */

@@ -1181,6 +1181,20 @@ export const mutations: readonly Mutation[] = [
     "this",
   ),
   broken(
+    "Tab leads from the messages to a link far above what one reads",
+    ["web/actions_test.ts > Tab leads from"],
+    "src/web/actions.js",
+    "if (roved && plain &&",
+    "if (false &&",
+  ),
+  broken(
+    "Shift and Tab lead no more out of the messages",
+    ["web/actions_test.ts > Tab leads from"],
+    "src/web/actions.js",
+    "if (roved && plain &&",
+    "if (roved &&",
+  ),
+  broken(
     "who copies a link over plain HTTP is nowhere then",
     ["web/actions_test.ts > over plain HTTP"],
     "src/web/actions.js",

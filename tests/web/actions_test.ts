@@ -561,6 +561,24 @@ webTest(
   },
 );
 
+webTest("Tab leads from the messages to the one that one reads, and not to a link far above it", async () => {
+  const room = "far-link";
+  await posted(site, room, "See https://example.org");
+  for (let i = 0; i < 60; i++) await posted(site, room, `Message ${i}`);
+  await using ada = await visit(site, { room, name: "Ada" });
+  const { page } = ada;
+  await page.waitForSelector("#log .body >> text=Message 59");
+  await ada.until(() => document.querySelector("#log .body a"), 0);
+  await page.hover('#log .body >> text="Message 59"'); // which loads what keys do there
+  await page.waitForSelector("#actions");
+  await page.focus("#scroller");
+  await page.keyboard.press("Tab");
+  assertEquals(await page.evaluate(() => document.activeElement!.querySelector(".body")?.textContent), "Message 59");
+  await page.focus("#scroller");
+  await page.keyboard.press("Shift+Tab"); // and back out of them
+  assertEquals(await page.evaluate(() => document.activeElement!.closest("#scroller") === null), true);
+});
+
 webTest("Whoever has clicked a button of a message has those of the next one where he points at it", async () => {
   await using ada = await visit(site, {
     room: "next",
