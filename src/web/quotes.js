@@ -39,14 +39,10 @@ export async function quote(line, id, room, goThere) {
   const row = rowOf(id);
   if (row) fill(line, messageOf(row));
   else {
-    let asked, original;
-    do {
-      asked = remembered(id, room);
-      original = await asked.catch((error) => {
-        if (!signal.aborted) throw error;
-        return undefined; // nobody sees the line any more
-      });
-    } while (fetched.has(id) && fetched.get(id) !== asked); // it was changed meanwhile, and that is what the line must say
+    const original = await remembered(id, room).catch((error) => {
+      if (!signal.aborted) throw error;
+      return undefined; // nobody sees the line any more
+    });
     fill(line, original);
   }
   line.addEventListener("click", (event) => {
@@ -103,11 +99,15 @@ export async function find(id, room, signal) {
   return message?.id === id ? message : undefined;
 }
 
-/** @param {string} id @param {Room} room */
-function remembered(id, room) {
+/** A message as it is now, also if it was changed while it was fetched. @param {string} id @param {Room} room */
+async function remembered(id, room) {
   const { signal } = left;
   const patience = new Patience(signal, () => {}); // who is refused this is refused the room, which tells it
-  const known = fetched.get(id) ?? patience.until(() => find(id, room, signal));
-  fetched.set(id, known);
-  return known;
+  let known, original;
+  do {
+    known = fetched.get(id) ?? patience.until(() => find(id, room, signal));
+    fetched.set(id, known);
+    original = await known;
+  } while (fetched.has(id) && fetched.get(id) !== known);
+  return original;
 }

@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 import { assert, assertEquals } from "@std/assert";
 import type { Page, Route } from "playwright-core";
+import { format } from "../../src/web/draft.js";
 import { clickBanner, refuse, testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { type Message, messages, post, posted, read, until } from "../support/client.ts";
 import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
@@ -1538,6 +1539,43 @@ webTest("Who reads far back edits nothing with the arrow up, which is for his la
   await page.waitForSelector("#log >> text=The last");
   await page.press("#text", "ArrowUp");
   assertEquals(await page.inputValue("#edited-text"), "The last");
+});
+
+webTest("What one is about to answer is shown as it is now, also if it was changed while it was fetched", async () => {
+  const room = "fetched-reply";
+  const key = "a key that nobody can guess";
+  const original: Message = await (await post(site, room, { body: "As it was" }, { "message-key": key })).json();
+  for (let i = 0; i < 300; i++) await posted(site, room, `Filler ${i}`);
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada" });
+  const { page } = ada;
+  await page.evaluate(
+    ([key, draft]) => localStorage[key!] = draft,
+    [`linger / draft ${room}`, format({ text: "An answer", replyTo: original.id })],
+  );
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  await page.route(/limit=1$/, async (route) => {
+    const response = await route.fetch();
+    ask();
+    await released;
+    await route.fulfill({ response });
+  });
+  await page.evaluate((room) => location.hash = room, room);
+  await asked;
+  await ada.is("live");
+  const told = page.waitForResponse(async (response) =>
+    /wait=\d\d/.test(response.url()) && (await response.text()).includes("As it is")
+  );
+  const response = await fetch(`${site.url}/rooms/${room}/messages/${original.id}`, {
+    method: "PATCH",
+    headers: { "message-key": key, "content-type": "application/json" },
+    body: JSON.stringify({ body: "As it is" }),
+  });
+  await response.body?.cancel();
+  await told;
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve))); // as it is taken: after this turn
+  release();
+  await page.waitForSelector("#replying .what >> text=Reply to Anonymous As it is");
 });
 
 webTest("What one is about to answer is shown as it is now, and not at all when it is deleted", async () => {
