@@ -40,12 +40,13 @@ export function boundField(field, changed, refused) {
     addEventListener(type, (event) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
-      if (type === "dragover") event.dataTransfer.dropEffect = "none";
-      else if (field.checkVisibility()) refused(words.noFiles);
+      // Browsers tell of a drop only where it seemed welcome until then.
+      if (type === "drop" && field.checkVisibility()) refused(words.noFiles);
     });
   }
   field.addEventListener("paste", ({ clipboardData }) => {
-    if (clipboardData?.types.every((type) => type === "Files")) refused(words.noFiles);
+    const { types = [] } = clipboardData ?? {}; // a picture comes with markup, too; and text often with a picture of it
+    if (types.includes("Files") && !types.includes("text/plain")) refused(words.noFiles);
   });
   return (/** @type {string} */ text) => {
     field.value = before = text.slice(0, HUGE);

@@ -261,20 +261,28 @@ webTest("A file that is dropped does not take the page's place, and it is told w
         !document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }))
       );
     });
-  const paste = (field: string) =>
-    page.$eval(field, (field) => {
+  const paste = (field: string, texts: string[] = [], isFile = true) =>
+    page.$eval(field, (field, { texts, isFile }) => {
       const clipboardData = new DataTransfer();
-      clipboardData.items.add(new File(["x"], "cake.jpg"));
+      for (const type of texts) clipboardData.setData(type, "x");
+      if (isFile) clipboardData.items.add(new File(["x"], "cake.jpg"));
       const event = new ClipboardEvent("paste", { bubbles: true, cancelable: true });
       field.dispatchEvent(Object.defineProperty(event, "clipboardData", { value: clipboardData }));
-    });
+    }, { texts, isFile });
   const told = async () => await page.textContent("#room-left") ?? "";
   assertEquals(await drop(), [true, true]);
   assertMatch(await told(), /^Files can’t be sent here/);
   await page.fill("#text", "Then a link");
   assertEquals(await told(), "");
-  await paste("#text");
-  assertMatch(await told(), /^Files can’t be sent here/);
+  await paste("#text", [], false); // nothing at all
+  await paste("#text", ["text/plain", "text/html"]); // cells of a table, which are a picture besides
+  assertEquals(await told(), "");
+  for (const texts of [[], ["text/html"]]) { // a picture of a web page is both
+    await paste("#text", texts);
+    assertMatch(await told(), /^Files can’t be sent here/);
+    await page.fill("#text", `Then a ${texts.length > 0 ? "link" : "word"}`);
+    assertEquals(await told(), "");
+  }
 
   // Also where one edits, and then there alone.
   await page.press("#text", "Enter");
@@ -290,6 +298,20 @@ webTest("A file that is dropped does not take the page's place, and it is told w
     assertEquals(await toldThere(), "");
   }
 });
+
+webTest("Who drops a file on the page is told why nothing comes of it", async () => {
+  await using ada = await visit(site, { room: "dropped", name: "Ada" });
+  const { page } = ada;
+  const path = await Deno.makeTempFile({ suffix: ".jpg" });
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    await session.send("Input.dispatchDragEvent", { type, x: 500, y: 300, data });
+  }
+  await page.waitForSelector("#room-left >> text=/^Files can’t be sent here/");
+  assertEquals(page.url(), `${site.url}/#dropped`);
+  await Deno.remove(path);
+}, { notInFirefox: "nothing can be dropped on it by a test" });
 
 webTest("The question for a name does not look like the line to write in", async () => {
   await using noor = await visit(site, { room: "garden" });
