@@ -138,7 +138,7 @@ export class MessageLog {
       this.#entries.splice(index, 1);
       entry.row.remove();
       entry.day?.remove();
-      if (this.#lineAt === id) this.showLine(this.#entries[index]?.message.id ?? "");
+      if (this.#lineAt === id) this.showLine("");
       this.#arrange(index);
     });
   }

@@ -261,7 +261,11 @@ export class Timeline {
 
   /** Takes a message away. @param {string} id */
   remove(id) {
-    this.#keepingPlace(() => this.#log.remove(id), this.#log.rowOf(id));
+    this.#keepingPlace(() => {
+      const { line } = this.#log;
+      this.#log.remove(id);
+      if (line && !this.#log.line) this.#placeLine(this.#lineFrom);
+    }, this.#log.rowOf(id));
   }
 
   /** Takes what is new, and shows what waits in the outbox. @param {Message[]} messages @param {OutboxItem[]} waiting */

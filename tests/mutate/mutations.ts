@@ -5700,6 +5700,20 @@ export const mutations: readonly Mutation[] = [
     "void areHere;\n    return count;",
   ),
   broken(
+    "after a deletion the line is above one's own words",
+    ["web/catching_up_test.ts > below the line is deleted"],
+    "src/web/message-log.js",
+    'if (this.#lineAt === id) this.showLine("");',
+    'if (this.#lineAt === id) this.showLine(this.#entries[index]?.message.id ?? "");',
+  ),
+  broken(
+    "after a deletion there is no line any more",
+    ["web/catching_up_test.ts > below the line is deleted"],
+    "src/web/timeline.js",
+    "      if (line && !this.#log.line) this.#placeLine(this.#lineFrom);\n",
+    "",
+  ),
+  broken(
     "what one has written elsewhere counts on in the room that is open",
     ["web/catching_up_test.ts > While nobody looks the title"],
     "src/web/page.js",

@@ -186,6 +186,35 @@ webTest("The line is never above one's own words, nor above what comes before on
   assertEquals(await ada.page.locator("#log .unread").count(), 0);
 });
 
+webTest("Where what is below the line is deleted, it is above the next message of another, or nowhere", async () => {
+  const room = "line-moves";
+  const headers = { "message-key": "a key that only Noor has" };
+  await posted(site, room, "Before");
+  await using ada = await visit(site, { room, name: "Ada" });
+  await ada.sees("Before");
+  await look(ada.page, "hidden");
+  const sees = async (...bodies: string[]) => {
+    await look(ada.page, "hidden");
+    await ada.sees(...bodies);
+  };
+  const ids: string[] = [];
+  for (const [body, author] of [["One", "Noor"], ["Mine", "Ada"], ["Two", "Noor"], ["Mine too", "Ada"]] as const) {
+    ids.push((await (await post(site, room, { body, author }, headers)).json()).id);
+  }
+  await sees("Before", "One", "Mine", "Two", "Mine too");
+  const below = () => ada.page.evaluate(() => document.querySelector("#log .unread + article .body")?.textContent);
+  const takeBack = async (id: string) => {
+    assertEquals((await fetch(`${site.url}/rooms/${room}/messages/${id}`, { method: "DELETE", headers })).status, 204);
+  };
+  assertEquals(await below(), "One");
+  await takeBack(ids[0]!);
+  await sees("Before", "Mine", "Two", "Mine too");
+  assertEquals(await below(), "Two");
+  await takeBack(ids[2]!);
+  await sees("Before", "Mine", "Mine too");
+  assertEquals(await ada.page.locator("#log .unread").count(), 0);
+});
+
 webTest("What comes before the eyes of somebody who has set the clock back is below no line", async () => {
   await posted(site, "set-back", "One");
   await using ada = await visit(site, { room: "set-back", name: "Ada" });
