@@ -165,6 +165,11 @@ function whatIsWritten(text, changed) {
     if (folded) scroller.scrollTop += more.getBoundingClientRect().top - top;
     scroller.dispatchEvent(new Event("scroll")); // the timeline has to see whether this is the end
   });
+  // Where lines are long it may be seen whole, and there is nothing more to show. The button keeps its place, so that nothing moves.
+  new ResizeObserver(() => {
+    const isWhole = body.classList.contains("folded") && body.scrollHeight <= body.clientHeight;
+    more.style.visibility = isWhole ? "hidden" : "";
+  }).observe(body);
   // Who comes to a link by keyboard sees where he is.
   body.addEventListener("focusin", ({ target }) => {
     const focused = /** @type {Element} */ (target);

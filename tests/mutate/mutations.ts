@@ -5175,6 +5175,20 @@ export const mutations: readonly Mutation[] = [
     "return true;",
   ),
   broken(
+    "the last lines of a message fade that is seen whole",
+    ["web/message_test.ts > since the window is wide"],
+    "src/web/page.css",
+    "linear-gradient(#000 17lh, transparent 20lh)",
+    "linear-gradient(#000 calc(100% - 3lh), transparent)",
+  ),
+  broken(
+    "a message that is seen whole has a button to show more",
+    ["web/message_test.ts > since the window is wide"],
+    "src/web/message-row.js",
+    'isWhole ? "hidden" : ""',
+    '""',
+  ),
+  broken(
     "on paper stands only what was on the screen",
     ["web/message_test.ts > On paper"],
     "src/web/page.css",

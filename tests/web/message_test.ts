@@ -90,6 +90,29 @@ webTest("A message of which nothing would be cut off is not folded, however many
   assertLess(flood!, airy! / 2); // empty lines in a row are few
 });
 
+webTest(
+  "A long message that is seen whole, since the window is wide, fades nowhere and has nothing more to show",
+  async () => {
+    const room = "wide";
+    await post(site, room, {
+      body: Array(13).fill("It still fits in a little line. ".repeat(3).slice(0, 85)).join("\n"),
+    });
+    await using reader = await visit(site, { room, name: "Ada", viewport: { width: 1600, height: 700 } });
+    const { page } = reader;
+    await page.waitForSelector("#log .body");
+    const { x, y, width, height } = (await page.locator("#log .body").boundingBox())!;
+    const line = async (which: number) =>
+      await page.screenshot({ clip: { x, y: y + which * height / 13, width, height: height / 13 } });
+    assertEquals(await line(12), await line(0));
+    assertEquals(await page.isVisible("#log .unfold"), false);
+    // Where the window is narrow it is long.
+    await page.setViewportSize({ width: 390, height: 700 });
+    await page.waitForSelector("#log .unfold");
+    await page.click("#log .unfold");
+    await page.waitForSelector("#log .unfold >> text=Show less");
+  },
+);
+
 webTest("On paper stands the conversation, with all of each message, and nothing to press or to write in", async () => {
   const body = Array.from({ length: 100 }, (_, i) => `Line ${i}`).join("\n");
   // More than one chunk, of which the first is far from the screen.
