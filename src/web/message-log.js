@@ -60,10 +60,6 @@ export class MessageLog {
   get length() {
     return this.#entries.length;
   }
-  /** How many chunks there are. */
-  get chunks() {
-    return this.#log.childElementCount;
-  }
   get first() {
     return this.#entries[0]?.message;
   }

@@ -21,8 +21,8 @@ import * as words from "./words.js";
 /** @import { OutboxItem } from "./outbox.js" */
 /** @import { Me } from "./own.js" */
 
-/** Chunks that are kept when nobody reads back: what is older is history again. */
-const KEPT_CHUNKS = 10;
+/** So many messages at most are kept when nobody reads back: what is older is history again. */
+const KEPT = 500;
 
 /** So many new messages are shown below what one reads; what comes after them is loaded when one gets there. */
 const BELOW = 200;
@@ -295,8 +295,8 @@ export class Timeline {
 
   /** Lets go of the oldest messages while nobody reads them; returns the id of the oldest that is left. */
   prune() {
-    if (!this.#atEnd || this.#log.chunks <= KEPT_CHUNKS) return undefined;
-    while (this.#log.chunks > KEPT_CHUNKS) this.#log.dropOldest();
+    if (!this.#atEnd || this.#log.length <= KEPT) return undefined;
+    while (this.#log.length > KEPT) this.#log.dropOldest();
     this.#setOlder(true);
     this.#stay();
     return this.#log.first?.id;

@@ -5714,6 +5714,13 @@ export const mutations: readonly Mutation[] = [
     "void areHere;\n    return count;",
   ),
   broken(
+    "the page lets go of messages that one sees",
+    ["web/timeline_test.ts > most was forgotten"],
+    "src/web/timeline.js",
+    "const KEPT = 500",
+    "const KEPT = 20",
+  ),
+  broken(
     "after a deletion the line is above one's own words",
     ["web/catching_up_test.ts > below the line is deleted"],
     "src/web/message-log.js",

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertLess, assertLessOrEqual, assertNotEquals } 
 import type { Page } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
+import { runCommand } from "../support/command.ts";
 import { type Line, sinceNoonYesterday, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
@@ -160,6 +161,26 @@ webTest("A page that stays open lets go of old messages, and loads them again wh
     return document.querySelectorAll(".body").length === 901;
   }, 0);
   assertEquals(new Set(await reader.bodies()).size, 901);
+});
+
+webTest("In a room of which most was forgotten the page lets go of nothing that one sees", async () => {
+  const room = "sparse";
+  const spam = Array.from({ length: 750 }, (_, i): Line => [750 - i, i % 25 ? "Weeds" : "Noor", `Message ${i + 1}`]);
+  await writeHistory(site.database.sql, room, spam);
+  const { code, log } = await runCommand("forget", ["--author", "Weeds", "--yes"], {
+    DATABASE_URL: site.database.url,
+  });
+  assertEquals(code, 0, log);
+  const left = spam.filter(([, author]) => author === "Noor").map(([, , body]) => body);
+  await using reader = await visit(site, { room, name: "Ada" });
+  await reader.until(() => {
+    document.getElementById("scroller")!.scrollTop = 0;
+    return document.getElementById("beginning")!.textContent === "This is where it began";
+  }, 0);
+  await reader.sees(...left);
+  await reader.say("A word");
+  await reader.settles();
+  await reader.sees(...left, "A word");
 });
 
 webTest("Who is at an old message that the page lets go of is in the messages then, and not nowhere", async () => {
