@@ -4,11 +4,12 @@
 // asked; one window does that for all, and remembers what it saw.
 import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
+import { canBe } from "./outbox.js";
 import { isOwn } from "./own.js";
 
 /** @import { Deletion, Linger, Message } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
-/** @import { Memory, Choice } from "./memory.js" */
+/** @import { Memory, Choice, Unsent } from "./memory.js" */
 /** @import { Session } from "./session.js" */
 
 /** How often the list is asked for while somebody looks, in milliseconds: about as often as a server makes a new one. */
@@ -209,7 +210,8 @@ export class Rooms {
   }
 
   /**
-   * Looks at what is unread: who has written there himself, on another device, has read what stands before it.
+   * Looks at what is unread: who has written there himself, on another device, has read what stands before it. What this browser has sent
+   * says nothing of that: it may have waited for the network, and stand behind what others wrote meanwhile.
    * @param {RoomEntry} entry @param {AbortSignal} signal
    */
   async #glance({ room, unread }, signal) {
@@ -221,11 +223,10 @@ export class Rooms {
     const { messages, more } = await this.#linger.room(room).history({ before: "now", limit, signal });
     const last = messages.at(-1)?.id ?? "";
     this.#memory.keepGlanced(room, last > newest ? last : newest); // the newest may have been deleted
-    const own = messages.findLastIndex((message) => this.#isOwn(message));
-    const mine = messages[own];
+    const mine = messages.findLast((message) => this.#isOwn(message) && !this.#isFromHere(message));
     if (mine) this.#memory.markRead(room, mine.id);
     const read = this.#memory.lastRead(room);
-    const left = messages.slice(own + 1).filter(({ id }) => id > read);
+    const left = messages.filter((message) => message.id > read && !this.#isOwn(message));
     // What was deleted, or removed since it was old, is counted no more, but for what is missing between those that are left.
     const isAll = !more || (messages[0]?.id ?? "") <= read;
     if (isAll && left.length < this.#unread(room)) {
@@ -239,6 +240,12 @@ export class Rooms {
   /** @param {Message} message */
   #isOwn(message) {
     return isOwn(message, this.#session.me);
+  }
+
+  /** Whether this browser has sent a message of one's own; also where it has not had the answer yet. @param {Message} message */
+  #isFromHere(message) {
+    const isIt = (/** @type {Unsent} */ item) => item.room === message.room && canBe(message, item, this.#session.me);
+    return this.#memory.messageKey(message.id) !== undefined || this.#memory.unsent().some(isIt);
   }
 
   /** The newest id of a room that this window knows of, or another has seen; "" for none. @param {string} room */

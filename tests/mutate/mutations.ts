@@ -6863,4 +6863,11 @@ export const mutations: readonly Mutation[] = [
     "  actions?.refresh();\n",
     "",
   ),
+  broken(
+    "a message that waited here for the network makes read what others wrote meanwhile",
+    ["web/rooms_test.ts > waited for the network"],
+    "src/web/rooms.js",
+    " && !this.#isFromHere(message));",
+    ");",
+  ),
 ];

@@ -1,6 +1,6 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
-import { clickBanner, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
+import { clickBanner, noServer, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, LISTED_MS, messages, PATIENCE_MS, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();
@@ -218,6 +218,31 @@ webTest("What I wrote on another device is not unread, nor what I answered there
   await post(site, "pocket", { body: "Here, on my phone", author: "Ada" });
   await post(site, "pocket", { body: "Good", author: "Noor" });
   await ada.until(() => document.title === "(1) desktop · Linger", 0, LISTED_MS);
+});
+
+webTest("What I wrote here that waited for the network does not make read what others wrote meanwhile", async () => {
+  for (const room of ["window-seat", "tunnel"]) await posted(site, room, "Old");
+  await using ada = await regular(["tunnel", "window-seat"], { badNetwork: true });
+  const { page } = ada;
+  await page.route(/\/messages$/, noServer);
+  await ada.say("On my way");
+  await page.waitForSelector(".failed >> text=Not sent yet");
+  await goTo(ada, "window-seat");
+  for (const body of ["Where are you, Ada?", "We wait"]) await post(site, "tunnel", { body, author: "Noor" });
+  await page.unroute(/\/messages$/);
+  const stored = async () => (await messages(site, "tunnel", "wait=0")).at(-1)!;
+  await until(async () => (await stored()).body === "On my way", "it is stored", PATIENCE_MS);
+  await ada.until((id) => localStorage.getItem("linger / glanced tunnel") === id, (await stored()).id);
+  assertEquals((await page.textContent(count("tunnel")))!.startsWith("@"), true);
+  await page.click("#rooms >> text=tunnel");
+  await ada.sees("Old", "Where are you, Ada?", "We wait", "On my way");
+  assertEquals(await page.locator(".unread").count(), 1);
+  // What I write elsewhere after that says that I have read it.
+  await goTo(ada, "window-seat");
+  await post(site, "tunnel", { body: "Ada?", author: "Noor" });
+  await page.waitForSelector(`${count("tunnel")} >> text=@ 1`);
+  await post(site, "tunnel", { body: "Here, on my phone", author: "Ada" });
+  await page.waitForSelector(count("tunnel"), { state: "hidden" });
 });
 
 webTest("A room of mine that the list is too short for is looked after all the same", async () => {
