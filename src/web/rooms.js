@@ -6,6 +6,7 @@ import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
 import { canBe } from "./outbox.js";
 import { isOwn } from "./own.js";
+import { messagesBetween } from "./unread.js";
 
 /** @import { Deletion, Linger, Message } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
@@ -214,12 +215,13 @@ export class Rooms {
    * says nothing of that: it may have waited for the network, and stand behind what others wrote meanwhile.
    * @param {RoomEntry} entry @param {AbortSignal} signal
    */
-  async #glance({ room, unread }, signal) {
+  async #glance({ room }, signal) {
     const newest = this.#newestOf(room);
     const until = this.#memory.glanced(room);
     this.#tried.set(room, performance.now());
     this.#glanced.set(room, performance.now());
-    const limit = Math.min(unread + 1, GLANCE); // one more, to see whether some are missing
+    const count = messagesBetween(this.#memory.lastRead(room), newest) ?? GLANCE;
+    const limit = Math.min(count + 1, GLANCE); // one more, to see whether some are missing
     const { messages, more } = await this.#linger.room(room).history({ before: "now", limit, signal });
     const last = messages.at(-1)?.id ?? "";
     this.#memory.keepGlanced(room, last > newest ? last : newest); // the newest may have been deleted
@@ -227,9 +229,10 @@ export class Rooms {
     if (mine) this.#memory.markRead(room, mine.id);
     const read = this.#memory.lastRead(room);
     const left = messages.filter((message) => message.id > read && !this.#isOwn(message));
-    // What was deleted, or removed since it was old, is counted no more, but for what is missing between those that are left.
+    // What was deleted, or removed since it was old, is counted no more, but for what is missing between those that are left; and what has
+    // a number that was there before is counted.
     const isAll = !more || (messages[0]?.id ?? "") <= read;
-    if (isAll && left.length < this.#unread(room)) {
+    if (isAll && left.length !== this.#unread(room)) {
       this.#memory.markRead(room, left[0] ? justBefore(left[0].id) : newest);
     }
     if (!this.heard(room, left) && isAll) this.#memory.forgetMention(room, newest);
@@ -257,7 +260,7 @@ export class Rooms {
   #unread(room) {
     const newest = this.#newestOf(room);
     const read = this.#memory.lastRead(room);
-    return newest && read ? Math.max(0, messageNumber(newest) - messageNumber(read)) : 0;
+    return read && newest > read ? messagesBetween(read, newest) ?? 1 : 0;
   }
 }
 

@@ -25,7 +25,7 @@ export class Unread {
   get count() {
     if (this.newest <= this.read || this.read === "") return 0;
     const own = [...this.#own].filter((id) => id > this.read).length;
-    return Math.max(0, messageNumber(this.newest) - messageNumber(this.read) - own);
+    return Math.max(0, (messagesBetween(this.read, this.newest) ?? own + 1) - own);
   }
 
   /** Takes note of messages, in their order, that are before one's eyes or not. @param {Message[]} messages */
@@ -63,4 +63,14 @@ export class Unread {
     for (const own of this.#own) if (own <= id) this.#own.delete(own);
     return true;
   }
+}
+
+/**
+ * How many messages there are after the first of two, up to the second, by their numbers. undefined where nobody knows: a database that has
+ * lost messages gives their numbers out once more, and a new one begins with 1.
+ * @param {string} after @param {string} id
+ */
+export function messagesBetween(after, id) {
+  const count = messageNumber(id) - messageNumber(after);
+  return count > 0 ? count : undefined;
 }

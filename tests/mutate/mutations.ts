@@ -6870,4 +6870,25 @@ export const mutations: readonly Mutation[] = [
     " && !this.#isFromHere(message));",
     ");",
   ),
+  broken(
+    "in other rooms nothing is unread that has the number of a message that the database has lost",
+    ["web/rooms_test.ts > has lost messages"],
+    "src/web/rooms.js",
+    "messagesBetween(read, newest) ?? 1 : 0",
+    "messagesBetween(read, newest) ?? 0 : 0",
+  ),
+  broken(
+    "one message is unread, however many have numbers of lost ones",
+    ["web/rooms_test.ts > has lost messages"],
+    "src/web/rooms.js",
+    "left.length !== this.#unread(room)",
+    "left.length < this.#unread(room)",
+  ),
+  broken(
+    "in the open room nothing is unread that has the number of a message that the database has lost",
+    ["web/catching_up_test.ts > has lost messages"],
+    "src/web/unread.js",
+    "?? own + 1",
+    "?? own",
+  ),
 ];

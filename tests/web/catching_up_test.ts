@@ -555,3 +555,15 @@ webTest("While nobody looks the title counts neither what one writes elsewhere n
   await takeBack();
   assertEquals(await counts("Before", "On my phone", "Good"), ["(1) counted · Linger", "1"]);
 });
+
+webTest("Where the database has lost messages, the title counts others that have their numbers", async () => {
+  const { id } = await posted(site, "restored", "Before");
+  await using ada = await visit(site, { room: "backup", name: "Ada" });
+  await look(ada.page, "hidden");
+  await open(ada, "restored", `${id.slice(0, 14)}0000-0000-c8${id.slice(26)}`); // that is, to the message with the number 200
+  await ada.sees("Before");
+  for (const body of ["One", "Two"]) await post(site, "restored", { body, author: "Noor" });
+  await look(ada.page, "hidden");
+  await ada.sees("Before", "One", "Two");
+  assertEquals(await ada.page.title(), "(2) restored · Linger");
+});

@@ -245,6 +245,15 @@ webTest("What I wrote here that waited for the network does not make read what o
   await page.waitForSelector(count("tunnel"), { state: "hidden" });
 });
 
+webTest("Where the database has lost messages, others that have their numbers are unread all the same", async () => {
+  const { id } = await posted(site, "restored", "Old");
+  await using ada = await regular(["backup", "restored"]);
+  const lost = `${id.slice(0, 14)}0000-0000-c8${id.slice(26)}`; // the message with the number 200
+  await ada.page.evaluate((lost) => localStorage.setItem("linger / read restored", lost), lost);
+  for (const body of ["Ada?", "Two", "Three"]) await post(site, "restored", { body, author: "Noor" });
+  await ada.page.waitForSelector(`${count("restored")} >> text="@ 3"`);
+});
+
 webTest("A room of mine that the list is too short for is looked after all the same", async () => {
   const { id } = await posted(site, "longago", "Old");
   await posted(site, "longago", "Newer");
