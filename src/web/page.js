@@ -117,6 +117,9 @@ const loadSearch = later(() => import("./search.js"));
 const loadNotifications = later(() => import("./notifications.js"));
 const loadVersion = later(() => import("./version.js"));
 
+/** All that can be needed later. */
+const parts = [loadActions, loadQuotes, loadReply, loadStatus, loadSearch, loadAllRooms, loadNotifications];
+
 /**
  * Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`.
  * @param {boolean} [isFollowed] Whether somebody wants to see the message in the address; else he came by it, and is elsewhere by now.
@@ -417,5 +420,7 @@ setTimeout(async () => {
   const { watchVersion } = await loadVersion();
   const changed = { text: words.newVersion, button: words.reload, act: () => location.reload() };
   addEventListener("online", watchVersion(base, () => banner.tell("version", changed)));
+  // One after the other, all that can be needed: a server that is updated has parts of another version, which do not fit this one.
+  for (const load of parts) await load();
 }, REST_MS);
 composer.focus();

@@ -1410,6 +1410,8 @@ webTest(
       await released;
       await route.continue();
     });
+    await page.reload(); // once the page rests it loads that, too
+    await ada.is("live");
     await ada.say("Mine"); // somebody is there, by the keys
     await ada.settles();
     await asked;
@@ -1432,6 +1434,8 @@ webTest(
         await released;
         await route.continue();
       });
+      await page.reload(); // once the page rests it loads that, too
+      await ada.is("live");
       await ada.say(`Mine, for ${key}`);
       await ada.settles();
       await asked;

@@ -376,11 +376,11 @@ webTest("A new version of the page is told, with a button that loads it", async 
   const { page } = ada;
   const url = page.url();
   await page.goto("about:blank"); // what the first window asked for is not counted
-  let etag = `"mine"`;
-  let contentType = "text/javascript; charset=utf-8";
+  let etag = `"a page to log in"`;
+  let contentType = "text/html";
   let asked = 0;
-  let isWatching = false; // before that, HEAD asks whether there is a server
-  page.on("request", (request) => isWatching ||= request.url().endsWith("/web/version.js"));
+  let isWatching = false; // before that, HEAD asks whether there is a server; but for what the page is, which the server says
+  page.on("request", (request) => isWatching ||= request.url().endsWith("/web/notifications.js"));
   await page.clock.install();
   await page.route("**/web/page.js", async (route) => {
     if (route.request().method() !== "HEAD" || !isWatching) return await route.continue();
@@ -392,10 +392,8 @@ webTest("A new version of the page is told, with a button that loads it", async 
   const asks = async (count: number, stepMs: number) => {
     while (asked < count) await page.clock.runFor(stepMs);
   };
-  await asks(1, 6_000);
-  etag = `"a page to log in"`;
-  contentType = "text/html";
-  await asks(asked + 2, 3_600_000);
+  while (!isWatching) await page.clock.runFor(6_000);
+  await asks(2, 3_600_000);
   await page.evaluate(() => fetch("web/page.js", { method: "HEAD" })); // by then the page has the answers before
   assertEquals(await page.textContent("#banner-text"), "");
   etag = `"another"`;

@@ -1,7 +1,8 @@
 // What was said long ago is found by a word of it, and shown among what was said around it.
 /// <reference lib="dom" />
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { testSite, visit, webTest } from "../support/browser.ts";
+import type { Route } from "playwright-core";
+import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { get, LISTED_MS, post, posted, until } from "../support/client.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
@@ -123,17 +124,30 @@ webTest("Where all that is shown was deleted, the search says so, and finds what
   await page.waitForSelector("#search [role=status] >> text=1 message");
 });
 
+/**
+ * Loads the page anew, and answers in another way whether there is a server, and what the search is; gives the methods of what is asked so.
+ * From before the page is there: once it rests it loads the search, too.
+ */
+async function holdSearch(visitor: Visitor, answer: (route: Route) => Promise<void>): Promise<string[]> {
+  const asked: string[] = [];
+  await visitor.page.route(/\/web\//, (route) => {
+    const request = route.request();
+    if (request.method() === "GET" && !request.url().endsWith("/search.js")) return route.continue();
+    asked.push(request.method());
+    return answer(route);
+  });
+  await visitor.page.reload();
+  await visitor.is("live");
+  return asked;
+}
+
 webTest("The window closes with its room, and is there once however often it was asked for", async () => {
   await posted(site, "hall", "Here");
   await using ada = await visit(site, { room: "porch", name: "Ada", badNetwork: true });
   const { page } = ada;
+  const asked = await holdSearch(ada, (route) => route.abort());
   await page.evaluate(() => location.hash = "hall");
   await ada.sees("Here");
-  const asked: string[] = [];
-  await page.route(/\/web\//, (route) => {
-    asked.push(route.request().method());
-    return route.abort();
-  });
   for (let i = 0; i < 3; i++) await page.click("#find");
   await page.waitForTimeout(3_000); // longer than it takes until it is tried again
   assertEquals(new Set(asked), new Set(["HEAD"])); // a module that could not be had once is never had in Firefox
@@ -149,11 +163,7 @@ webTest("The window closes with its room, and is there once however often it was
 webTest("A page to log in that comes in the place of a part of the page is not taken for it", async () => {
   await using ada = await visit(site, { room: "logged-out", name: "Ada" });
   const { page } = ada;
-  const asked: string[] = [];
-  await page.route(/\/web\//, (route) => {
-    asked.push(route.request().method());
-    return route.fulfill({ contentType: "text/html", body: "<h1>Log in" });
-  });
+  const asked = await holdSearch(ada, (route) => route.fulfill({ contentType: "text/html", body: "<h1>Log in" }));
   await page.click("#find");
   await until(() => asked.length > 1, "it is tried again");
   assertEquals(new Set(asked), new Set(["HEAD"])); // a module that could not be had once is never had in Firefox
@@ -222,6 +232,8 @@ webTest("A window that comes late opens over nobody who has gone on to write", a
     await there;
     await route.continue();
   });
+  await page.reload(); // once the page rests it loads them, too
+  await ada.is("live");
   for (const button of ["#find", "#all-rooms"]) await page.click(button);
   await asked;
   await page.click("#text");
@@ -390,4 +402,15 @@ webTest("What is edited or deleted while it is on its way to who searches is sho
   await page.waitForSelector("#search [role=status] >> text=1 message");
   const found = await page.$$eval("#search .excerpt", (all) => all.map(({ textContent }) => textContent));
   assertEquals(found, ["A blue teapot"]);
+});
+
+webTest("What is needed only after the server was updated is still of the version that the page is of", async () => {
+  await using ada = await visit(site, { room: "updated", name: "Ada" });
+  const { page } = ada;
+  const last = page.waitForResponse("**/web/notifications.js");
+  await page.reload();
+  await (await last).finished();
+  await page.route("**/web/*.js", (route) => route.fulfill({ contentType: "text/javascript", body: "export {};" }));
+  await page.click("#find");
+  await page.waitForSelector("#search");
 });
