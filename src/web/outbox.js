@@ -183,6 +183,7 @@ export class Outbox {
   #hear(key, told) {
     const item = this.#items.find((item) => item.key === key);
     if (!told) return item && !item.id && this.#drop(item);
+    if (!this.#session.isSame) return; // it is for the next one to send, and not under the name of the one before
     if (!item) this.#items = [...this.#items, told].sort((a, b) => a.at - b.at);
     else if (!item.id) {
       const again = item.state !== "sending" && told.state === "sending";
@@ -199,7 +200,6 @@ export class Outbox {
   /** Makes up for what it could not hear: what the storage has no more was sent, or not wanted any more. */
   #catchUp() {
     for (const item of this.#items) if (!item.id && !this.#memory.isUnsent(item)) this.#drop(item);
-    if (!this.#session.isSame) return; // what is there now is for the next one to send
     for (const item of this.#memory.unsent()) this.#hear(item.key, this.#named(item));
   }
 

@@ -111,6 +111,43 @@ webTest("What is on its way when one signs out is not kept for the next one, who
   await page.waitForSelector("#gate >> text=This chat is by invitation");
 });
 
+webTest("What the next one writes is not sent by a window that is still of the one before", async () => {
+  await using visit = await newPage();
+  const { page } = visit;
+  const anyone = { read: ["stage"], write: ["stage"] };
+  await page.goto(`${server.url}/#token=${await tokenOf({ sub: "a", name: "Ada", ...anyone })}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  // Nobody can look into it while it goes, so it says itself that it has heard, once all that it had begun by then was asked for.
+  await page.evaluate(() => {
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key?.includes(" unsent ") && newValue?.includes("Bob's")) {
+        setTimeout(() => fetch("healthz").then(() => localStorage.setItem("another app", "heard")));
+      }
+    });
+  });
+  const reloaded = Promise.withResolvers<Route>();
+  await page.route(({ pathname }) => pathname === "/", (route) => reloaded.resolve(route));
+  const posts: unknown[] = [];
+  await page.route(/\/messages$/, (route) => {
+    posts.push(route.request().postData());
+    return route.continue();
+  });
+  const other = await page.context().newPage();
+  other.on("dialog", (dialog) => dialog.accept());
+  await other.goto(`${server.url}/#token=${await tokenOf({ sub: "b", name: "Bob", ...anyone })}`);
+  await other.waitForSelector("#connection[data-status=live]");
+  const next = await reloaded.promise;
+  await other.route(/\/messages$/, () => {}); // it is not answered
+  await other.evaluate(() => document.hasFocus = () => false); // whoever has the focus sends
+  await other.fill("#text", "Bob's");
+  await other.press("#text", "Enter");
+  await other.waitForFunction(() => localStorage.getItem("another app") === "heard", undefined, { polling: 20 });
+  assertEquals(posts, []);
+  await other.unrouteAll({ behavior: "ignoreErrors" });
+  await next.continue();
+  await page.waitForSelector("#you >> text=Bob");
+});
+
 webTest(
   "A link that somebody else sends makes nobody of another, and what one has written stays one's own",
   async () => {
