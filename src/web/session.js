@@ -58,9 +58,11 @@ export class Session {
     if (!location.hash.startsWith(LINK)) return false;
     const token = location.hash.slice(LINK.length);
     history.replaceState(null, "", location.pathname + location.search);
-    const { name, rooms } = claimsOf(token);
+    const { name, rooms, exp } = claimsOf(token);
     const { name: before, token: tokenBefore } = this.#memory;
-    const isAnother = token !== tokenBefore;
+    // One's own that is over, as of an old mail, only leads to its room: what one has holds for longer.
+    const isOver = ofOne(token, tokenBefore) && exp * 1_000 < Date.now() && exp < claimsOf(tokenBefore).exp;
+    const isAnother = token !== tokenBefore && !isOver;
     if (isAnother) {
       const isRenewed = ofOne(token, tokenBefore);
       // What a link says nobody has verified: so also a new token for the same one is asked about.
@@ -185,15 +187,16 @@ function claimsOf(token) {
   try {
     const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
-    const { name, sub, read, write, moderate } = JSON.parse(new TextDecoder().decode(bytes));
+    const { name, sub, exp, read, write, moderate } = JSON.parse(new TextDecoder().decode(bytes));
     return {
       name: textOf(name),
       sub: textOf(sub),
+      exp: Number(exp),
       rooms: [...namesOf(read), ...namesOf(write)],
       moderate: namesOf(moderate),
     };
   } catch {
-    return { name: "", sub: "", rooms: [], moderate: [] };
+    return { name: "", sub: "", exp: NaN, rooms: [], moderate: [] };
   }
 }
 

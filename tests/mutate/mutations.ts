@@ -6905,4 +6905,11 @@ export const mutations: readonly Mutation[] = [
     "    if (!this.#session.isSame) return; // it is for the next one to send, and not under the name of the one before\n",
     "",
   ),
+  broken(
+    "an old link of one's own takes the place of the token that holds",
+    ["web/session_test.ts > An old link"],
+    "src/web/session.js",
+    "const isAnother = token !== tokenBefore && !isOver;",
+    "const isAnother = token !== tokenBefore;",
+  ),
 ];

@@ -300,6 +300,36 @@ webTest("The link that one came in by leads to its room again, and asks nothing"
   assertEquals(questions, []);
 });
 
+webTest("An old link of one's own that is over leads to its room, and leaves one in", async () => {
+  const claims = { sub: "u9", name: "Ada", read: ["*"] };
+  const now = Math.floor(Date.now() / 1000);
+  const holds = await tokenOf({ ...claims, exp: now + 3_600 });
+  const old = await tokenOf({ ...claims, read: ["garden", "*"], exp: now - 3_600 });
+  await using visit = await newPage();
+  const { page } = visit;
+  const questions: string[] = [];
+  page.on("dialog", async (dialog) => {
+    questions.push(dialog.message());
+    await dialog.accept();
+  });
+  await page.goto(`${server.url}/#token=${holds}`);
+  await page.waitForSelector("#connection[data-status=live]");
+  for (const before of ["about:blank", `${server.url}/#elsewhere`]) {
+    await page.goto(before);
+    await page.goto(`${server.url}/#token=${old}`);
+    await page.waitForSelector("h1 >> text=garden");
+    await page.waitForSelector("#connection[data-status=live]");
+  }
+  assertEquals(await page.evaluate(() => localStorage["linger / token"]), holds);
+  // Where what one has is over for longer, it renews that, as far as the page knows.
+  await page.evaluate((token) => localStorage["linger / token"] = token, await tokenOf({ ...claims, exp: now - 7_200 }));
+  await page.reload();
+  await page.goto("about:blank");
+  await page.goto(`${server.url}/#token=${old}`);
+  await page.waitForSelector("#gate >> text=Your invitation has ended");
+  assertEquals(questions, ["This link renews your invitation, as Ada. Use it from now on?"]);
+});
+
 webTest("A link that renews an invitation asks whether it may, and takes nothing of what one has here", async () => {
   const claims = { sub: "u4", read: ["shed", "*"], write: ["shed"] };
   await using visit = await newPage();
