@@ -112,6 +112,7 @@ export class Polls {
     const who = whoAsks(request);
     let asked = performance.now(); // a poll does not wait before one has been answered
     let behind = 0;
+    let level = ""; // up to there there is nothing: an empty answer can lead on, too
     for (;;) {
       request.signal.throwIfAborted();
       const known = this.#known(`${who} ${stream}`, after);
@@ -124,12 +125,14 @@ export class Polls {
       }
       const now = performance.now();
       const holder = this.#slots.map(({ holder }) => holder).find((holder) => holder && isFor(holder.what, stream));
-      if (!holder || after >= holder.what.slice(stream.length + 1)) behind = now;
+      const place = holder?.what.slice(stream.length + 1) ?? "";
+      if (after >= place || level >= place) behind = now;
       const late = holder ? now - Math.max(behind, asked) >= BEHIND_MS : now - asked >= askMs();
       if (late) {
         const response = await this.#ask(request, `${who} ${stream} ${after}`);
         if (response) return response;
         asked = performance.now();
+        level = place;
       } else if (now >= end) {
         return answer("[]", "");
       } else {

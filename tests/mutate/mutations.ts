@@ -6912,4 +6912,11 @@ export const mutations: readonly Mutation[] = [
     "const isAnother = token !== tokenBefore && !isOver;",
     "const isAnother = token !== tokenBefore;",
   ),
+  broken(
+    "a tab that was not led on by an empty answer asks each second",
+    ["web/tabs_test.ts > an empty answer leads"],
+    "src/web/polls.js",
+    "        level = place;\n",
+    "",
+  ),
 ];

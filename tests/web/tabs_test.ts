@@ -4,6 +4,7 @@ import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Page, Request } from "playwright-core";
 import { comeBack, putAside, refuse, testSite, visit, Visitor, webTest } from "../support/browser.ts";
 import { LISTED_MS, messages, post, posted, until } from "../support/client.ts";
+import { runCommand } from "../support/command.ts";
 import { type Line, writeHistory } from "../support/history.ts";
 
 const site = await testSite();
@@ -209,6 +210,45 @@ webTest("A tab that takes the poll over late has the server wait only for the re
   assertLessOrEqual(waits[0]!, 20);
   await posted(site, "late", "Not too late");
   for (const one of [first, second]) await one.sees("Not too late");
+}, { notInFirefox: "windows of Firefox without a screen have no mouse, and focus is with one of them" });
+
+webTest("Where an empty answer leads the tab on that polls for all, the others go on to wait for it", async () => {
+  await posted(site, "emptied", "Gone");
+  const { code, log } = await runCommand("forget", ["--room", "emptied", "--yes"], { DATABASE_URL: site.database.url });
+  assertEquals(code, 0, log);
+  await using first = await visit(site, { name: "Ada" });
+  await first.page.clock.install();
+  await first.page.reload();
+  await first.is("live");
+  const led = Promise.withResolvers<void>();
+  await first.page.route(/\/emptied\/messages\?.*wait=\d\d/, async (route) => {
+    const url = new URL(route.request().url());
+    if (!/^[0-]*$/.test(url.searchParams.get("after")!)) {
+      led.resolve();
+      return await route.continue();
+    }
+    url.searchParams.set("wait", "1");
+    const response = await route.fetch({ url: `${url}` });
+    await first.page.clock.fastForward(15_000); // by its clock it has waited
+    await route.fulfill({ response });
+  });
+  await goTo(first, "emptied");
+  await led.promise;
+  const second = new Visitor(first.context, await first.context.newPage(), {});
+  await second.page.clock.install();
+  await second.page.goto(`${site.url}/#emptied`);
+  await second.is("live");
+  let asked = 0;
+  second.page.on("request", (request) => {
+    if (/\/emptied\/messages\?.*wait=0/.test(request.url())) asked++;
+  });
+  for (let i = 0; i < 5; i++) {
+    await second.page.clock.runFor(2_000);
+    await second.page.evaluate(() => fetch("healthz")); // by then it has the answer, if it has asked
+  }
+  assertLessOrEqual(asked, 2); // once, and where it is too busy to see where the first tab stands
+  await posted(site, "emptied", "Somebody");
+  for (const one of [first, second]) await one.sees("Somebody");
 }, { notInFirefox: "windows of Firefox without a screen have no mouse, and focus is with one of them" });
 
 webTest("A tab that comes back after it was frozen has what came meanwhile, once and in order", async () => {
