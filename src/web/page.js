@@ -405,6 +405,8 @@ addEventListener("hashchange", () => {
   composer.focus();
 });
 memory.watch("read ", (room, id) => room === current && timeline.readElsewhere(id));
+// Of what was done while the browser kept this page, to come back to, it was told nothing.
+addEventListener("pageshow", ({ persisted }) => persisted && timeline.readElsewhere(memory.lastRead(current)));
 copyAsWritten();
 agree(memory, composer, {
   room: () => current,

@@ -6919,4 +6919,11 @@ export const mutations: readonly Mutation[] = [
     "        level = place;\n",
     "",
   ),
+  broken(
+    "who comes back to a page is told that something is new that he has read elsewhere",
+    ["web/tabs_test.ts > nothing new in what"],
+    "src/web/page.js",
+    "persisted && timeline.readElsewhere(memory.lastRead(current))",
+    "persisted && undefined",
+  ),
 ];
