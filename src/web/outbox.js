@@ -146,6 +146,8 @@ export class Outbox {
 
   /** Forgets an item: it has arrived, or its writer doesn't want it any more. @param {OutboxItem} item */
   remove(item) {
+    // What the storage has lost goes there without a word: for the other windows to hear of it, it is kept once more, as what nobody sends.
+    if (!item.id && !this.#memory.isUnsent(item)) this.#memory.keepUnsent({ ...item, state: "refused" });
     this.#memory.forgetUnsent(item);
     this.#drop(item);
   }

@@ -6926,4 +6926,11 @@ export const mutations: readonly Mutation[] = [
     "persisted && timeline.readElsewhere(memory.lastRead(current))",
     "persisted && undefined",
   ),
+  broken(
+    "what one deletes another tab sends, where the storage has lost it",
+    ["web/outbox_test.ts > What one deletes in one tab"],
+    "src/web/outbox.js",
+    '    if (!item.id && !this.#memory.isUnsent(item)) this.#memory.keepUnsent({ ...item, state: "refused" });\n',
+    "",
+  ),
 ];

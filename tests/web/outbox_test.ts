@@ -429,6 +429,21 @@ webTest("What the storage has lost is sent before long, also when the clock is s
   assertEquals(await stored("lost"), ["One", "Two"]);
 });
 
+webTest("What one deletes in one tab no other sends, also where the storage has lost it", async () => {
+  await using ada = await visit(site, { room: "lost-twice", name: "Ada", badNetwork: true });
+  const { context, page } = ada;
+  await context.route(POSTS, noServer);
+  await ada.say("Not wanted");
+  await page.waitForSelector(".failed >> text=Not sent yet");
+  const other = new Visitor(context, await context.newPage(), { badNetwork: true });
+  await other.page.goto(`${site.url}/#lost-twice`);
+  await other.sees("Not wanted");
+  await page.evaluate(() => localStorage.clear());
+  await other.until(() => !localStorage.getItem("linger / name"), 0);
+  await page.click(".failed >> text=Delete");
+  for (const one of [ada, other]) await one.sees();
+});
+
 webTest(
   "Two tabs have one outbox: what is late in both is sent once and in order, and goes on when one is closed",
   async () => {
