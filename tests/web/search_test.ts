@@ -103,7 +103,7 @@ webTest(
 );
 
 webTest("Where all that is shown was deleted, the search says so, and finds what is older", async () => {
-  const room = "attic";
+  const room = "lumber-room";
   const key = { "message-key": "a key of these messages" };
   const ids: string[] = [];
   for (let n = 0; n < 31; n++) {
