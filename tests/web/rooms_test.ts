@@ -1,6 +1,15 @@
 // More than one room: what is unread, drafts, addresses that can be shared, and a server under somebody else's path.
 import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
-import { clickBanner, noServer, refuse, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
+import {
+  clickBanner,
+  noServer,
+  refuse,
+  testSite,
+  type Visit,
+  visit,
+  type Visitor,
+  webTest,
+} from "../support/browser.ts";
 import { get, LISTED_MS, messages, PATIENCE_MS, post, posted, until } from "../support/client.ts";
 
 const site = await testSite();

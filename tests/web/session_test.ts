@@ -322,7 +322,10 @@ webTest("An old link of one's own that is over leads to its room, and leaves one
   }
   assertEquals(await page.evaluate(() => localStorage["linger / token"]), holds);
   // Where what one has is over for longer, it renews that, as far as the page knows.
-  await page.evaluate((token) => localStorage["linger / token"] = token, await tokenOf({ ...claims, exp: now - 7_200 }));
+  await page.evaluate(
+    (token) => localStorage["linger / token"] = token,
+    await tokenOf({ ...claims, exp: now - 7_200 }),
+  );
   await page.reload();
   await page.goto("about:blank");
   await page.goto(`${server.url}/#token=${old}`);

@@ -631,25 +631,28 @@ webTest("Who comes back to a page that the browser has kept finds the draft as i
   assertEquals(await first.page.inputValue("#text"), "Of both");
 });
 
-webTest("Who comes back to a page that the browser has kept finds nothing new in what he has read elsewhere", async () => {
-  await posted(site, "kept-read", "Old");
-  await using first = await visit(site, { room: "kept-read", name: "Ada" });
-  await first.sees("Old");
-  await first.page.evaluate(() => {
-    document.hasFocus = () => false;
-    dispatchEvent(new Event("blur"));
-  });
-  await putAside(first.page);
-  await post(site, "kept-read", { body: "Read elsewhere", author: "Noor" });
-  await first.page.waitForSelector("#log .unread");
-  const second = await tab(first, "kept-read");
-  const { id } = (await messages(site, "kept-read", "wait=0")).at(-1)!;
-  await first.until((id) => localStorage.getItem("linger / read kept-read") === id, id);
-  assertEquals(await first.page.locator("#log .unread").count(), 1);
-  await comeBack(first.page);
-  await first.page.waitForSelector("#log .unread", { state: "detached" });
-  await second.sees("Old", "Read elsewhere");
-});
+webTest(
+  "Who comes back to a page that the browser has kept finds nothing new in what he has read elsewhere",
+  async () => {
+    await posted(site, "kept-read", "Old");
+    await using first = await visit(site, { room: "kept-read", name: "Ada" });
+    await first.sees("Old");
+    await first.page.evaluate(() => {
+      document.hasFocus = () => false;
+      dispatchEvent(new Event("blur"));
+    });
+    await putAside(first.page);
+    await post(site, "kept-read", { body: "Read elsewhere", author: "Noor" });
+    await first.page.waitForSelector("#log .unread");
+    const second = await tab(first, "kept-read");
+    const { id } = (await messages(site, "kept-read", "wait=0")).at(-1)!;
+    await first.until((id) => localStorage.getItem("linger / read kept-read") === id, id);
+    assertEquals(await first.page.locator("#log .unread").count(), 1);
+    await comeBack(first.page);
+    await first.page.waitForSelector("#log .unread", { state: "detached" });
+    await second.sees("Old", "Read elsewhere");
+  },
+);
 
 webTest("Who comes back to a page that the browser has kept has the name that he has by now", async () => {
   await using first = await visit(site, { room: "kept-name", name: "Ada" });
