@@ -5976,8 +5976,8 @@ export const mutations: readonly Mutation[] = [
     "a page that the browser has kept sends what was taken back since",
     ["web/tabs_test.ts > finds what is not sent"],
     "src/web/outbox.js",
-    "if (!item.id && !this.#memory.isUnsent(item)) this",
-    "if (false) this",
+    "if (!item.id && !this.#memory.isUnsent(item)) this.#drop(item);",
+    "",
   ),
   broken(
     "a page that the browser has kept does not know what was written since",
