@@ -142,6 +142,22 @@ Deno.test("startEmbedded() leaves a directory alone that holds other files", asy
   });
 });
 
+Deno.test({
+  name: "startEmbedded() as root leaves a directory alone that is open to all, whoever put a lock there",
+  ignore: !ROOT,
+  async fn() {
+    await inTemporaryDirectory(async (directory) => {
+      await Deno.mkdir(join(directory, "cluster"));
+      await Deno.writeTextFile(join(directory, "postgres.lock"), "");
+      for (const name of ["cluster", "postgres.lock"]) await Deno.chown(join(directory, name), NOBODY, NOBODY);
+      await Deno.chmod(directory, 0o1777); // as /tmp
+      await assertRejects(() => startEmbedded(directory), Error, "holds other files");
+      const { uid, mode } = await Deno.stat(directory);
+      assertEquals([uid, mode! & 0o7777], [0, 0o1777]);
+    });
+  },
+});
+
 Deno.test("startEmbedded() refuses a database of another major version", async () => {
   const file = join(home, "cluster", "PG_VERSION");
   await Deno.writeTextFile(file, "17\n");

@@ -24,6 +24,9 @@ export interface LockedPlace extends Place {
   release(): Promise<void>;
 }
 
+/** The bit of a directory's mode by which nobody may remove another's files, so that all may put theirs. */
+const STICKY = 0o1000;
+
 /** What a system's error says of the place, by its code. */
 const REASONS: Record<string, string> = {
   EDQUOT: "its user has no space left there",
@@ -50,8 +53,10 @@ export async function lockDirectory(home: string): Promise<LockedPlace> {
     held = await hold(resolve(home));
     const { inside } = held;
     const names = (await Array.fromAsync(Deno.readDir(inside))).map((entry) => entry.name);
-    // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours.
-    if (names.length > 0 && !names.includes(LOCK)) {
+    // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours. Where all may put
+    // files, as in /tmp, somebody else can have put a lock.
+    const isShared = ((await Deno.stat(inside)).mode ?? 0) & STICKY;
+    if (names.length > 0 && (!names.includes(LOCK) || isShared)) {
       throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
     }
     lock = await openLock(join(inside, LOCK));

@@ -2470,6 +2470,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "whoever puts a lock in /tmp has root give it away",
+    ["embedded_test.ts > open to all"],
+    "src/database/directory.ts",
+    " || isShared)",
+    ")",
+  ),
+  broken(
     "who owns the directory above can lead root to another one",
     ["embedded_test.ts > in the place of the directory"],
     "src/database/directory.ts",
