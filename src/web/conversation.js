@@ -9,7 +9,7 @@ import { isOutdated, rowOf } from "./message-row.js";
 import { canBe } from "./outbox.js";
 import { Patience } from "./patience.js";
 
-/** @import { Deletion, LingerError, Message, Retry, Room } from "../client/client.ts" */
+/** @import { Deletion, Gap, LingerError, Message, Retry, Room } from "../client/client.ts" */
 /** @import { Outbox, OutboxItem } from "./outbox.js" */
 /** @import { Me } from "./own.js" */
 /** @import { Timeline } from "./timeline.js" */
@@ -20,7 +20,8 @@ import { Patience } from "./patience.js";
  * @property {(newest: string, messages: Message[]) => void} grown There is something new.
  * @property {(edited: number, deleted: number) => void} changed So many messages on the page are not what they were.
  * @property {(news: Message | Deletion) => void} became A message, on the page or not, is not what it was.
- * @property {() => void} gap The server has removed messages that were to come next, and so perhaps some that are shown.
+ * @property {(earliest: string) => void} gap The server has removed messages that were to come next, up to that place, and so
+ * perhaps some that are shown.
  * @property {() => void} missed Messages that were not read yet are gone, since they were old.
  * @property {(error: LingerError, retryAt: number) => void} refused It goes on all the same, at that time.
  * @property {() => void} accepted What was refused is done.
@@ -67,6 +68,7 @@ export class Conversation {
   #oldest = "";
   #read;
   #message;
+  #from;
   /** Which message an outbox item has been seen as, by its key. @type {Map<string, string>} */
   #seenAs = new Map();
   /** The id of the newest message; "" until the room has been read. */
@@ -74,11 +76,13 @@ export class Conversation {
 
   /**
    * @param {Room} room @param {Me} me @param {Outbox} outbox @param {Timeline} timeline @param {Told} told
-   * @param {{ read: string, message: string }} place What was read, and a message that one wants to see; "" for none.
+   * @param {{ read: string, message: string, from: string }} place What was read and a message that one wants to see,
+   * "" for none; and a place up to which nothing more comes.
    */
-  constructor(room, me, outbox, timeline, told, { read, message }) {
+  constructor(room, me, outbox, timeline, told, { read, message, from }) {
     this.#read = read;
     this.#message = message;
+    this.#from = from;
     this.#room = room;
     this.#me = me;
     this.#outbox = outbox;
@@ -217,9 +221,10 @@ export class Conversation {
       if (state.status === "live" && (status === "reconnecting" || status === "offline")) this.#timeline.interrupt();
       if (state.status !== "connecting") status = state.status;
     });
-    // What was read is as it was at the newest of its places, and what changed before that is in it.
-    const newest = messages.reduce((last, { id, changed = id }) => changed > last ? changed : last, this.newest);
-    const onGap = () => this.#told.gap();
+    // What was read is as it was at the newest of its places, and what changed before that is in it. So it is where a gap has ended, though
+    // what is left there may stand before it: the server marks what it removes some time before it does.
+    const newest = messages.reduce((last, { id, changed = id }) => changed > last ? changed : last, this.#from);
+    const onGap = (/** @type {Gap} */ { earliest }) => this.#told.gap(earliest);
     const follow = (/** @type {string} */ after) => this.#room.follow({ after, changes: true, onGap, signal });
     for await (const news of this.#patience.follow(newest, follow)) {
       this.#fresh.push(news);

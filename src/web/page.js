@@ -123,8 +123,9 @@ const parts = [loadActions, loadQuotes, loadReply, loadStatus, loadSearch, loadA
 /**
  * Opens the room in the address: in its fragment, so that a link to a room is the page's own address and `#room`.
  * @param {boolean} [isFollowed] Whether somebody wants to see the message in the address; else he came by it, and is elsewhere by now.
+ * @param {string} [from] A place up to which nothing more comes.
  */
-function open(isFollowed = true) {
+function open(isFollowed = true, from = NIL) {
   conversation?.leave();
   document.querySelector("dialog")?.close(); // it is of the room before
   quotes?.clear();
@@ -163,6 +164,7 @@ function open(isFollowed = true) {
   conversation = new Conversation(room, session.me, outbox, timeline, told, {
     read: memory.lastRead(current),
     message: isMessageId(message) ? message : "",
+    from,
   });
   connectionLine.watch(room.connection);
   room.connection.subscribe(({ status }) => {
@@ -192,9 +194,9 @@ function tellNotDone(text, room = current) {
   });
 }
 
-/** What is shown here may be gone, too. */
-function gap() {
-  open(false);
+/** What is shown here may be gone, too. @param {string} earliest */
+function gap(earliest) {
+  open(false, earliest);
   banner.tellAnew("gap", { text: words.gap });
 }
 

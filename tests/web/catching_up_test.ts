@@ -500,6 +500,27 @@ webTest(
   },
 );
 
+webTest("A room whose old messages are marked, and not removed yet, is there at once, and stays", async () => {
+  const room = "marked";
+  const headers = { "message-key": "a key that only Noor has" };
+  const { id } = await (await post(site, room, { body: "Deleted", author: "Noor" }, headers)).json();
+  await posted(site, room, "Left");
+  const deleted = await fetch(`${site.url}/rooms/${room}/messages/${id}`, { method: "DELETE", headers });
+  assertEquals(deleted.status, 204);
+  // As retention marks what it removes then: up to the deletion, which stands after all that is left.
+  await site.database.sql`
+    update heads h set trimmed = changed from messages m where h.room = ${room} and m.room = ${room} and changed is not null`;
+  await using ada = await visit(site, { room: "elsewhere", name: "Ada", badNetwork: true });
+  let asked = 0;
+  ada.page.on("request", (request) => asked += Number(request.url().includes(`/rooms/${room}/messages?before=now`)));
+  await ada.page.evaluate((room) => location.hash = room, room);
+  await ada.sees("Left");
+  await ada.is("live");
+  await posted(site, room, "New");
+  await ada.sees("Left", "New");
+  assertEquals(asked, 2); // once more after it has met the mark
+});
+
 webTest("Who writes while messages are lost that he has not read is told so each time, and writes on", async () => {
   const first = await posted(site, "lost", "First");
   await using ada = await visit(site, { room: `lost/${first.id}`, name: "Ada", badNetwork: true });
