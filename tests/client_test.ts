@@ -1171,6 +1171,38 @@ const situations: Record<
     const room = new Linger(url, { token: () => (asked++, new Promise<string>(() => {})) }).room("room");
     return { room, there: () => asked >= 1, [Symbol.asyncDispose]: () => Promise.resolve() };
   },
+  "while its fetch does not come": ({ url }) => {
+    const answer = Promise.withResolvers<Response>();
+    const left = Promise.withResolvers<void>();
+    let asked = 0;
+    const room = new Linger(url, { fetch: () => (asked++, answer.promise) }).room("room");
+    return {
+      room,
+      there: () => asked >= 1,
+      [Symbol.asyncDispose]: async () => { // when nobody waits for it any more it comes, and is left
+        answer.resolve(new Response(new ReadableStream({ cancel: () => left.resolve() })));
+        await left.promise;
+      },
+    };
+  },
+  "while an answer stops whose fetch knows of no signal": (server) => {
+    let [begun, left] = [0, 0];
+    const box = middlebox(server, () => new Response(new ReadableStream({ cancel: () => void left++ })));
+    const send = async (request: RequestInfo | URL) => {
+      const response = await fetch((request as Request).url);
+      begun++;
+      return response;
+    };
+    const room = new Linger(box.url, { fetch: send }).room("room");
+    return {
+      room,
+      there: () => begun >= 1,
+      [Symbol.asyncDispose]: async () => {
+        await until(() => left === begun, "nobody reads it any more");
+        await box[Symbol.asyncDispose]();
+      },
+    };
+  },
   "while it pauses": (server) => {
     const box = middlebox(server, () => busy());
     const room = new Linger(box.url).room("room");

@@ -92,11 +92,14 @@ export function exchange<T>(
   // A network that comes back may have left this request's connection dead.
   return bounded(ms, signal, ["online"], async (ended, extend) => {
     const request = new Request(url, { ...init, cache: "no-store", signal: ended });
+    const answer = async () => {
+      const response = await send(request);
+      return { response, json: parse(await textOf(response, ended, () => extend(STALL_MS))) };
+    };
     let response: Response;
     let json: unknown;
     try {
-      response = await send(request);
-      json = parse(await textOf(response, () => extend(STALL_MS)));
+      ({ response, json } = await unlessEnded(ended, answer));
     } catch (error) {
       signal?.throwIfAborted();
       throw new Failure(`${error}`, 0, ended.reason === "online");
@@ -136,14 +139,19 @@ export function answerOf<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   return bounded(ms, signal, ["online"], async (ended) => {
-    const over = new Promise<never>((_, reject) => ended.addEventListener("abort", () => reject(ended.reason)));
     try {
-      return await Promise.race([ask(), over]);
+      return await unlessEnded(ended, ask);
     } catch (error) {
       signal?.throwIfAborted();
       throw new Failure(`${what}: ${error}`, 0, ended.reason === "online");
     }
   });
+}
+
+/** What a function gives that need not heed the signal; the signal's reason, if it ends before. */
+function unlessEnded<T>(ended: AbortSignal, ask: () => T | Promise<T>): Promise<T> {
+  const over = new Promise<never>((_, reject) => ended.addEventListener("abort", () => reject(ended.reason)));
+  return Promise.race([ask(), over]);
 }
 
 /**
@@ -225,11 +233,14 @@ async function bounded<T>(
   }
 }
 
-/** The text of an answer; `alive` is called whenever some of it has come. */
-async function textOf(response: Response, alive: () => void): Promise<string> {
+/** The text of an answer; `alive` is called whenever some of it has come. What is not read by the end is cancelled. */
+async function textOf(response: Response, ended: AbortSignal, alive: () => void): Promise<string> {
   alive();
   const decoder = new TextDecoder();
   const reader = response.body?.getReader();
+  const leave = () => void reader?.cancel().catch(() => {});
+  if (ended.aborted) leave();
+  ended.addEventListener("abort", leave);
   let text = "";
   for (let chunk; reader && !(chunk = await reader.read()).done; alive()) {
     text += decoder.decode(chunk.value, { stream: true });

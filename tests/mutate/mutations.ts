@@ -3852,10 +3852,28 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "the client waits for a token for ever",
-    ["client_test.ts > token that never comes", "client_test.ts > post that is ended while its token"],
+    [
+      "client_test.ts > token that never comes",
+      "client_test.ts > post that is ended while its token",
+      "client_test.ts > post that is ended while its fetch",
+    ],
     EXCHANGE,
     "Promise.race([ask(), over])",
     "Promise.race([ask(), over.catch(() => new Promise<never>(() => {}))])",
+  ),
+  broken(
+    "the client leaves an answer that stops to a fetch that knows of no signal",
+    ["client_test.ts > follow that is ended while an answer"],
+    EXCHANGE,
+    'ended.addEventListener("abort", leave);',
+    "",
+  ),
+  broken(
+    "the client reads an answer for ever that comes when nobody waits for it any more",
+    ["client_test.ts > post that is ended while its fetch"],
+    EXCHANGE,
+    "if (ended.aborted) leave();",
+    "",
   ),
   broken(
     "the client pauses after a token that the network has cut short",
