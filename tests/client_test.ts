@@ -1067,7 +1067,9 @@ test("A post that is redirected to the page of a hotel is tried again", async (s
 
 test("401, 403 and the like end a follow, also from one who is not Linger", async (server) => {
   for (const status of [401, 403, 404, 405, 410]) {
-    await using box = middlebox(server, (request, forward) => isPoll(request) ? busy({}, status) : forward());
+    const problem = { type: "https://gateway.test/no", title: "No", status }; // in the form of Linger's, and without a detail
+    const answer = () => status === 403 ? Response.json(problem, { status }) : busy({}, status);
+    await using box = middlebox(server, (request, forward) => isPoll(request) ? answer() : forward());
     const room = new Linger(box.url).room("room");
     const error = await assertRejects(() => room.follow().next(), LingerError);
     assertEquals([error.status, error.problem, room.connection.state], [status, undefined, { status: "idle" }]);

@@ -257,7 +257,8 @@ function parse(text: string): unknown {
 }
 
 function isProblem(json: unknown): json is ProblemDetails {
-  return typeof (json as ProblemDetails | null | undefined)?.type === "string";
+  // What stands before the server can speak of its own problems in this form, with other types.
+  return String((json as ProblemDetails | null | undefined)?.type).startsWith("urn:linger:problem:");
 }
 
 /** `Retry-After`: seconds, or an HTTP date. */

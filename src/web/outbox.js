@@ -322,8 +322,7 @@ export function canBe(message, item, me) {
  * who asks: it may pass, and what is behind the message would meet the same. @param {unknown} error
  */
 function isVerdict(error) {
-  return error instanceof LingerError && error.status !== 401 &&
-    error.problem?.type.startsWith("urn:linger:problem:") === true;
+  return error instanceof LingerError && error.status !== 401 && error.problem !== undefined;
 }
 
 /** @param {LingerError} error */

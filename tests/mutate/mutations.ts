@@ -3974,6 +3974,13 @@ export const mutations: readonly Mutation[] = [
     "if (status",
   ),
   broken(
+    "a gateway's answer in the form of a problem is taken for Linger's",
+    ["client_test.ts > 401, 403", "web/refusal_test.ts > was answered 404, 403"],
+    EXCHANGE,
+    'startsWith("urn:linger:problem:")',
+    'startsWith("")',
+  ),
+  broken(
     "the client retries what is refused for good",
     ["client_test.ts > 401, 403"],
     EXCHANGE,

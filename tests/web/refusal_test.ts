@@ -15,17 +15,28 @@ const PAGES = /[?&]before=(?!now)/;
 const answer = (status: number) => (route: Route) =>
   route.fulfill({ status, contentType: "text/html", body: "<h1>No" });
 
+/** In the form of Linger's, of a type of its own, and without a detail. */
+const answerOfGateway = (route: Route) =>
+  route.fulfill({
+    status: 403,
+    contentType: "application/problem+json",
+    body: JSON.stringify({ type: "https://gateway.test/no", title: "No", status: 403 }),
+  });
+
 webTest(
   "A page that was answered 404, 403 or 401 for a while says so, and goes on by itself with what it missed",
   async () => {
     await using ada = await visit(site, { room: "refusals", name: "Ada", badNetwork: true });
     const bodies: string[] = [];
     for (const status of [404, 403, 401]) {
-      await ada.page.route(POLLS, answer(status));
+      await ada.page.route(POLLS, status === 403 ? answerOfGateway : answer(status));
       bodies.push(`Ends the poll before ${status}`, `Missed by ${status}`);
       await posted(site, "refusals", bodies.at(-2)!);
       if (status === 404) await ada.page.waitForSelector("#connection-said >> text=The answer is 404");
-      else await ada.page.waitForSelector(`#banner >> text=${status === 403 ? "not open to you" : "by invitation"}`);
+      else {
+        const said = status === 403 ? "not open to you. Ask" : "by invitation";
+        await ada.page.waitForSelector(`#banner >> text=${said}`);
+      }
       await posted(site, "refusals", bodies.at(-1)!);
       await ada.page.unroute(POLLS);
       await ada.is("live");
