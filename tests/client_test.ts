@@ -1304,6 +1304,16 @@ Deno.test("A follow that is left by break, by an error, or by its signal in mid-
   }
   assertEquals(seen, ["1", "2"]);
 
+  // While its reader is busy, who may never come for more.
+  const during = new AbortController();
+  const unread = room.follow({ after: NIL, signal: during.signal });
+  await unread.next();
+  assertEquals(room.connection.state, { status: "live" });
+  during.abort();
+  assertEquals(room.connection.state, { status: "idle" });
+  assertEquals([listeners.count, getEventListeners(during.signal, "abort").length], [0, 0]);
+  assertEquals(await unread.next(), { done: true, value: undefined });
+
   // Ended before it began, or never begun.
   assertEquals(await room.follow({ signal: ended.signal }).next(), { done: true, value: undefined });
   assertEquals(await room.follow().return!(), { done: true, value: undefined });

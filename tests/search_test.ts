@@ -323,11 +323,19 @@ Deno.test("A client's search ends with its signal's reason, by a refusal, or qui
   assertEquals(await next, reason);
   for (const { signal } of [ended, waiting]) assertEquals(getEventListeners(signal, "abort").length, 0);
 
-  const left = room.history({ q: "never" });
+  const during = new AbortController();
+  const left = room.history({ q: "never", signal: during.signal });
   const nothing = left.next();
   await until(() => box.seen.length === 3, "it waits again");
   assertEquals(await left.return!(), { done: true, value: undefined });
   assertEquals(await nothing, { done: true, value: undefined });
+  assertEquals(getEventListeners(during.signal, "abort").length, 0);
+
+  const unread = room.history({ q: "hello", signal: during.signal });
+  await unread.next();
+  during.abort(reason); // while its reader is busy, who may never come for more
+  assertEquals(getEventListeners(during.signal, "abort").length, 0);
+  assertEquals(await assertRejects(() => unread.next()), reason);
 
   const refused = await assertRejects(() => room.history({ q: "x" }).next(), LingerError);
   assertEquals([refused.status, refused.problem?.detail], [400, "q: must be 2 to 100 characters"]);

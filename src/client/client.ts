@@ -371,7 +371,7 @@ class RemoteRoom implements Room {
   ): AsyncGenerator<Message, void> {
     signal?.throwIfAborted();
     const end = () => ended.abort(signal!.reason);
-    signal?.addEventListener("abort", end);
+    signal?.addEventListener("abort", end, { once: true });
     const read = (json: unknown, headers: Headers) => {
       const link = linkOf(headers);
       // A server that is older does not know `q`, and gives all messages; such a page leads on to the next one, too.
@@ -404,14 +404,22 @@ class RemoteRoom implements Room {
   ): AsyncGenerator<Message | Deletion, void> {
     if (signal?.aborted) return;
     const end = () => ended.abort();
-    const tell = (state: ConnectionState) => this.connection.set(ended, state);
+    const tell = (state: ConnectionState) => {
+      if (!ended.signal.aborted) this.connection.set(ended, state);
+    };
     let live = false;
     const offline = () => {
       live = false;
       tell({ status: "offline" });
     };
+    const leave = () => {
+      signal?.removeEventListener("abort", end);
+      host.removeEventListener?.("offline", offline);
+      this.connection.leave(ended);
+    };
     signal?.addEventListener("abort", end);
     host.addEventListener?.("offline", offline);
+    ended.signal.addEventListener("abort", leave); // at once: a reader that is busy may never come for more
 
     let last = ""; // where the last one stands that was given
     let failures = 0; // in a row, with neither news nor a poll that lingered between them
@@ -474,9 +482,7 @@ class RemoteRoom implements Room {
     } catch (error) {
       if (error !== ended.signal.reason) throw error;
     } finally {
-      signal?.removeEventListener("abort", end);
-      host.removeEventListener?.("offline", offline);
-      this.connection.leave(ended);
+      ended.abort();
     }
   }
 

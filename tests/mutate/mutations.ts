@@ -3795,6 +3795,13 @@ export const mutations: readonly Mutation[] = [
     "host",
   ),
   broken(
+    "a follow whose signal ends it while its reader is busy stays live",
+    ["client_test.ts > leaves nothing"],
+    PUBLIC_CLIENT,
+    'ended.signal.addEventListener("abort", leave);',
+    "",
+  ),
+  broken(
     "the client gives the rest of a page after its end",
     ["client_test.ts > leaves nothing"],
     PUBLIC_CLIENT,
