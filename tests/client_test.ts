@@ -976,13 +976,19 @@ test("A hidden page pauses between news and the next poll, until it is looked at
   }
 });
 
-test("A listener that throws is told of, and harms nothing", async (server) => {
+/** What nobody catches, as the world is told of it. */
+function uncaught() {
   const errors: unknown[] = [];
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
     errors.push(event.error.message);
   };
   addEventListener("error", onError);
+  return { errors, [Symbol.dispose]: () => removeEventListener("error", onError) };
+}
+
+test("A listener that throws is told of, and harms nothing", async (server) => {
+  using world = uncaught();
   const room = new Linger(server.url).room("room");
   const states: string[] = [];
   room.connection.subscribe(() => {
@@ -993,9 +999,29 @@ test("A listener that throws is told of, and harms nothing", async (server) => {
   await room.post("1");
   await until(() => seen.bodies.length === 1, "it is there");
   await seen.stop();
-  removeEventListener("error", onError);
   assertEquals(states, ["connecting", "live", "idle"]);
-  assertEquals(errors, ["mine", "mine", "mine"]);
+  assertEquals(world.errors, ["mine", "mine", "mine"]);
+});
+
+test("What throws when it is told of a try that failed or of a gap ends neither a post nor a follow", async (server) => {
+  using world = uncaught();
+  const { id: earliest } = await posted(server, "room", "1");
+  const gap = { type: "urn:linger:problem:trimmed", title: "", status: 410, detail: "", earliest };
+  const failures: Record<string, Response> = { POST: busy(), GET: Response.json(gap, { status: 410 }) };
+  await using box = middlebox(server, ({ method }, forward) => {
+    const failure = failures[method];
+    delete failures[method];
+    return failure ?? forward();
+  });
+  const room = new Linger(box.url).room("room");
+  const told = (what: string) => () => {
+    throw new Error(what);
+  };
+  await room.post("2", { onRetry: told("a try") });
+  const seen = follow(room, { after: NIL, onGap: told("a gap") });
+  await until(() => seen.bodies.length === 1, "it is there");
+  await seen.stop();
+  assertEquals([seen.bodies, world.errors], [["2"], ["a try", "a gap"]]);
 });
 
 // Refusals

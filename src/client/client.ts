@@ -452,7 +452,7 @@ class RemoteRoom implements Room {
           if (earliest !== undefined && earliest !== after) { // else it would ask for the same again and again
             const gap = { after, earliest };
             after = earliest;
-            onGap?.(gap);
+            guarded(() => onGap?.(gap));
             continue;
           }
           if (!(failure instanceof Failure)) throw failure;
@@ -567,16 +567,18 @@ class FollowState implements Connection {
     const state: ConnectionState = states[0] ?? { status: "idle" };
     if (state === this.state || state.status === this.state.status && state.status !== "reconnecting") return;
     this.state = state;
-    for (const listener of this.#listeners) {
-      try {
-        listener(state);
-      } catch (error) {
-        // Its own fault, to be seen as such; the follow goes on.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    for (const listener of this.#listeners) guarded(() => listener(state));
+  }
+}
+
+/** Tells somebody. What he throws is his own fault, to be seen as such; what he is told of goes on. */
+function guarded(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 
@@ -605,7 +607,8 @@ async function untilTold<T>(
       return await attempt();
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      await backOff(failure, failures, signal, (retryAt) => onRetry?.({ retryAt, problem: failure.problem }));
+      const { problem } = failure;
+      await backOff(failure, failures, signal, (retryAt) => guarded(() => onRetry?.({ retryAt, problem })));
     }
   }
 }

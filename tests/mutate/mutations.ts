@@ -1034,7 +1034,7 @@ export const mutations: readonly Mutation[] = [
     "a follow says nothing of a gap",
     ["retention_test.ts > A follow that was cut"],
     PUBLIC_CLIENT,
-    "            onGap?.(gap);\n",
+    "            guarded(() => onGap?.(gap));\n",
     "            void gap;\n",
   ),
   broken(
@@ -3844,11 +3844,11 @@ export const mutations: readonly Mutation[] = [
     '["offline", "reconnecting", "connecting", "live"]',
   ),
   broken(
-    "the client's listener can end a follow",
-    ["client_test.ts > A listener that throws"],
+    "what throws when the client tells it something can end a post or a follow",
+    ["client_test.ts > A listener that throws", "client_test.ts > What throws when"],
     PUBLIC_CLIENT,
-    "      } catch (error) {\n        // Its own fault",
-    "      } catch (error) {\n        if (this.#listeners.size > 0) throw error;\n        // Its own fault",
+    "  } catch (error) {\n    queueMicrotask",
+    "  } catch (error) {\n    if (error) throw error;\n    queueMicrotask",
   ),
   broken(
     "the client waits for an answer for ever",
