@@ -865,7 +865,12 @@ test("An answer that comes slowly is waited for, one that stops in its middle is
   const room = new Linger(box.url, { fetch: fetchCounted }).room("room");
   const seen = follow(room, { after: NIL });
   await settled(time, () => writer !== undefined, "it is asked");
+  let late = 0;
+  globalThis.Date = new Proxy(Date, {
+    get: (target, key) => key === "now" ? () => time.now + late : Reflect.get(target, key),
+  });
   for (let i = 0; i < 20; i++) {
+    if (i >= 10) late += 55_000; // in a hidden tab timers run once a minute, and a byte comes before
     writer!.enqueue(page.subarray(i, i + 1));
     await settled(time, () => arrived > i, "a byte has come");
     time.tick(10_000);

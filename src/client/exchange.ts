@@ -193,7 +193,7 @@ export async function pause(
 
 /**
  * Does `work` with a signal that aborts after `ms` milliseconds, with `signal`, or with one of the events (its reason is the
- * event's name). `extend` sets the milliseconds that are left. Leaves no timer and no listener.
+ * event's name). `extend` sets the milliseconds that are left from now on. Leaves no timer and no listener.
  */
 async function bounded<T>(
   ms: number,
@@ -221,11 +221,16 @@ async function bounded<T>(
     else end.abort("late");
   };
 
+  const extend = (ms: number) => {
+    left = ms;
+    seen = Date.now();
+  };
+
   signal?.addEventListener("abort", leave);
   for (const type of events) sourceOf(type)?.addEventListener?.(type, wake);
   wind();
   try {
-    return await work(end.signal, (ms) => left = ms);
+    return await work(end.signal, extend);
   } finally {
     clearTimeout(timer!);
     signal?.removeEventListener("abort", leave);
