@@ -203,7 +203,7 @@ test("A token can be a function: it is asked before each request, once more afte
     return [...shown];
   };
   assertEquals(await ask("new"), ["Bearer new"]);
-  assertEquals(await ask(undefined), [null]);
+  for (const none of [undefined, "", null as unknown as undefined]) assertEquals(await ask(none), [null]);
   assertEquals(await ask("old", "new"), ["Bearer old", "Bearer new"]);
   assertEquals(await ask("old"), ["Bearer old", "Bearer old", "401 The token has expired"]);
   assertEquals(await ask(new Error("no network"), "new"), ["Bearer new"]);

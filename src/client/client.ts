@@ -79,7 +79,8 @@ export interface Connection {
 export interface LingerOptions {
   /**
    * Sent as `Authorization: Bearer`. A function is asked before each request, and once more when the server does not take what it
-   * gave; if it fails, or takes longer than 20 seconds, that is tried again like a request. None is sent for undefined.
+   * gave; if it fails, or takes longer than 20 seconds, that is tried again like a request. None is sent for undefined, or
+   * an empty one.
    */
   token?: string | (() => string | undefined | Promise<string | undefined>);
   /** Used instead of the global `fetch`; called with one `Request`. */
@@ -263,7 +264,7 @@ export class Linger {
   #try: Try = async (path, init, ms, signal, read) => {
     const attempt = async () => {
       const token = await this.#tokenNow(signal);
-      const headers = { ...token !== undefined && { authorization: `Bearer ${token}` }, ...init.headers };
+      const headers = { ...token && { authorization: `Bearer ${token}` }, ...init.headers };
       return await exchange(this.#fetch, new URL(path, this.#base), { ...init, headers }, ms, signal, read);
     };
     return await attempt().catch((error) => {
