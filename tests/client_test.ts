@@ -798,6 +798,35 @@ for (
   });
 }
 
+test("A clock that is set back while a poll waits makes no failure of its empty answer", async (server) => {
+  const held = Promise.withResolvers<void>();
+  let asked = 0;
+  await using box = middlebox(server, async (request, forward) => {
+    if (!isPoll(request)) return await forward();
+    if (asked++ > 0) return await never();
+    await held.promise;
+    const { pathname, search } = new URL(request.url);
+    return await fetch(server.url + pathname + search.replace("wait=50", "wait=0"));
+  });
+  using time = new FakeTime(); // stands still: no pause can pass
+  const room = new Linger(box.url).room("room");
+  const seen = follow(room);
+  await settled(time, () => asked === 1, "it waits");
+  const now = performance.now() + 50_000;
+  Object.defineProperty(performance, "now", { value: () => now, configurable: true });
+  globalThis.Date = new Proxy(Date, {
+    get: (target, key) => key === "now" ? () => time.now - 3_600_000 : Reflect.get(target, key),
+  });
+  try {
+    held.resolve();
+    await settled(time, () => asked === 2, "it asks again");
+    assertEquals(room.connection.state.status, "live");
+    await seen.stop();
+  } finally {
+    Reflect.deleteProperty(performance, "now");
+  }
+});
+
 test("A token that never comes is asked for again: late, or as soon as the network is back", async (server) => {
   let asked = 0;
   const token = () => ++asked > 2 ? "token" : new Promise<string>(() => {});
