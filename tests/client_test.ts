@@ -1010,6 +1010,19 @@ test("A hidden page pauses between news and the next poll, until it is looked at
   }
 });
 
+test("A hidden page that has missed much catches up without a pause", async (server) => {
+  await Promise.all(Array.from({ length: 501 }, (_, i) => posted(server, "room", `${i}`)));
+  Object.assign(globalThis, { document: Object.assign(new EventTarget(), { visibilityState: "hidden" }) });
+  try {
+    using time = new FakeTime(); // stands still: no pause can pass
+    const seen = follow(new Linger(server.url).room("room"), { after: NIL });
+    await settled(time, () => seen.bodies.length === 501, "all are there");
+    await seen.stop();
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
+});
+
 /** What nobody catches, as the world is told of it. */
 function uncaught() {
   const errors: unknown[] = [];

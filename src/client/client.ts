@@ -477,9 +477,9 @@ class RemoteRoom implements Room {
           last = place;
           yield item;
         }
-        // A page that nobody sees need not be the first to know. The pause ends as soon as it is looked at.
+        // A page that nobody sees need not be the first to know, once it has caught up. The pause ends as soon as it is looked at.
         const hidden = host.document?.visibilityState === "hidden";
-        if (hidden && news.length > 0) await pause(HIDDEN_PAUSE_MS, ended.signal);
+        if (hidden && news.length > 0 && !more) await pause(HIDDEN_PAUSE_MS, ended.signal);
       }
     } catch (error) {
       if (error !== ended.signal.reason) throw error;
