@@ -1,5 +1,5 @@
 // What one client may take, so that it can't wear the server down for the others. What is bounded is what costs others something: posts,
-// new rooms, reads that ask the database, tokens that don't hold, and places where one waits.
+// new rooms, reads that ask the database or are long, tokens that don't hold, and places where one waits.
 import { Bucket, type Rate } from "./bucket.ts";
 import { Problem, tooManyPlaces, tooManyRequests } from "./problem.ts";
 
@@ -9,8 +9,8 @@ const POSTS_AT_ONCE = 20;
 /** Rooms that a client may begin in an hour, and at once: people make some, and each stays for ever. */
 const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_000, atOnce: 20 };
 
-/** Reads that ask the database, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
-const READS = { name: "reads", what: "reads from the database", most: 1_200, perMs: 60_000, atOnce: 200 };
+/** Reads that ask the database or are long, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
+const READS = { name: "reads", what: "reads", most: 1_200, perMs: 60_000, atOnce: 200 };
 
 /**
  * Tokens that don't hold: each is verified, which costs as much as some posts. A browser whose token has ended asks a few times; who
@@ -90,7 +90,7 @@ export class Allowance {
   }
 
   /**
-   * A read is to ask the database; one that takes as long as several counts as these.
+   * A read is to ask the database, or is long; one that takes as long as several counts as these.
    * @throws {Problem} 429.
    */
   read(price = 1): void {

@@ -1,6 +1,6 @@
 // A poll is answered once, whatever ends its wait; and then nothing is left of it: no place, no hold on its room, no timer, no listener.
 import { setImmediate } from "node:timers";
-import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertGreater, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { cursorAt, makeId, makePlace, NIL, NOW, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
 import { Feeds } from "../src/chat/feeds.ts";
@@ -9,8 +9,8 @@ import { Places } from "../src/chat/places.ts";
 import { type Poll, Polls } from "../src/chat/polls.ts";
 import type { Asked, Reader } from "../src/chat/reader.ts";
 import { Subscriptions } from "../src/chat/subscriptions.ts";
-import { UNLIMITED } from "../src/allowance.ts";
-import { trimmed } from "../src/problem.ts";
+import { Allowance, UNLIMITED } from "../src/allowance.ts";
+import { Problem, trimmed } from "../src/problem.ts";
 import { soon } from "./support/client.ts";
 import { take } from "./support/taking.ts";
 
@@ -83,6 +83,33 @@ Deno.test("A poll for now is given what is posted after it came, also while news
   assertEquals((await back).page.last, second.id);
   await Promise.all(crowd);
   assertEquals(world.places.polls, 0);
+  world.close();
+});
+
+Deno.test("A long page out of memory counts as a read, as does a stream that begins with one, but not for who has waited for it", async () => {
+  const world = await setUp();
+  const allowance = new Allowance("ada", { posts: 0, places: 0 }, () => 0); // nothing is given back meanwhile
+  const poll = async (after: string, limit = 1_000) => (await world.poll({ after, limit, allowance })).page;
+  const start = world.entries[0]!.id;
+  const waiting = poll(start);
+  assertEquals(world.places.polls, 1);
+  for (let i = 0; i < 11; i++) world.commitElsewhere("x".repeat(10_000));
+  await world.feeds.get(ROOM)!.refresh();
+  assertGreater((await waiting).body.length, 100_000);
+
+  allowance.read(198); // of 200
+  await poll(start);
+  (await world.subscribe({ after: start, allowance })).end();
+  const between = makeId(timeOf(start), seqOf(start), "ZZZZZZZZZZ");
+  for (const again of [() => poll(start), () => poll(between), () => world.subscribe({ after: start, allowance })]) {
+    const { headers } = await assertRejects(again, Problem);
+    assertEquals(headers["ratelimit-policy"], '"reads";q=1200;w=60');
+  }
+  assertEquals([world.places.polls, world.places.streams], [0, 0]);
+  const [last, end] = world.entries.slice(-2).map(({ id }) => id);
+  assertEquals((await poll(last!)).last, end); // what was posted while he came back
+  assertEquals((await poll(start, 5)).last, world.entries[5]!.id);
+  (await world.subscribe({ after: end!, allowance })).end();
   world.close();
 });
 
@@ -297,9 +324,9 @@ function nextTurn(): Promise<void> {
 async function setUp() {
   const entries: Entry[] = [];
   const newest = () => entries.reduce((place, { cursor }) => cursor > place ? cursor : place, NIL);
-  const make = () => {
+  const make = (body = "hello") => {
     const number = entries.filter(({ isChange }) => !isChange).length + 1;
-    entries.push(makeEntry(ROOM, makeId(timeOf(newest()) || 1, number, randomDigits()), null, "hello"));
+    entries.push(makeEntry(ROOM, makeId(timeOf(newest()) || 1, number, randomDigits()), null, body));
     return entries.at(-1)!;
   };
   make();
@@ -376,7 +403,8 @@ async function setUp() {
         ...poll,
       }),
     readEntries: (): Promise<readonly Entry[]> => Promise.resolve(entries),
-    subscribe: (subscription: { after: string }) => subscriptions.open(ROOM, { ...subscription, parameter: "after" }),
+    subscribe: (subscription: { after: string; allowance?: Allowance }) =>
+      subscriptions.open(ROOM, { ...subscription, parameter: "after" }),
     /** Follows with changes, as an event stream does. */
     async follow() {
       const after = entries.at(-1)!.id;

@@ -22,6 +22,7 @@
 //
 // A database can come back without its last messages. Each refresh asks whether what the feed knows is still there; if it is
 // not, nothing is put behind it, and another feed takes its place.
+import type { Allowance } from "../allowance.ts";
 import { Changes, isOlder } from "./changes.ts";
 import { cursorAt, makePlace, NIL, placeOf, seqOf } from "./cursor.ts";
 import type { KnownChange } from "./sql/head.ts";
@@ -43,6 +44,12 @@ const REFRESH_LIMIT = 1_000;
  * meanwhile; so where more was missed, as after an import, another feed begins with the newest.
  */
 const MOST_SELECTS = 10;
+
+/**
+ * Size from which on a page costs its reader a read, in bytes of JSON: ten of the longest messages. To make it takes as long as to read one,
+ * and who comes straight back to what was posted meanwhile is given less.
+ */
+const LONG_PAGE_BYTES = 100_000;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -250,14 +257,22 @@ export class Feed {
     this.release();
   }
 
-  /** The messages after `cursor`, and the changes if asked for, at most `limit`; undefined when they begin before what is known. */
-  page(cursor: string, limit: number, changes = false): Page | undefined {
+  /**
+   * The messages after `cursor`, and the changes if asked for, at most `limit`; undefined when they begin before what is known. A long page
+   * is on the account of `payer`, before it is made.
+   * @throws {Problem} 429.
+   */
+  page(cursor: string, limit: number, changes = false, payer?: Allowance): Page | undefined {
     if (!this.knows(cursor, changes)) return undefined;
     const key = `${this.#version} ${cursor} ${limit} ${changes}`;
     const known = pages.at(key);
-    if (known) return known;
+    if (known) {
+      if (known.body.length > LONG_PAGE_BYTES) payer?.read();
+      return known;
+    }
     const after = this.#after(cursor, changes);
     const count = fitting(after, 0, limit);
+    if (fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer?.read();
     const page = makePage(after.slice(0, count), count === limit || count < after.length);
     pages.keep(key, page);
     return page;

@@ -234,7 +234,12 @@ class OpenPoll implements Waiter {
   #give(woken: boolean): void {
     const { feed, cursor, changes, poll: { limit, wait, client, allowance } } = this;
     const begins = feed.startOf(changes);
-    const page = feed.page(cursor, limit, changes);
+    let page: Page | undefined;
+    try {
+      page = feed.page(cursor, limit, changes, this.#since === undefined ? allowance : undefined); // who has waited for it pays nothing
+    } catch (error) {
+      return this.#fail(error);
+    }
     if (page) return this.#answer(page, woken, begins);
     const asked = { room: feed.room, after: cursor, limit, changes, exact: wait === 0, client };
     this.options.reader.pageAfter(asked, allowance)

@@ -116,11 +116,13 @@ export class Subscriber implements Waiter, Leaving {
 
   /**
    * Begins after `cursor`. What the feed does not know is read now: what was removed meanwhile is to be told before he is given anything.
+   * What it knows counts as a read, too: else he could come for it again and again.
    * @throws {Problem} 410, 429, 503.
    */
   async begin(cursor: string): Promise<void> {
     this.#cursor = cursor;
     if (!this.feed.knows(cursor, this.changes)) this.#first = await this.#read();
+    else if (!this.feed.isAtEnd(cursor, this.changes)) this.allowance.read();
   }
 
   /** Gives `receiver` what comes next, once, now or as soon as there is something; or a sign of life. Only when it was given that. */

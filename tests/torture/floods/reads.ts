@@ -50,6 +50,24 @@ export const readFloods: readonly Attack[] = [
     begin: again(1, { path: PAGE }),
   },
   {
+    name: "floods: pages out of memory over 10 connections",
+    stoppedBy: "program",
+    how: "A long page counts as a read, wherever it comes from.",
+    longRooms: true,
+    begin: async (attacker) => {
+      const newest = await fetch(
+        `http://127.0.0.1:${attacker.order.port}/rooms/${LONG_ROOM}/messages?before=now&limit=90`,
+      );
+      const [{ id }] = await newest.json();
+      // Each from a cursor of its own, so that it has to be made.
+      const cursor = (i: number, n: number) => `${id.slice(0, -4)}${i}${`${n % 1_000}`.padStart(3, "0")}`;
+      return attacker.ask(
+        10,
+        (i, n) => attacker.bytes({ path: `/rooms/${LONG_ROOM}/messages?after=${cursor(i, n)}&limit=100&wait=1` }),
+      );
+    },
+  },
+  {
     name: "floods: newest pages over 10 connections",
     stoppedBy: "program",
     how: BOUND,
