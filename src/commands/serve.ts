@@ -52,7 +52,6 @@ export async function serve(config: Config, command: string): Promise<never> {
     threads = await Threads.start({ config: { ...config, PORT: port }, socket: database.socket }, lost);
     chat = new Chat(database, config);
     retention = new Retention(database, config).keep(stop); // here alone: it is enough for all threads
-    for (const line of welcome(config, server.addr)) say(line);
     if (config.READ_CONNECTIONS) {
       log(
         "warn",
@@ -62,6 +61,7 @@ export async function serve(config: Config, command: string): Promise<never> {
     if (isForOthers(config) && !identities) {
       log("warn", "Everybody who can reach this server can read and write every room: TOKEN_SECRET closes it");
     }
+    for (const line of welcome(config, server.addr)) say(line);
     await aborted(stop);
   }
 
