@@ -381,6 +381,7 @@ Deno.test({
       await first.stop();
       await run("sh", "-c", 'umask 077; cp -r "$0" "$1"', directory, join(parent, "copy"));
       await run("chown", "-R", "0:0", join(parent, "copy"));
+      await Deno.chmod(join(parent, "copy"), 0o1777); // as in the root of what was just mounted
       await Deno.symlink(join(parent, "copy"), backup); // as to another disk
       await Deno.symlink("/etc/passwd", join(backup, "cluster", "elsewhere"));
       const lines: string[] = [];

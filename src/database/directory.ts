@@ -54,9 +54,10 @@ export async function lockDirectory(home: string): Promise<LockedPlace> {
     const { inside } = held;
     const names = (await Array.fromAsync(Deno.readDir(inside))).map((entry) => entry.name);
     // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours. Where all may put
-    // files, as in /tmp, somebody else can have put a lock.
+    // files, as in /tmp or in what was just mounted, somebody else can have put a lock.
     const isShared = ((await Deno.stat(inside)).mode ?? 0) & STICKY;
-    if (names.length > 0 && (!names.includes(LOCK) || isShared)) {
+    const isOurs = async () => !isShared || (await Deno.lstat(join(inside, LOCK))).uid === Deno.uid();
+    if (names.length > 0 && !(names.includes(LOCK) && await isOurs())) {
       throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
     }
     lock = await openLock(join(inside, LOCK));

@@ -2473,8 +2473,8 @@ export const mutations: readonly Mutation[] = [
     "whoever puts a lock in /tmp has root give it away",
     ["embedded_test.ts > open to all"],
     "src/database/directory.ts",
-    " || isShared)",
-    ")",
+    "(names.includes(LOCK) && await isOurs())",
+    "names.includes(LOCK)",
   ),
   broken(
     "who owns the directory above can lead root to another one",
