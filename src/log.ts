@@ -21,6 +21,8 @@ const LAST_LINES_MS = 500;
 const encoder = new TextEncoder();
 const waiting: string[] = [];
 let missing = 0;
+/** Whether a part of a line was written, and the rest could not be. */
+let isCut = false;
 let writing = Promise.resolve();
 let write: (line: string, isRecord?: boolean) => void = writeNow;
 
@@ -102,8 +104,9 @@ function tellLeftOut(): void {
 async function writeAll(): Promise<void> {
   while (waiting.length > 0) {
     try {
-      for (let rest = encoder.encode(waiting[0]); rest.length > 0;) {
+      for (let rest = encoder.encode(isCut ? `\n${waiting[0]}` : waiting[0]); rest.length > 0;) {
         rest = rest.subarray(await Deno.stderr.write(rest));
+        isCut = rest.length > 0;
       }
     } catch {
       await sleep(AGAIN_MS);

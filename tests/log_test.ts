@@ -162,6 +162,25 @@ Deno.test("What somebody has done whom the log names is told however much else h
   assertMatch(lines[100]!, /info the first$/);
 });
 
+Deno.test("A line of which only a part could be written is written anew, as a line of its own", async () => {
+  const lines = await linesOf(`
+    import { log, logWithoutWaiting } from "${import.meta.resolve("../src/log.ts")}";
+    const takes = [5, 0]; // bytes; then all
+    let written = "";
+    Deno.stderr.write = (bytes) => {
+      const most = takes.shift() ?? bytes.length;
+      if (most === 0) return Promise.reject(new Error("No space left on device"));
+      written += new TextDecoder().decode(bytes.subarray(0, most));
+      return Promise.resolve(Deno.stderr.writeSync(bytes.subarray(0, most)));
+    };
+    logWithoutWaiting();
+    log("info", "the first");
+    log("info", "the next");
+    while (!written.includes("the next")) await new Promise((resolve) => setTimeout(resolve, 10));`);
+  assertEquals(lines[0]!.length, 5);
+  assertEquals(lines.slice(1).map((line) => line.slice(line.indexOf("Z ") + 2)), ["info the first", "info the next"]);
+});
+
 Deno.test("A log for which too many lines wait says once how many are missing, and goes on with the next", async () => {
   const lines = await linesOf(`
     import { logged, logWithoutWaiting, record } from "${import.meta.resolve("../src/log.ts")}";
