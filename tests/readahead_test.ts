@@ -1,6 +1,6 @@
 // Pages that are read before they are asked for. A reader must not see that they are, but by the clock: whatever was
 // committed before it asked is in its page, and nothing is read for readers who don't come.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, NIL } from "../src/chat/cursor.ts";
 import { Gate } from "../src/chat/gate.ts";
@@ -124,6 +124,27 @@ Deno.test("ReadAhead reads ahead once at a time for one client, in whichever roo
   gate.resolve();
   await pages.page("a", numberedId(10), 10, eve);
   assertEquals(ahead(), ["a", "c", "d", "e", "a"]);
+});
+
+Deno.test("ReadAhead keeps the newest two pages of one client who is counted, so that there is room for others", async () => {
+  using time = new FakeTime();
+  const room = new FakeRoom(30);
+  await using pages = opened(room);
+  const [ada, eve] = [counted("ada"), counted("eve")];
+  for (let seq = 1; seq < 20; seq += 2) { // from where none of the pages before leads
+    await pages.page("lobby", numberedId(seq), 1, eve);
+    await time.runMicrotasks();
+  }
+  await pages.page("den", NIL, 10, ada);
+  await time.runMicrotasks();
+  const isReadNow = async (name: string, seq: number, limit: number, who: Allowance) => {
+    room.read = [];
+    await pages.page(name, numberedId(seq), limit, who);
+    return room.read.includes(`${name} ${numberedId(seq)}`);
+  };
+  assertFalse(await isReadNow("den", 10, 10, ada));
+  for (const seq of [18, 20]) assertFalse(await isReadNow("lobby", seq, 1, eve));
+  assert(await isReadNow("lobby", 16, 1, eve));
 });
 
 Deno.test("ReadAhead reads nothing ahead while all who may read are at it, or somebody waits", async () => {

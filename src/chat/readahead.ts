@@ -6,7 +6,7 @@
 // lost by the database, since it began to wait here: so it is given to nobody who must have what there is now.
 //
 // Nobody must gain by it what is another's: a page is read ahead while others need nothing, once at a time for one client, and on his
-// account, where it counts as if he had asked for it. So it costs nothing more when he does.
+// account, where it counts as if he had asked for it. So it costs nothing more when he does. Of those that wait for him he has few, too.
 import type { Allowance } from "../allowance.ts";
 import { unavailable } from "../problem.ts";
 import type { Page } from "./page.ts";
@@ -17,10 +17,14 @@ import type { Store } from "./store.ts";
 /** Most pages that are read ahead at a time: 8 MB at most. Whoever comes then gets each page when he asks for it. */
 const MAX_PAGES = 8;
 
+/** Most of them for one client who is counted: what he asks for next in two rooms. */
+const MAX_OF_ONE = 2;
+
 /** How long a page waits to be asked for, in milliseconds; then its reader has left, or is slow and needs none. */
 const PATIENCE_MS = 1_000;
 
 interface Ahead {
+  readonly client: string;
   readonly room: string;
   /** Never rejects; undefined where it could not be read. */
   readonly page: Promise<Page | undefined>;
@@ -75,13 +79,18 @@ export class ReadAhead {
   }
 
   #readAhead(room: string, after: string, limit: number, allowance: Allowance): void {
-    const key = `${allowance.client} ${room} ${after} ${limit}`;
-    if (this.#ahead.size >= MAX_PAGES || this.#ahead.has(key) || !this.gate.hasRoomFor(allowance)) return;
+    const { client, unlimited } = allowance;
+    const key = `${client} ${room} ${after} ${limit}`;
+    if (this.#ahead.has(key) || !this.gate.hasRoomFor(allowance)) return;
+    const own = unlimited ? [] : [...this.#ahead].filter(([, ahead]) => ahead.client === client);
+    if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]); // the oldest
+    if (this.#ahead.size >= MAX_PAGES) return;
     const turn: Turn = async (statement) => {
       if (!allowance.readAhead()) throw unavailable("This client may read no more for now");
       return await this.gate.run(allowance, room, statement);
     };
     this.#ahead.set(key, {
+      client,
       room,
       page: this.store.pageAfter(room, after, limit, { turn }).catch(() => undefined),
       timer: setTimeout(() => this.#ahead.delete(key), PATIENCE_MS),

@@ -1573,6 +1573,13 @@ export const mutations: readonly Mutation[] = [
     "      throw new Error();",
   ),
   broken(
+    "a line that was written in part is written anew behind that part",
+    ["log_test.ts > only a part"],
+    LOG,
+    "isCut ? `\\n${waiting[0]}` : waiting[0]",
+    "waiting[0]",
+  ),
+  broken(
     "two loops write the log",
     ["log_test.ts > too many lines wait"],
     LOG,
@@ -1781,7 +1788,7 @@ export const mutations: readonly Mutation[] = [
     "pages are read ahead without bound",
     ["readahead_test.ts > eight pages"],
     READ_AHEAD,
-    "this.#ahead.size >= MAX_PAGES || ",
+    "if (this.#ahead.size >= MAX_PAGES) return;",
     "",
   ),
   broken(
@@ -3246,6 +3253,13 @@ export const mutations: readonly Mutation[] = [
     ["readahead_test.ts > once at a time"],
     GATE,
     " && (unlimited || !this.#lines.has(client))",
+    "",
+  ),
+  broken(
+    "one client has all places for pages that are read ahead",
+    ["readahead_test.ts > newest two"],
+    READ_AHEAD,
+    "if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]);",
     "",
   ),
   broken(
