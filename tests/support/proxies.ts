@@ -97,8 +97,8 @@ export interface Proxy extends AsyncDisposable {
   readonly cert: string;
   /** Ends it, with all its connections, and starts it again. */
   restart(): Promise<void>;
-  /** Ends it, with all its connections, and returns all that it has logged since its last start. */
-  end(): Promise<string>;
+  /** All that it has logged since its last start: of a request a moment after its answer. */
+  logged(): Promise<string>;
 }
 
 /** Starts a proxy before two servers, with `changes` in its configuration. `beside` is another file of deploy/ that nginx is given. */
@@ -141,11 +141,10 @@ export async function startProxy(
       await running.stop();
       running = await launch(kind, config, home, listens);
     },
-    end: async () => {
-      const said = await running.stop();
+    logged: async () => {
       const names = await Array.fromAsync(Deno.readDir(home), ({ name }) => name);
       const files = names.filter((name) => name.endsWith(".log")).map((name) => Deno.readTextFile(join(home, name)));
-      return [said, ...await Promise.all(files)].join("\n");
+      return [running.said(), ...await Promise.all(files)].join("\n");
     },
     [Symbol.asyncDispose]: async () => {
       await running.stop();
@@ -160,7 +159,7 @@ async function launch(
   config: string,
   home: string,
   listens: () => Promise<boolean>,
-): Promise<{ stop(): Promise<string> }> {
+): Promise<{ stop(): Promise<void>; said(): string }> {
   const [command, ...args] = kind.command(config, home);
   const child = new Deno.Command(command!, {
     args,
@@ -179,14 +178,13 @@ async function launch(
     if (!over) child.kill("SIGTERM");
     await child.status;
     await reading;
-    return said;
   };
   try {
     await until(async () => {
       if (over) throw new Error(`${kind.name} has ended`);
       return await listens();
     }, `${kind.name} listens`);
-    return { stop };
+    return { stop, said: () => said };
   } catch (error) {
     await stop();
     throw new Error(`${kind.name} does not start:\n${said}`, { cause: error });
