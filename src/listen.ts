@@ -20,7 +20,7 @@ const PATIENCE_MS = 10_000;
 
 /**
  * How long a server that has stopped listening keeps its connections, in milliseconds; then each is closed after its answer.
- * Longer than a poll: nobody who waits notices, and no body that is on its way gets lost (denoland/deno#36809).
+ * Longer than a poll: nobody who waits notices. What comes over a connection just then gets lost (denoland/deno#36809).
  */
 const RETIRE_MS = 60_000;
 
@@ -35,6 +35,8 @@ export interface ListenOptions {
   readonly lost: () => void;
   /** Who may do what; everybody may do everything if not given. */
   readonly identities?: Identities | undefined;
+  /** How long a server that has stopped listening keeps its connections, in milliseconds; a minute if not given. */
+  readonly retireMs?: number;
 }
 
 /** A server that lets requests in until it is told not to. */
@@ -54,11 +56,13 @@ export interface Listening {
  * @internal
  */
 export function listen(config: Config, chat: ChatSource["chat"], options: ListenOptions): Listening {
-  const { join = false, lost, identities } = options;
+  const { join = false, lost, identities, retireMs = RETIRE_MS } = options;
   const { PORT, HOST: hostname, THREADS, UPLOAD_TIMEOUT_MS: uploadTimeoutMs, HEARTBEAT_MS: heartbeatMs } = config;
+  let closing = 0; // servers that are being shut down
   const { fetch } = createApp({
     chat,
     uploadTimeoutMs,
+    losesBodies: () => closing > 0,
     heartbeatMs,
     historyMaxAge: config.HISTORY_MAX_AGE,
     origins: new Origins(config),
@@ -93,9 +97,19 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
 
   /** Lets go of a server that is deaf, once those who waited when it failed are answered. */
   async function retire(server: Deno.HttpServer<Deno.NetAddr>): Promise<void> {
-    await sleep(RETIRE_MS, ended.signal);
-    await server.shutdown();
+    await sleep(retireMs, ended.signal);
+    await close(server);
     servers.delete(server);
+  }
+
+  /** Closes each of its connections after its answer. */
+  async function close(server: Deno.HttpServer<Deno.NetAddr>): Promise<void> {
+    closing++;
+    try {
+      await server.shutdown();
+    } finally {
+      closing--;
+    }
   }
 
   async function openAgain(port: number, cause: unknown): Promise<void> {
@@ -138,7 +152,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
       addr,
       shutdown: async () => {
         ended.abort();
-        await Promise.allSettled([...servers].map((server) => server.shutdown()));
+        await Promise.allSettled([...servers].map(close));
       },
     };
   } catch (error) {

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { openFiles } from "../src/open-files.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, type Message, messages, posted, until } from "./support/client.ts";
-import { testPostgres } from "./support/postgres.ts";
+import { projectPath, testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 import { NEVER } from "./support/silent_store.ts";
 
@@ -17,13 +17,13 @@ const FILES = 60;
 /** Without a look at the database meanwhile: Deno 2.9.6 itself can panic where it tells of a connection that it could not open. */
 const UNDISTURBED = NEVER;
 
-function limitFiles({ pid }: ServerProcess, soft: number): void {
+function limitFiles({ pid }: { pid: number }, soft: number): void {
   const { success, stderr } = new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${soft}:`] }).outputSync();
   assert(success, new TextDecoder().decode(stderr));
 }
 
 /** Opens connections that say nothing, and waits until each is accepted or refused. */
-async function silent({ url }: ServerProcess, count: number): Promise<Socket[]> {
+async function silent({ url }: { url: string }, count: number): Promise<Socket[]> {
   const sockets = Array.from({ length: count }, () => connect(Number(new URL(url).port), "127.0.0.1"));
   await Promise.all(
     sockets.map((socket) => new Promise<void>((resolve) => socket.on("connect", resolve).on("error", () => resolve()))),
@@ -125,6 +125,37 @@ Deno.test({
     assertEquals(server.log().match(/The port can't be opened/g)!.length, 1);
     server.kill("SIGTERM");
     assertEquals(await exitCode(server), 0);
+  },
+});
+
+Deno.test({
+  name:
+    "A post that is on its way to a server that has stopped listening, when that lets go of it, is to be sent again",
+  ignore: !LINUX,
+  fn: async () => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--frozen", "--quiet", projectPath("tests/fixtures/retiring.ts")],
+      cwd: projectPath("."),
+      env: { PORT: "0" },
+      stdout: "piped",
+    }).spawn();
+    const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const url = `http://127.0.0.1:${(await output.read()).value!.trim()}`;
+    const post = connect(Number(new URL(url).port), "127.0.0.1");
+    let answer = "";
+    post.on("data", (piece) => answer += piece);
+    post.write(
+      "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 14\r\n" +
+        'Expect: 100-continue\r\n\r\n{"body":',
+    );
+    await until(() => answer.includes(" 100 "), "its body is awaited");
+    limitFiles(child, FILES);
+    const sockets = await silent({ url }, 2 * FILES);
+    await until(() => / (?!100 )\d{3} [^]*"type"/.test(answer), "it is answered");
+    assertMatch(answer, / 503 [^]*"urn:linger:problem:not-stored"/);
+    for (const socket of [post, ...sockets]) socket.destroy();
+    child.kill("SIGTERM");
+    await Promise.all([child.status, output.cancel()]);
   },
 });
 

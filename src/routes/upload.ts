@@ -12,6 +12,8 @@ import type { ChatSource } from "./started.ts";
 export interface UploadSource extends ChatSource {
   /** How long a request's body may take to arrive, in milliseconds. */
   readonly uploadTimeoutMs: number;
+  /** Whether a server is being shut down, perhaps beside another one that goes on; none if not given. */
+  readonly losesBodies?: () => boolean;
 }
 
 /**
@@ -19,7 +21,10 @@ export interface UploadSource extends ChatSource {
  * @throws {Problem} 415, 413, 408; 400, or 503 from a server that shuts down, when it ends too early.
  * @internal
  */
-export async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: UploadSource): Promise<Uint8Array> {
+export async function bodyOf(
+  { req }: Context,
+  { chat, uploadTimeoutMs, losesBodies }: UploadSource,
+): Promise<Uint8Array> {
   const type = req.header("content-type") ?? "";
   if (!/^application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*)?)?$/i.test(type)) throw unsupportedMediaType();
   try {
@@ -27,7 +32,8 @@ export async function bodyOf({ req }: Context, { chat, uploadTimeoutMs }: Upload
   } catch (error) {
     if (error instanceof Problem) throw error;
     // A server that shuts down loses the bodies that are still on their way (denoland/deno#36809).
-    throw chat()?.draining ? notStored("This server is shutting down") : invalid("body", "ended too early");
+    const isLost = chat()?.draining || losesBodies?.();
+    throw isLost ? notStored("This server is shutting down") : invalid("body", "ended too early");
   }
 }
 

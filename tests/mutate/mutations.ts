@@ -1552,6 +1552,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a post that a deaf server loses is not worth another try",
+    ["listen_test.ts > on its way"],
+    LISTEN,
+    "losesBodies: () => closing > 0,",
+    "",
+  ),
+  broken(
     "a server that has lost its port stays",
     ["listen_test.ts > another program takes"],
     LISTEN,
