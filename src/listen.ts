@@ -78,7 +78,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
   // The one that listens, and those before it: they are deaf, but have clients who wait.
   const servers = new Set<Deno.HttpServer<Deno.NetAddr>>();
 
-  function open(port: number): Deno.HttpServer<Deno.NetAddr> {
+  function open({ port, hostname }: Pick<Deno.NetAddr, "port" | "hostname">): Deno.HttpServer<Deno.NetAddr> {
     const server = Deno.serve({ port, hostname, reusePort: shared, onListen: () => {} }, fetch);
     servers.add(server);
     const ending = server.finished.then(() => "The server has ended", (error) => error);
@@ -86,7 +86,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
       if (ended.signal.aborted) return;
       retire(server);
       const { addr }: { addr: Deno.Addr } = server;
-      if (addr.transport === "tcp") openAgain(addr.port, cause);
+      if (addr.transport === "tcp") openAgain(addr, cause);
       else {
         log("error", "A connection could not be accepted", { address: addr, cause: `${cause}` });
         lost(); // only the first server of a program can listen there
@@ -112,7 +112,9 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
     }
   }
 
-  async function openAgain(port: number, cause: unknown): Promise<void> {
+  /** Where it was, which is not what the settings name if a platform has moved it. */
+  async function openAgain(addr: Deno.NetAddr, cause: unknown): Promise<void> {
+    const { port } = addr;
     const since = performance.now();
     let taken = Infinity; // since when another program has it
     let quiet = since - told < QUIET_MS;
@@ -126,7 +128,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
       await sleep(pause, ended.signal);
       if (ended.signal.aborted) return;
       try {
-        open(port);
+        open(addr);
         if (!quiet) log("info", "The port is open again", { port });
         return;
       } catch (error) {
@@ -147,7 +149,7 @@ export function listen(config: Config, chat: ChatSource["chat"], options: Listen
   try {
     // Where another program shares the port too, only a try that does not is told that it is in use.
     if (shared && !join) Deno.listen({ port: PORT, hostname }).close();
-    const { addr } = open(PORT);
+    const { addr } = open({ port: PORT, hostname });
     return {
       addr,
       shutdown: async () => {

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { openFiles } from "../src/open-files.ts";
 import { sleep } from "../src/sleep.ts";
 import { health, type Message, messages, posted, until } from "./support/client.ts";
-import { projectPath, testPostgres } from "./support/postgres.ts";
+import { freePort, projectPath, testPostgres } from "./support/postgres.ts";
 import { exitCode, type ServerProcess, spawnServer, spawnStarting } from "./support/server.ts";
 import { NEVER } from "./support/silent_store.ts";
 
@@ -24,7 +24,8 @@ function limitFiles({ pid }: { pid: number }, soft: number): void {
 
 /** Opens connections that say nothing, and waits until each is accepted or refused. */
 async function silent({ url }: { url: string }, count: number): Promise<Socket[]> {
-  const sockets = Array.from({ length: count }, () => connect(Number(new URL(url).port), "127.0.0.1"));
+  const { hostname, port } = new URL(url);
+  const sockets = Array.from({ length: count }, () => connect(Number(port), hostname));
   await Promise.all(
     sockets.map((socket) => new Promise<void>((resolve) => socket.on("connect", resolve).on("error", () => resolve()))),
   );
@@ -44,7 +45,7 @@ async function waitOn(server: ServerProcess): Promise<{ poll: Promise<Message[]>
 }
 
 /** Asks over a connection of its own. */
-async function asked({ url }: ServerProcess): Promise<number> {
+async function asked({ url }: { url: string }): Promise<number> {
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   try {
     const response = await fetch(`${url}/healthz`, { client });
@@ -191,6 +192,24 @@ Deno.test({
     assertMatch(server.log(), /error A connection could not be accepted .*Too many open files/);
     for (const socket of sockets) socket.destroy();
     await Deno.remove(home, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "A server that DENO_SERVE_ADDRESS has moved to another address opens its port again there",
+  ignore: !LINUX,
+  fn: async () => {
+    await using database = await postgres.create();
+    const port = freePort();
+    const url = `http://127.0.0.2:${port}`;
+    const env = { ...UNDISTURBED, PORT: "0", DENO_SERVE_ADDRESS: `tcp:127.0.0.2:${port}` };
+    await using server = spawnStarting(database.url, env);
+    await until(() => server.log().includes("Linger is ready"), "it is ready");
+    limitFiles(server, FILES);
+    const sockets = await silent({ url }, 2 * FILES);
+    await until(() => server.log().includes("A connection could not be accepted"), "the limit is reached");
+    for (const socket of sockets) socket.destroy();
+    await until(async () => await asked({ url }) === 200, "it is served");
   },
 });
 

@@ -1548,8 +1548,15 @@ export const mutations: readonly Mutation[] = [
     "a port that was lost is not opened again",
     ["listen_test.ts > the limit of open files who"],
     LISTEN,
-    "openAgain(addr.port, cause);",
+    "openAgain(addr, cause);",
     "",
+  ),
+  broken(
+    "a port that was lost is opened again where the settings have it",
+    ["listen_test.ts > to another address"],
+    LISTEN,
+    "open(addr);",
+    "open({ port, hostname });",
   ),
   broken(
     "a post that a deaf server loses is not worth another try",
@@ -4914,10 +4921,10 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "a socket that is lost becomes a port",
-    ["listen_test.ts > DENO_SERVE_ADDRESS"],
+    ["listen_test.ts > to a socket"],
     LISTEN,
-    'if (addr.transport === "tcp") openAgain(addr.port, cause);',
-    "if (addr) openAgain(server.addr.port, cause);",
+    'if (addr.transport === "tcp") openAgain(addr, cause);',
+    "if (addr) openAgain(server.addr, cause);",
   ),
   broken(
     "Deno Deploy fetches what only tests need",
