@@ -168,14 +168,13 @@ Deno.test("startEmbedded() refuses a database of another major version", async (
 
 Deno.test("startEmbedded() replaces the programs of another version, and those of another kind of machine", async () => {
   await (await startEmbedded(home)).stop();
-  const programs = async () => (await namesIn(home)).filter((name) => name.startsWith("postgresql-"));
-  const [current] = await programs();
+  const [current] = await programsIn(home);
   const platform = /-\w+-\w+$/; // which the name has not always had
   for (const other of ["postgresql-18.3.0", current!.replace(platform, "-other-one"), current!.replace(platform, "")]) {
     await Deno.rename(join(home, current!), join(home, other));
     await Deno.writeTextFile(join(home, other, "bin", "postgres"), "for another processor");
     await (await startEmbedded(home)).stop();
-    assertEquals(await programs(), [current!]);
+    assertEquals(await programsIn(home), [current!]);
   }
 });
 
@@ -558,11 +557,7 @@ Deno.test({
       await Deno.writeTextFile(join(directory!, "postgres.lock"), "");
 
       // The programs are nobody's to change for: what stands in their place can say what it is handed.
-      const programs = join(
-        directory!,
-        (await namesIn(directory!)).find((name) => name.startsWith("postgresql-"))!,
-        "bin",
-      );
+      const programs = join(directory!, (await programsIn(directory!))[0]!, "bin");
       const script =
         '#!/bin/sh\necho "handed: $PG_GRANDPARENT_PID"\nrm postgres.log.x; mv postgres.log postgres.log.x\n';
       await Deno.rename(join(programs, "postgres"), join(programs, "postgres.real"));
@@ -586,7 +581,7 @@ Deno.test("What is told of a start that fails is what this start has said", asyn
   await inTemporaryDirectory(async (directory) => {
     await (await startEmbedded(directory)).stop();
     assertStringIncludes(await Deno.readTextFile(join(directory, "postgres.log")), "ready to accept connections");
-    const programs = join(directory, (await namesIn(directory)).find((name) => name.startsWith("postgresql-"))!, "bin");
+    const programs = join(directory, (await programsIn(directory))[0]!, "bin");
     await Deno.chmod(join(programs, "postgres"), 0o600);
     const { message } = await assertRejects(() => startEmbedded(directory), Error, "PostgreSQL did not start in");
     assertMatch(message, /postgres: Permission denied/);
@@ -627,10 +622,7 @@ Deno.test({
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
     await inTemporaryDirectory(async (parent) => {
-      await Deno.chmod(parent, 0o755);
-      const mine = join(parent, "mine");
-      await Deno.mkdir(mine);
-      await Deno.chown(mine, NOBODY, NOBODY);
+      const mine = await nobodysIn(parent, "mine");
       const sealed = join(mine, "sealed");
       await Deno.mkdir(sealed, { mode: 0o555 });
       await Deno.chmod(sealed, 0o555);
@@ -732,10 +724,7 @@ Deno.test({
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
     await inTemporaryDirectory(async (parent) => {
-      await Deno.chmod(parent, 0o755);
-      const directory = join(parent, "data");
-      await Deno.mkdir(directory);
-      await Deno.chown(directory, NOBODY, NOBODY);
+      const directory = await nobodysIn(parent, "data");
       const owner = startOwner(directory, AS_NOBODY);
       await owner.says("Ready");
       assertEquals((await Deno.stat(join(directory, "postgres.lock"))).uid, NOBODY);
@@ -760,10 +749,7 @@ Deno.test({
   ignore: !ROOT || Deno.build.os !== "linux",
   async fn() {
     await inTemporaryDirectory(async (parent) => {
-      await Deno.chmod(parent, 0o755);
-      const directory = join(parent, "data");
-      await Deno.mkdir(directory);
-      await Deno.chown(directory, NOBODY, NOBODY);
+      const directory = await nobodysIn(parent, "data");
       await (await startEmbedded(directory)).stop();
       const owner = startOwner(directory, AS_NOBODY);
       await owner.says("Ready");
@@ -781,6 +767,15 @@ async function inTemporaryDirectory(test: (directory: string) => Promise<void>):
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+}
+
+/** Makes a directory of an ordinary user's, in one that all may enter. */
+async function nobodysIn(parent: string, name: string): Promise<string> {
+  await Deno.chmod(parent, 0o755);
+  const directory = join(parent, name);
+  await Deno.mkdir(directory);
+  await Deno.chown(directory, NOBODY, NOBODY);
+  return directory;
 }
 
 /** Uses a connection of its own, so that none is open when a server is killed. */
@@ -851,6 +846,11 @@ async function untilGone(directory: string): Promise<void> {
 
 async function namesIn(directory: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+}
+
+/** The folders with PostgreSQL's programs. */
+async function programsIn(directory: string): Promise<string[]> {
+  return (await namesIn(directory)).filter((name) => name.startsWith("postgresql-"));
 }
 
 async function run(program: string, ...args: string[]): Promise<void> {
