@@ -272,7 +272,7 @@ export class Feed {
     }
     const after = this.#after(cursor, changes);
     const count = fitting(after, 0, limit);
-    if (fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer?.read();
+    if (payer && fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer.read();
     const page = makePage(after.slice(0, count), count === limit || count < after.length);
     pages.keep(key, page);
     return page;

@@ -3430,7 +3430,7 @@ export const mutations: readonly Mutation[] = [
     "a long page out of memory costs nothing when it is made",
     ["polls_test.ts > long page"],
     FEED,
-    "if (fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer?.read();",
+    "if (payer && fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer.read();",
     "",
   ),
   broken(
