@@ -22,8 +22,9 @@ export function plain(name: string): string {
 
 /** What a browser on this machine opens, where a server listens on `host`, which the system has understood as `address`. */
 export function urlOf(host: string, { hostname, port }: { hostname: string; port: number }): string {
-  // Browsers take neither 0.0.0.0 nor ::, which stand for all addresses of the machine.
-  if (["0.0.0.0", "::", "127.0.0.1"].includes(hostname)) return `http://localhost:${port}`;
+  // Browsers take neither 0.0.0.0 nor ::, which stand for all addresses of the machine; and Linger is not asked by an IPv4 address in
+  // IPv6's form.
+  if (["0.0.0.0", "::", "127.0.0.1", "::ffff:127.0.0.1"].includes(hostname)) return `http://localhost:${port}`;
   const name = isIP(host) ? hostname : host;
   return `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
 }

@@ -35,10 +35,10 @@ const EXPOSED =
   "etag, link, location, retry-after, ratelimit, ratelimit-policy, idempotency-replayed, preference-applied, www-authenticate, x-request-id";
 
 /**
- * "All addresses", which lead to this machine as its own do; but browsers don't take them for it, and send no Sec-Fetch-Site there. So
- * that of a page elsewhere could not be told from a program.
+ * "All addresses", and those of IPv4 in IPv6's form (`[::ffff:7f00:1]`). They lead to this machine as its own do; but browsers don't take
+ * them for it, and send no Sec-Fetch-Site there. So what a page elsewhere sends could not be told from a program's.
  */
-const UNSPECIFIED = ["0.0.0.0", "[::]", "[::ffff:0:0]"];
+const UNTOLD = /^(0\.0\.0\.0|\[::\]|\[::ffff:.*\])$/;
 
 /** The settings that say which page may ask. */
 export type OriginSettings = Pick<Config, "HOST" | "ALLOWED_HOSTS" | "ALLOWED_ORIGINS" | "onDeploy">;
@@ -105,11 +105,12 @@ export class Origins {
   /** Whether a request for this host is meant for this server. */
   answersFor(host: string): boolean {
     if (!this.#hosts) return true;
-    const name = plain(host.replace(/:\d*$/, ""));
-    // An address that is one can't be made to lead elsewhere, and without a name it is no browser that asks.
+    const name = host.replace(/:\d*$/, "").toLowerCase();
+    // An address that is one can't be made to lead elsewhere, and without a name it is no browser that asks. With a dot at its end
+    // not every browser takes `localhost` for this machine.
     return name === "" || name === "localhost" || name.endsWith(".localhost") ||
-      isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNSPECIFIED.includes(name) ||
-      this.#hosts.has(name);
+      isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNTOLD.test(name) ||
+      this.#hosts.has(plain(name));
   }
 }
 

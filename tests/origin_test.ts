@@ -1,4 +1,4 @@
-// Which page may ask: by the headers that browsers send, one by one, and with a real proxy before the server. That browsers send
+// Which page may ask: by the headers that browsers send, one by one. That browsers send
 // them is shown in tests/web/origin_test.ts.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connect } from "node:net";
@@ -33,7 +33,6 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
     "localhost",
     "localhost:8080",
     "LOCALHOST:80",
-    "localhost.",
     "chat.localhost:1",
     "127.0.0.1:8080",
     "[::1]:8080",
@@ -52,6 +51,10 @@ Deno.test("Where only this machine can come in, a name that could be a page's ow
     "0.0.0.0:8080",
     "[::]:8080",
     "[::ffff:0:0]:8080", // as a browser writes 0.0.0.0 in IPv6
+    "[::ffff:7f00:1]:8080", // and 127.0.0.1
+    "[::ffff:127.0.0.1]",
+    "localhost.",
+    "chat.localhost.:80",
   ];
   for (
     const HOST of [

@@ -97,6 +97,7 @@ Deno.test("A server that everybody may use says so where others than this machin
     [{ HOST: "0.0.0.0" }, true],
     [{ PROXY_HOPS: "1" }, true],
     [{ ALLOWED_HOSTS: "localhost,chat.example.com" }, true],
+    [{ PORT: "0", DENO_SERVE_ADDRESS: `tcp:0.0.0.0:${freePort()}` }, true],
   ];
   for (const [env, says] of cases) {
     await using server = await spawnServer(database.url, env);

@@ -58,7 +58,7 @@ export async function serve(config: Config, command: string): Promise<never> {
         `READ_CONNECTIONS is the older name: set DATABASE_CONNECTIONS=${config.DATABASE_CONNECTIONS} in its place`,
       );
     }
-    if (isForOthers(config) && !identities) {
+    if (isForOthers(config, server.addr) && !identities) {
       log("warn", "Everybody who can reach this server can read and write every room: TOKEN_SECRET closes it");
     }
     for (const line of welcome(config, server.addr)) say(line);
@@ -87,8 +87,9 @@ async function open(
 }
 
 /** Whether others than this machine come in: by themselves, or through a proxy, to which some of the settings point. */
-function isForOthers({ HOST, PROXY_HOPS, ALLOWED_HOSTS = [] }: Config): boolean {
-  return PROXY_HOPS > 0 || [HOST, ...ALLOWED_HOSTS].some((host) => !isLoopback(host));
+function isForOthers({ HOST, PROXY_HOPS, ALLOWED_HOSTS = [] }: Config, addr: Deno.Addr): boolean {
+  const moved = addr.transport === "tcp" ? [addr.hostname] : []; // by DENO_SERVE_ADDRESS
+  return PROXY_HOPS > 0 || [HOST, ...moved, ...ALLOWED_HOSTS].some((host) => !isLoopback(host));
 }
 
 /** What somebody who has just started it wants to know; a program that waits for the start looks for the first line. */

@@ -77,7 +77,7 @@ export async function openIdentities(config: IdentitySettings, signal: AbortSign
 export class Identities {
   /** Those whose tokens held, by the token, with the version of the keys of then. */
   readonly #known = new Remembered<{ identity: Identity; version: number }>(MAX_KNOWN);
-  /** Why some don't hold, and never will with these keys: a page goes on asking with the one that it has. */
+  /** Why some don't hold with these keys: a page goes on asking with the one that it has. */
   readonly #bad = new Remembered<{ problem: Problem; version: number }>(MAX_BAD);
   readonly #nobody: Identity;
   readonly #rules: TokenRules;
@@ -133,7 +133,10 @@ export class Identities {
 
   async #verifyFor(sender: () => Verifying, token: string): Promise<Identity> {
     const bad = this.#bad.get(token);
-    if (bad?.version === this.#version) throw bad.problem;
+    if (bad?.version === this.#version) {
+      if (bad.problem.cause !== NOT_YET) throw bad.problem;
+      return await this.#verify(token); // whoever shows it was charged for it when it was shown first
+    }
     return await sender().verify(() => this.#verify(token));
   }
 
@@ -157,8 +160,7 @@ export class Identities {
       this.#known.set(token, { identity, version });
       return identity;
     } catch (problem) {
-      const lasts = problem instanceof Problem && problem.status === 401 && problem.cause !== NOT_YET;
-      if (lasts) this.#bad.set(token, { problem, version });
+      if (problem instanceof Problem && problem.status === 401) this.#bad.set(token, { problem, version });
       throw problem;
     }
   }
