@@ -36,6 +36,14 @@ Deno.test("What the Dockerfile and the unit start may do what `deno task serve` 
   assertEquals(await granted("deploy/linger.service", /^ExecStart=(.*) main\.ts serve$/m), served);
 });
 
+Deno.test("compose.yaml brings no password along: one has to be chosen", async () => {
+  const text = await Deno.readTextFile(projectPath("compose.yaml"));
+  const passwords = [...text.matchAll(/^ +(?:PGPASSWORD|POSTGRES_PASSWORD): (.*)$/gm)].map(([, value]) => value!);
+  assertEquals(passwords.length, 2);
+  for (const password of passwords) assertMatch(password, /^\$\{POSTGRES_PASSWORD:\?[^}]+\}$/);
+  assertEquals(text.match(/postgres(ql)?:\/\/[^@\s]*:[^@\s]*@/), null, "nor has a URL one");
+});
+
 /** What the Dockerfile makes. */
 interface Image extends AsyncDisposable {
   /** What the shell is given that it begins with. */
