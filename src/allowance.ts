@@ -12,6 +12,9 @@ const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_
 /** Reads that ask the database or are long, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
 const READS = { name: "reads", what: "reads", most: 1_200, perMs: 60_000, atOnce: 200 };
 
+/** What one read may bring, in bytes: to make and send this much takes about as long as to ask the database. More counts as more reads. */
+const READ_BYTES = 100_000;
+
 /**
  * Tokens that don't hold: each is verified, which costs as much as some posts. A browser whose token has ended asks a few times; who
  * guesses, or wears the server down, asks on.
@@ -95,6 +98,11 @@ export class Allowance {
    */
   read(price = 1): void {
     this.#take(this.#reads, price);
+  }
+
+  /** A read has brought so many bytes. How much it brings is known only then: what is too much is owed, and refused is who asks next. */
+  weigh(bytes: number): void {
+    this.#reads?.owe(Math.floor(bytes / READ_BYTES));
   }
 
   /** A read is to ask the database that nobody has asked for yet. Takes it if there is one left, and refuses nobody. */

@@ -33,10 +33,10 @@ export class Bucket<R extends Rate> {
     return ms;
   }
 
-  /** Takes one also where there is none: who has taken too many at once waits for the longer, but no longer than `perMs`. */
-  owe(): void {
+  /** Takes one, or some, also where there are none: who has taken too many at once waits for the longer, but no longer than `perMs`. */
+  owe(pieces = 1): void {
     this.wait();
-    this.#left = Math.max(this.#left - 1, -this.rate.most);
+    this.#left = Math.max(this.#left - pieces, -this.rate.most);
   }
 
   /** In how many milliseconds there are as many. */

@@ -22,6 +22,7 @@ import type { Store } from "../src/chat/store.ts";
 import type { Posted } from "../src/chat/writer.ts";
 import { Problem, unauthorized, unavailable } from "../src/problem.ts";
 import { get, messages, post, type ProblemDetails, read, until } from "./support/client.ts";
+import { writeHistory } from "./support/history.ts";
 import { hold, pauseWrites, testPostgres, untilTold } from "./support/postgres.ts";
 import { spawnServer, startServer, type TestServer } from "./support/server.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -307,6 +308,28 @@ Deno.test("A server whose queue is full of one client's bytes refuses the newest
   assertEquals([statuses[0], statuses[11]], [201, 201]);
   assertEquals(refused, Array(2).fill("urn:linger:problem:not-stored"));
   assertEquals((await messages(server, "room", "wait=0")).length, 11);
+});
+
+Deno.test("Long pages count as many reads, however they are asked for, and another client's are none of his", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url, { PROXY_HOPS: "1" });
+  await writeHistory(database.sql, "room", Array.from({ length: 99 }, () => [1_000, "ada", "x".repeat(9_900)]));
+  const ask = async (address: string, path: string) => {
+    const headers = { "x-forwarded-for": address, connection: "close" };
+    const response = await fetch(`${server.url}/rooms/room/${path}`, { headers });
+    await response.text();
+    return response.status;
+  };
+  const paths = [
+    `messages?after=${NIL}&limit=1000&wait=0`,
+    `messages?after=${NIL}&limit=1000`,
+    "messages?before=now&limit=1000",
+  ];
+  for (const [i, path] of paths.entries()) {
+    let asked = 1; // each counts as ten: of those that a client has at once, twenty are too many
+    while (await ask(`203.0.113.${i}`, path) === 200) assert(++asked < 150, path);
+    assertEquals(await ask("203.0.113.9", "messages?before=now&limit=1"), 200);
+  }
 });
 
 Deno.test("A client begins so many rooms, and posts on into those that are there", async () => {

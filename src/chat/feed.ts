@@ -46,10 +46,10 @@ const REFRESH_LIMIT = 1_000;
 const MOST_SELECTS = 10;
 
 /**
- * Size from which on a page costs its reader a read, in bytes of JSON: ten of the longest messages. To make it takes as long as to read one,
- * and who comes straight back to what was posted meanwhile is given less.
+ * Size from which on a page costs its reader a read, in bytes of JSON: some of the longest messages. It is made for him alone, and kept
+ * until he has taken it, however slow he is; who comes straight back to what was posted meanwhile is given less.
  */
-const LONG_PAGE_BYTES = 100_000;
+const LONG_PAGE_BYTES = 16_000;
 
 /** How much a tail may hold. */
 export interface TailLimits {
@@ -259,7 +259,7 @@ export class Feed {
 
   /**
    * The messages after `cursor`, and the changes if asked for, at most `limit`; undefined when they begin before what is known. A long page
-   * is on the account of `payer`, before it is made.
+   * is on the account of `payer`, before it is made; and what it weighs.
    * @throws {Problem} 429.
    */
   page(cursor: string, limit: number, changes = false, payer?: Allowance): Page | undefined {
@@ -268,6 +268,7 @@ export class Feed {
     const known = pages.at(key);
     if (known) {
       if (known.body.length > LONG_PAGE_BYTES) payer?.read();
+      payer?.weigh(known.body.length);
       return known;
     }
     const after = this.#after(cursor, changes);
@@ -275,6 +276,7 @@ export class Feed {
     if (payer && fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer.read();
     const page = makePage(after.slice(0, count), count === limit || count < after.length);
     pages.keep(key, page);
+    payer?.weigh(page.body.length);
     return page;
   }
 

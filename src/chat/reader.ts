@@ -75,15 +75,18 @@ export class Reader {
    * The messages of `room` after a cursor, and the changes if asked for, at most `limit` and a page. With `exact` as they are at this
    * moment; without, what was read ahead may be given, a second ago. Who asks for the same before that is begun shares it.
    */
-  pageAfter(
+  async pageAfter(
     { room, after, limit, changes = false, exact, client }: Asked,
     allowance: Allowance,
   ): Promise<Page> {
-    return this.#pages.ask(`${room} ${after} ${limit} ${changes} ${exact}`, allowance.client, (begun) => {
+    const key = `${room} ${after} ${limit} ${changes} ${exact}`;
+    const page = await this.#pages.ask(key, allowance.client, (begun) => {
       const turn = this.#turns(allowance, room, client, begun);
       if (exact || changes) return this.store.pageAfter(room, after, limit, { changes, turn });
       return this.#readAhead.page(room, after, limit, turn, allowance, begun);
     });
+    allowance.weigh(page.body.length); // each who is given it, since each has to be sent it
+    return page;
   }
 
   /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
@@ -96,22 +99,26 @@ export class Reader {
   ): Promise<{ page: Page; final: boolean }> {
     const turn = this.#turns(allowance, room, client);
     const { entries, full, past } = await this.store.readBefore(room, before, limit, turn);
-    return { page: makePage(entries, full), final: full && past };
+    const page = makePage(entries, full);
+    allowance.weigh(page.body.length);
+    return { page, final: full && past };
   }
 
   /** What a subscriber is read next after a cursor; it is shared as a page is. */
-  entriesAfter(
+  async entriesAfter(
     room: string,
     after: string,
     changes: boolean,
     allowance: Allowance,
     client: Leaving,
   ): Promise<readonly Entry[]> {
-    return this.#entries.ask(`${room} ${after} ${changes}`, allowance.client, async (begun) => {
+    const entries = await this.#entries.ask(`${room} ${after} ${changes}`, allowance.client, async (begun) => {
       const turn = this.#turns(allowance, room, client, begun);
       const options = { bytes: SUBSCRIBER_BYTES, changes, turn };
       return (await this.store.readAfter(room, after, MAX_LIMIT, options)).entries;
     });
+    allowance.weigh(entries.reduce((bytes, entry) => bytes + entry.bytes, 0));
+    return entries;
   }
 
   /**

@@ -3476,6 +3476,27 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a page after a cursor counts as one read, however long it is",
+    ["limits_test.ts > Long pages count"],
+    READER,
+    "allowance.weigh(page.body.length); // each",
+    "// each",
+  ),
+  broken(
+    "a page before a cursor counts as one read, however long it is",
+    ["limits_test.ts > Long pages count"],
+    READER,
+    "    allowance.weigh(page.body.length);\n    return { page",
+    "    return { page",
+  ),
+  broken(
+    "a long page that is made out of memory counts as one read",
+    ["polls_test.ts > long page"],
+    FEED,
+    "    payer?.weigh(page.body.length);",
+    "",
+  ),
+  broken(
     "who has waited for long news pays for it",
     ["polls_test.ts > long page"],
     POLLS,
