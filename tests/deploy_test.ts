@@ -2,7 +2,7 @@
 // let through all that Linger does, keep off what Linger does not defend itself against, and lose nothing when servers restart.
 // Times are printed, and not asserted. Whoever means harm comes from 127.0.0.1, and who is to be spared from another address, since
 // it is by their addresses that proxies tell clients apart.
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertLess } from "@std/assert";
 import { join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { CHANNEL } from "../src/chat/wake.ts";
@@ -373,6 +373,38 @@ for (
     await until(async () => await waiters() === 0, "the flood holds no places");
   });
 }
+
+test(
+  "passes on nothing that comes behind a request that waits, which would fill a Linger's memory",
+  { nginx: [], HAProxy: [] }, // so does Caddy, but it does not end before its connections
+  async (kind, changes) => {
+    const proxy = await startProxy(kind, servers, changes);
+    const resident = async () => {
+      const statuses = await Promise.all(servers.map(({ pid }) => Deno.readTextFile(`/proc/${pid}/status`)));
+      return statuses.reduce((sum, status) => sum + Number(status.match(/VmRSS:\s+(\d+)/)![1]), 0) / 1_000; // MB
+    };
+    const before = await resident();
+    const connection = await connect(proxy, "http/1.1");
+    const write = async (bytes: Uint8Array) => {
+      for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+    };
+    await write(new TextEncoder().encode(`GET /rooms/${kind.name}-behind/events HTTP/1.1\r\nHost: localhost\r\n\r\n`));
+    await until(async () => await waiters() === 1, "the stream is open");
+    let mb = 0;
+    const piece = new Uint8Array(1_000_000);
+    const writing = (async () => {
+      while (mb < 200) (await write(piece), mb++);
+    })().catch(() => {}); // nobody takes it any more
+    await Promise.race([writing, sleep(5_000)]);
+    const grown = await resident() - before;
+    console.log(`${kind.name}: took ${mb} MB, and the Lingers grew by ${Math.round(grown)} MB`);
+    assertLess(grown, 100);
+    await proxy[Symbol.asyncDispose](); // else it may not see that a client has left who has more to say
+    await writing;
+    connection.close();
+    await until(async () => await waiters() === 0, "the stream is closed");
+  },
+);
 
 test("asks the other Linger about a post for which one can't be reached", AS_IT_IS, async (kind, changes) => {
   await using proxy = await startProxy(kind, [{ url: `http://127.0.0.1:${freePort()}` }, servers[1]], changes);
