@@ -292,6 +292,9 @@ Deno.test("A late retry of a post is answered with what has become of its messag
   const edited = (await edit(server, message, "Hi")).json;
   const retried = await say();
   assertEquals([retried.status, retried.json], [200, edited]);
+  for (const other of [{ author: "Bob" }, { reply_to: message.id }]) { // which no edit changes, so this is another post
+    assertEquals(problem(await read(post(server, "room", { body: "Hello", ...other }, key))), [422, "key-reused"]);
+  }
   await remove(server, message);
   assertEquals(problem(await say()), [410, "gone"]);
   assertEquals(await messages(server, "room", "wait=0"), []);

@@ -47,13 +47,13 @@ Deno.test("migrate() makes an index of a large table without keeping anybody fro
       select indisvalid as valid from pg_index where indexrelid = to_regclass('messages_changed')`;
     return index?.valid ?? false;
   };
-  await sql`delete from migrations where number = 3`;
+  await sql`delete from migrations where number >= 3`;
   await sql`update pg_index set indisvalid = false where indexrelid = 'messages_changed'::regclass`; // as one that was killed leaves it
-  assertEquals(await migrated(database), [names[2]]);
+  assertEquals(await migrated(database), names.slice(2));
   assert(await isThere());
 
   // Somebody is writing, and does not end: what locks the table against writers would wait for him, and all others behind it.
-  await sql`delete from migrations where number = 3`;
+  await sql`delete from migrations where number >= 3`;
   await sql`drop index messages_changed`;
   const write = "insert into messages (room, id, body) values ('a', gen_random_uuid(), '')";
   await using writing = await hold(database, (sql) => sql.unsafe(write));
@@ -69,7 +69,7 @@ Deno.test("migrate() makes an index of a large table without keeping anybody fro
     await writing.end();
     assert((await migrating).flat().includes(names[2]!));
   });
-  assertEquals((await applied(database)).length, 3);
+  assertEquals(await applied(database).then((rows) => rows.map(({ name }) => name)), names);
   assert(await isThere());
 });
 
@@ -80,7 +80,7 @@ Deno.test("A migration that makes an index of a large table may take longer than
   await sql`
     insert into messages (room, id, body) select 'large', gen_random_uuid(), string_agg(md5(random()::text), '')
     from generate_series(1, 8000) i, generate_series(1, 300) j group by i`;
-  await sql`delete from migrations where number = 3`;
+  await sql`delete from migrations where number >= 3`;
   await sql`drop index messages_changed`;
   await using writing = await hold(
     database,
@@ -93,7 +93,7 @@ Deno.test("A migration that makes an index of a large table may take longer than
         and clock_timestamp() - query_start > interval '3 s'`).length > 0;
   await Promise.race([until(lasts, "it has lasted longer"), migrating]);
   await writing.end();
-  assertEquals(await migrating, [names[2]]);
+  assertEquals(await migrating, names.slice(2));
 });
 
 Deno.test("migrate() leaves nothing behind when a migration fails, and works when the cause is gone", async () => {
@@ -142,7 +142,7 @@ Deno.test("A migrator that is gone without a word holds nobody up for long, and 
   await using database = await postgres.create();
   await migrated(database);
   const { sql } = database;
-  await sql`delete from migrations where number = 3`;
+  await sql`delete from migrations where number >= 3`;
   await sql`drop index messages_changed`;
   // By then it has made the index, which lets nobody write until the commit.
   await sql`create function wait() returns trigger language plpgsql as

@@ -281,10 +281,10 @@ export class Writer {
 /** Answers posts whose key is known: with the stored message, if it is the same one. What it said before it was changed, nobody knows. */
 function replay(entry: Entry, stored: Pick<Draft, "body" | "author" | "reply_to">, posts: readonly Post[]): void {
   for (const { draft, resolve, reject } of posts) {
-    const same = stored.body === draft.body && stored.reply_to === draft.reply_to &&
+    const same = (stored.body === draft.body || entry.changed !== null) && stored.reply_to === draft.reply_to &&
       (draft.byToken || stored.author === draft.author);
     if (entry.deleted) reject(gone());
-    else if (same || entry.changed !== null) resolve({ entry, replayed: true });
+    else if (same) resolve({ entry, replayed: true });
     else reject(keyReused());
   }
 }

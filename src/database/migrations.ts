@@ -41,10 +41,13 @@ const TABLE_PAUSE_MS = 1_000;
 export async function migrate(sql: Sql): Promise<string[]> {
   const files = await migrationFiles();
   const reminder = new Reminder();
+  const applied: string[] = [];
   for (let tries = 1;; tries++) {
     try {
-      const applied = await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS);
-      return [...applied, ...await applyBeside(sql, files)];
+      applied.push(...await apply(sql, files, tries % 10 === 0 ? PATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS));
+      const made = await applyBeside(sql, files);
+      if (made.length === 0) return applied;
+      applied.push(...made); // and those behind them
     } catch (error) {
       if (!comesBetween(error as { code?: string; routine?: string })) throw error;
       if (reminder.isDue("table")) {
@@ -116,10 +119,11 @@ const SMALL_BYTES = 64_000_000;
  */
 async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]> {
   const [last] = await sql<{ number: number }[]>`select max(number) as number from migrations`;
-  const missing = files.slice(last!.number);
-  for (const [i, name] of missing.entries()) {
+  const made: string[] = [];
+  for (const [i, name] of files.slice(last!.number).entries()) {
     const statement = await Deno.readTextFile(new URL(name, DIRECTORY));
-    const [, index = "", table = ""] = statement.match(INDEX)!;
+    const [, index, table] = statement.match(INDEX) ?? [];
+    if (!index) break; // it is for a transaction, as soon as those before it are there
     const isMade = async (sql: Sql) => {
       const [made] = await sql<{ valid: boolean }[]>`
         select indisvalid as valid from pg_index where indexrelid = to_regclass(${index})`;
@@ -140,8 +144,9 @@ async function applyBeside(sql: Sql, files: readonly string[]): Promise<string[]
       await sql.unsafe(statement);
     }
     await sql`insert into migrations (number, name) values (${last!.number + i + 1}, ${name}) on conflict do nothing`;
+    made.push(name);
   }
-  return missing;
+  return made;
 }
 
 /** Where another server is newer already. Migrations stay usable for the program before them, so this one can go on. */
