@@ -169,6 +169,7 @@ function whatIsWritten(text, changed) {
   new ResizeObserver(() => {
     const isWhole = body.classList.contains("folded") && body.scrollHeight <= body.clientHeight;
     more.style.visibility = isWhole ? "hidden" : "";
+    body.classList.toggle("whole", isWhole);
   }).observe(body);
   // Who comes to a link by keyboard sees where he is.
   body.addEventListener("focusin", ({ target }) => {
@@ -193,8 +194,9 @@ export function showRow(row) {
   for (const found of document.querySelectorAll("#log .found")) found.classList.remove("found");
   void row.offsetWidth; // so that it begins anew
   row.classList.add("found");
-  unfold(row); // what one looks for may be anywhere in it
   layOut(row);
+  const body = /** @type {Element} */ (row.querySelector(".body"));
+  if (body.scrollHeight > body.clientHeight) unfold(row); // what one looks for may be anywhere in it
   row.scrollIntoView({ block: row.clientHeight < byId("scroller").clientHeight ? "center" : "start" });
 }
 

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { part } from "../../src/web/length.js";
 import { testSite, visit, webTest } from "../support/browser.ts";
-import { post } from "../support/client.ts";
+import { post, posted } from "../support/client.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
@@ -94,16 +94,21 @@ webTest(
   "A long message that is seen whole, since the window is wide, fades nowhere and has nothing more to show",
   async () => {
     const room = "wide";
-    await post(site, room, {
-      body: Array(13).fill("It still fits in a little line. ".repeat(3).slice(0, 85)).join("\n"),
-    });
+    const lines = 20; // as many as are ever seen of one that is folded
+    const body = Array(lines).fill("It still fits in a little line. ".repeat(3).slice(0, 85)).join("\n");
+    const { id } = await posted(site, room, body);
     await using reader = await visit(site, { room, name: "Ada", viewport: { width: 1600, height: 700 } });
     const { page } = reader;
     await page.waitForSelector("#log .body");
     const { x, y, width, height } = (await page.locator("#log .body").boundingBox())!;
     const line = async (which: number) =>
-      await page.screenshot({ clip: { x, y: y + which * height / 13, width, height: height / 13 } });
-    assertEquals(await line(12), await line(0));
+      await page.screenshot({ clip: { x, y: y + which * height / lines, width, height: height / lines } });
+    assertEquals(await line(lines - 1), await line(0));
+    assertEquals(await page.isVisible("#log .unfold"), false);
+    // Nor has it less to show to whoever looks for it.
+    await page.evaluate((hash) => location.hash = hash, `${room}/${id}`);
+    await page.waitForSelector(".found");
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
     assertEquals(await page.isVisible("#log .unfold"), false);
     // Where the window is narrow it is long.
     await page.setViewportSize({ width: 390, height: 700 });
