@@ -6734,6 +6734,13 @@ export const mutations: readonly Mutation[] = [
     '"start_url": "../",\n  "id": "../",',
   ),
   broken(
+    "behind a proxy that asks for a cookie the page is no app",
+    ["web/refusal_test.ts > without its cookie"],
+    "src/web/page.html",
+    ' crossorigin="use-credentials"',
+    "",
+  ),
+  broken(
     "what is hidden, disabled or taken away takes the focus along",
     ["web/refusal_test.ts > Who is writing", "web/notifications_test.ts > Who is mentioned"],
     "src/web/element.js",

@@ -34,9 +34,14 @@ export function middlebox(server: { url: string }, handler: Handler, prefix = ""
         body,
         signal,
       });
-      // Read to its end, so that nothing stays open when the client has left.
+      // Read to its end, so that nothing stays open when the client has left; and unpacked by now.
       const bytes = await answer.arrayBuffer();
-      return new Response(answer.status === 204 ? null : bytes, { status: answer.status, headers: answer.headers });
+      const unpacked = new Headers(answer.headers);
+      if (unpacked.has("content-encoding")) {
+        for (const name of ["content-encoding", "content-length"]) unpacked.delete(name);
+      }
+      const isEmpty = answer.status === 204 || answer.status === 304;
+      return new Response(isEmpty ? null : bytes, { status: answer.status, headers: unpacked });
     });
   });
   return {

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import type { Route } from "playwright-core";
 import { testSite, visit, webTest } from "../support/browser.ts";
 import { posted } from "../support/client.ts";
+import { middlebox } from "../support/middlebox.ts";
 
 const site = await testSite();
 
@@ -131,3 +132,18 @@ webTest("Nobody is told that a room is empty that could not be read", async () =
   await ada.page.evaluate(() => dispatchEvent(new Event("focus")));
   await ada.sees("Something", "Waits");
 });
+
+webTest("Behind a proxy that lets nobody in without its cookie, the page can be installed as anywhere", async () => {
+  const refused: string[] = [];
+  await using proxy = middlebox(site, (request, forward) => {
+    if (request.headers.get("cookie") === "who=ada") return forward();
+    refused.push(new URL(request.url).pathname);
+    return new Response("<h1>Who are you?", { status: 401, headers: { "content-type": "text/html" } });
+  });
+  const cookie = { name: "who", value: "ada", domain: "127.0.0.1", path: "/", expires: -1 };
+  const cookies = [{ ...cookie, httpOnly: true, secure: false, sameSite: "Lax" as const }];
+  await using ada = await visit({ ...site, url: proxy.url }, { name: "Ada", storageState: { cookies, origins: [] } });
+  const session = await ada.context.newCDPSession(ada.page);
+  const { data, errors } = await session.send("Page.getAppManifest");
+  assertEquals([refused, errors, JSON.parse(data!).name], [[], [], "Linger"]);
+}, { notInFirefox: "it takes no commands of Chromium's" });
