@@ -57,7 +57,6 @@ export function messageRow(message, me) {
 function fill(row, message, me) {
   const { author, body, changed } = message;
   const time = new Date(message.created_at);
-  if (me.name) names.likeOf(me.name, me.sub); // comes first: who looks like you is the other
   row.append(
     ...answered(message),
     avatar(author ?? words.nobody),
@@ -131,14 +130,21 @@ export function shownName(author) {
 }
 
 /** @param {Seen} message @param {Me} me */
-function whoWrote({ author, sub = "" }, me) {
+function whoWrote(message, me) {
+  const { author } = message;
   const name = author ?? words.nobody;
   const said = element("bdi", { className: "author", textContent: shownName(author) });
   if (name.length > LONG_NAME) said.title = name;
+  return [said, ...whose(message, me)];
+}
+
+/** What tells a name from others like it, wherever it stands. @param {Pick<Seen, "author" | "sub">} message @param {Me} me */
+export function whose({ author, sub = "" }, me) {
+  const name = author ?? words.nobody;
+  if (me.name) names.likeOf(me.name, me.sub); // comes first: who looks like you is the other
   const like = names.likeOf(name, author === null ? "" : sub);
   const doubt = like ? words.notTheName(like, name) : isMixed(name) ? words.mixedName : "";
   return [
-    said,
     ...sub ? [mark("verified", words.signedInAs(sub), words.verified)] : [],
     // Where nobody needs a token, nobody is told apart by it.
     ...!sub && me.sub ? [element("span", { className: "claim", textContent: words.guest, title: words.ownClaim })] : [],

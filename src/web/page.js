@@ -235,12 +235,12 @@ async function became(news) {
   rooms.became(news, timeline.unread);
   found?.(news);
   desktop?.then((notifications) => notifications.became(news));
-  (await quoting()).requote(news);
+  (await quoting()).requote(news, session.me);
 }
 
 async function replying() {
   const { Reply } = await loadReply();
-  return reply ??= new Reply(() => composer.reply(""));
+  return reply ??= new Reply(session, () => composer.reply(""));
 }
 
 /** Says above the composer what the draft there answers, unless that is gone. @param {string} id "" for nothing. */
@@ -343,7 +343,7 @@ async function showAll() {
 async function search() {
   const part = await wanted(loadSearch);
   if (part) {
-    found = part.searchIn(linger.room(current), (href) => {
+    found = part.searchIn(linger.room(current), session.me, (href) => {
       if (location.hash === href) open(); // once more to the same message
       else location.hash = href;
     });
@@ -395,7 +395,7 @@ text.addEventListener("keydown", (event) => {
 });
 listenForScrollKeys(() => timeline.goToEnd());
 onQuote(async (line, { room, reply_to = "" }) => {
-  await (await quoting()).quote(line, reply_to, linger.room(room), open);
+  await (await quoting()).quote(line, reply_to, linger.room(room), session.me, open);
 });
 for (const type of BEGINNINGS) addEventListener(type, begin);
 addEventListener("hashchange", () => {

@@ -4,12 +4,13 @@
 import { endOf } from "./conversation.js";
 import { element, leadsElsewhere } from "./element.js";
 import { part } from "./length.js";
-import { messageOf, rowOf, shownName, showRow } from "./message-row.js";
+import { messageOf, rowOf, shownName, showRow, whose } from "./message-row.js";
 import { Patience } from "./patience.js";
 import * as words from "./words.js";
 
 /** @import { Deletion, Message, Room } from "../client/client.ts" */
 /** @import { Seen } from "./message-row.js" */
+/** @import { Me } from "./own.js" */
 
 /** So much of the original is seen, in characters. */
 const SEEN = 200;
@@ -29,21 +30,21 @@ export function clear() {
 
 /**
  * Fills the line above a message.
- * @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room
+ * @param {HTMLAnchorElement} line @param {string} id The original's. @param {Room} room @param {Me} me
  * @param {() => void} goThere Opens what the page's address is already.
  */
-export async function quote(line, id, room, goThere) {
+export async function quote(line, id, room, me, goThere) {
   const { signal } = left;
   // By then the page that it came with is there.
   await new Promise((resolve) => setTimeout(resolve));
   const row = rowOf(id);
-  if (row) fill(line, messageOf(row));
+  if (row) fill(line, messageOf(row), me);
   else {
     const original = await remembered(id, room).catch((error) => {
       if (!signal.aborted) throw error;
       return undefined; // nobody sees the line any more
     });
-    fill(line, original);
+    fill(line, original, me);
   }
   line.addEventListener("click", (event) => {
     if (leadsElsewhere(event)) return;
@@ -57,32 +58,33 @@ export async function quote(line, id, room, goThere) {
   });
 }
 
-/** A message was changed: what is quoted of it is what it says now, nothing if it was deleted. @param {Message | Deletion} news */
-export function requote(news) {
+/** A message was changed: what is quoted of it is what it says now, nothing if it was deleted. @param {Message | Deletion} news @param {Me} me */
+export function requote(news, me) {
   const now = "deleted" in news ? undefined : news;
   if (fetched.has(news.id)) fetched.set(news.id, Promise.resolve(now));
   for (const line of document.querySelectorAll(`.quoted[data-of="${news.id}"]`)) {
-    fill(/** @type {HTMLAnchorElement} */ (line), now);
+    fill(/** @type {HTMLAnchorElement} */ (line), now, me);
   }
 }
 
-/** @param {HTMLAnchorElement} line @param {Seen | undefined} original */
-function fill(line, original) {
+/** @param {HTMLAnchorElement} line @param {Seen | undefined} original @param {Me} me */
+function fill(line, original, me) {
   const hadFocus = line === document.activeElement;
-  line.replaceChildren(...said(original));
+  line.replaceChildren(...said(original, me));
   if (original) return;
   line.removeAttribute("href");
   if (hadFocus) line.closest("article")?.focus({ preventScroll: true }); // which it can't have any more
 }
 
-/** Who wrote a message, and the beginning of it, in one line. @param {Seen | undefined} original Undefined if it is gone. */
-export function said(original) {
+/** Who wrote a message, and the beginning of it, in one line. @param {Seen | undefined} original Undefined if it is gone. @param {Me} me */
+export function said(original, me) {
   if (!original) return [words.originalGone];
   const { author, body } = original;
   const text = part(body, 0, SEEN).replace(/\s+/g, " ");
   return [
     element("bdi", { className: "name", textContent: shownName(author) }),
     " ",
+    ...whose(original, me).flatMap((mark) => [mark, " "]),
     element("bdi", { textContent: text }),
   ];
 }

@@ -6,9 +6,11 @@ import * as words from "./words.js";
 
 /** @import { Deletion, Message } from "../client/client.ts" */
 /** @import { Seen } from "./message-row.js" */
+/** @import { Session } from "./session.js" */
 
 export class Reply {
   #composer = byId("composer");
+  #session;
   #unwanted;
   #text = byId("text");
   #bar = element("p", { id: "replying", hidden: true });
@@ -16,8 +18,9 @@ export class Reply {
   /** The id of the message that it shows; "" for none. */
   to = "";
 
-  /** @param {() => void} unwanted One thinks better of it. */
-  constructor(unwanted) {
+  /** @param {Session} session @param {() => void} unwanted One thinks better of it. */
+  constructor(session, unwanted) {
+    this.#session = session;
     this.#unwanted = unwanted;
     this.#composer.prepend(this.#bar);
   }
@@ -47,7 +50,7 @@ export class Reply {
 
   /** @param {Seen | undefined} original */
   #show(original) {
-    this.#what.replaceChildren(words.replyTo, ...said(original));
+    this.#what.replaceChildren(words.replyTo, ...said(original, this.#session.me));
   }
 
   end() {

@@ -8,10 +8,11 @@ import { asItIs } from "./conversation.js";
 import { element, handFocusOn, isConverting, setText } from "./element.js";
 import { openFinder } from "./finder.js";
 import { part } from "./length.js";
-import { shownName } from "./message-row.js";
+import { shownName, whose } from "./message-row.js";
 import * as words from "./words.js";
 
 /** @import { Deletion, Message, Retry, Room } from "../client/client.ts" */
+/** @import { Me } from "./own.js" */
 
 /** It waits so long after the last key, in milliseconds: each search is dearer for the server than a page of messages. */
 const PAUSE_MS = 300;
@@ -29,9 +30,9 @@ const EXCERPT = 240;
 
 /**
  * Opens the window; returns what has it show a message as it is now.
- * @param {Room} room @param {(href: string) => void} goTo @returns {(news: Message | Deletion) => void}
+ * @param {Room} room @param {Me} me @param {(href: string) => void} goTo @returns {(news: Message | Deletion) => void}
  */
-export function searchIn(room, goTo) {
+export function searchIn(room, me, goTo) {
   const title = words.searchTitle(room.name);
   const { dialog, field, told, list, left } = openFinder("search", title, words.searchFor, goTo, false);
   field.maxLength = MOST;
@@ -60,7 +61,7 @@ export function searchIn(room, goTo) {
         ended = done === true;
         const [message] = value ? asItIs(value, heard.get(value.id)) : [];
         if (!message) continue;
-        list.append(result(message, text));
+        list.append(result(message, text, me));
         count++;
       }
     } catch (error) {
@@ -112,15 +113,16 @@ export function searchIn(room, goTo) {
     heard.set(news.id, news);
     const shown = list.querySelector(`[data-id="${news.id}"]`);
     if (!shown) return;
-    const now = "deleted" in news ? [] : [result(news, field.value.trim())];
+    const now = "deleted" in news ? [] : [result(news, field.value.trim(), me)];
     const next = now[0] ?? shown.nextElementSibling ?? shown.previousElementSibling;
     handFocusOn(shown, () => shown.replaceWith(...now), () => next?.querySelector("a") ?? field);
     tellCount();
   };
 }
 
-/** @param {Message} message @param {string} text */
-function result({ room, id, author, body, created_at }, text) {
+/** @param {Message} message @param {string} text @param {Me} me */
+function result(message, text, me) {
+  const { room, id, author, body, created_at } = message;
   const time = new Date(created_at);
   const at = body.toLowerCase().indexOf(text.toLowerCase());
   const from = at > BEFORE ? at - BEFORE : 0;
@@ -133,6 +135,7 @@ function result({ room, id, author, body, created_at }, text) {
       { href: hashOf(room, id) },
       element("bdi", { className: "author", textContent: shownName(author) }),
       " ",
+      ...whose(message, me).flatMap((mark) => [mark, " "]),
       element("time", { dateTime: created_at, textContent: `${dayName(time)}, ${clockTime(time)}` }),
       element("span", { className: "excerpt", dir: "auto", textContent: excerpt }),
     ),

@@ -5564,6 +5564,20 @@ export const mutations: readonly Mutation[] = [
     "throw error;",
   ),
   broken(
+    "a guest stands in a quote as who signed in under that name",
+    ["web/session_test.ts > A name that stands"],
+    "src/web/quotes.js",
+    '...whose(original, me).flatMap((mark) => [mark, " "]),',
+    "",
+  ),
+  broken(
+    "who looks like somebody else stands in what was found as that one",
+    ["web/session_test.ts > A name that stands"],
+    "src/web/search.js",
+    '...whose(message, me).flatMap((mark) => [mark, " "]),',
+    "",
+  ),
+  broken(
     "a hyphen in one's name stops the page",
     ["web/notifications_test.ts > every name"],
     "src/web/mentions.js",

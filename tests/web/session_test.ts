@@ -626,6 +626,58 @@ webTest("A name is marked by whether somebody signed in with it, and is nobody e
 });
 
 webTest(
+  "A name that stands in a quote, in a reply begun or in what was found is marked there as over its message",
+  async () => {
+    const ada = await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] });
+    const nameless = await tokenOf({ sub: "u2", read: ["*"], write: ["*"] });
+    const posted = async (body: string, members: Record<string, string>, token?: string) =>
+      (await (await post(server, "open", { body, ...members }, token ? bearer(token) : {})).json()).id as string;
+    const ids = [
+      await posted("Marked: mine", {}, ada),
+      await posted("Marked: by a guest", { author: "Ada" }),
+      await posted("Marked: by another", { author: "Ada" }, nameless),
+      await posted("Marked: by a lookalike", { author: "Аda" }), // whose first letter is Cyrillic
+    ];
+    for (const reply_to of ids) await posted("An answer", { author: "Noor", reply_to });
+    await using visit = await newPage();
+    const { page } = visit;
+    await page.goto(`${server.url}/#token=${ada}`);
+    await page.goto(`${server.url}/#open`);
+    await page.waitForSelector(`.quoted[data-of="${ids[3]}"] .name`);
+    const marks = (selector: string) =>
+      page.$$eval(`${selector} :is(.verified, .claim, .doubt)`, (all) => all.map(({ className }) => className));
+    const expected = [["verified"], ["claim", "doubt"], ["verified", "doubt"], ["claim", "doubt"]];
+    const places = [
+      (id: string) => `#message-${id} header`,
+      (id: string) => `.quoted[data-of="${id}"]`,
+      (id: string) => `#search [data-id="${id}"]`,
+    ];
+    await page.focus(`#message-${ids[1]}`);
+    await page.keyboard.press("Shift");
+    await page.waitForSelector("#actions");
+    await page.keyboard.press("r");
+    await page.waitForSelector("#replying .name");
+    assertEquals(await marks("#replying"), expected[1]);
+    await page.click("#find");
+    await page.fill("#search input", "Marked:");
+    await page.waitForSelector("#search a >> nth=3");
+    for (const place of places) {
+      assertEquals(await Promise.all(ids.map((id) => marks(place(id)))), expected, place("…"));
+    }
+    // They are words of their own for who hears them.
+    assertEquals((await page.textContent(`.quoted[data-of="${ids[1]}"]`))?.startsWith("Ada guest "), true);
+    // A message that is edited is another in all of them.
+    await page.evaluate(async ([id, token]) => {
+      const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+      await fetch(`rooms/open/messages/${id}`, { method: "PATCH", headers, body: '{"body":"Marked: anew"}' });
+    }, [ids[0]!, ada]);
+    await page.waitForSelector("#search a >> text=Marked: anew");
+    await page.waitForSelector(".quoted >> text=Marked: anew");
+    for (const place of places) assertEquals(await marks(place(ids[0]!)), ["verified"], place("…"));
+  },
+);
+
+webTest(
   "What waits to be sent is marked as what it will be: a message of who signed in, and of nobody else",
   async () => {
     const noor = await tokenOf({ sub: "n", name: "Noor", write: ["*"] });
