@@ -15,6 +15,9 @@ const EMPTY_LINES = 2;
 const LONG_LINES = 24;
 const LINE = 80;
 
+/** What fills the place of two characters: Chinese, Japanese, Korean. Beyond these a character is two units long, and counts as two anyway. */
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60]/g;
+
 const FENCE = /^(`{3,})([^`]*)$/;
 const QUOTE = /^>(?: |$)/;
 const BULLET = /^ {0,3}(?:[*+•\-]|(\d{1,3})[.\)]) +(?=\S)/v;
@@ -47,7 +50,7 @@ export function isLong(text, shown) {
 function fills(text) {
   if (text.length < LONG_LINES) return false;
   let lines = 0;
-  for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.length / LINE));
+  for (const line of text.split("\n")) lines += Math.max(1, Math.ceil(line.replace(WIDE, "  ").length / LINE));
   return lines > LONG_LINES;
 }
 

@@ -5368,6 +5368,13 @@ export const mutations: readonly Mutation[] = [
     "return true;",
   ),
   broken(
+    "a long message in Chinese fills the screen",
+    ["web/message_test.ts > two wide"],
+    "src/web/prose.js",
+    'line.replace(WIDE, "  ").length',
+    "line.length",
+  ),
+  broken(
     "the last lines of a message fade that is seen whole",
     ["web/message_test.ts > since the window is wide"],
     "src/web/page.css",

@@ -70,6 +70,16 @@ webTest(
   },
 );
 
+webTest("What is written in letters that are two wide folds at as many lines as what is not", async () => {
+  const long = ["漢", "か", "한", "Ａ", "𠀀"].map((letter) => letter.repeat(1_000));
+  const short = ["漢", "か", "한", "Ａ", "𠀀", "aa"].map((letter) => letter.repeat(900));
+  for (const body of [...long, ...short]) await post(site, "two-wide", { body });
+  await using reader = await visit(site, { room: "two-wide", name: "Ada" });
+  await reader.sees(...long, ...short);
+  const folded = await reader.page.$$eval(".body", (all) => all.map((body) => body.classList.contains("folded")));
+  assertEquals(folded, [...long.map(() => true), ...short.map(() => false)]);
+});
+
 webTest("A message of which nothing would be cut off is not folded, however many empty lines it has", async () => {
   const lines = ["One", "Two", "Three", "Four", "Five"];
   const bodies = [
