@@ -88,6 +88,9 @@ test("a page that is not full is never kept, nor one that something may still co
     ) {
       assertEquals(await control(server, `/rooms/tea/messages?wait=0&${query}`), "no-store", query);
     }
+    for (const limit of [10, 200]) { // who would wait is given what there is, too
+      assertEquals(await control(server, `/rooms/tea/messages?after=${tea[0]}&limit=${limit}&wait=50`), "no-store");
+    }
     for (
       const [path, status] of [[`/rooms/tea/messages/${beyond}`, 404], ["/rooms/tea/messages?limit=0", 400]] as const
     ) {
@@ -98,6 +101,21 @@ test("a page that is not full is never kept, nor one that something may still co
     assertEquals(await control(server, "/rooms/nowhere/messages?wait=0"), "no-store");
   });
 });
+
+test(
+  "a page with changes is never kept, however full: each change of what is in it makes another",
+  async (server, database) => {
+    const tea = (await fill(server, 103)).map(({ id }) => id);
+    const notKept = async (server: TestServer, query: string) => {
+      assertEquals(await control(server, `/rooms/tea/messages?changes=true&${query}`), "no-store", query);
+    };
+    for (const wait of ["wait=0", "wait=50"]) {
+      await eachWay(database, (server) => notKept(server, `after=${tea[0]}&limit=3&${wait}`));
+      await using other = await startServer(database.url, { HISTORY_MAX_AGE: "60" });
+      await notKept(other, `after=${NIL}&limit=103&${wait}`); // before the room is in memory
+    }
+  },
+);
 
 test("what a poll has waited for is not kept, though its page is full; who comes for it later may keep it", async (server) => {
   const [first] = await fill(server, 1);
