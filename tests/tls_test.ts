@@ -6,7 +6,7 @@ import { Unusable } from "../src/database/unusable.ts";
 import { messages, posted, until } from "./support/client.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { freePort, opened, projectPath, type TestPostgres, testPostgres } from "./support/postgres.ts";
-import { spawnServer, spawnStarting, startServer } from "./support/server.ts";
+import { type Env, spawnServer, spawnStarting, startServer } from "./support/server.ts";
 
 /** A PostgreSQL that speaks TLS, with a certificate that nobody has signed. */
 async function tlsPostgres(): Promise<TestPostgres> {
@@ -51,6 +51,11 @@ Deno.test("On Deno Deploy nothing is told to a database without TLS, unless its 
   }
   await migrate("?sslmode=disable", "1");
   for (const query of ["", "?sslmode=prefer", "?sslmode=allow"]) await migrate(query, ""); // elsewhere
+  // Nor past a pooler, where migrations go.
+  const past = (env: Env) => opened(`${plain.url()}?sslmode=disable`, { ...env, DATABASE_DIRECT_URL: plain.url() });
+  const { code } = await assertRejects(async () => await migrateOnce(await past({ DENO_DEPLOY: "1" })), Unusable);
+  assertEquals(code, "NO_TLS");
+  await migrateOnce(await past({}));
 });
 
 test("Over TLS, killing all connections again and again loses nothing, and LISTEN comes back", async (postgres) => {

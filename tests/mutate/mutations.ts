@@ -5018,6 +5018,13 @@ export const mutations: readonly Mutation[] = [
     '? "prefer" : ',
   ),
   broken(
+    "on Deno Deploy the way past a pooler may be one without TLS",
+    ["tls_test.ts > without TLS"],
+    OPEN,
+    'readAddress(url, undefined, tlsOf(config), "DATABASE_DIRECT_URL")',
+    'readAddress(url, undefined, "prefer", "DATABASE_DIRECT_URL")',
+  ),
+  broken(
     "an instance on Deno Deploy refuses whoever comes before its database",
     ["rehearse_test.ts > never back off (tcp)"],
     SERVE,
