@@ -54,6 +54,7 @@ import search from "../web/search.js" with { type: "text" };
 import session from "../web/session.js" with { type: "text" };
 import sidebar from "../web/sidebar.js" with { type: "text" };
 import status from "../web/status.js" with { type: "text" };
+import step from "../web/step.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
 import unread from "../web/unread.js" with { type: "text" };
 import version from "../web/version.js" with { type: "text" };
@@ -120,6 +121,7 @@ export const SOURCES: Sources = {
   "/web/session.js": session,
   "/web/sidebar.js": sidebar,
   "/web/status.js": status,
+  "/web/step.js": step,
   "/web/timeline.js": timeline,
   "/web/unread.js": unread,
   "/web/version.js": version,

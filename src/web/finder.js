@@ -1,6 +1,7 @@
 // @ts-check
 // A window over the page in which one finds something by a text, and from which a click leads there.
 import { element, leadsElsewhere } from "./element.js";
+import { afterStep, hasStep, leaveStep, NARROW, takeStep } from "./step.js";
 import * as words from "./words.js";
 
 /**
@@ -40,9 +41,11 @@ export function openFinder(id, heading, label, goTo, showsAll) {
   dialog.addEventListener("click", (event) => {
     if (beganBeside && isBeside(event) && event.detail < 2) dialog.close();
   });
+  let hasOwnStep = false;
   dialog.addEventListener("close", () => {
     left.abort();
     dialog.remove();
+    if (hasOwnStep) leaveStep();
   });
   list.addEventListener("click", (event) => {
     const link = /** @type {Element} */ (event.target).closest("a");
@@ -53,5 +56,9 @@ export function openFinder(id, heading, label, goTo, showsAll) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  afterStep(() => {
+    hasOwnStep = dialog.open && !hasStep() && matchMedia(NARROW).matches;
+    if (hasOwnStep) takeStep();
+  });
   return { dialog, field, told, list, left: left.signal };
 }

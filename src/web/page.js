@@ -345,7 +345,7 @@ async function search() {
   if (part) {
     found = part.searchIn(linger.room(current), session.me, (href) => {
       if (location.hash === href) open(); // once more to the same message
-      else location.hash = href;
+      else sidebar.goTo(href);
     });
   }
 }

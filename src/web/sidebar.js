@@ -3,6 +3,7 @@
 import { byId, element, isConverting, leadsElsewhere, setText } from "./element.js";
 import { isNotifiable } from "./notifiable.js";
 import { isRoomName, nameProblem, nearestName } from "./room-name.js";
+import { afterStep, hasStep, leaveStep, NARROW, onBack, takeStep } from "./step.js";
 import * as words from "./words.js";
 
 /** @import { RoomEntry } from "./rooms.js" */
@@ -25,20 +26,20 @@ export class Sidebar {
   #menu = byId("menu");
   #main = byId("main");
   #badge = byId("menu-badge");
-  #narrow = matchMedia("(max-width: 46rem)");
+  #narrow = matchMedia(NARROW);
   #actions;
   #current = "";
   /** The rooms' items stay the same: a press that began on one ends on it. @type {Map<string, Item>} */
   #items = new Map();
-  /** Whether the step of a drawer that was closed is still to go. */
-  #leaving = false;
+  /** Where one was when the drawer opened. */
+  #openedAt = "";
 
   /** @param {SidebarActions} actions */
   constructor(actions) {
     this.#actions = actions;
     this.#acceptNames();
     byId("all-rooms").addEventListener("click", () => actions.showAll());
-    this.#menu.addEventListener("click", () => this.#open());
+    this.#menu.addEventListener("click", () => afterStep(() => this.#open()));
     byId("curtain").addEventListener("click", () => this.close());
     byId("rename").addEventListener("click", () => this.close()); // one is asked behind it, right after this
     this.#list.addEventListener("click", (event) => {
@@ -55,13 +56,14 @@ export class Sidebar {
       this.close();
       this.#close(); // also what is none any more, or is one from now on
     });
-    // The drawer is a step in the browser's history, so that Back closes it, and does nothing else.
-    addEventListener("popstate", () => {
-      this.#leaving = false;
-      this.#close();
+    onBack(() => {
+      const over = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog[open]"));
+      over?.close();
+      if (over && this.#isOpen && location.hash === this.#openedAt) takeStep(); // what lies over the drawer closes first
+      else this.#close();
     });
     this.#close();
-    this.#leave(); // the page was loaded anew while it was open
+    leaveStep(); // the page was loaded anew while something was open
   }
 
   /** @param {RoomEntry[]} rooms @param {string} current */
@@ -88,9 +90,9 @@ export class Sidebar {
     this.#menu.ariaLabel = [words.MARKUP.rooms, ...said].join(", ");
   }
 
-  /** Goes to a room, and leaves no closed drawer behind in the browser's history. @param {string} href */
+  /** Goes to a room or a message, and leaves no step of what is closed behind in the browser's history. @param {string} href */
   goTo(href) {
-    if (!this.#isOpen) location.hash = href;
+    if (!hasStep()) location.hash = href;
     else if (location.hash === href) this.close();
     else {
       this.#close();
@@ -98,16 +100,10 @@ export class Sidebar {
     }
   }
 
-  /** Closes it at once. Its step goes a moment later, and must go once: who goes back twice has left the page. */
   close() {
     if (!this.#isOpen) return;
     this.#close();
-    this.#leave();
-  }
-
-  #leave() {
-    this.#leaving = Boolean(history.state?.drawer);
-    if (this.#leaving) history.back();
+    leaveStep();
   }
 
   get #isOpen() {
@@ -124,9 +120,9 @@ export class Sidebar {
   }
 
   #open() {
-    if (this.#leaving) return addEventListener("popstate", () => this.#open(), { once: true });
     if (this.#isOpen) return;
-    history.pushState({ drawer: true }, "");
+    takeStep();
+    this.#openedAt = location.hash;
     this.#sidebar.classList.add("open");
     this.#sidebar.inert = false;
     this.#main.inert = true;

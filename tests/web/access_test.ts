@@ -214,6 +214,53 @@ webTest("Back closes the drawer, and then leads back; a room that is chosen in i
   await isIn(ada, "garden");
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("Back closes a window on a narrow screen, and then the drawer under it, before it leads back", async () => {
+  await using ada = await visit(site, { room: "garden", name: "Ada", ...NARROW });
+  const { page } = ada;
+  const back = () => page.evaluate(() => history.back());
+  const isThere = (selector: string) => page.locator(selector).count();
+  const isGone = (selector: string) => page.waitForSelector(selector, { state: "detached" });
+  await page.evaluate(() => location.hash = "#shed");
+  await isIn(ada, "shed");
+  await openDrawer(page);
+  await page.click("#all-rooms");
+  await page.waitForSelector("#all a");
+  await back();
+  await isGone("#all");
+  assertEquals(await isThere("#sidebar.open"), 1);
+  await back();
+  await isGone("#sidebar.open");
+  await page.click("#find");
+  await page.waitForSelector("#search");
+  await back();
+  await isGone("#search");
+  assertEquals(await page.textContent("h1"), "shed");
+  // What closes it otherwise, or leads on from it, leaves no step behind.
+  await page.click("#find");
+  await page.click("#search >> text=Close");
+  await isGone("#search");
+  await ada.until(() => !history.state?.drawer, 0); // it has gone the window's step back itself
+  await page.evaluate(() => location.hash = "#garden");
+  await isIn(ada, "garden");
+  await page.click("#find");
+  await page.fill("#search input", "Again");
+  await page.click("#search a");
+  await page.waitForSelector("#log .found");
+  await back();
+  await ada.until(() => location.hash === "#garden", 0);
+  await openDrawer(page);
+  await page.click("#all-rooms");
+  await page.waitForSelector("#all");
+  await page.fill("#all input", "pond");
+  await page.click(`#all a[href="#pond"]`);
+  await isIn(ada, "pond");
+  assertEquals(await isThere("#sidebar.open"), 0);
+  for (const room of ["garden", "shed", "garden"]) {
+    await back();
+    await isIn(ada, room);
+  }
+});
+
 webTest("Who is at a message when he goes back to another room on a phone is in the messages there", async () => {
   await using ada = await visit(site, { room: "meadow", name: "Ada", ...PHONE });
   const { page } = ada;
