@@ -47,12 +47,39 @@ Deno.test("A deadline that all have left takes nobody in", () => {
   assertEquals(later.ends, 1);
 });
 
+Deno.test("What ends after the process was frozen, or its machine, waits for a look before; what ends in time does not", async () => {
+  using time = new FakeTime();
+  const deadlines = new Deadlines();
+  const looks: PromiseWithResolvers<void>[] = [];
+  const waits = [10, 10, 20_000].map((ms) =>
+    new Wait(deadlines, ms, () => {
+      looks.push(Promise.withResolvers());
+      return looks.at(-1)!.promise;
+    })
+  );
+  const ends = () => waits.map(({ ends }) => ends);
+  time.tick(10 + DEADLINE_STEP_MS);
+  assertEquals([ends(), looks.length], [[1, 1, 0], 0]); // in the turn in which it is due
+
+  const { Date } = globalThis;
+  globalThis.Date = class extends Date {
+    static override now = () => Date.now() + 60_000; // timers have stood still meanwhile
+  } as DateConstructor;
+  time.tick(20_000);
+  globalThis.Date = Date;
+  await time.runMicrotasks();
+  assertEquals([ends(), looks.length], [[1, 1, 0], 1]);
+  looks[0]!.resolve();
+  await time.runMicrotasks();
+  assertEquals(ends(), [1, 1, 1]);
+});
+
 /** Something with a deadline, which leaves it when it ends. */
 class Wait implements Expiring {
   ends = 0;
   readonly deadline: Deadline;
 
-  constructor(deadlines: Deadlines, ms: number) {
+  constructor(deadlines: Deadlines, ms: number, readonly thaw = () => Promise.resolve()) {
     this.deadline = deadlines.add(this, ms);
   }
 

@@ -15,7 +15,12 @@ const postgres = await testPostgres();
 const LONG_MS = 12_000;
 
 // Long enough for a busy machine to connect anew: what does not answer so long is not there, and those who wait are told so.
-const INTERVALS = { FALLBACK_MS: "300", FALLBACK_WITHOUT_LISTEN_MS: "200", STATEMENT_TIMEOUT_MS: "10000" };
+const INTERVALS = {
+  FALLBACK_MS: "300",
+  FALLBACK_WITHOUT_LISTEN_MS: "200",
+  STATEMENT_TIMEOUT_MS: "10000",
+  HEARTBEAT_MS: "10000",
+};
 
 for (const [how, cut] of [["", false], [", and whose connections were ended meanwhile,", true]] as const) {
   Deno.test(`A server that was frozen for long${how} has every message, answers those who wait, and listens again`, async () => {
@@ -29,8 +34,12 @@ for (const [how, cut] of [["", false], [", and whose connections were ended mean
       const { waiters, listening } = await health(frozen);
       return waiters === 1 && listening;
     }, "it waits, and it listens");
-    const quiet = get<ProblemDetails>(frozen, "/rooms/quiet/messages?after=now&wait=10"); // up while it is frozen
-    await until(async () => (await health(frozen)).waiters === 2, "both wait");
+    // Up while it is frozen, one of them beside news; and so is a sign of life.
+    const quiet = get<ProblemDetails>(frozen, "/rooms/quiet/messages?after=now&wait=10");
+    const known = await posted(frozen, "lively", "known");
+    const lively = get<unknown>(frozen, `/rooms/lively/messages?after=${known.id}&wait=10`);
+    await using alive = await subscribe(frozen, "lively", `after=${known.id}`);
+    await until(async () => (await health(frozen)).waiters === 3, "all wait");
     const before = await listener();
 
     frozen.kill("SIGSTOP");
@@ -44,7 +53,9 @@ for (const [how, cut] of [["", false], [", and whose connections were ended mean
     }
     const missed = [];
     for (let i = 0; i < 3; i++) missed.push(await posted(other, "room", `missed ${i}`));
+    const news = await posted(other, "lively", "news");
     await new Promise((resolve) => setTimeout(resolve, LONG_MS));
+    const blocks = alive.blocks.length;
     frozen.kill("SIGCONT");
 
     const [woken] = await poll;
@@ -53,6 +64,13 @@ for (const [how, cut] of [["", false], [", and whose connections were ended mean
     // A look that was under way may have come back too late to say that there is nothing.
     if (status === 503) assertEquals(json.type, "urn:linger:problem:unavailable");
     else assertEquals([status, text], [200, "[]"]);
+    // Where nobody can say whether there is news, none is told that there is none.
+    const { status: found, json: page } = await lively;
+    if (found !== 503) assertEquals(page, [news]);
+    let isOver = false;
+    void alive.ended.then(() => isOver = true);
+    await until(() => isOver || alive.messages.length > 0, "it has the news, or is told that nobody knows");
+    assertEquals(alive.blocks.slice(blocks).filter(({ comment, data }) => comment && !data), []);
     const records = await Promise.all(posts);
     for (const { status, problem } of records) {
       assert(status === 201 || problem === "not-stored" || problem === "outcome-unknown", `${status} ${problem}`);

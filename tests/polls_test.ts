@@ -433,7 +433,13 @@ async function setUp() {
     entriesAfter: () => world.readEntries(),
     refuseFuture: () => Promise.resolve(),
   } as Pick<Reader, "refresh" | "pageAfter" | "entriesAfter" | "refuseFuture"> as Reader;
-  const options = { feeds, reader, places, wake: { isBlind: () => world.blind }, draining: () => false };
+  const options = {
+    feeds,
+    reader,
+    places,
+    wake: { isBlind: () => world.blind, looked: () => Promise.resolve() },
+    draining: () => false,
+  };
   const polls = new Polls(options);
   const subscriptions = new Subscriptions({ ...options, heartbeatMs: 15_000 });
   const feed = feeds.hold(ROOM);

@@ -9,10 +9,15 @@ export const DEADLINE_STEP_MS = 250;
 /** Waits that end, or begin again, in one turn of the event loop: a turn of some milliseconds, after which others are served. */
 export const SLICE = 250;
 
+/** How late a deadline passes where this process was frozen, in milliseconds: one that is only busy is in time, or nearly. */
+const LATE_MS = 1_000;
+
 /** What a deadline ends. */
 export interface Expiring {
   /** Called once the deadline has passed. Must not throw. */
   expire(): void;
+  /** What that waits for where the process was frozen at its time, and has seen nothing since. Must not throw, or reject. */
+  thaw?(): Promise<void>;
 }
 
 /** Deadlines that are shared. */
@@ -41,9 +46,11 @@ export class Deadline {
   readonly #ending = new Set<Expiring>();
   readonly #timer;
   readonly #closing;
+  readonly #due: number;
 
   /** Passes in `ms` milliseconds and a step; `closed` is told when it takes nobody in any more, the step before. */
   constructor(ms: number, private readonly closed: () => void) {
+    this.#due = Date.now() + ms + DEADLINE_STEP_MS; // the clock on the wall, which goes on while a machine sleeps
     this.#timer = setTimeout(() => this.#pass(), ms + DEADLINE_STEP_MS);
     this.#closing = setTimeout(closed, DEADLINE_STEP_MS);
   }
@@ -63,6 +70,7 @@ export class Deadline {
 
   /** One post can have put thousands into one deadline, who have waited for the same time since. */
   async #pass(): Promise<void> {
+    if (Date.now() - this.#due > LATE_MS) await Promise.all(Array.from(this.#ending, (expiring) => expiring.thaw?.()));
     let passed = 0;
     for (const expiring of this.#ending) {
       expiring.expire();

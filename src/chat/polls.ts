@@ -49,7 +49,7 @@ export interface PollsOptions {
   /** How many may wait. */
   readonly places: Places;
   /** Knows whether there could be news that nobody has seen. */
-  readonly wake: Pick<Wake, "isBlind">;
+  readonly wake: Pick<Wake, "isBlind" | "looked">;
   /** Whether nobody may wait any more. */
   readonly draining: () => boolean;
 }
@@ -188,6 +188,11 @@ class OpenPoll implements Waiter {
 
   expire(): void {
     this.feed.settle(this);
+  }
+
+  /** News may lie unread in a socket, or be lost with its connection. */
+  thaw(): Promise<void> {
+    return this.options.wake.looked();
   }
 
   /** The client has left. */

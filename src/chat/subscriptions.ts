@@ -183,6 +183,11 @@ export class Subscriber implements Waiter, Leaving {
     this.feed.settle(this);
   }
 
+  /** A sign of life says that there is no news, so it waits for a look, as in a poll. */
+  thaw(): Promise<void> {
+    return this.options.wake.looked();
+  }
+
   /** There is news, or nothing for a while. */
   settled(): void {
     const { feed, changes } = this;

@@ -57,6 +57,8 @@ export class Wake {
   #failed = false;
   /** Feeds whose news could not be read, or not in time. */
   readonly #unread = new WeakSet<Feed>();
+  /** Who waits for the next look. */
+  #asked: PromiseWithResolvers<void> | undefined;
   /** Aborts as soon as news may have been missed since the last look began. */
   #doubt = new AbortController();
   /** How long the next interval is, in milliseconds, while LISTEN works. */
@@ -107,9 +109,18 @@ export class Wake {
     while (!signal.aborted) {
       await this.#rest();
       if (signal.aborted) return;
+      const asked = this.#asked;
+      this.#asked = undefined;
       this.#doubt = new AbortController(); // for what comes from here on, this look may be too early
       await this.#look();
+      asked?.resolve();
     }
+  }
+
+  /** Resolves after a look that begins after this call, to be had by somebody who holds a feed. Calls share it. */
+  looked(): Promise<void> {
+    this.#hurry();
+    return (this.#asked ??= Promise.withResolvers<void>()).promise;
   }
 
   /** Sends what is to be told, and stops listening. */
