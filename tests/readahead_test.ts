@@ -126,7 +126,7 @@ Deno.test("ReadAhead reads ahead once at a time for one client, in whichever roo
   assertEquals(ahead(), ["a", "c", "d", "e", "a"]);
 });
 
-Deno.test("ReadAhead keeps the newest two pages of one client who is counted, so that there is room for others", async () => {
+Deno.test("ReadAhead keeps the oldest two pages of one client who is counted, so that there is room for others", async () => {
   using time = new FakeTime();
   const room = new FakeRoom(30);
   await using pages = opened(room);
@@ -143,8 +143,22 @@ Deno.test("ReadAhead keeps the newest two pages of one client who is counted, so
     return room.read.includes(`${name} ${numberedId(seq)}`);
   };
   assertFalse(await isReadNow("den", 10, 10, ada));
-  for (const seq of [18, 20]) assertFalse(await isReadNow("lobby", seq, 1, eve));
-  assert(await isReadNow("lobby", 16, 1, eve));
+  for (const seq of [2, 4]) assertFalse(await isReadNow("lobby", seq, 1, eve));
+  assert(await isReadNow("lobby", 6, 1, eve));
+});
+
+Deno.test("ReadAhead has each page read once, however many rooms one client who is counted catches up in at once", async () => {
+  using time = new FakeTime();
+  const room = new FakeRoom(60);
+  await using pages = opened(room);
+  const eve = counted("eve");
+  for (let seq = 0; seq < 60; seq += 10) {
+    for (const name of ["a", "b", "c"]) {
+      await pages.page(name, seq === 0 ? NIL : numberedId(seq), 10, eve);
+      await time.runMicrotasks();
+    }
+  }
+  assertEquals(room.read.toSorted(), [...new Set(room.read)].toSorted());
 });
 
 Deno.test("ReadAhead reads nothing ahead while all who may read are at it, or somebody waits", async () => {

@@ -83,8 +83,8 @@ export class ReadAhead {
     const key = `${client} ${room} ${after} ${limit}`;
     if (this.#ahead.has(key) || !this.gate.hasRoomFor(allowance)) return;
     const own = unlimited ? [] : [...this.#ahead].filter(([, ahead]) => ahead.client === client);
-    if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]); // the oldest
-    if (this.#ahead.size >= MAX_PAGES) return;
+    // None gives way: three that he reads at once would else each take the place of what the next one comes for.
+    if (own.length >= MAX_OF_ONE || this.#ahead.size >= MAX_PAGES) return;
     const turn: Turn = async (statement) => {
       if (!allowance.readAhead()) throw unavailable("This client may read no more for now");
       return await this.gate.run(allowance, room, statement);

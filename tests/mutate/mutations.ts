@@ -1830,7 +1830,7 @@ export const mutations: readonly Mutation[] = [
     "pages are read ahead without bound",
     ["readahead_test.ts > eight pages"],
     READ_AHEAD,
-    "if (this.#ahead.size >= MAX_PAGES) return;",
+    " || this.#ahead.size >= MAX_PAGES",
     "",
   ),
   broken(
@@ -3355,10 +3355,17 @@ export const mutations: readonly Mutation[] = [
   ),
   broken(
     "one client has all places for pages that are read ahead",
-    ["readahead_test.ts > newest two"],
+    ["readahead_test.ts > oldest two"],
     READ_AHEAD,
-    "if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]);",
+    "own.length >= MAX_OF_ONE || ",
     "",
+  ),
+  broken(
+    "a page that was read ahead gives way to the client's next one",
+    ["readahead_test.ts > read once, however many"],
+    READ_AHEAD,
+    "if (own.length >= MAX_OF_ONE || ",
+    "if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]);\n    if (",
   ),
   broken(
     "what is read ahead is on nobody's account",
