@@ -53,6 +53,9 @@ const ODD: Record<string, string> = {
   "check_function_bodies": "off",
   "default_tablespace": "'pg_default'",
   "transaction_timeout": "'3s'",
+  "tcp_keepalives_idle": "7200",
+  "tcp_keepalives_interval": "75",
+  "tcp_keepalives_count": "9",
 };
 
 const TEXTS = [
@@ -136,8 +139,12 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
         current_setting('idle_session_timeout') as idle, current_setting('array_nulls') as nulls,
         current_setting('client_encoding') as encoding,
         coalesce(nullif(current_setting('transaction_timeout', true), '0'), 'none') as transaction`;
+    const keepalives: unknown[] = []; // of the socket, which a parallel worker does not have
+    for (const name of ["idle", "interval", "count"]) {
+      keepalives.push(...(await sql.unsafe(`show tcp_keepalives_${name}`)).flatMap(Object.values));
+    }
     await destroy();
-    return { ...row };
+    return { ...row, keepalives: keepalives.join(" ") };
   };
   assertEquals(await settings("false"), {
     isolation: "read committed",
@@ -145,6 +152,7 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
     idle: "0",
     nulls: "on",
     encoding: "UTF8",
+    keepalives: "30 10 3", // a machine that is gone without a word keeps what it has locked for a minute
     transaction: "none",
   });
   await set(database, { statement_timeout: "'9s'" });
@@ -155,6 +163,7 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
     idle: "300ms",
     nulls: "off",
     encoding: "UTF8",
+    keepalives: "7200 75 9",
   });
 });
 

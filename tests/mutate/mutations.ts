@@ -4465,6 +4465,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "a command whose machine is gone without a word keeps its locks for hours",
+    ["defaults_test.ts > A session has"],
+    OPEN,
+    "set tcp_keepalives_idle to 30; ",
+    "",
+  ),
+  broken(
     "a session is ended by the role's limit of transactions",
     ["defaults_test.ts > A session has"],
     OPEN,
