@@ -3,6 +3,9 @@
 //
 //     postgresql://[user[:password]@][host[:port][,…]][/dbname][?name=value[&…]]
 
+/** A password among parameters, however they are divided. */
+const PASSWORD = /[?&;,\s]\w*(?:password|passwd|pwd)\s*=/i;
+
 /** A URL that can't be read. The message is the end of a sentence, and holds nothing of the URL: any part may be a password. */
 export class UrlError extends Error {
   /** `UrlError`. */
@@ -16,18 +19,29 @@ export class UrlError extends Error {
  */
 export function parseUrl(url: string): Map<string, string> {
   const given = new Map<string, string>();
-  const set = (name: string, value: string) => value !== "" && given.set(name, decode(value));
-  // A file or a variable that ends in a line feed is no reason to fail.
-  const scheme = url.replace(/[\t\r\n]/g, "").trim().match(/^postgres(?:ql)?:\/\/(.*)$/s);
+  const set = (name: string, value: string) => {
+    if (name !== "password" && /\s/.test(value)) { // libpq takes none there either, since version 18
+      throw new UrlError(
+        "has a space in a user, host or database: write it as %20 there, and name=value behind a ?, with & between",
+      );
+    }
+    if (value !== "") given.set(name, decode(value));
+  };
+  const text = url.trim(); // a file or a variable that ends in a line feed is no reason to fail
+  const scheme = text.match(/^postgres(?:ql)?:\/\/(.*)$/s);
   if (!scheme) throw new UrlError("must be a URL that begins with postgres:// or postgresql://");
+  // What stands in a line of its own may be anything, also a password.
+  if (/[\t\r\n]/.test(text)) throw new UrlError("has a line feed or a tab in it: write all of it in one line");
   let rest = scheme[1]!;
 
   const end = endOfCredentials(rest);
   if (end !== undefined) {
     const credentials = rest.slice(0, end);
     // Most likely the @ belongs to a password among the parameters, and what we would take for user and host to it as well.
-    if (/\?\w+=/.test(credentials)) {
-      throw new UrlError("has an @ behind a ?name=value: write it as %40 there, and in a user or password ? as %3F");
+    if (/\?.*=/s.test(credentials) || PASSWORD.test(credentials)) {
+      throw new UrlError(
+        "has an @ behind a name=value: write it as %40 there, the first name=value behind a ?, and in a user or password ? as %3F",
+      );
     }
     const [, user, password] = credentials.match(/^([^:]*):?(.*)$/s)!;
     if (user!.includes("@")) {
@@ -79,10 +93,15 @@ function refuseSlips(given: ReadonlyMap<string, string>): void {
       "has a : in its user: the one before the password is not written as %3A; a role with a : in its name goes into PGUSER",
     );
   }
-  if (["host", "user", "dbname"].some((name) => /\s\w+\s*=/.test(given.get(name) ?? ""))) {
+  if (["host", "hostaddr", "user", "dbname"].some((name) => given.get(name)?.includes("="))) {
     throw new UrlError(
-      "has a name=value behind a space: write them behind a ?, with & between; a database that is named so goes into PGDATABASE",
+      "has a name=value in a user, host or database: write them behind a ?, with & between; " +
+        "a role or database that is named so goes into PGUSER or PGDATABASE",
     );
+  }
+  // PostgreSQL repeats a value that it does not take.
+  if ([...given].some(([name, value]) => name !== "password" && PASSWORD.test(value))) {
+    throw new UrlError("has a password in another parameter: write & between a value and the next name");
   }
 }
 

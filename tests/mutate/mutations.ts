@@ -4260,8 +4260,29 @@ export const mutations: readonly Mutation[] = [
     "a password that stands as a parameter and has an @ is a part of the user",
     ["address_test.ts > No piece", "address_test.ts > can't be meant"],
     URL_GRAMMAR,
-    "if (/\\?\\w+=/.test(credentials))",
+    "/\\?.*=/s.test(credentials) || PASSWORD",
+    "PASSWORD",
+  ),
+  broken(
+    "a password that stands behind a port and has an @ ends in a host",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    " || PASSWORD.test(credentials)",
+    "",
+  ),
+  broken(
+    "a password in the line behind the URL is a part of a name",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    "if (/[\\t\\r\\n]/.test(text))",
     "if (false)",
+  ),
+  broken(
+    "a password behind a space is a part of the user",
+    ["address_test.ts > No piece", "address_test.ts > can't be meant"],
+    URL_GRAMMAR,
+    'name !== "password" && /\\s/.test(value)',
+    "false",
   ),
   broken(
     "a password behind a %3A is a part of the user",
@@ -4271,10 +4292,10 @@ export const mutations: readonly Mutation[] = [
     "if (false)",
   ),
   broken(
-    "a password among what stands behind a space is a part of a name",
+    "a password among parameters that stand behind no ? is a part of a name",
     ["address_test.ts > No piece", "address_test.ts > can't be meant"],
     URL_GRAMMAR,
-    '["host", "user", "dbname"].some',
+    '["host", "hostaddr", "user", "dbname"].some',
     "[].some",
   ),
   broken(
