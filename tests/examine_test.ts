@@ -142,6 +142,7 @@ Deno.test("Tables that were dropped are missed, and how to begin anew without th
       ["heads, messages", "Linger's tables heads and messages are not there any more: put them back from a backup"],
       ["heads", "Linger's table heads is not there any more: put it back from a backup"],
       ["messages", "Linger's table messages is not there any more: put it back from a backup"],
+      ["migrations", "Linger's table migrations is not there any more: put it back from a backup"],
     ] as const
   ) {
     const { database, run } = await make();

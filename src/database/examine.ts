@@ -117,7 +117,8 @@ function lackOfTables(server: Server, tables: readonly Table[]): Unusable | unde
   const names = tables.map(({ name }) => name);
   const foreign = tables.find(({ name, columns }) => TABLES[name]!.columns.some((column) => !columns.includes(column)));
   const made = names.includes("migrations");
-  if (foreign || !made) {
+  // One alone may be another program's, both with all their columns are ours.
+  if (foreign || !made && tables.length === 1) {
     const { name, schema } = foreign ?? tables[0]!;
     return new Unusable(
       "FOREIGN_TABLES",

@@ -4552,8 +4552,15 @@ export const mutations: readonly Mutation[] = [
     "tables of another program are taken for ours",
     ["examine_test.ts > another program"],
     EXAMINE,
-    "if (foreign || !made)",
-    "if (!made)",
+    "if (foreign || !made && tables.length === 1)",
+    "if (!made && tables.length === 1)",
+  ),
+  broken(
+    "messages whose table of migrations is gone are taken for another program's",
+    ["examine_test.ts > were dropped"],
+    EXAMINE,
+    "!made && tables.length === 1",
+    "!made",
   ),
   broken(
     "tables that were dropped are not missed",
