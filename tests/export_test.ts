@@ -176,6 +176,8 @@ Deno.test("A line that can't come in is named, and nothing of the file has come 
       /the newest message of room new, number 3, is missing/,
     ],
     [["x".repeat(200_001)], /line 1 is longer than 200000 characters/],
+    [[], /there is not one line in it/], // what a shell has made before the export failed
+    [["", " "], /there is not one line in it/],
   ];
   for (const [lines, why] of cases) {
     const { code, log } = await importText(database, lines.join("\n"));

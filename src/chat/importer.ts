@@ -64,6 +64,7 @@ export async function importAll(
     units += line.length;
     if (batch.length === BATCH.messages || units > BATCH.units) await flush(number);
   }
+  if (at === 0) throw new LineError("there is not one line in it, as where an export has failed");
   await flush(at);
   for (const [room, coming] of rooms) {
     demandNewest(room, coming);

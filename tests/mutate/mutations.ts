@@ -1970,6 +1970,13 @@ export const mutations: readonly Mutation[] = [
     "throw error ?? new LineError(`${what} can't be read",
   ),
   broken(
+    "the file of an export that failed comes in",
+    ["export_test.ts > A line that can't come in"],
+    "src/chat/importer.ts",
+    "if (at === 0)",
+    "if (false)",
+  ),
+  broken(
     "a file that was cut off comes in",
     ["export_test.ts > A line that can't come in"],
     "src/chat/importer.ts",
