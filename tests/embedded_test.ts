@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { undisturbed } from "../src/database/account.ts";
+import { lockDirectory } from "../src/database/directory.ts";
 import { startEmbedded } from "../src/database/embedded.ts";
 import { PATIENCE_MS } from "./support/client.ts";
 
@@ -143,18 +144,29 @@ Deno.test("startEmbedded() leaves a directory alone that holds other files", asy
 });
 
 Deno.test({
-  name: "startEmbedded() as root leaves a directory alone that is open to all, whoever put a lock there",
+  name: "startEmbedded() as root leaves a directory alone that is open to others, whoever of them put a lock there",
   ignore: !ROOT,
   async fn() {
-    await inTemporaryDirectory(async (directory) => {
-      await Deno.mkdir(join(directory, "cluster"));
-      await Deno.writeTextFile(join(directory, "postgres.lock"), "");
-      for (const name of ["cluster", "postgres.lock"]) await Deno.chown(join(directory, name), NOBODY, NOBODY);
-      await Deno.chmod(directory, 0o1777); // as /tmp
-      await assertRejects(() => startEmbedded(directory), Error, "holds other files");
-      const { uid, mode } = await Deno.stat(directory);
-      assertEquals([uid, mode! & 0o7777], [0, 0o1777]);
-    });
+    for (const open of [0o1777, 0o777, 0o2775]) { // as /tmp, a directory that was mounted, and that of a group
+      await inTemporaryDirectory(async (directory) => {
+        await Deno.mkdir(join(directory, "cluster"));
+        await Deno.writeTextFile(join(directory, "postgres.lock"), "");
+        for (const name of ["cluster", "postgres.lock"]) await Deno.chown(join(directory, name), NOBODY, NOBODY);
+        await Deno.chmod(directory, open);
+        await assertRejects(() => startEmbedded(directory), Error, "holds other files");
+        const { uid, mode } = await Deno.stat(directory);
+        assertEquals([uid, mode! & 0o7777], [0, open]);
+        // A file of root's gets that name from whoever may rename what is there.
+        await Deno.chown(join(directory, "postgres.lock"), 0, 0);
+        await Deno.writeTextFile(join(directory, "postgres.lock"), "something else");
+        await assertRejects(() => startEmbedded(directory), Error, "holds other files");
+        // A lock of root's own, and of him whose directory it is.
+        await Deno.truncate(join(directory, "postgres.lock"));
+        await (await lockDirectory(directory)).release();
+        for (const path of [directory, join(directory, "postgres.lock")]) await Deno.chown(path, NOBODY, NOBODY);
+        await (await lockDirectory(directory)).release();
+      });
+    }
   },
 });
 

@@ -24,8 +24,8 @@ export interface LockedPlace extends Place {
   release(): Promise<void>;
 }
 
-/** The bit of a directory's mode by which nobody may remove another's files, so that all may put theirs. */
-const STICKY = 0o1000;
+/** The bits of a directory's mode by which others than its owner can put files there: its group, all, and all as in /tmp. */
+const SHARED = 0o1022;
 
 /** What a system's error says of the place, by its code. */
 const REASONS: Record<string, string> = {
@@ -53,10 +53,14 @@ export async function lockDirectory(home: string): Promise<LockedPlace> {
     held = await hold(resolve(home));
     const { inside } = held;
     const names = (await Array.fromAsync(Deno.readDir(inside))).map((entry) => entry.name);
-    // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours. Where all may put
-    // files, as in /tmp or in what was just mounted, somebody else can have put a lock.
-    const isShared = ((await Deno.stat(inside)).mode ?? 0) & STICKY;
-    const isOurs = async () => !isShared || (await Deno.lstat(join(inside, LOCK))).uid === Deno.uid();
+    // The directory's owner and mode are about to change, which must not happen to anything but a directory of ours. Where others may put
+    // files, as in /tmp or in what was just mounted, they can have put a lock, or have renamed a file of ours that holds something.
+    const { mode, uid: owner } = await Deno.stat(inside);
+    const isOurs = async () => {
+      if (!((mode ?? 0) & SHARED)) return true;
+      const { uid, size } = await Deno.lstat(join(inside, LOCK));
+      return size === 0 && [0, owner, Deno.uid()].includes(uid); // the first two could do there whatever they like anyway
+    };
     if (names.length > 0 && !(names.includes(LOCK) && await isOurs())) {
       throw new Error(`${home} holds other files: set DATA_DIR to a directory that is empty or does not exist yet`);
     }
