@@ -280,14 +280,17 @@ Deno.test("A SIGKILL of the owner loses no row and leaves no process", async () 
   await server.stop();
 });
 
-Deno.test("startEmbedded() after a SIGKILL waits until the previous server is gone", async () => {
-  const owner = startOwner(home);
+Deno.test("startEmbedded() after a SIGKILL waits until the previous server is gone, by whichever link it was started", async () => {
+  const [before, after] = ["before", "after"].map((name) => join(dirname(home), name)) as [string, string];
+  await Deno.mkdir(home, { recursive: true });
+  for (const link of [before, after]) await Deno.symlink(home, link);
+  const owner = startOwner(before);
   await owner.says("Ready");
   const previous = Number((await Deno.readTextFile(join(home, "cluster", "postmaster.pid"))).split("\n")[0]);
   Deno.kill(previous, "SIGSTOP"); // so that it cannot shut down before it is waited for
   await owner.kill();
   const lines: string[] = [];
-  const server = await startEmbedded(home, {
+  const server = await startEmbedded(after, {
     say(line) {
       if (isOfTime(line)) return;
       lines.push(line);
@@ -300,6 +303,7 @@ Deno.test("startEmbedded() after a SIGKILL waits until the previous server is go
   assertEquals(lines, [`Waiting for the PostgreSQL of the previous run to shut down (process ${previous})`]);
   assertEquals(await query(server.socket, "select 1 as one"), [{ one: 1 }]);
   await server.stop();
+  for (const link of [before, after]) await Deno.remove(link);
 });
 
 Deno.test("startEmbedded() recovers from a SIGKILL at any moment of the first start", async () => {

@@ -111,7 +111,7 @@ async function previousServerGone(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const cluster = join(directory, "cluster");
+  const cluster = join(await Deno.realPath(directory), "cluster"); // as in startServer(), by whichever link DATA_DIR leads there
   const started = performance.now();
   for (let told = false;; await sleep(LOOK_EVERY_MS)) {
     const [pid = ""] = (await readPidFile(cluster)).split("\n");
@@ -152,7 +152,7 @@ export async function startServer(
   { programs, account, home, settings, stalePid, say, signal }: ServerOptions,
 ): Promise<Pick<Embedded, "ended" | "stop">> {
   const directory = resolve(home);
-  const cluster = join(directory, "cluster");
+  const cluster = join(await Deno.realPath(directory), "cluster"); // by which the next start finds this server
   const all = {
     listen_addresses: "",
     port: "5432",
