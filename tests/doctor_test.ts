@@ -385,12 +385,20 @@ Deno.test({
     );
 
     await own.run("alter role postgres set default_transaction_isolation = 'repeatable read'");
+    const limits = await own.run("select from pg_settings where name = 'transaction_timeout'"); // since PostgreSQL 17
+    if (limits.length > 0) await own.run("alter role postgres set transaction_timeout = '60s'");
     await using fresh = await startPgBouncer(own.port);
     const strict = await doctor(urlOf("linger", fresh.port), { DATABASE_POOLED: "true" });
     assertEquals(strict.code, 1);
     assertMatch(
       strict.all("fault").join(),
       /^Transactions are repeatable read.*: alter role postgres set default_transaction/,
+    );
+    assertEquals(
+      strict.all("warning").filter((sentence) =>
+        /^Transactions are ended after 60000 ms, .*: alter role postgres set transaction_timeout = 0$/.test(sentence)
+      ).length,
+      limits.length,
     );
   },
 });

@@ -33,6 +33,8 @@ const HEARING_MS = 3_000;
 interface Facts extends Keeping, Capacity {
   readonly isolation: string;
   readonly timeout: string;
+  /** How long a transaction may take, in milliseconds; null before PostgreSQL 17, which brought it. */
+  readonly limit: string | null;
   readonly creates: boolean;
   readonly owns: boolean;
   readonly deletes: boolean;
@@ -86,6 +88,12 @@ export async function* checkUp(
         `alter role ${identifier(facts.role)} set statement_timeout = '5s'`,
     );
   }
+  if (pooled && facts.limit !== null && facts.limit !== "0") {
+    yield warning(
+      `Transactions are ended after ${facts.limit} ms, so that nobody knows whether a post was stored, and through a pooler Linger ` +
+        `can't lift that: alter role ${identifier(facts.role)} set transaction_timeout = 0`,
+    );
+  }
   yield tls("DATABASE_URL", address, pooled ? undefined : facts.tls);
   // One in which nobody may write is the wrong one for now: it tells nothing of the other.
   const passing = found.lack?.cure === "time";
@@ -111,6 +119,7 @@ async function factsOf(sql: Sql): Promise<Facts> {
     select current_user as role, rolsuper as superuser, rolconnlimit as "forRole",
       (select reset_val from settings where name = 'default_transaction_isolation') as isolation,
       (select reset_val from settings where name = 'statement_timeout') as timeout,
+      (select reset_val from settings where name = 'transaction_timeout') as "limit",
       coalesce(has_schema_privilege(current_schema(), 'create'), false) as creates,
       (select coalesce(bool_and(pg_has_role(relowner, 'usage')), true) from pg_class
         where oid in (to_regclass('migrations'), to_regclass('heads'), to_regclass('messages'))) as owns,

@@ -5004,6 +5004,13 @@ export const mutations: readonly Mutation[] = [
     "} else if (synchronous > 0) {",
   ),
   broken(
+    "the doctor says nothing of a limit of transactions behind a pooler",
+    ["doctor_test.ts > Through a pooler"],
+    "src/database/checkup.ts",
+    'facts.limit !== null && facts.limit !== "0"',
+    "false",
+  ),
+  broken(
     "the doctor takes the isolation that Linger has set for the role's",
     ["doctor_test.ts > A strict isolation"],
     "src/database/checkup.ts",
