@@ -532,7 +532,7 @@ const UNLIMITED: readonly Change[] = [
 ];
 
 /** How many come late at once. */
-const LATE = 200;
+const LATE = 1_000;
 
 /** Messages of a page: more than a room in memory begins with. */
 const PAGE = 101;

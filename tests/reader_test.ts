@@ -1,13 +1,14 @@
 // What is read for clients, each in his turn: no read keeps the others waiting, however much it has to come past.
 import { assertEquals, assertRejects } from "@std/assert";
 import { makeId, NIL } from "../src/chat/cursor.ts";
+import { nextTurn } from "../src/chat/deadlines.ts";
 import { Floors } from "../src/chat/floors.ts";
 import { Reader } from "../src/chat/reader.ts";
 import { Store } from "../src/chat/store.ts";
 import { Client } from "../src/database/client.ts";
 import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
-import { openedMigrated, testPostgres } from "./support/postgres.ts";
+import { hold, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
 
@@ -61,6 +62,28 @@ Deno.test("A read past many deleted messages ends when its client has left; one 
   await assertRejects(() => reader.pageBefore(room, last, 1, UNLIMITED, left), Problem, "left");
 });
 
+Deno.test("What many ask for at once, going back or by an id, is read for the first two of them, and anew for who asks later", async () => {
+  await using opened = await open();
+  const { reader, database } = opened;
+  const ways: [name: string, read: (allowance: Allowance) => Promise<unknown>][] = [
+    ["a page back", (allowance) => reader.pageBefore(room, undefined, 1, allowance)],
+    ["one message", (allowance) => reader.one(room, last, allowance)],
+  ];
+  for (const [name, read] of ways) {
+    const holding = await hold(database, (sql) => sql`lock table messages in access exclusive mode`);
+    const clients = Array.from({ length: 1_000 }, (_, i) => client(`${name} ${i}`));
+    const reading = clients.map(read);
+    await nextTurn(); // the first is being read
+    const later = client("later");
+    reading.push(read(later));
+    await holding.end();
+    const [first, ...others] = await Promise.all(reading);
+    for (const other of others) assertEquals(other, first);
+    assertEquals(clients.map(readsOf).reduce((sum, reads) => sum + reads), 2, name);
+    assertEquals(readsOf(later), 1, name); // what he asks for may have been taken back after the others' was read
+  }
+});
+
 /** A client whose time stands still. */
 function client(name: string): Allowance {
   return new Allowance(name, { posts: 0, places: 1 }, () => 0);
@@ -81,7 +104,7 @@ function idOf(number: number): string {
 }
 
 /** A reader with one connection. */
-async function open(): Promise<AsyncDisposable & { reader: Reader }> {
+async function open(): Promise<AsyncDisposable & { reader: Reader; database: TestDatabase }> {
   const database = await postgres.create();
   const { config, openPool } = await openedMigrated(database.url);
   const ids = Array.from({ length: DELETED + 1 }, (_, i) => idOf(i + 1));
@@ -93,6 +116,7 @@ async function open(): Promise<AsyncDisposable & { reader: Reader }> {
   const reader = new Reader(new Store(client, client, client, new Floors()), new Floors(), 1);
   return {
     reader,
+    database,
     [Symbol.asyncDispose]: async () => {
       reader.forgetAhead();
       await client.close();

@@ -52,6 +52,8 @@ export class Reader {
   readonly #refreshes = new Sharing<Feed, void>();
   readonly #pages = new Sharing<string, Page>();
   readonly #entries = new Sharing<string, Entry[]>();
+  readonly #before = new Sharing<string, { page: Page; final: boolean }>();
+  readonly #ones = new Sharing<string, Entry | undefined>();
 
   /** As many reads at a time as there are connections. */
   constructor(private readonly store: Store, private readonly floors: Floors, connections: number) {
@@ -89,7 +91,10 @@ export class Reader {
     return page;
   }
 
-  /** The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. */
+  /**
+   * The messages of `room` just before a cursor; without one the newest. It is final if it is full and none can come between. It is shared
+   * as a page after one is.
+   */
   async pageBefore(
     room: string,
     before: string | undefined,
@@ -97,11 +102,13 @@ export class Reader {
     allowance: Allowance,
     client?: Leaving,
   ): Promise<{ page: Page; final: boolean }> {
-    const turn = this.#turns(allowance, room, client);
-    const { entries, full, past } = await this.store.readBefore(room, before, limit, turn);
-    const page = makePage(entries, full);
-    allowance.weigh(page.body.length);
-    return { page, final: full && past };
+    const found = await this.#before.ask(`${room} ${before} ${limit}`, allowance.client, async (begun) => {
+      const turn = this.#turns(allowance, room, client, begun);
+      const { entries, full, past } = await this.store.readBefore(room, before, limit, turn);
+      return { page: makePage(entries, full), final: full && past };
+    });
+    allowance.weigh(found.page.body.length);
+    return found;
   }
 
   /** What a subscriber is read next after a cursor; it is shared as a page is. */
@@ -137,9 +144,13 @@ export class Reader {
     };
   }
 
-  /** One message, or undefined. */
+  /** One message, or undefined; it is shared as a page is. */
   one(room: string, id: string, allowance: Allowance): Promise<Entry | undefined> {
-    return this.run(allowance, room, () => this.store.readOne(room, id));
+    return this.#ones.ask(`${room} ${id}`, allowance.client, (begun) =>
+      this.run(allowance, room, () => {
+        begun();
+        return this.store.readOne(room, id);
+      }));
   }
 
   /** Refreshes a feed, with a look that begins after this call. */

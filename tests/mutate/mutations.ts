@@ -3389,6 +3389,20 @@ export const mutations: readonly Mutation[] = [
     "if (own.length >= MAX_OF_ONE) void this.#take(own[0]![0]);\n    if (",
   ),
   broken(
+    "who asks for a page back is given one that is being read already",
+    ["reader_test.ts > anew for who asks later"],
+    READER,
+    "const turn = this.#turns(allowance, room, client, begun);\n      const { entries, full, past }",
+    "void begun;\n      const turn = this.#turns(allowance, room, client);\n      const { entries, full, past }",
+  ),
+  broken(
+    "who asks for one message is given it as it is being read already",
+    ["reader_test.ts > anew for who asks later"],
+    READER,
+    "begun();\n        return this.store.readOne(room, id);",
+    "void begun;\n        return this.store.readOne(room, id);",
+  ),
+  broken(
     "what is read ahead is on nobody's account",
     ["readahead_test.ts > account"],
     READ_AHEAD,
@@ -3563,8 +3577,8 @@ export const mutations: readonly Mutation[] = [
     "a page before a cursor counts as one read, however long it is",
     ["limits_test.ts > Long pages count"],
     READER,
-    "    allowance.weigh(page.body.length);\n    return { page",
-    "    return { page",
+    "allowance.weigh(found.page.body.length);",
+    "",
   ),
   broken(
     "a long page that is made out of memory counts as one read",
