@@ -108,6 +108,50 @@ for (const [look, options] of Object.entries(LOOKS)) {
   });
 }
 
+for (const look of ["light", "a phone, dark"]) {
+  webTest(`axe finds nothing to say of what comes and goes: ${look}`, async () => {
+    const room = `axe-${look.replaceAll(/\W+/g, "-")}`;
+    const lines = Array.from({ length: 60 }, (_, i): Line => [100 - i, "Noor", `Line ${i}`]);
+    await writeHistory(site.database.sql, room, lines);
+    await using ada = await visit(site, { room, name: "Ada", badNetwork: true, ...LOOKS[look] });
+    const { page } = ada;
+    // Of a link to a message axe thinks that it leads past something on the page.
+    const inSearch = async () => (await violations(ada)).filter((violation) => !violation.startsWith("skip-link: "));
+    await page.click("#find");
+    assertEquals(await inSearch(), [], "a search that is to begin");
+    await page.fill("#search input", "Line");
+    await page.waitForSelector("#search >> text=Search further");
+    assertEquals(await inSearch(), [], "what was found");
+    await page.click("#search a >> nth=20");
+    await page.waitForSelector("#log .found");
+    assertEquals(await violations(ada), [], "a message that was found");
+    const read = await page.$eval("#log .found", (row) => row.id.replace("message-", ""));
+
+    await ada.say("Mine");
+    await ada.confirmed();
+    await page.press("#text", "ArrowUp");
+    await page.waitForSelector("#editor:not([hidden])");
+    await page.fill("#edited-text", "x".repeat(10_001));
+    assertEquals(await violations(ada), [], "a message that is edited, and is too long");
+    await page.keyboard.press("Escape");
+
+    await page.evaluate(() => location.hash = "#so%20so");
+    await page.waitForSelector("#banner.shown");
+    assertEquals(await violations(ada), [], "the banner");
+
+    await page.evaluate(([key, id]) => localStorage[key!] = id, [`linger / read ${room}`, read]);
+    await page.evaluate((room) => location.hash = room, room);
+    await page.waitForSelector("#log .unread");
+    await page.waitForSelector("#pill:not([hidden])");
+    assertEquals(await violations(ada), [], "what is new, and the way to the newest");
+
+    await page.route(/\/messages/, (route) => route.fulfill({ status: 401, body: "" }));
+    await page.evaluate(() => location.hash = "#shut");
+    await page.waitForSelector("#gate:not([hidden])");
+    assertEquals(await violations(ada), [], "a room that is shut");
+  });
+}
+
 webTest(
   "With colours that somebody has chosen, the focus, the room one is in, counts and lines are still seen",
   async () => {
@@ -402,6 +446,18 @@ webTest("Light and dark follow the system", async () => {
     assertEquals(paper! < ink!, isDark);
   }
 }, { notInFirefox: "this Firefox is told no colours that somebody likes" });
+
+webTest("Who wants less to move on the screen has nothing moving", async () => {
+  await using ada = await visit(site, { room: "nobody", name: "Ada", reducedMotion: "reduce" });
+  const moving = () =>
+    ada.page.evaluate(() =>
+      document.getAnimations().filter(({ effect }) => Number(effect?.getComputedTiming().activeDuration) > 10).length
+    );
+  await ada.page.waitForSelector("#empty .quiet");
+  assertEquals(await moving(), 0);
+  await ada.say("Hello");
+  assertEquals(await moving(), 0);
+});
 
 webTest("On a phone the rooms are in a drawer, which holds the focus while it is open and gives it back", async () => {
   await using ada = await visit(site, { room: "garden", name: "Ada", ...PHONE });
