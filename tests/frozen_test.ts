@@ -19,7 +19,7 @@ const INTERVALS = {
   FALLBACK_MS: "300",
   FALLBACK_WITHOUT_LISTEN_MS: "200",
   STATEMENT_TIMEOUT_MS: "10000",
-  HEARTBEAT_MS: "10000",
+  HEARTBEAT_MS: "9000", // no wait of a poll: what ends at one moment waits for one look
 };
 
 for (const [how, cut] of [["", false], [", and whose connections were ended meanwhile,", true]] as const) {
