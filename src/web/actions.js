@@ -108,19 +108,23 @@ export class Actions {
       else if (!this.#bar.contains(/** @type {Node} */ (event.target))) this.#hide();
     });
     this.#scroller.addEventListener("pointerleave", () => !this.#hasFocus() && this.#hide());
-    let focused = document.activeElement;
+    let focused = /** @type {HTMLElement | null} */ (document.activeElement);
     this.#scroller.addEventListener("focusin", (event) => {
       // Who comes back from another window is where he was, by what brought him there; and so is he whose message was edited.
-      const before = focused instanceof HTMLElement ? standing(focused) : undefined;
-      if (event.target !== before || event.relatedTarget) this.#cameByKey = this.#keyed;
-      focused = /** @type {Element} */ (event.target);
+      const isGone = focused?.isConnected === false;
+      const before = isGone ? focused?.closest("article") : focused;
+      const isThere = event.target === standing(before) && !event.relatedTarget;
+      if (!isThere) this.#cameByKey = this.#keyed;
+      focused = /** @type {HTMLElement} */ (event.target);
       const row = rowAt(event);
       if (!row) return;
       this.#last = row;
-      this.#show(row);
+      if (!isThere || !isGone) this.#show(row); // after an edit it stays where it was: at another message, or nowhere
     });
-    this.#scroller.addEventListener("focusout", ({ relatedTarget }) => {
-      if (!this.#scroller.contains(/** @type {Node | null} */ (relatedTarget))) this.#hide();
+    this.#scroller.addEventListener("focusout", ({ target, relatedTarget }) => {
+      if (relatedTarget) return this.#scroller.contains(/** @type {Node} */ (relatedTarget)) || this.#hide();
+      // Chromium tells it also of what is about to be taken away, by an edit perhaps; and of that the bar learns by itself.
+      queueMicrotask(() => /** @type {Node} */ (target).isConnected && this.#hide());
     });
     // A tap is no pointing: it shows the bar, and the next hides it. By its end it has brought the focus, and so the bar, already.
     let shown = false;
@@ -380,7 +384,7 @@ function rowAt({ target }) {
   return target instanceof Element ? target.closest("#log article") : null;
 }
 
-/** The row in which a row's message stands now; undefined where that is gone. @param {HTMLElement | undefined} row */
+/** The row in which a row's message stands now; undefined where that is gone. @param {HTMLElement | null | undefined} row */
 function standing(row) {
   const message = row && messageOf(row);
   return row?.isConnected ? row : message && rowOf(message.id) || undefined;

@@ -1121,6 +1121,19 @@ webTest("Whose message is edited while he is at its buttons goes on there, with 
   assertEquals(await focused(), "Deux");
   await page.keyboard.press("r");
   assertEquals(await page.isVisible("#replying"), false);
+  await page.hover('#log .body >> text="One"'); // at which he points now
+  await edit("Zwei");
+  assertEquals(await page.textContent("#log .active .body"), "One");
+
+  // So it is for who has clicked on something in it.
+  const long = Array.from({ length: 60 }, (_, i) => `Line ${i}`).join("\n");
+  await edit(long);
+  await page.click(".unfold");
+  await page.keyboard.press("PageDown");
+  await edit(`${long}!`);
+  assertEquals(await focused(), `${long}!`);
+  await page.keyboard.press("r");
+  assertEquals(await page.isVisible("#replying"), false);
 
   // So it is with a mouse that rests on one.
   await edit("Zwei");
