@@ -1,6 +1,8 @@
 // The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { createApp } from "../src/app.ts";
+import { SOURCES } from "../src/routes/page-files.ts";
+import { versionOf } from "../src/routes/web.ts";
 import { MARKUP } from "../src/web/words.js";
 import { LIMITS, LOCAL } from "./support/server.ts";
 
@@ -47,6 +49,13 @@ Deno.test("The page's markup has no words of its own but for browsers without sc
   assertEquals(/(?:aria-label|placeholder|title)="/.test(body.replace(/data-\w+="/g, "")), false);
   const named = [...body.matchAll(/data-(?:words|label|placeholder)="(.*?)"/g)].map(([, key]) => key!);
   assertEquals([...new Set(named)].toSorted(), Object.keys(MARKUP).toSorted());
+});
+
+Deno.test("The page's first script is another where any part of the page is: by it an open window sees a new version", async () => {
+  assertStringIncludes(await (await ask("/web/page.js")).text(), versionOf(SOURCES));
+  for (const [path, source] of Object.entries(SOURCES)) {
+    assertNotEquals(versionOf({ ...SOURCES, [path]: `${source} ` }), versionOf(SOURCES), path);
+  }
 });
 
 Deno.test("The page can be installed: its manifest is allowed, and names icons that are there, one of them maskable", async () => {

@@ -99,13 +99,23 @@ interface File {
   readonly zipped: Form;
 }
 
+/**
+ * A text that is another where one of these is: windows that are open see by the tag of the first script that there is another version,
+ * of whatever part.
+ * @internal
+ */
+export function versionOf(sources: Readonly<Record<string, string>>): string {
+  return etagOf(new TextEncoder().encode(JSON.stringify(sources)));
+}
+
 async function made(path: string): Promise<File> {
   const source = path === ENTRY
     ? joined(path, SOURCES)
     : path.startsWith("/web/") && path.endsWith(".js")
     ? besideJoined(path, ENTRY, SOURCES)
     : SOURCES[path]!;
-  const plain = new TextEncoder().encode(forBrowsers(source, extname(path)));
+  const lean = forBrowsers(source, extname(path));
+  const plain = new TextEncoder().encode(path === ENTRY ? `${lean}\n// ${versionOf(SOURCES)}` : lean);
   const zipped = await new Response(new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"))).bytes();
   return { plain: { bytes: plain, etag: etagOf(plain) }, zipped: { bytes: zipped, etag: etagOf(zipped) } };
 }

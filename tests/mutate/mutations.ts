@@ -1630,6 +1630,20 @@ export const mutations: readonly Mutation[] = [
     "await Promise.race([aborted(stop), openDatabase(config, command, say, stop)]).catch",
   ),
   broken(
+    "a new version of a part that is loaded later is told nobody",
+    ["web_test.ts > first script"],
+    "src/routes/web.ts",
+    "path === ENTRY ? `${lean}\\n// ${versionOf(SOURCES)}` : lean",
+    "lean",
+  ),
+  broken(
+    "a name is turned around to look like another",
+    ["web/safety_test.ts"],
+    "src/web/message-row.js",
+    '.replace(/\\p{Bidi_Control}/gu, "")',
+    "",
+  ),
+  broken(
     "PostgreSQL keeps samples of what was taken back",
     ["forget_test.ts > All of an author"],
     "migrations/0004_samples.sql",
