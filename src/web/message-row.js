@@ -123,17 +123,20 @@ function answered(message) {
   return [line];
 }
 
-/** The name under which a message stands. @param {string | null} author */
+/**
+ * The name under which a message stands: without signs that turn text around, by which one name could be made to look like another.
+ * @param {string | null} author
+ */
 export function shownName(author) {
-  const name = author ?? words.nobody;
+  const name = (author ?? words.nobody).replace(/\p{Bidi_Control}/gu, "");
   return isVisible(name) ? name : words.blankName;
 }
 
 /** @param {Seen} message @param {Me} me */
 function whoWrote(message, me) {
   const { author } = message;
-  const name = author ?? words.nobody;
-  const said = element("bdi", { className: "author", textContent: shownName(author) });
+  const name = shownName(author);
+  const said = element("bdi", { className: "author", textContent: name });
   if (name.length > LONG_NAME) said.title = name;
   return [said, ...whose(message, me)];
 }
