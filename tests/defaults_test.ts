@@ -131,7 +131,7 @@ Deno.test("Posts that go out together keep what they are, whatever the defaults 
 Deno.test("A session has the settings that Linger needs, whatever the defaults are, but for one behind a pooler", async () => {
   await using database = await postgres.create();
   await set(database, ODD);
-  const settings = async (pooled: string) => {
+  const settings = async (pooled: string): Promise<Record<string, string>> => {
     const { openPool } = await opened(database.url, { DATABASE_POOLED: pooled, STATEMENT_TIMEOUT_MS: "7000" });
     const { sql, destroy } = openPool("test");
     const [row] = await sql<Record<string, string>[]>`
