@@ -146,11 +146,11 @@ export class Reader {
 
   /** One message, or undefined; it is shared as a page is. */
   one(room: string, id: string, allowance: Allowance): Promise<Entry | undefined> {
-    return this.#ones.ask(`${room} ${id}`, allowance.client, (begun) =>
-      this.run(allowance, room, () => {
-        begun();
-        return this.store.readOne(room, id);
-      }));
+    return this.#ones.ask(
+      `${room} ${id}`,
+      allowance.client,
+      (begun) => this.#turns(allowance, room, undefined, begun)(() => this.store.readOne(room, id)),
+    );
   }
 
   /** Refreshes a feed, with a look that begins after this call. */

@@ -105,7 +105,7 @@ interface File {
  * @internal
  */
 export function versionOf(sources: Readonly<Record<string, string>>): string {
-  return etagOf(new TextEncoder().encode(JSON.stringify(sources)));
+  return etagOf(JSON.stringify(sources));
 }
 
 async function made(path: string): Promise<File> {

@@ -3413,8 +3413,8 @@ export const mutations: readonly Mutation[] = [
     "who asks for one message is given it as it is being read already",
     ["reader_test.ts > anew for who asks later"],
     READER,
-    "begun();\n        return this.store.readOne(room, id);",
-    "void begun;\n        return this.store.readOne(room, id);",
+    "undefined, begun)(() => this.store.readOne(room, id))",
+    "undefined)(() => this.store.readOne(room, id))",
   ),
   broken(
     "what is read ahead is on nobody's account",
@@ -4683,6 +4683,13 @@ export const mutations: readonly Mutation[] = [
     "src/host.ts",
     '"0.0.0.0", "::", ',
     '"::", ',
+  ),
+  broken(
+    "a browser is sent to an address for which the server does not answer",
+    ["host_test.ts > An IPv6 address"],
+    "src/host.ts",
+    ', "::ffff:127.0.0.1"]',
+    "]",
   ),
   broken(
     "a version is compared as a text",
