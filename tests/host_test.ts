@@ -45,7 +45,7 @@ Deno.test({
     ) {
       assertEquals(await toldBy(host), url);
     }
-    for (const host of ["::", "[::]"]) assertEquals(await toldBy(host), "http://localhost:");
+    for (const host of ["::", "[::]", "::ffff:127.0.0.1"]) assertEquals(await toldBy(host), "http://localhost:");
   },
 });
 

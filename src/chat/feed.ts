@@ -46,8 +46,8 @@ const REFRESH_LIMIT = 1_000;
 const MOST_SELECTS = 10;
 
 /**
- * Size from which on a page costs its reader a read, in bytes of JSON: some of the longest messages. It is made for him alone, and kept
- * until he has taken it, however slow he is; who comes straight back to what was posted meanwhile is given less.
+ * Size from which on a page costs its reader a read, in bytes of JSON: one or two of the longest messages. It is kept until he has taken
+ * it, however slow he is; who comes straight back to what was posted meanwhile is given less.
  */
 const LONG_PAGE_BYTES = 16_000;
 
