@@ -196,7 +196,9 @@ async function run(
     const start = performance.now();
     const runs = batch.map((fault) =>
       fault.run(world, random, faultMs, drainLimitMs).catch((error) => {
-        found.push(`${fault.name}: ${error instanceof Error ? error.message : error}`);
+        const what = `${fault.name}: ${error instanceof Error ? error.message : error}`;
+        say(what); // at once, since what failed to come back may be why nothing serves any more
+        found.push(what);
       })
     );
     const hit = await inTime(Promise.all(runs), `${names} is over`);

@@ -103,6 +103,9 @@ export class Postgres implements AsyncDisposable {
   /** Is lost for ever, and replaced by a standby on another port that has not got what came in the last `ms` milliseconds. */
   async failOver(ms: number): Promise<void> {
     const [home, mounted] = await makeHome();
+    // What is written to the log from here on goes into a file of its own. The checkpoint of the stop then removes those before it: else each
+    // failover would leave one of its own timeline, until the small disk is full.
+    await this.admin((sql) => sql`select pg_switch_wal()`);
     await this.stop(); // to be copied
     await new Deno.Command("cp", { args: ["-a", `${this.home}/.`, home] }).output();
     await this.start();
