@@ -3,14 +3,13 @@ import { SECRET, tokenOf } from "../tests/support/tokens.ts";
 import { fanout, hold, loop } from "./load.ts";
 import { CONNECTIONS } from "./posts.ts";
 import type { Rig } from "./rig.ts";
-import { residentKiB, type Server, start } from "./servers.ts";
+import { interleaveAnew, residentKiB, type Server, start } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
 import { type Cost, costOf } from "./versions.ts";
 
 /** Measures processor time per post and per delivery, and memory per waiter, with and without tokens. */
 export async function measureIdentity(rig: Rig): Promise<Findings> {
   const token = await tokenOf({ name: "Ada", read: ["*"], write: ["*"] });
-  await using running = new AsyncDisposableStack();
   // A token's sub is one client, and here it is all of them.
   const env = { TOKEN_SECRET: SECRET, POSTS_PER_MINUTE: "0", PLACES_PER_CLIENT: "0" };
   const starts: Record<string, () => Promise<Server>> = {
@@ -18,8 +17,6 @@ export async function measureIdentity(rig: Rig): Promise<Findings> {
     without: () => start.Linger(rig),
     "without, again": () => start.Linger(rig),
   };
-  const servers: Record<string, Server> = {};
-  for (const [name, start] of Object.entries(starts)) servers[name] = running.use(await start());
   const seconds = rig.size(3, 1);
   const waiters = rig.waiters(1_000, 100);
   const held = rig.waiters(5_000, 200);
@@ -44,11 +41,7 @@ export async function measureIdentity(rig: Rig): Promise<Findings> {
   const rows: string[][] = [];
   const targets = [];
   for (const [what, work] of Object.entries(works)) {
-    const takers = Object.fromEntries(
-      Object.entries(servers).map(([name, server]) => [name, () => work(server, name)]),
-    );
-    for (const taker of Object.values(takers)) await taker(); // warms up
-    const samples = await rig.interleave<string, Cost>(takers);
+    const samples = await interleaveAnew<string, Cost>(rig, starts, work);
     const costs = (name: string) => samples[name]!.map(({ server }) => server);
     const measured = ratio(costs("with tokens"), costs("without"));
     rows.push([

@@ -68,6 +68,32 @@ export function atEach<Name extends string, T>(
   >;
 }
 
+/** How many rounds a process is measured for. Two of one program can differ by a quarter, and each stays as it is. */
+const ROUNDS_OF_A_PROCESS = 3;
+
+/** Takes samples of servers in turn, as {@linkcode Rig.interleave} does, but starts them anew every few rounds. */
+export async function interleaveAnew<Name extends string, T>(
+  rig: Rig,
+  starts: Record<Name, () => Promise<Server>>,
+  measure: (server: Server, name: Name) => Promise<T>,
+): Promise<Record<Name, T[]>> {
+  const names = Object.keys(starts) as Name[];
+  const samples = Object.fromEntries(names.map((name) => [name, [] as T[]])) as Record<Name, T[]>;
+  const { rounds } = rig.options;
+  for (let done = 0; done < rounds; done += ROUNDS_OF_A_PROCESS) {
+    await using running = new AsyncDisposableStack();
+    const takers = {} as Record<Name, () => Promise<T>>;
+    for (const name of names) {
+      const server = running.use(await starts[name]());
+      takers[name] = () => measure(server, name);
+      await takers[name](); // warms up
+    }
+    const taken = await rig.interleave(takers, Math.min(ROUNDS_OF_A_PROCESS, rounds - done));
+    for (const name of names) samples[name].push(...taken[name]);
+  }
+  return samples;
+}
+
 /** Resident memory of a process, in KiB. */
 export async function residentKiB({ pid }: Loaded): Promise<number> {
   return Number((await Deno.readTextFile(`/proc/${pid}/status`)).match(/VmRSS:\s+(\d+)/)![1]);

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { fanout, loop } from "./load.ts";
 import { CONNECTIONS } from "./posts.ts";
 import type { Rig } from "./rig.ts";
-import { cpuMs, type Server, startVersion } from "./servers.ts";
+import { cpuMs, interleaveAnew, type Server, startVersion } from "./servers.ts";
 import { digits, type Findings, median, ratio } from "./table.ts";
 
 /** Processor time, in microseconds, of the server and the database, and of the server alone. */
@@ -16,13 +16,10 @@ export interface Cost {
 export async function measureVersions(rig: Rig): Promise<Findings> {
   const others = rig.options.against.split(",").filter(Boolean);
   if (others.length === 0) throw new Error("The part versions needs --against, the directory of another version");
-  await using running = new AsyncDisposableStack();
-  const servers: Record<string, Server> = {};
-  for (
-    const [name, directory] of [["this", ""], ...others.map((other) => [other, other]), ["this again", ""]] as const
-  ) {
-    servers[name] = running.use(await startVersion(rig, directory));
-  }
+  const directories = { this: "", ...Object.fromEntries(others.map((other) => [other, other])), "this again": "" };
+  const starts: Record<string, () => Promise<Server>> = Object.fromEntries(
+    Object.entries(directories).map(([name, directory]) => [name, () => startVersion(rig, directory)]),
+  );
   const seconds = rig.size(3, 1);
   const waiters = rig.waiters(1_000, 100);
   const works: Record<string, (server: Server) => Promise<number>> = {
@@ -36,10 +33,12 @@ export async function measureVersions(rig: Rig): Promise<Findings> {
   const rows: string[][] = [];
   const targets = [];
   for (const [what, work] of Object.entries(works)) {
-    const taker = (server: Server) => () => costOf(rig, server, () => work(server));
-    const takers = Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, taker(server)]));
-    for (const taker of Object.values(takers)) await taker(); // warms up
-    const samples = await rig.interleave<string, Cost>(takers);
+    console.error(`  ${what}`);
+    const samples = await interleaveAnew<string, Cost>(
+      rig,
+      starts,
+      (server) => costOf(rig, server, () => work(server)),
+    );
     const costs = (name: string, of: keyof Cost) => samples[name]!.map((cost) => cost[of]);
     for (const other of others) {
       for (const part of ["all", "server"] as const) {
@@ -63,7 +62,7 @@ export async function measureVersions(rig: Rig): Promise<Findings> {
     title: "This version beside another",
     text:
       "Microseconds of processor time, of server and database together where not said otherwise, by the system's count of " +
-      "10 ms; medians, and the medians of the ratios of neighbours.",
+      "10 ms; medians, and the medians of the ratios of neighbours. Servers are started anew every three rounds.",
     head: ["what", "the other", "this", "the other's", "this / the other", "this / itself"],
     rows,
     targets,
