@@ -103,6 +103,9 @@ export class Postgres implements AsyncDisposable {
   /** Is lost for ever, and replaced by a standby on another port that has not got what came in the last `ms` milliseconds. */
   async failOver(ms: number): Promise<void> {
     const [home, mounted] = await makeHome();
+    // Where one of the steps fails, as on a machine that is too slow for it, nothing of the standby is left: it would be one more that follows.
+    await using made = new AsyncDisposableStack();
+    made.defer(() => removeHome({ home, mounted }));
     // What is written to the log from here on goes into a file of its own. The checkpoint of the stop then removes those before it: else each
     // failover would leave one of its own timeline, until the small disk is full.
     await this.admin((sql) => sql`select pg_switch_wal()`);
@@ -110,12 +113,13 @@ export class Postgres implements AsyncDisposable {
     await new Deno.Command("cp", { args: ["-a", `${this.home}/.`, home] }).output();
     await this.start();
     await Deno.writeTextFile(join(home, "cluster", "standby.signal"), "");
-    const stream = new Proxy(() => this.port);
+    const stream = made.use(new Proxy(() => this.port));
     const standby = { port: freePort(), home, mounted };
     const running = await startPostgres(home, {
       ...settings(standby.port),
       primary_conninfo: `host=127.0.0.1 port=${stream.port} user=postgres`,
     });
+    made.defer(() => running.stop());
     const streams = () => this.admin((sql) => sql`select from pg_stat_replication where state = 'streaming'`);
     await until(async () => (await streams()).length === 1, "the standby follows");
     await pause(ms / 2);
@@ -128,6 +132,7 @@ export class Postgres implements AsyncDisposable {
     await pause(ms);
     await this.crash("SIGKILL");
     const old = { home: this.home, mounted: this.mounted };
+    made.move(); // the standby is to stay
     [this.#port, this.directory, this.mounted, this.#running] = [standby.port, standby.home, standby.mounted, running];
     this.losses.push({ from, to: performance.now(), over: Infinity });
     await this.admin((sql) => sql`select pg_promote()`);
@@ -154,7 +159,7 @@ export class Postgres implements AsyncDisposable {
       database,
       max: 1,
       fetch_types: false,
-      connect_timeout: 2,
+      connect_timeout: 10,
       onnotice: () => {},
     });
     try {
