@@ -56,6 +56,7 @@ const ODD: Record<string, string> = {
   "tcp_keepalives_idle": "7200",
   "tcp_keepalives_interval": "75",
   "tcp_keepalives_count": "9",
+  "tcp_user_timeout": "'9s'",
 };
 
 const TEXTS = [
@@ -140,8 +141,8 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
         current_setting('client_encoding') as encoding,
         coalesce(nullif(current_setting('transaction_timeout', true), '0'), 'none') as transaction`;
     const keepalives: unknown[] = []; // of the socket, which a parallel worker does not have
-    for (const name of ["idle", "interval", "count"]) {
-      keepalives.push(...(await sql.unsafe(`show tcp_keepalives_${name}`)).flatMap(Object.values));
+    for (const name of ["keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout"]) {
+      keepalives.push(...(await sql.unsafe(`show tcp_${name}`)).flatMap(Object.values));
     }
     await destroy();
     return { ...row, keepalives: keepalives.join(" ") };
@@ -152,7 +153,7 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
     idle: "0",
     nulls: "on",
     encoding: "UTF8",
-    keepalives: "30 10 3", // a machine that is gone without a word keeps what it has locked for a minute
+    keepalives: "30 10 3 60000", // a machine that is gone without a word keeps what it has locked for a minute
     transaction: "none",
   });
   await set(database, { statement_timeout: "'9s'" });
@@ -163,7 +164,7 @@ Deno.test("A session has the settings that Linger needs, whatever the defaults a
     idle: "300ms",
     nulls: "off",
     encoding: "UTF8",
-    keepalives: "7200 75 9",
+    keepalives: "7200 75 9 9000",
   });
 });
 

@@ -38,12 +38,14 @@ const SUPERUSER = "postgres";
 /**
  * What a session needs to be, whatever database and role have for a default: posts in one room wait for each other and are
  * not refused; a connection that listens is not ended for its silence; null in an array is no text. Where this machine is gone without a
- * word the session ends within a minute, with all that it has locked: systems wait two hours by default. A limit of transactions, which
- * has come with PostgreSQL 17, would end the session, and nobody would know what of a post's statement stands.
+ * word the session ends within a minute, with all that it has locked: systems wait two hours by default, and a quarter of an hour where
+ * an answer was on its way, beside which they send no keepalive. A limit of transactions, which has come with PostgreSQL 17, would end
+ * the session, and nobody would know what of a post's statement stands.
  */
 const SETUP =
   `set default_transaction_isolation to 'read committed'; set idle_session_timeout to 0; set array_nulls to on; ` +
   `set tcp_keepalives_idle to 30; set tcp_keepalives_interval to 10; set tcp_keepalives_count to 3; ` +
+  `set tcp_user_timeout to 60000; ` +
   `select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'`;
 
 /**
