@@ -96,6 +96,27 @@ Deno.test("A migration that makes an index of a large table may take longer than
   assertEquals(await migrating, names.slice(2));
 });
 
+Deno.test("What others have made of one's own tables is in no migration's way: a view, a trigger, an index of words", async () => {
+  await using database = await postgres.create();
+  const names = await migrated(database);
+  const { sql } = database;
+  await sql`delete from migrations where number >= 4`;
+  for (const name of ["author", "body", "sub", "proof"]) {
+    await sql.unsafe(`alter table messages alter column ${name} set statistics -1`);
+  }
+  await sql`create view shouted as select upper(author) as author from messages`;
+  await sql`create function nothing() returns trigger language plpgsql as 'begin return new; end'`;
+  await sql`create trigger heard before update of sub on messages for each row execute function nothing()`;
+  await sql`create index words on messages using gin (to_tsvector('simple', body))`;
+  const file = async () => (await sql<{ node: number }[]>`select pg_relation_filenode('words') as node`)[0]!.node;
+  const before = await file();
+  assertEquals(await migrated(database), names.slice(3));
+  assertEquals(await file(), before); // nobody has waited for it to be made anew
+  const columns = await sql<{ name: string }[]>`
+    select attname as name from pg_attribute where attrelid = 'messages'::regclass and attstattarget = 0 and attnum > 0`;
+  assertEquals(columns.map(({ name }) => name), ["proof"]); // of the others samples are taken as before
+});
+
 Deno.test("migrate() leaves nothing behind when a migration fails, and works when the cause is gone", async () => {
   await using database = await postgres.create();
   await database.sql`create table messages (mine text)`; // in the way of the second table of the first migration
