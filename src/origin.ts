@@ -107,10 +107,10 @@ export class Origins {
     if (!this.#hosts) return true;
     const name = host.replace(/:\d*$/, "").toLowerCase();
     // An address that is one can't be made to lead elsewhere, and without a name it is no browser that asks. With a dot at its end
-    // not every browser takes `localhost` for this machine.
+    // not every browser takes `localhost` for this machine, whether it is among the names or not.
     return name === "" || name === "localhost" || name.endsWith(".localhost") ||
       isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNTOLD.test(name) ||
-      this.#hosts.has(plain(name));
+      this.#hosts.has(plain(name)) && !/(^|\.)localhost\.$/.test(name);
   }
 }
 

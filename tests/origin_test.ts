@@ -93,6 +93,8 @@ Deno.test("Elsewhere every name is answered, unless ALLOWED_HOSTS says which", (
     assertEquals(statusOf({ ...settings, ALLOWED_HOSTS }, { host: "chat.example" }), 200);
     assertEquals(statusOf({ ...settings, ALLOWED_HOSTS }, { host: "10.0.0.7:8080" }), 200);
     assertEquals(statusOf({ ...settings, ALLOWED_HOSTS }, { host: "whatever.example" }), 421);
+    const own = { ...settings, ALLOWED_HOSTS: ["localhost"] }; // as compose.yaml has it
+    assertEquals(["localhost:8080", "localhost.:8080"].map((host) => statusOf(own, { host })), [200, 421]);
   }
 });
 

@@ -2393,6 +2393,13 @@ export const mutations: readonly Mutation[] = [
     'const name = plain(host.replace(/:\\d*$/, ""));',
   ),
   broken(
+    "a name with a dot at its end is taken for this machine's where the settings have it without",
+    ["origin_test.ts > unless ALLOWED_HOSTS"],
+    ORIGIN,
+    " && !/(^|\\.)localhost\\.$/.test(name)",
+    "",
+  ),
+  broken(
     "a page of a neighbour may ask",
     ["origin_test.ts"],
     ORIGIN,
