@@ -8,6 +8,7 @@ import { Store } from "../src/chat/store.ts";
 import { Client } from "../src/database/client.ts";
 import { Allowance, UNLIMITED } from "../src/allowance.ts";
 import { Problem } from "../src/problem.ts";
+import { writeHistory } from "./support/history.ts";
 import { hold, openedMigrated, type TestDatabase, testPostgres } from "./support/postgres.ts";
 
 const postgres = await testPostgres();
@@ -82,6 +83,16 @@ Deno.test("What many ask for at once, going back or by an id, is read for the fi
     assertEquals(clients.map(readsOf).reduce((sum, reads) => sum + reads), 2, name);
     assertEquals(readsOf(later), 1, name); // what he asks for may have been taken back after the others' was read
   }
+});
+
+Deno.test("What a stream catches up with counts by its length for each who is given it, however many share the read", async () => {
+  await using opened = await open();
+  const { reader, database } = opened;
+  await writeHistory(database.sql, "long", Array.from({ length: 40 }, () => [1_000, "ada", "x".repeat(9_900)]));
+  const { signal } = new AbortController();
+  const clients = ["first", "second", "third"].map(client);
+  await Promise.all(clients.map((allowance) => reader.entriesAfter("long", NIL, false, allowance, { signal })));
+  assertEquals(clients.map(readsOf), [3, 3, 2]); // of 250 kB; the first two read as well
 });
 
 /** A client whose time stands still. */

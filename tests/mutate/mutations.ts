@@ -3602,6 +3602,13 @@ export const mutations: readonly Mutation[] = [
     "// each",
   ),
   broken(
+    "what a stream catches up with counts as one read, however long it is",
+    ["reader_test.ts > counts by its length"],
+    READER,
+    "allowance.weigh(entries.reduce((bytes, entry) => bytes + entry.bytes, 0));",
+    "",
+  ),
+  broken(
     "a page before a cursor counts as one read, however long it is",
     ["limits_test.ts > Long pages count"],
     READER,
