@@ -10,7 +10,7 @@ const POSTS_AT_ONCE = 20;
 const ROOMS = { name: "new-rooms", what: "begins rooms", most: 60, perMs: 3_600_000, atOnce: 20 };
 
 /** Reads that ask the database or are long, in a minute, and at once: a browser with ten tabs needs a tenth of it. */
-const READS = { name: "reads", what: "reads", most: 1_200, perMs: 60_000, atOnce: 200 };
+const READS = { name: "reads", what: "reads, or is given 100 kB,", most: 1_200, perMs: 60_000, atOnce: 200 };
 
 /** What one read may bring, in bytes: to make and send this much takes about as long as to ask the database. More counts as more reads. */
 const READ_BYTES = 100_000;
