@@ -1,11 +1,12 @@
 // Behind PgBouncer in transaction mode, which is what hosters' poolers are: LISTEN and migrations go past it. Needs Debian's
 // package of that name.
-import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { makeId } from "../src/chat/cursor.ts";
 import { Retention } from "../src/chat/retention.ts";
 import { migrateOnce } from "../src/database/migrate.ts";
 import { Unusable } from "../src/database/unusable.ts";
 import { messages, posted, until } from "./support/client.ts";
+import { cutter } from "./support/middlebox.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { type Env, spawnServer, startServer } from "./support/server.ts";
 import { MIGRATIONS, opened } from "./support/postgres.ts";
@@ -65,6 +66,36 @@ test("Without it, news comes by the looks, and LISTEN is never believed", async 
   assertEquals(two.chat.state.listening, false);
   const message = await posted(one, "room", "news");
   assertEquals(await poll, [message]);
+});
+
+test("A statement takes one way there and back, whatever is asked", async ({ pooled }) => {
+  await using line = cutter({ url: pooled });
+  const { port } = new URL(line.url);
+  const { openPool } = await opened(Object.assign(new URL(pooled), { port }).href, { DATABASE_POOLED: "true" });
+  const { sql, destroy } = openPool("test");
+  const odd = `it's \\ "so" $1, or $$; --`;
+  const ask: [rows: object[], statement: () => PromiseLike<object[]>][] = [
+    [[{ one: 1 }], () => sql`select 1 as one`],
+    [[{ text: odd, none: null }], () => sql`select ${odd}::text as text, ${null}::text as none`],
+    [[{ yes: true, two: 2 }], () => sql`select ${true}::bool as yes, ${1}::int + ${sql`${1}`}::int as two`],
+    [[{ text: odd, two: 2 }], () => sql.unsafe("select $1::text as text, $2::int as two", [odd, 2], { prepare: true })],
+    [
+      [{ text: odd }, { text: null }],
+      () => sql`select text from unnest(${sql.types.texts([odd, null])}::text[]) as text`,
+    ],
+  ];
+  try {
+    await sql`select`; // which connects
+    for (const [rows, statement] of ask) {
+      const before = line.turns;
+      assertEquals([[...await statement()], line.turns - before], [rows, 1]);
+    }
+    // One that is refused leaves the connection as it was.
+    await assertRejects(async () => await sql`select 1 / ${0}::int`, Error, "division by zero");
+    assertEquals([...await sql`select ${odd}::text as text`], [{ text: odd }]);
+  } finally {
+    await destroy();
+  }
 });
 
 test("A process with both URLs migrates past the pooler, and serves", async ({ postgres, pooled, direct }) => {

@@ -165,7 +165,7 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
     }
 
     return {
-      sql,
+      sql: session.pooled ? inOneTrip(sql) : sql,
       destroy: async () => {
         destroyed.abort();
         await sql.end({ timeout: 0 });
@@ -175,6 +175,24 @@ export function pools(address: Address, session: SessionOptions): OpenPool {
       },
     };
   };
+}
+
+/**
+ * Has a statement go out in one piece where none is prepared. The driver would ask for the types of its parameters first, each time anew
+ * (postgres.js 3.4.9, `describeFirst`): a second way there and back. Ours need none: they are texts, numbers, and arrays that say theirs.
+ */
+function inOneTrip(sql: Sql): Sql {
+  const whole = <T extends object>(statement: T): T =>
+    Object.defineProperty(statement, "describeFirst", { get: () => false, set: () => {} });
+  return new Proxy(sql, {
+    apply(target, self, parameters) {
+      return whole(Reflect.apply(target, self, parameters));
+    },
+    get(target, name) {
+      if (name !== "unsafe") return Reflect.get(target, name);
+      return (...parameters: Parameters<Sql["unsafe"]>) => whole(target.unsafe(...parameters));
+    },
+  });
 }
 
 /** The pause after so many attempts in a row that failed, in milliseconds. */

@@ -3034,6 +3034,13 @@ export const mutations: readonly Mutation[] = [
     "openDirect",
   ),
   broken(
+    "a statement asks for the types of its parameters first",
+    ["pooled_test.ts > one way there and back"],
+    POOL,
+    "session.pooled ? inOneTrip(sql) : sql",
+    "sql",
+  ),
+  broken(
     "two databases are taken for one",
     ["pooled_test.ts > Two URLs"],
     MIGRATE,

@@ -61,18 +61,23 @@ export interface Cutter extends AsyncDisposable {
   cutNext(bytes: number): void;
   /** How often it has cut. */
   readonly cuts: number;
+  /** How often a client has said something after its server had. */
+  readonly turns: number;
 }
 
 /** A TCP proxy before the servers, which connections take in turns. */
 export function cutter(...servers: { url: string }[]): Cutter {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Deno.TcpConn>();
-  let [budget, cuts, turn] = [Infinity, 0, 0];
+  const answered = new Set<Deno.TcpConn>(); // clients
+  let [budget, cuts, turns, turn] = [Infinity, 0, 0, 0];
 
   const pump = async (from: Deno.TcpConn, to: Deno.TcpConn, fromServer: boolean) => {
     const buffer = new Uint8Array(65_536);
     try {
       for (let read; (read = await from.read(buffer)) !== null;) {
+        if (fromServer) answered.add(to);
+        else if (answered.delete(from)) turns++;
         const cut = fromServer && budget < Infinity;
         const end = cut ? Math.min(read, budget) : read;
         for (let at = 0; at < end;) at += await to.write(buffer.subarray(at, end));
@@ -107,6 +112,9 @@ export function cutter(...servers: { url: string }[]): Cutter {
     cutNext: (bytes) => void (budget = bytes),
     get cuts() {
       return cuts;
+    },
+    get turns() {
+      return turns;
     },
     [Symbol.asyncDispose]: () => {
       listener.close();
