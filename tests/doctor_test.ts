@@ -156,9 +156,10 @@ Deno.test("An encoding without all characters is a fault", async () => {
 Deno.test("A server that does not write to its disk is a fault; one that leaves whole pages to its storage is told what it takes", async () => {
   const url = await make("disk");
   await settings({ fsync: "off" }, async () => {
-    const { code, all } = await doctor(url);
+    const { code, said, all } = await doctor(url);
     assertEquals([code, all("fault").length, all("warning")], [1, 1, []]);
     assertMatch(all("fault")[0]!, /acknowledged: turn fsync on$/);
+    assertMatch(said, /^This database won't do as it is: see to each fault$/m); // not that Linger can't use it: it can
   });
   await settings({ full_page_writes: "off" }, async () => {
     const { code, all } = await doctor(url);

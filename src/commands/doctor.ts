@@ -14,7 +14,7 @@ import { reasonOf } from "../reason.ts";
 const DEADLINE_MS = 30_000;
 
 /**
- * Prints a line for each thing that it looks at; returns whether the database can be used.
+ * Prints a line for each thing that it looks at; returns whether the database will do.
  * @throws {ConfigError} when there is no database, or DATABASE_URL can't be meant.
  * @internal
  */
@@ -57,7 +57,7 @@ export async function doctor(config: Config): Promise<boolean> {
     clearTimeout(deadline);
     await Promise.all(pools.map(({ destroy }) => destroy())); // an open one would keep the process alive
   }
-  console.log(usable ? "Linger can use this database" : "Linger can't use this database");
+  console.log(usable ? "Linger can use this database" : "This database won't do as it is: see to each fault");
   return usable;
 }
 

@@ -2,7 +2,7 @@
 
 /** One thing that was looked at. */
 export interface Finding {
-  /** `fault`: Linger can't be used with it. `warning`: it can, and something is worse than it could be. */
+  /** `fault`: Linger does not work with it, or what was acknowledged can be lost. `warning`: something is worse than it could be. */
   readonly level: "ok" | "warning" | "fault";
   /** What there is, and what to do where it is not well: a sentence without a full stop, and without a password. */
   readonly sentence: string;
