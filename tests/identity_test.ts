@@ -878,6 +878,20 @@ Deno.test("Rooms and beginnings of rooms are told from all else, and `*` stands 
   assertGreater(new RoomList(["a", "b*"]).names.size, 0);
 });
 
+Deno.test("A list of rooms has those that it names, and those that begin as it says, whichever of its entries say so", () => {
+  const texts = (letters: string[]) => ["", ...letters, ...letters.flatMap((a) => letters.map((b) => a + b))];
+  const rooms = texts(["a", "b", "-", "~"]).flatMap((text) => ["", "a", "b"].map((end) => text + end));
+  const entries = [...texts(["a", "b", "-", "~"]).map((text) => `${text}*`), ...rooms.filter((room) => room !== "")];
+  for (let n = 0; n < 2_000; n++) {
+    const patterns = Array.from({ length: n % 6 }, () => entries[Math.floor(Math.random() * entries.length)]!);
+    const list = new RoomList(patterns);
+    for (const room of rooms) {
+      const is = (pattern: string) => pattern.endsWith("*") ? room.startsWith(pattern.slice(0, -1)) : room === pattern;
+      assertEquals(list.has(room), patterns.some(is), `${room} in ${patterns}`);
+    }
+  }
+});
+
 Deno.test("Without settings a token has no meaning, as ever", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

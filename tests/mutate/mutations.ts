@@ -3522,6 +3522,13 @@ export const mutations: readonly Mutation[] = [
     "if (hops === 0) {",
     "if (false) {",
   ),
+  broken(
+    "of beginnings of rooms one is asked that is hidden by a longer one",
+    ["identity_test.ts > begin as it says"],
+    "src/identity/rights.ts",
+    "beginnings.length === 0 || !beginning.startsWith(beginnings.at(-1)!)",
+    "true",
+  ),
   broken("posts have no rate", ["limits_test.ts"], ALLOWANCE, "this.#take(this.#posts)", ""),
   broken(
     "rooms that were there count as begun",
