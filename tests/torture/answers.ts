@@ -1,4 +1,4 @@
-// Reads answers of HTTP/1.1 off a connection, and nothing of them but the status: a client that floods a server has to be cheaper than
+// Reads answers of HTTP/1.1 off a connection, and nothing of them but the head: a client that floods a server has to be cheaper than
 // the server, since they share the cores.
 import { Buffer } from "node:buffer";
 
@@ -18,16 +18,16 @@ export class Answers {
   constructor(private readonly connection: Deno.Conn) {}
 
   /**
-   * The status of the next answer, when all of it has come. `bodyless` answers are those to HEAD.
+   * The status and the head of the next answer, when all of it has come. `bodyless` answers are those to HEAD.
    * @throws when the connection is closed before.
    */
-  async next(bodyless = false): Promise<{ readonly status: number; readonly isLast: boolean }> {
+  async next(bodyless = false): Promise<{ readonly status: number; readonly head: string; readonly isLast: boolean }> {
     const head = await this.#until(END_OF_HEAD);
     const status = Number(head.slice(9, 12));
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     if (!bodyless && length !== undefined) await this.#skip(Number(length));
     else if (!bodyless && /\r\ntransfer-encoding: *chunked/i.test(head)) await this.#skipChunks();
-    return { status, isLast: /\r\nconnection: *close/i.test(head) };
+    return { status, head, isLast: /\r\nconnection: *close/i.test(head) };
   }
 
   async #skipChunks(): Promise<void> {

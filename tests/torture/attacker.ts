@@ -28,6 +28,8 @@ export interface Attack {
   readonly how: string;
   /** Whether the rooms with 10 MB each have to be there. */
   readonly longRooms?: true;
+  /** Whether the server has to know tokens, without which one may do the same, and more rooms than a list looks at. */
+  readonly tokens?: true;
   /** Sets it going; resolves when all of it goes on. */
   begin(attacker: Attacker): Promise<void>;
 }
@@ -60,6 +62,9 @@ const AGAIN_MS = 20;
 /** How many streams one connection of HTTP/2 may have: what Deno's server allows. */
 const STREAMS = 200;
 
+/** Shows that the attacker's messages are its own. */
+const OWN = { "Message-Key": "the attacker's own messages" };
+
 const encoder = new TextEncoder();
 
 /** The attacker. */
@@ -78,10 +83,11 @@ export class Attacker {
   /** The bytes of a request of HTTP/1.1. */
   bytes({ method = "GET", path, headers = {}, body = "" }: Request): Uint8Array<ArrayBuffer> {
     const { address } = this.order;
+    const hasBody = method === "POST" || method === "PATCH";
     const fields = {
       "Host": "localhost",
       ...address !== undefined && { "X-Forwarded-For": address },
-      ...method === "POST" && { "Content-Type": "application/json", "Content-Length": `${body.length}` },
+      ...hasBody && { "Content-Type": "application/json", "Content-Length": `${body.length}` },
       ...headers,
     };
     const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -165,6 +171,30 @@ export class Attacker {
     });
   }
 
+  /**
+   * Opens connections, each of which posts a message into `room`, changes it as `use` does, and goes on with the next. A change is to
+   * another text; without one, the message is taken back.
+   */
+  change(count: number, room: string, use: (change: (body?: string) => Promise<void>) => Promise<void>): Promise<void> {
+    const path = `/rooms/${room}/messages`;
+    return this.open(count, async (connection) => {
+      const answers = new Answers(connection);
+      const ask = async (method: string, path: string, body?: string) => {
+        const text = body === undefined ? "" : JSON.stringify({ body });
+        await write(connection, this.bytes({ method, path, headers: OWN, body: text }));
+        const { status, head, isLast } = await answers.next();
+        this.count(status);
+        if (isLast) throw new Error("The connection was closed");
+        return head;
+      };
+      while (true) {
+        const id = /\r\nlocation: *messages\/([\w-]+)/i.exec(await ask("POST", path, "x"))?.[1];
+        if (id === undefined) continue; // it was refused
+        await use(async (body) => void await ask(body === undefined ? "DELETE" : "PATCH", `${path}/${id}`, body));
+      }
+    });
+  }
+
   /** Opens one connection, on which `count` requests are sent at once, and again when all are answered. */
   pipeline(bytes: Uint8Array, count: number): Promise<void> {
     const all = Buffer.concat(Array(count).fill(bytes));
@@ -213,14 +243,37 @@ export class Attacker {
 
   /** Opens connections of HTTP/2 with as many streams as it has, each of which asks as in {@linkcode ask}. */
   ask2(connections: number, requestOf: (n: number) => Request): Promise<void> {
+    return this.#open2(connections, requestOf, undefined, async (_, ask) => {
+      while (true) this.count(await ask().status);
+    });
+  }
+
+  /** The same, but each asks until it is given something, and takes nothing of that. */
+  stall2(connections: number, requestOf: (n: number) => Request): Promise<void> {
+    return this.#open2(connections, requestOf, 0, async (session, ask) => {
+      while (true) {
+        const { stream, begun } = ask();
+        const status = await begun;
+        this.count(status);
+        if (status === "200") return;
+        session.reset(stream);
+      }
+    });
+  }
+
+  #open2(
+    connections: number,
+    requestOf: (n: number) => Request,
+    window: number | undefined,
+    use: (session: Session, ask: () => ReturnType<Session["ask"]>) => Promise<void>,
+  ): Promise<void> {
     const most = Math.max(1, Math.floor(this.order.most / STREAMS));
     let n = 0;
     return this.open(Math.min(connections, most), async (connection) => {
-      const session = new Session(connection);
-      const stream = async () => {
-        while (true) this.count(await session.ask(...this.streamOf(requestOf(n++))).status);
-      };
-      await Promise.all([session.run(), ...Array.from({ length: Math.min(STREAMS, this.order.most) }, stream)]);
+      const session = new Session(connection, window);
+      const ask = () => session.ask(...this.streamOf(requestOf(n++)));
+      const streams = Array.from({ length: Math.min(STREAMS, this.order.most) }, () => use(session, ask));
+      await Promise.all([session.run(), ...streams]);
     });
   }
 }

@@ -2,6 +2,7 @@
 // that it takes longer.
 import { projectPath } from "../support/postgres.ts";
 import type { ServerProcess } from "../support/server.ts";
+import { bearer, tokenOf } from "../support/tokens.ts";
 import type { Attack, Order } from "./attacker.ts";
 import { pause } from "./clients.ts";
 import { type Addresses, Victim } from "./victim.ts";
@@ -83,7 +84,7 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
   const recovery = () => victim.calmAfter(end, bound);
   while (ended === undefined && !isOver()) await pause(100);
   const after = memoryOf(server);
-  const left = ended === undefined ? await others(server) : 0;
+  const left = ended === undefined ? await others(server, attack.tokens ? bearer(await tokenOf({})) : {}) : 0;
   const over = performance.now();
   await victim.end();
 
@@ -109,16 +110,17 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
 
 /**
  * Polls and streams beside those of the victims, once there are none or it has been waited for. Undefined: nobody who comes anew is
- * answered. One who comes anew has a connection of his own each time.
+ * answered. One who comes anew has a connection of his own each time, and says who he is where that is asked.
  */
-async function others(server: { url: string }): Promise<number | undefined> {
+async function others(server: { url: string }, headers: Record<string, string>): Promise<number | undefined> {
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   const signal = AbortSignal.timeout(RECOVERY_MS);
   let others: number | undefined;
   while (others !== 0 && !signal.aborted) {
     await pause(50);
     try {
-      const { waiters, subscribers } = await (await fetch(`${server.url}/healthz`, { client, signal })).json();
+      const { waiters, subscribers } = await (await fetch(`${server.url}/healthz`, { headers, client, signal }))
+        .json();
       others = Math.max(0, waiters + subscribers - VICTIMS_WAITING);
     } catch { /* it may come back */ }
   }

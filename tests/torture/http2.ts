@@ -40,12 +40,15 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return bytes;
 }
 
-/** With what a client begins. The table for compressed fields has no room, so that the server writes out each status. */
-export function preface(): Buffer {
+/**
+ * With what a client begins. The table for compressed fields has no room, so that the server writes out each status. `window` is what it
+ * takes of each answer, in bytes, before it says more.
+ */
+export function preface(window: number = MOST_WINDOW): Buffer {
   const settings = Buffer.alloc(12);
   settings.writeUInt16BE(1, 0); // SETTINGS_HEADER_TABLE_SIZE: 0
   settings.writeUInt16BE(4, 6); // SETTINGS_INITIAL_WINDOW_SIZE
-  settings.writeUInt32BE(MOST_WINDOW, 8);
+  settings.writeUInt32BE(window, 8);
   return Buffer.concat([
     Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     frame(FRAME.settings, 0, 0, settings),
@@ -97,9 +100,18 @@ function statusOf(block: Uint8Array): string {
   return digits;
 }
 
+/** What was asked on a stream. */
+interface Asked {
+  /** When the head of its answer has come. */
+  readonly begun: PromiseWithResolvers<string>;
+  /** When all of it has come. */
+  readonly over: PromiseWithResolvers<string>;
+  status: string;
+}
+
 /** A connection whose streams ask. */
 export class Session {
-  readonly #statuses = new Map<number, { resolve(status: string): void; reject(error: Error): void; status: string }>();
+  readonly #asked = new Map<number, Asked>();
   #stream = 1;
   /** What may still be sent before the server says more. */
   #window = FIRST_WINDOW;
@@ -107,20 +119,23 @@ export class Session {
   #outgoing: Uint8Array[] = [];
   #sending = false;
 
-  /** On a connection on which nothing was sent. */
-  constructor(private readonly connection: Deno.Conn) {
-    this.#send(preface());
+  /** On a connection on which nothing was sent; it takes `window` bytes of each answer, and as many as come if that is not given. */
+  constructor(private readonly connection: Deno.Conn, window?: number) {
+    this.#send(preface(window));
   }
 
-  /** Sends a request; `status` resolves when all of its answer has come, or to `reset`. */
-  ask(block: Uint8Array, body?: Uint8Array): { readonly stream: number; readonly status: Promise<string> } {
+  /** Sends a request; `status` resolves when all of its answer has come, `begun` when its head has, or both to `reset`. */
+  ask(
+    block: Uint8Array,
+    body?: Uint8Array,
+  ): { readonly stream: number; readonly begun: Promise<string>; readonly status: Promise<string> } {
     const stream = this.#stream;
     this.#stream += 2;
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#statuses.set(stream, { resolve, reject, status: "" });
+    const asked = { begun: Promise.withResolvers<string>(), over: Promise.withResolvers<string>(), status: "" };
+    this.#asked.set(stream, asked);
     this.#send(frame(FRAME.headers, FLAG.endHeaders | (body ? 0 : FLAG.endStream), stream, block));
     if (body) void this.#sendBody(stream, body);
-    return { stream, status: promise };
+    return { stream, begun: asked.begun.promise, status: asked.over.promise };
   }
 
   /** Gives a stream up. */
@@ -136,9 +151,10 @@ export class Session {
   }
 
   #settle(stream: number, status?: string): void {
-    const asked = this.#statuses.get(stream);
-    this.#statuses.delete(stream);
-    asked?.resolve(status ?? asked.status);
+    const asked = this.#asked.get(stream);
+    this.#asked.delete(stream);
+    asked?.begun.resolve(status ?? asked.status);
+    asked?.over.resolve(status ?? asked.status);
   }
 
   /** Reads what comes, until the connection is closed. Then it throws, and so do all that wait for an answer. */
@@ -158,14 +174,14 @@ export class Session {
         }
       }
     } finally {
-      for (const { reject } of this.#statuses.values()) reject(error);
-      this.#statuses.clear();
+      for (const { begun, over } of this.#asked.values()) [begun, over].forEach(({ reject }) => reject(error));
+      this.#asked.clear();
     }
   }
 
   #take(type: number, flags: number, stream: number, payload: Buffer): void {
-    const asked = this.#statuses.get(stream);
-    if (type === FRAME.headers && asked && !asked.status) asked.status = statusOf(payload);
+    const asked = this.#asked.get(stream);
+    if (type === FRAME.headers && asked && !asked.status) asked.begun.resolve(asked.status = statusOf(payload));
     if (type === FRAME.reset) this.#settle(stream, "reset");
     if ((type === FRAME.headers || type === FRAME.data) && flags & FLAG.endStream) this.#settle(stream);
     if (type === FRAME.settings && !(flags & FLAG.ack)) this.#send(frame(FRAME.settings, FLAG.ack, 0));

@@ -2,15 +2,22 @@
 // memory and the messages of one would be those of the next.
 import driver from "postgres";
 import { makePlace, randomDigits } from "../../src/chat/cursor.ts";
+import { MAX_LOOKED_AT } from "../../src/chat/rooms.ts";
+import { MAX_PATTERNS } from "../../src/identity/rights.ts";
 import { OwnPostgres } from "../support/own_postgres.ts";
 import { spawnServer } from "../support/server.ts";
+import { SECRET } from "../support/tokens.ts";
 import type { Attack } from "./attacker.ts";
 import { flood, type Flooded, type FloodOptions } from "./flood.ts";
 import { LONG_ROOMS } from "./floods/reads.ts";
+import { manyRooms } from "./floods/requests.ts";
 import { judge } from "./verdict.ts";
 
 /** The settings, where clients have addresses: a victim posts 600 times in a minute. */
 const BEHIND_A_PROXY = { PROXY_HOPS: "1", POSTS_PER_MINUTE: "900" };
+
+/** Those where there are tokens, and who has none may do the same. */
+const WITH_TOKENS = { TOKEN_SECRET: SECRET, ANONYMOUS_READ: "*", ANONYMOUS_WRITE: "*" };
 
 /** Messages of a long room, and the bytes of each. */
 const MESSAGES = 1_000;
@@ -28,8 +35,12 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   print(HEAD);
   try {
     for (const attack of attacks) {
-      await using server = await spawnServer(postgres.url(), options.loopback ? {} : BEHIND_A_PROXY);
+      await using server = await spawnServer(postgres.url(), {
+        ...options.loopback ? {} : BEHIND_A_PROXY,
+        ...attack.tokens ? WITH_TOKENS : {},
+      });
       if (attack.longRooms) await fillLongRooms(sql);
+      if (attack.tokens) await fillManyRooms(sql);
       const flooded = await flood(attack, server, options);
       await server[Symbol.asyncDispose]();
       await sql`truncate messages, heads`;
@@ -47,18 +58,32 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   return found.length;
 }
 
-/** Fills rooms with more than a page holds, of letters that can't be compressed; a server that runs has not heard of them. */
+/**
+ * Fills rooms with more than a page holds, of letters that can't be compressed; a server that runs has not heard of them. In the second,
+ * every other message was edited when all were there.
+ */
 export async function fillLongRooms(sql: driver.Sql): Promise<void> {
   for (const room of LONG_ROOMS) {
-    const ms = Date.now() - MESSAGES;
+    const ms = Date.now() - 2 * MESSAGES;
+    const isEdited = (i: number) => room === LONG_ROOMS[1] && i % 2 === 0;
     const rows = Array.from({ length: MESSAGES }, (_, i) => ({
       room,
       id: makePlace(ms + i, i + 1) + randomDigits(),
       body: randomText(BYTES),
+      changed: isEdited(i) ? makePlace(ms + MESSAGES + i, MESSAGES) + randomDigits() : null,
     }));
     for (let i = 0; i < rows.length; i += 100) await sql`insert into messages ${sql(rows.slice(i, i + 100))}`;
-    await sql`insert into heads (room, seq, ms) values (${room}, ${MESSAGES}, ${ms + MESSAGES})`;
+    await sql`insert into heads (room, seq, ms) values (${room}, ${MESSAGES}, ${ms + 2 * MESSAGES})`;
   }
+}
+
+/** Begins as many rooms as a list looks at, and before these as many as a token can name. */
+async function fillManyRooms(sql: driver.Sql): Promise<void> {
+  const rooms = manyRooms(MAX_PATTERNS + MAX_LOOKED_AT);
+  const ms = Date.now() - rooms.length;
+  const messages = rooms.map((room, i) => ({ room, id: makePlace(ms + i, 1) + randomDigits(), body: "x" }));
+  await sql`insert into messages ${sql(messages)}`;
+  await sql`insert into heads ${sql(rooms.map((room, i) => ({ room, seq: 1, ms: ms + i })))}`;
 }
 
 function randomText(length: number): string {
@@ -80,7 +105,7 @@ const HEAD = [
 ];
 
 /** The widths of the columns, in letters. */
-const WIDTHS = [61, 9, 13, 13, 8, 7, 5, 6, 14, 10, 0];
+const WIDTHS = [65, 9, 13, 13, 8, 7, 5, 6, 14, 10, 0];
 
 function print(cells: readonly string[]): void {
   console.log(cells.map((cell, i) => i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join("  "));

@@ -1,11 +1,16 @@
 // Floods of connections: many, or slow, or short, none of which is a whole request. A proxy in front bounds them; the program only has to
 // live with them, and to listen again when there are fewer.
-import type { Attack } from "../attacker.ts";
+import { type Attack, write } from "../attacker.ts";
+import { pause } from "../clients.ts";
 
 const PROXY = "A proxy bounds the connections of a client, and how long it may take to send its request.";
 
 /** Connections that are opened at one time, and closed. */
 const CHURNING = 64;
+
+/** What is sent behind a stream at a time, and the pause after it, in milliseconds: 10 MB a second, so that the machine's memory lasts. */
+const PIECE = new Uint8Array(100_000);
+const PIECE_MS = 10;
 
 /** The attacks. */
 export const connectionFloods: readonly Attack[] = [
@@ -47,6 +52,21 @@ export const connectionFloods: readonly Attack[] = [
     begin: (attacker) => {
       const bytes = attacker.bytes({ path: "/rooms/quiet/messages?wait=0" });
       return attacker.open(CHURNING, async (connection) => attacker.count(await attacker.first(connection, bytes)));
+    },
+  },
+  {
+    name: "floods: bytes without end behind event streams",
+    stoppedBy: "proxy",
+    how: "A proxy hands on nothing that comes before the answer is over.",
+    begin: (attacker) => {
+      const bytes = attacker.bytes({ path: "/rooms/quiet/events" });
+      return attacker.open(4, async (connection) => {
+        attacker.count(await attacker.first(connection, bytes));
+        while (true) {
+          await write(connection, PIECE);
+          await pause(PIECE_MS);
+        }
+      });
     },
   },
 ];

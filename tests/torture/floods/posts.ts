@@ -24,6 +24,7 @@ function again(connections: number, requestOf: (attacker: Attacker) => Request):
 
 const FAIR = "Posts are stored by turns, a client's beside those of others, and what may wait is bounded in bytes.";
 const RATE = "POSTS_PER_MINUTE counts what one client may post.";
+const CHANGES = `${RATE} An edit or a deletion is a post too.`;
 
 /** The attacks. */
 export const postFloods: readonly Attack[] = [
@@ -85,6 +86,21 @@ export const postFloods: readonly Attack[] = [
     stoppedBy: "program",
     how: FAIR,
     begin: again(64, ({ order }) => posted(order.room, "x")),
+  },
+  {
+    name: "floods: edits of own messages over 64 connections",
+    stoppedBy: "setting",
+    how: CHANGES,
+    begin: (attacker) =>
+      attacker.change(64, "flood", async (change) => {
+        for (let n = 0;; n++) await change(`${n}`);
+      }),
+  },
+  {
+    name: "floods: posts that are deleted over 64 connections",
+    stoppedBy: "setting",
+    how: CHANGES,
+    begin: (attacker) => attacker.change(64, "flood", (change) => change()),
   },
   {
     name: "floods: posts of 64 kB of [",

@@ -1,11 +1,14 @@
-// Floods of reads that cost: rooms with 10 MB, read again and again, or never taken.
+// Floods of reads that cost: rooms with 10 MB, read again and again, searched, or never taken.
 import type { Attack, Attacker, Request } from "../attacker.ts";
-import { NIL } from "../../../src/chat/cursor.ts";
+import { makeId, NIL, randomDigits } from "../../../src/chat/cursor.ts";
 
-/** Rooms of 1,000 messages of 10 kB each, which are there when the attacks begin that need them. */
+/**
+ * Rooms of 1,000 messages of 10 kB each, which are there when the attacks begin that need them. Of the second, every other message has been
+ * edited. There are no digits in them.
+ */
 export const LONG_ROOMS = ["long-1", "long-2"] as const;
 
-const [LONG_ROOM] = LONG_ROOMS;
+const [LONG_ROOM, EDITED_ROOM] = LONG_ROOMS;
 
 const PAGE = `/rooms/${LONG_ROOM}/messages?after=${NIL}&wait=0&limit=1000`;
 const STREAM = `/rooms/${LONG_ROOM}/events?after=${NIL}`;
@@ -23,7 +26,13 @@ function once(connections: number, path: string, reads: boolean): Attack["begin"
   return (attacker: Attacker) => attacker.hold(connections, attacker.bytes({ path }), reads);
 }
 
+/** A cursor before all that is there, and each time another, so that a page from it has to be made. */
+function oldCursor(): string {
+  return makeId(Date.now() - 3_600_000, 1, randomDigits());
+}
+
 const BOUND = "What is read for a page is bounded in bytes, and clients read by turns.";
+const SEARCH = "A search counts as ten reads, and of all searches one step is under way at a time.";
 const PLACES = "PLACES_PER_CLIENT bounds the streams that one client may have open.";
 
 /** The attacks. */
@@ -87,6 +96,31 @@ export const readFloods: readonly Attack[] = [
     },
   },
   {
+    name: "floods: pages with changes from old cursors over 10 connections",
+    stoppedBy: "program",
+    how: BOUND,
+    longRooms: true,
+    begin: (attacker) =>
+      attacker.ask(10, () =>
+        attacker.bytes({
+          path: `/rooms/${EDITED_ROOM}/messages?after=${oldCursor()}&changes=true&wait=0&limit=1000`,
+        })),
+  },
+  {
+    name: "floods: searches that find nothing over 10 connections",
+    stoppedBy: "program",
+    how: SEARCH,
+    longRooms: true,
+    begin: again(10, { path: `/rooms/${LONG_ROOM}/messages?q=2026` }),
+  },
+  {
+    name: "floods: searches that find a page over 10 connections",
+    stoppedBy: "program",
+    how: SEARCH,
+    longRooms: true,
+    begin: again(10, { path: `/rooms/${LONG_ROOM}/messages?q=ab&limit=1000` }),
+  },
+  {
     name: "floods: 600 streams from the start that are read",
     stoppedBy: "setting",
     how: PLACES,
@@ -120,5 +154,13 @@ export const readFloods: readonly Attack[] = [
     how: `${BOUND} A proxy cuts off who takes nothing.`,
     longRooms: true,
     begin: once(1_000, PAGE, false),
+  },
+  {
+    name: "floods: pages that nobody takes over HTTP/2 (2 x 200)",
+    stoppedBy: "program",
+    how: "A long page counts as several reads. A proxy cuts off who takes nothing.",
+    longRooms: true,
+    begin: (attacker) =>
+      attacker.stall2(2, () => ({ path: `/rooms/${LONG_ROOM}/messages?after=${oldCursor()}&wait=0&limit=1000` })),
   },
 ];

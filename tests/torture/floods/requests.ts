@@ -1,5 +1,7 @@
 // Floods of single requests, each of which is cheap to send: small ones that need the database, and large ones that need to be parsed.
 import { makeId, NIL, randomDigits } from "../../../src/chat/cursor.ts";
+import { MAX_PATTERNS } from "../../../src/identity/rights.ts";
+import { bearer, tokenOf } from "../../support/tokens.ts";
 import type { Attack, Attacker, Request } from "../attacker.ts";
 
 /** How many connections ask: enough that a server is never without a request. */
@@ -10,6 +12,14 @@ const HEAD_BYTES = 60_000;
 
 /** Rooms that are polled by turns: more than there are connections, and a prime, so that no two ask for the same. */
 const ROOMS = 997;
+
+/**
+ * The names of many rooms, oldest first; they have to be there for an attack with tokens. A token that has a hundred of them is nearly as
+ * long as one may be, and they differ only at their ends, so that to compare them takes long.
+ */
+export function manyRooms(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${"one-of-the-many-rooms".padEnd(52, "-")}${i}`);
+}
 
 /** Requests that are sent at once on one connection. */
 const PIPELINED = 10_000;
@@ -61,6 +71,18 @@ export const requestFloods: readonly Attack[] = [
   { name: "floods: /readyz", stoppedBy: "program", how: RATE, begin: same({ path: "/readyz" }) },
   { name: "floods: /healthz", stoppedBy: "program", how: CHEAP, begin: same({ path: "/healthz" }) },
   { name: "floods: /rooms", stoppedBy: "program", how: CHEAP, begin: same({ path: "/rooms" }) },
+  {
+    name: "floods: /rooms with a token for many",
+    stoppedBy: "program",
+    how: "With a token the list counts as a read.",
+    tokens: true,
+    begin: async (attacker) => {
+      // The oldest are in no list, so they have to be asked for; and no room begins as the patterns do.
+      const names = manyRooms(MAX_PATTERNS / 2);
+      const token = await tokenOf({ sub: "attacker", read: [...names, ...names.map((name) => `${name}x*`)] });
+      await same({ path: "/rooms", headers: bearer(token) })(attacker);
+    },
+  },
   { name: "floods: OPTIONS", stoppedBy: "program", how: CHEAP, begin: same({ method: "OPTIONS", path: "/messages" }) },
   { name: "floods: the page", stoppedBy: "program", how: CHEAP, begin: same({ path: "/" }) },
   { name: "floods: the style of the page", stoppedBy: "program", how: CHEAP, begin: same({ path: "/web/page.css" }) },

@@ -23,6 +23,16 @@ function news(attacker: Attacker, perSecond: number): Promise<void> {
   return attacker.ask(1, () => bytes, { everyMs: 1_000 / perSecond });
 }
 
+/** Changes a message of the room that is waited in, `perSecond` times. */
+function edits(attacker: Attacker, perSecond: number): Promise<void> {
+  return attacker.change(1, "crowd", async (change) => {
+    for (let n = 0;; n++) {
+      await change(`${n} `.padEnd(NEWS_BYTES, "x"));
+      await pause(1_000 / perSecond);
+    }
+  });
+}
+
 /** The attacks. */
 export const waitFloods: readonly Attack[] = [
   {
@@ -79,6 +89,25 @@ export const waitFloods: readonly Attack[] = [
     begin: async (attacker) => {
       await attacker.hold(2_000, attacker.bytes({ path: "/rooms/crowd/events?after=now" }), false);
       await news(attacker, 20);
+    },
+  },
+  {
+    name: "floods: 2000 own pollers with changes and 20 edits a second",
+    stoppedBy: "setting",
+    how: PLACES,
+    begin: async (attacker) => {
+      const bytes = attacker.bytes({ path: `${POLL}&changes=true` });
+      await attacker.ask(2_000, () => bytes);
+      await edits(attacker, 20);
+    },
+  },
+  {
+    name: "floods: 600 own streams with changes and 20 edits a second",
+    stoppedBy: "setting",
+    how: PLACES,
+    begin: async (attacker) => {
+      await attacker.hold(600, attacker.bytes({ path: "/rooms/crowd/events?after=now&changes=true" }), true);
+      await edits(attacker, 20);
     },
   },
   {
