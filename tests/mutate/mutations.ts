@@ -3500,6 +3500,20 @@ export const mutations: readonly Mutation[] = [
     "if (recovery === undefined)",
     "if (false)",
   ),
+  broken(
+    "a flood may be felt long after it is over",
+    ["floods_test.ts > is judged"],
+    "tests/torture/verdict.ts",
+    "recovery > recoveredMs",
+    "false",
+  ),
+  broken(
+    "a flood may leave as much in memory as it likes",
+    ["floods_test.ts > is judged"],
+    "tests/torture/verdict.ts",
+    "live.ms >= LET_GO_MS",
+    "false",
+  ),
   broken("any number waits", ["gate_test.ts"], GATE, "if (this.#waiting > this.options.waiting)", "if (false)"),
   broken(
     "a client is whatever it writes into X-Forwarded-For",

@@ -1,5 +1,6 @@
 // One attack: the victims talk undisturbed, then while somebody floods their server, then after he has left. They must notice nothing but
 // that it takes longer.
+import { until } from "../support/client.ts";
 import { projectPath } from "../support/postgres.ts";
 import type { ServerProcess } from "../support/server.ts";
 import { bearer, tokenOf } from "../support/tokens.ts";
@@ -34,6 +35,8 @@ export interface FloodOptions {
   readonly floodMs: number;
   /** How long the server is watched afterwards, in milliseconds. */
   readonly settleMs: number;
+  /** How long a message may take afterwards in any case, in milliseconds, where the machine is busy with others. */
+  readonly calmMs?: number;
   /** The most connections of the attacker; by default, as many as the files allow. */
   readonly most?: number;
   /** Whether all come from this machine, and none has an address of its own. */
@@ -42,13 +45,21 @@ export interface FloodOptions {
   readonly room?: string;
 }
 
+/** A server that writes into a file what memory it has in use, when it is sent a signal. */
+export interface FloodedServer extends ServerProcess {
+  readonly memoryFile: string;
+}
+
 /** What became of it. Times in milliseconds, memory in MB. */
 export interface Flooded {
   /** From the moment of a post until its message was there. */
   readonly times: { readonly before: number[]; readonly during: number[]; readonly after: number[] };
   /** From the end of the attack until messages took no longer than before; undefined if that did not come. */
   readonly recovery: number | undefined;
+  /** What the server has of the system. That goes up and seldom down, so it tells nothing of a leak. */
   readonly memory: { readonly before: number; readonly most: number; readonly after: number } | undefined;
+  /** What it has in use, without garbage; and how long after the attack. */
+  readonly live: { readonly before: number; readonly after: number; readonly ms: number } | undefined;
   /** What the attacker was answered, and how often. */
   readonly answers: Record<string, number>;
   /** Requests of the victims that were refused. */
@@ -60,8 +71,8 @@ export interface Flooded {
 }
 
 /** Lets an attacker at the server, which nobody else uses, and says what became of it. */
-export async function flood(attack: Attack, server: ServerProcess, options: FloodOptions): Promise<Flooded> {
-  const { room = "victims", beforeMs, floodMs, settleMs, loopback } = options;
+export async function flood(attack: Attack, server: FloodedServer, options: FloodOptions): Promise<Flooded> {
+  const { room = "victims", beforeMs, floodMs, settleMs, calmMs = CALM_MS, loopback } = options;
   let ended: number | undefined;
   server.status.then(({ code }) => ended = code);
   const attacker = await startAttacker({
@@ -72,6 +83,7 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
     address: loopback ? undefined : ATTACKER,
   });
   const victim = await Victim.start(server.url, room, loopback ? undefined : VICTIMS);
+  const before = await liveOf(server);
   const from = performance.now();
   await pause(beforeMs);
 
@@ -80,12 +92,13 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
   const answers = await attacker.attack(floodMs);
   const end = performance.now();
 
-  const bound = Math.max(CALM_MS, 2 * Math.max(...victim.times(from, begin)));
+  const bound = Math.max(calmMs, 2 * Math.max(...victim.times(from, begin)));
   const recovery = () => victim.calmAfter(end, bound);
   while (ended === undefined && !isOver()) await pause(100);
   const after = memoryOf(server);
-  const left = ended === undefined ? await others(server, attack.tokens ? bearer(await tokenOf({})) : {}) : 0;
   const over = performance.now();
+  const live = ended === undefined ? await liveOf(server) : undefined;
+  const left = ended === undefined ? await others(server, attack.tokens ? bearer(await tokenOf({})) : {}) : 0;
   await victim.end();
 
   const wrong = [...victim.wrong];
@@ -96,6 +109,7 @@ export async function flood(attack: Attack, server: ServerProcess, options: Floo
     times: { before: victim.times(from, begin), during: victim.times(begin, end), after: victim.times(end, over) },
     recovery: recovery(),
     memory: memory && after && { before: memory.now, most: after.most, after: after.now },
+    live: before === undefined || live === undefined ? undefined : { before, after: live, ms: over - end },
     answers: answers ?? {},
     refusals: victim.refusals,
     left: left ?? 0,
@@ -125,6 +139,16 @@ async function others(server: { url: string }, headers: Record<string, string>):
     } catch { /* it may come back */ }
   }
   return others;
+}
+
+/** What a server has in use without garbage, in MB; undefined where it is gone, or too busy to say. */
+async function liveOf({ memoryFile, kill }: FloodedServer): Promise<number | undefined> {
+  let said = "";
+  await Deno.writeTextFile(memoryFile, said);
+  kill("SIGUSR2");
+  const hasSaid = async () => (said = await Deno.readTextFile(memoryFile)) !== "";
+  await until(hasSaid, "it says what memory it has in use").catch(() => {});
+  return said === "" ? undefined : Math.round(Number(said.split(" ")[1]) / 1e6);
 }
 
 /** What the system says of a process; undefined where it can't be asked, or the process is gone. */

@@ -31,7 +31,7 @@ const options = readArguments(
     hosts: { default: false, help: "four servers on hosts of their own, behind HAProxy and nginx; needs root" },
     pgbouncer: { default: false, help: "with PgBouncer in front of the database" },
     "flood-ms": { default: 5_000, help: "how long a flood lasts" },
-    settle: { default: 3, help: "seconds after each flood until the memory is read again" },
+    settle: { default: 3, help: "seconds after each flood until the memory is read again; from 60 on it is judged" },
     loopback: { default: false, help: "floods as a server without a proxy sees them: all from this machine" },
   },
 );

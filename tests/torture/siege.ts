@@ -5,10 +5,10 @@ import { makePlace, randomDigits } from "../../src/chat/cursor.ts";
 import { MAX_LOOKED_AT } from "../../src/chat/rooms.ts";
 import { MAX_PATTERNS } from "../../src/identity/rights.ts";
 import { OwnPostgres } from "../support/own_postgres.ts";
-import { spawnServer } from "../support/server.ts";
+import { type Env, spawnServer } from "../support/server.ts";
 import { SECRET } from "../support/tokens.ts";
 import type { Attack } from "./attacker.ts";
-import { flood, type Flooded, type FloodOptions } from "./flood.ts";
+import { flood, type Flooded, type FloodedServer, type FloodOptions } from "./flood.ts";
 import { LONG_ROOMS } from "./floods/reads.ts";
 import { manyRooms } from "./floods/requests.ts";
 import { judge } from "./verdict.ts";
@@ -30,12 +30,13 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   const found: string[] = [];
   const known: string[] = [];
   console.log(
-    "From a post until its message is there: half of them and 99 of 100, in ms. Memory: before, at most, after, in MB.",
+    "From a post until its message is there: half of them and 99 of 100, in ms. Memory: before, at most, after, in MB. In use, without " +
+      "garbage: before and after.",
   );
   print(HEAD);
   try {
     for (const attack of attacks) {
-      await using server = await spawnServer(postgres.url(), {
+      await using server = await spawnFlooded(postgres.url(), {
         ...options.loopback ? {} : BEHIND_A_PROXY,
         ...attack.tokens ? WITH_TOKENS : {},
       });
@@ -56,6 +57,20 @@ export async function besiege(attacks: readonly Attack[], options: FloodOptions)
   console.log(`\n${found.length} violations`);
   for (const violation of found.slice(0, 50)) console.log(`  ${violation}`);
   return found.length;
+}
+
+/** Starts a server that says how much memory it has in use. */
+export async function spawnFlooded(databaseUrl: string, env: Env = {}): Promise<FloodedServer> {
+  const memoryFile = await Deno.makeTempFile({ prefix: "linger-flood-" });
+  const server = await spawnServer(databaseUrl, { ...env, MEMORY_FILE: memoryFile }, "tests/torture/server.ts");
+  return {
+    ...server,
+    memoryFile,
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await Deno.remove(memoryFile).catch(() => {}); // whoever ends it twice finds it gone
+    },
+  };
 }
 
 /**
@@ -100,18 +115,19 @@ const HEAD = [
   "wrong",
   "left",
   "memory",
+  "in use",
   "stopped by",
   "the attacker's answers",
 ];
 
 /** The widths of the columns, in letters. */
-const WIDTHS = [65, 9, 13, 13, 8, 7, 5, 6, 14, 10, 0];
+const WIDTHS = [65, 9, 13, 13, 8, 7, 5, 6, 14, 7, 10, 0];
 
 function print(cells: readonly string[]): void {
   console.log(cells.map((cell, i) => i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)).join("  "));
 }
 
-function rowOf(attack: Attack, { times, recovery, memory, answers, refusals, left, wrong }: Flooded): string[] {
+function rowOf(attack: Attack, { times, recovery, memory, live, answers, refusals, left, wrong }: Flooded): string[] {
   const refused = Object.values(refusals).reduce((sum, times) => sum + times, 0);
   return [
     attack.name,
@@ -123,6 +139,7 @@ function rowOf(attack: Attack, { times, recovery, memory, answers, refusals, lef
     `${wrong.length}`,
     `${left}`,
     memory ? `${memory.before} ${memory.most} ${memory.after}` : "–",
+    live ? `${live.before} ${live.after}` : "–",
     attack.stoppedBy,
     Object.entries(answers).map(([answer, times]) => `${answer} x ${times.toLocaleString("en")}`).join(", "),
   ];

@@ -4,7 +4,16 @@ import type { Attack } from "./attacker.ts";
 import type { Flooded } from "./flood.ts";
 
 /** What can be amiss, beside what must never be. */
-type Kind = "refusal" | "recovery";
+type Kind = "refusal" | "recovery" | "memory";
+
+/** How soon after the attack messages must take no longer than before, in milliseconds. */
+const RECOVERED_MS = 2_000;
+
+/** How soon a server must have let go of what it needed for the attack, in milliseconds; looked at earlier, it is not judged. */
+const LET_GO_MS = 60_000;
+
+/** What it may have in use then beyond what it had before, in MB: rooms that it goes on knowing, and code that it has used since. */
+const KEPT_MB = 16;
 
 /** What is known not to hold. docs/floods.md has it under "What is left". */
 interface Exception {
@@ -48,14 +57,15 @@ export interface Verdict {
   readonly known: string[];
 }
 
-/** Judges what became of an attack. */
+/** Judges what became of an attack, after which messages must take no longer than before within `recoveredMs` milliseconds. */
 export function judge(
   attack: Attack,
-  { wrong, refusals, recovery, left, answers }: Pick<
+  { wrong, refusals, recovery, live, left, answers }: Pick<
     Flooded,
-    "wrong" | "refusals" | "recovery" | "left" | "answers"
+    "wrong" | "refusals" | "recovery" | "live" | "left" | "answers"
   >,
   loopback: boolean,
+  recoveredMs: number = RECOVERED_MS,
 ): Verdict {
   const violations = [...wrong];
   const known: string[] = [];
@@ -68,6 +78,12 @@ export function judge(
     found("refusal", `A victim's request was refused: ${what} x ${times}`);
   }
   if (recovery === undefined) found("recovery", "Messages went on to take longer than before");
+  else if (recovery > recoveredMs) {
+    found("recovery", `Messages took longer than before for ${(recovery / 1_000).toFixed(1)} s more`);
+  }
+  if (live && live.ms >= LET_GO_MS && live.after - live.before > KEPT_MB) {
+    found("memory", `The server has ${live.after} MB in use, and had ${live.before}`);
+  }
   if (left > 0) violations.push(`The server holds ${left} polls and streams of nobody`);
   // A bound that nobody meets is none.
   if (attack.stoppedBy === "setting" && !loopback && !answers["429"]) {

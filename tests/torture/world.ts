@@ -203,6 +203,9 @@ async function removeHome({ home, mounted }: { home: string; mounted: boolean })
 /** Short, so that a subscriber soon knows a stream that is dead, and the server one that nobody reads. */
 const HEARTBEAT_MS = "1000";
 
+/** How often a server says what memory is in use. */
+const MEMORY_EVERY_MS = "5000";
+
 /** A server between two bad networks. */
 export class Server implements AsyncDisposable {
   readonly #port = freePort();
@@ -256,7 +259,7 @@ export class Server implements AsyncDisposable {
   /** Starts the process; resolves when it is ready. */
   async start(): Promise<void> {
     const url = `postgres://postgres@127.0.0.1:${this.back.port}/linger`;
-    const env = { PORT: `${this.#port}`, HEARTBEAT_MS, MEMORY_FILE: this.#memoryFile, ...this.env };
+    const env = { PORT: `${this.#port}`, HEARTBEAT_MS, MEMORY_EVERY_MS, MEMORY_FILE: this.#memoryFile, ...this.env };
     const process = this.#process = spawnStarting(url, env, "tests/torture/server.ts");
     this.#told = false;
     process.status.then(({ code }) => {
