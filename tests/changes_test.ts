@@ -11,6 +11,7 @@ import { Problem } from "../src/problem.ts";
 import {
   type Answer,
   get,
+  health,
   linked,
   type Message,
   messages,
@@ -21,9 +22,10 @@ import {
   until,
 } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
+import { inspect } from "./support/inspector.ts";
 import { logged } from "./support/log.ts";
-import { hold, pauseLooks, pauseReads, testPostgres } from "./support/postgres.ts";
-import { startServer, type TestServer } from "./support/server.ts";
+import { freePort, hold, pauseLooks, pauseReads, testPostgres } from "./support/postgres.ts";
+import { spawnStarting, startServer, type TestServer } from "./support/server.ts";
 import { NEVER, silentStore } from "./support/silent_store.ts";
 import { take } from "./support/taking.ts";
 import { bearer, SECRET, tokenOf } from "./support/tokens.ts";
@@ -233,6 +235,45 @@ for (const again of [false, true]) {
     assertEquals((await page(said[1]!.id))[0], said[3]); // a page that looks at a deleted one may be short
   });
 }
+
+Deno.test("What was taken back is nowhere in a server's memory any more, be it as text or as bytes, whoever has been given it", async () => {
+  await using database = await postgres.create();
+  const port = freePort();
+  const flags = [`--inspect=127.0.0.1:${port}`];
+  // One connection for all statements: what it has brought last stays in the driver's buffer until it brings something else.
+  const env = { PORT: "0", DATABASE_CONNECTIONS: "2" };
+  await using starting = spawnStarting(database.url, env, "main.ts", "serve", [], flags);
+  const server = { url: await starting.ready };
+  await using memory = await inspect(port);
+  const given: Message[] = [];
+  await using streams = new AsyncDisposableStack();
+  for (const words of ["These words stay", "These words go"]) {
+    const room = words.replaceAll(" ", "-");
+    const path = `/rooms/${room}/messages`;
+    const first = await posted(server, room, "Hello");
+    const stream = streams.use(await subscribe(server, room, `after=${first.id}`));
+    const polls = ["", "&changes=true"].map((more) => get(server, `${path}?after=${first.id}&wait=50${more}`));
+    await until(async () => (await health(server)).waiters === 2, "they wait");
+    const headers = { "message-key": KEY, "idempotency-key": "one" };
+    for (const status of [201, 200]) assertEquals((await post(server, room, { body: words }, headers)).status, status);
+    for (const poll of polls) given.push(...(await poll).json);
+    await until(() => stream.messages.length === 1, "the stream has it");
+    given.push((await read<Message>(post(server, room, { body: `${words}, too` }, { "message-key": KEY }))).json);
+    await until(() => stream.messages.length === 2, "the stream has both");
+    for (const query of ["wait=0", "wait=5", "limit=2&wait=5", "changes=true&wait=5", "before=now", `q=${words}`]) {
+      assertGreater((await messages(server, room, query)).length, 0, query);
+    }
+    assertEquals((await get<Message>(server, `${path}/${given.at(-1)!.id}`)).json, given.at(-1));
+  }
+  assertEquals(given.map(({ body }) => body).slice(3), ["These words go", "These words go", "These words go, too"]);
+  const [deleted, , edited] = given.slice(3);
+  assertEquals((await edit(server, edited!, "Others")).status, 200);
+  assertEquals((await remove(server, deleted!)).status, 204);
+  for (let i = 0; i < 100; i++) await posted(server, "elsewhere", `Message ${i}`); // what is sent is made in parts of larger buffers
+  const [gone, stayed] = await memory.find(["These words go", "These words stay"]);
+  assertEquals(gone, { texts: [], bytes: [] });
+  assert(stayed!.texts.length > 0 && stayed!.bytes.length > 0, "it would find nothing anyway");
+});
 
 Deno.test("A crowd of deleted messages keeps nobody from those before and after it", async () => {
   await using database = await postgres.create();
@@ -626,13 +667,13 @@ async function say(server: TestServer, body: string): Promise<Message> {
 }
 
 function change(
-  server: TestServer,
+  server: { url: string },
   method: string,
-  { id }: Message,
+  { id, room }: Message,
   headers: Record<string, string>,
   body?: string,
 ): Promise<Answer<Message>> {
-  return read<Message>(fetch(`${server.url}/rooms/room/messages/${id}`, {
+  return read<Message>(fetch(`${server.url}/rooms/${room}/messages/${id}`, {
     method,
     headers: { ...headers, ...body !== undefined && { "content-type": "application/json" } },
     ...body !== undefined && { body: JSON.stringify({ body }) },
@@ -640,7 +681,7 @@ function change(
 }
 
 function edit(
-  server: TestServer,
+  server: { url: string },
   message: Message,
   body: string,
   headers: Record<string, string> = { "message-key": KEY },
@@ -648,7 +689,7 @@ function edit(
   return change(server, "PATCH", message, headers, body);
 }
 
-function remove(server: TestServer, message: Message, headers: Record<string, string> = { "message-key": KEY }) {
+function remove(server: { url: string }, message: Message, headers: Record<string, string> = { "message-key": KEY }) {
   return change(server, "DELETE", message, headers);
 }
 

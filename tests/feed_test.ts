@@ -1,6 +1,8 @@
 // One room in memory. A feed that is wrong keeps a reader asleep beside news, or shows a room with a hole in it, so the
 // looks that run beside commits are held here at their worst moments: by the test, not by luck.
 import { setImmediate } from "node:timers";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { makeId, makePlace, NIL, placeOf, randomDigits, seqOf, timeOf } from "../src/chat/cursor.ts";
@@ -15,7 +17,7 @@ import type { Known } from "../src/chat/sql/head.ts";
 import { type Commit, Store } from "../src/chat/store.ts";
 import type { Waiter } from "../src/chat/waiters.ts";
 import { Client } from "../src/database/client.ts";
-import { soon } from "./support/client.ts";
+import { soon, until } from "./support/client.ts";
 import { draft } from "./support/draft.ts";
 import { openedMigrated, testPostgres } from "./support/postgres.ts";
 import { wait } from "./support/waiting.ts";
@@ -670,15 +672,50 @@ Deno.test("Pages keeps a bounded number of pages and of bytes, the newest, and e
   const page = (size: number) => ({ body: new Uint8Array(size), first: undefined, last: undefined, full: false });
   const pages = new Pages();
   const small = Array.from({ length: 3 * MAX_PAGES }, () => page(2));
-  small.forEach((page, place) => pages.keep(`${place}`, page));
+  small.forEach((page, place) => pages.keep(place % 2, `${place}`, page));
   assertEquals(pages.size, MAX_PAGES);
-  assertStrictEquals(pages.at(`${2 * MAX_PAGES}`), small[2 * MAX_PAGES]);
-  assertEquals(pages.at(`${2 * MAX_PAGES - 1}`), undefined);
-  for (let place = 0; place < 100; place++) pages.keep(`large ${place}`, page(MAX_PAGE_BYTES));
-  assertEquals([pages.size, pages.at("large 92")?.body.length, pages.at("large 91")], [8, MAX_PAGE_BYTES, undefined]);
-  pages.keep("too large", page(100 * MAX_PAGE_BYTES));
-  pages.keep("small", page(2));
+  assertStrictEquals(pages.at(0, `${2 * MAX_PAGES}`), small[2 * MAX_PAGES]);
+  assertEquals(pages.at(1, `${2 * MAX_PAGES - 1}`), undefined);
+  for (let place = 0; place < 100; place++) pages.keep(1, `large ${place}`, page(MAX_PAGE_BYTES));
+  const large = [92, 91].map((place) => pages.at(1, `large ${place}`)?.body.length);
+  assertEquals([pages.size, large], [8, [MAX_PAGE_BYTES, undefined]]);
+  pages.keep(1, "too large", page(100 * MAX_PAGE_BYTES));
+  pages.keep(1, "small", page(2));
   assertEquals(pages.size, 1);
+});
+
+Deno.test("Pages.forget() lets go of a version's pages, and of no other's, and has their room for others", () => {
+  const page = { body: new Uint8Array(MAX_PAGE_BYTES), first: undefined, last: undefined, full: false };
+  const pages = new Pages();
+  for (let round = 0; round < 3; round++) {
+    for (let place = 0; place < 4; place++) pages.keep(place % 2, `${place}`, page);
+    pages.forget(0);
+    assertEquals([0, 1, 2, 3].map((place) => pages.at(place % 2, `${place}`) === page), [false, true, false, true]);
+    pages.forget(0);
+    for (let place = 0; place < 6; place++) pages.keep(2, `${place}`, page);
+    assertEquals([pages.size, pages.at(1, "1")], [8, page]);
+    pages.forget(1);
+    pages.forget(2);
+    assertEquals(pages.size, 0);
+  }
+});
+
+Deno.test("Feed keeps nothing that it has made of a message that is taken back, or of any when another takes its place", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc: () => void = runInNewContext("gc");
+  const feed = await loaded(new FakeRoom());
+  const [first, second] = new FakeRoom().commit(2);
+  feed.append(commitOf([first!, second!]));
+  const deleted = makeEntry("lobby", first!.id, null, "", { changed: makeId(1, 3, randomDigits()) });
+  const takeBack = () => feed.append({ entries: [deleted.asChange()], prior: { ms: 1, seq: 2 } });
+  for (const end of [takeBack, () => feed.close()]) {
+    const made = [
+      ...[1, 10].map((limit) => new WeakRef(feed.page(NIL, limit)!)),
+      ...[false, true].map((changes) => new WeakRef(feed.entriesAfter(NIL, changes)!)),
+    ];
+    end();
+    await until(() => (gc(), made.every((made) => made.deref() === undefined)), "they are let go");
+  }
 });
 
 Deno.test("Feed trims its tail to a number of messages, and what it gave up is older than the tail", async () => {

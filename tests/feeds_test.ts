@@ -28,9 +28,11 @@ Deno.test("Feeds.letGo() drops a feed with its last holder", () => {
   feeds.hold("a");
   feeds.letGo(feed);
   assertStrictEquals(feeds.get("a"), feed);
+  assertFalse(feed.closed);
   feeds.letGo(feed);
   assertEquals(feeds.get("a"), undefined);
   assertEquals(feeds.size, 0);
+  assert(feed.closed); // and keeps nothing of its messages
   assert(feeds.hold("a") !== feed);
 });
 

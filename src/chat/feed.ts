@@ -89,7 +89,7 @@ export class Feed {
   #closed = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  /** Tells what tail and changes hold now from what they held before, and from all others: pages are kept by it. */
+  /** Tells what tail and changes hold now from what they held before, and from all others: pages are kept by it, and go with it. */
   #version = ++tails;
   readonly #waiters = new Waiters(({ cursor, changes, came }) =>
     !this.isAtEnd(cursor, changes) && (!changes || this.#owed === undefined || this.#asOf > came)
@@ -264,8 +264,9 @@ export class Feed {
    */
   page(cursor: string, limit: number, changes = false, payer?: Allowance): Page | undefined {
     if (!this.knows(cursor, changes)) return undefined;
-    const key = `${this.#version} ${cursor} ${limit} ${changes}`;
-    const known = pages.at(key);
+    const version = this.#version;
+    const place = `${cursor} ${limit} ${changes}`;
+    const known = pages.at(version, place);
     if (known) {
       if (known.body.length > LONG_PAGE_BYTES) payer?.read();
       payer?.weigh(known.body.length);
@@ -275,7 +276,7 @@ export class Feed {
     const count = fitting(after, 0, limit);
     if (payer && fitting(after, 0, count, LONG_PAGE_BYTES) < count) payer.read();
     const page = makePage(after.slice(0, count), count === limit || count < after.length);
-    pages.keep(key, page);
+    pages.keep(version, place, page);
     payer?.weigh(page.body.length);
     return page;
   }
@@ -454,6 +455,9 @@ export class Feed {
   }
 
   #resize(bytes: number): void {
+    // What was made of what it held may have words that were taken back.
+    pages.forget(this.#version);
+    for (const [changes, { version }] of given) if (version === this.#version) given.delete(changes);
     this.#version = ++tails;
     this.resized(bytes);
   }

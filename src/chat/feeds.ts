@@ -95,7 +95,6 @@ export class Feeds {
   replace(feed: Feed): void {
     if (this.#feeds.get(feed.room) !== feed) return;
     this.#remove(feed);
-    feed.close();
     this.#endIfEmpty();
   }
 
@@ -140,6 +139,7 @@ export class Feeds {
     this.#feeds.delete(feed.room);
     this.#withTail.delete(feed);
     this.#bytes -= feed.bytes;
+    feed.close(); // with it goes what was made of its messages: of what is taken back from now on, it would not hear
   }
 
   #resized(feed: Feed, bytes: number): void {

@@ -9,10 +9,18 @@ export const MAX_PAGES = 1_000;
 /** Most bytes that they have together: eight of the largest. */
 const MAX_PAGES_BYTES = 8_000_000;
 
-/** Pages by place. */
+/** A page, and of which version it is. */
+interface Kept {
+  readonly version: number;
+  readonly page: Page;
+}
+
+/** Pages by version and place. A version is what a feed holds at one time, until it holds something else. */
 export class Pages {
   /** In the order in which they were made. */
-  readonly #pages = new Map<string, Page>();
+  readonly #pages = new Map<string, Kept>();
+  /** Where those of a version are kept. */
+  readonly #keys = new Map<number, Set<string>>();
   #bytes = 0;
 
   /** How many are kept. */
@@ -21,18 +29,35 @@ export class Pages {
   }
 
   /** The page at a place, if it is kept. */
-  at(place: string): Page | undefined {
-    return this.#pages.get(place);
+  at(version: number, place: string): Page | undefined {
+    return this.#pages.get(`${version} ${place}`)?.page;
   }
 
   /** Keeps a page that was not. */
-  keep(place: string, page: Page): void {
-    this.#pages.set(place, page);
+  keep(version: number, place: string, page: Page): void {
+    const key = `${version} ${place}`;
+    this.#pages.set(key, { version, page });
+    const keys = this.#keys.get(version);
+    if (keys) keys.add(key);
+    else this.#keys.set(version, new Set([key]));
     this.#bytes += page.body.length;
-    for (const [oldest, { body }] of this.#pages) {
+    for (const oldest of this.#pages.keys()) {
       if (this.#pages.size <= MAX_PAGES && this.#bytes <= MAX_PAGES_BYTES) return;
-      this.#pages.delete(oldest);
-      this.#bytes -= body.length;
+      this.#drop(oldest);
     }
+  }
+
+  /** Lets go of a version's pages, for which nobody comes any more: they may have words that were taken back. */
+  forget(version: number): void {
+    for (const key of this.#keys.get(version) ?? []) this.#drop(key);
+  }
+
+  #drop(key: string): void {
+    const { version, page } = this.#pages.get(key)!;
+    this.#pages.delete(key);
+    this.#bytes -= page.body.length;
+    const keys = this.#keys.get(version)!;
+    keys.delete(key);
+    if (keys.size === 0) this.#keys.delete(version);
   }
 }

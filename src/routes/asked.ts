@@ -46,7 +46,7 @@ export function askedBy(c: Context, room: string): Asked {
     throw invalid("before", "can't be given together with after");
   }
   const asked = { before, after, limit, wait, changes, text };
-  lately.set(url, { room, asked });
+  if (text === undefined) lately.set(url, { room, asked }); // nobody waits in a search, and what was looked for may have to be forgotten
   return asked;
 }
 

@@ -179,19 +179,28 @@ class Untaken {
 
 const untaken = new Untaken();
 
-/** The piece that was made last. News reaches all subscribers of a room one right after the other: all send the same bytes. */
-let latest: { entries: readonly Entry[]; bytes: Uint8Array } | undefined;
+/** A part of a list, as bytes. */
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * The piece that was made last of each list. News reaches all subscribers of a room one right after the other, as the very same list: all
+ * send the same bytes. They go with the list, since it may have words that are taken back.
+ */
+const pieces = new WeakMap<readonly Entry[], Piece>();
 
 function encode(all: readonly Entry[], start: number, end: number): Uint8Array {
-  // Each of them: between the same first and last another can have been edited.
-  if (latest?.entries.length !== end - start || latest.entries.some((entry, i) => entry !== all[start + i])) {
-    const entries = all.slice(start, end);
-    const texts = entries.map(({ cursor, isChange, json }) =>
-      `id: ${cursor}\nevent: ${isChange ? "change" : "message"}\ndata: ${json}\n\n`
-    );
-    latest = { entries, bytes: encoder.encode(texts.join("")) };
-  }
-  return latest.bytes;
+  const known = pieces.get(all);
+  if (known?.start === start && known.end === end) return known.bytes;
+  const texts = all.slice(start, end).map(({ cursor, isChange, json }) =>
+    `id: ${cursor}\nevent: ${isChange ? "change" : "message"}\ndata: ${json}\n\n`
+  );
+  const bytes = encoder.encode(texts.join(""));
+  pieces.set(all, { start, end, bytes });
+  return bytes;
 }
 
 /** A stream that can't go on ends, and its client is told why when it comes back. Only our own faults are for the log. */

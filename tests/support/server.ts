@@ -112,7 +112,7 @@ async function whenReady(server: ServerProcess & { ready: Promise<string> }): Pr
 
 /**
  * Starts a server without waiting until it is ready; with a `PORT`, it can be asked before. `via` is what stands before its command,
- * and becomes the process.
+ * and becomes the process; `flags` are further ones of Deno's.
  */
 export function spawnStarting(
   databaseUrl: string,
@@ -120,10 +120,11 @@ export function spawnStarting(
   script = "main.ts",
   command = "serve",
   via: readonly string[] = [],
+  flags: readonly string[] = [],
 ): ServerProcess & { ready: Promise<string> } {
   const [program, ...args] = [
     ...via,
-    ...[Deno.execPath(), "run", "-A", "--frozen", "--quiet", resolve(projectPath("."), script), command],
+    ...[Deno.execPath(), "run", "-A", "--frozen", "--quiet", ...flags, resolve(projectPath("."), script), command],
   ];
   const child = new Deno.Command(program!, {
     args,
