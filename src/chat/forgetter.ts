@@ -120,7 +120,11 @@ export class Forgetter {
       await this.#tell(room, removed, 1);
       yield { room, messages, first: first!, last: newest! };
     }
-    while (await this.#run((sql) => removeRows(sql, room, trimmed, REMOVED_AT_ONCE)) > 0);
+    const limit = REMOVED_AT_ONCE;
+    for (let at: string | undefined = NIL; at;) {
+      const after: string = at;
+      at = await this.#run((sql) => removeRows(sql, { room, after, last: trimmed, limit }));
+    }
   }
 
   async *#all(found: readonly FoundMessage[], { by }: Which): AsyncGenerator<Forgotten, void, void> {

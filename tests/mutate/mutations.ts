@@ -258,8 +258,8 @@ export const mutations: readonly Mutation[] = [
     "synchronous_commit stays off where a forgotten room's rows go",
     ["away_test.ts > What forget says"],
     FORGET,
-    "using settings, (",
-    "using (",
+    "using settings where room = ${room} and id = any",
+    "where room = ${room} and id = any",
   ),
   broken(
     "synchronous_commit stays off for an import",
@@ -2206,6 +2206,20 @@ export const mutations: readonly Mutation[] = [
     FORGETTER,
     "Math.min(Math.max(0, Number(ahead) - SKEW_MS), count)",
     "Math.max(0, Number(ahead) - SKEW_MS)",
+  ),
+  broken(
+    "each statement that removes rows of a room comes by all that are removed",
+    ["forget_test.ts > without another look"],
+    FORGETTER,
+    "removeRows(sql, { room, after, last",
+    "removeRows(sql, { room, after: after && NIL, last",
+  ),
+  broken(
+    "each statement that removes rows of a room reads the whole table",
+    ["forget_test.ts > without another look"],
+    FORGET,
+    "using settings where room = ${room} and id = any(array(select id from old))",
+    "using settings, old where room = ${room} and m.id = old.id",
   ),
   broken(
     "a room that is forgotten is not marked as removed",

@@ -139,16 +139,25 @@ const REST = `
   from head`;
 
 /**
- * Removes rows of a room up to the place `last`, at most `limit`; returns how many there were.
+ * Removes rows of a room after the id `after` up to the place `last`, at most `limit`; returns the id of the last of them, undefined where
+ * there are none. By that the next call goes on: it would come by all rows that are removed and not cleared away yet.
  * @internal
  */
-export async function removeRows(sql: Sql, room: string, last: string, limit: number): Promise<number> {
-  const { count } = await sql`
-    with ${sql.unsafe(SETTINGS)}
-    delete from messages m using settings, (
-      select id from messages where room = ${room} and id <= ${last} order by id limit ${limit}
-    ) old where m.room = ${room} and m.id = old.id`;
-  return count;
+export async function removeRows(
+  sql: Sql,
+  { room, after, last, limit }: { room: string; after: string; last: string; limit: number },
+): Promise<string | undefined> {
+  // By an array, for which the planner takes the index, however many rows the room has.
+  const [row] = await sql<{ id: string }[]>`
+    with ${sql.unsafe(SETTINGS)},
+    old as materialized (
+      select id from messages where room = ${room} and id > ${after} and id <= ${last} order by id limit ${limit}
+    ),
+    gone as (
+      delete from messages m using settings where room = ${room} and id = any(array(select id from old))
+    )
+    select id from old order by id desc limit 1`;
+  return row?.id;
 }
 
 /**
