@@ -1,5 +1,5 @@
 // The chat page's files over HTTP: who may do what with them, and when a browser has to fetch them again.
-import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { createApp } from "../src/app.ts";
 import { SOURCES } from "../src/routes/page-files.ts";
 import { versionOf } from "../src/routes/web.ts";
@@ -80,6 +80,21 @@ Deno.test("The page can be installed: its manifest is allowed, and names icons t
   // Under two paths of one host it is two apps. An id counts from the host, where there is one; else it is the start.
   const start = new URL(start_url, `http://localhost/chat/${path}`);
   assertEquals(new URL(id ?? start, start.origin).pathname, "/chat/");
+});
+
+Deno.test("An iPhone, which takes no SVG, has a picture of the page for its home screen: small, and without transparent corners", async () => {
+  const [, path] = (await (await ask("/")).text()).match(/rel="apple-touch-icon" href="(.*?)"/)!;
+  const response = await ask(`/${path}`);
+  assertEquals(response.headers.get("content-type"), "image/png");
+  const bytes = await response.bytes();
+  const text = String.fromCharCode(...bytes);
+  assert(text.startsWith("\x89PNG\r\n\x1a\n"));
+  assertMatch(text, /IEND.{4}$/s); // it is whole
+  const { width, height, colours } = { width: 16, height: 20, colours: 25 }; // where a PNG says it
+  const view = new DataView(bytes.buffer);
+  assertEquals([view.getUint32(width), view.getUint32(height)], [180, 180]);
+  assertEquals([bytes[colours], text.includes("tRNS")], [2, false]); // red, green and blue, and nothing of what is behind it
+  assertLess(bytes.length, 6_000);
 });
 
 Deno.test("The client is there as JavaScript too, in files that import each other by the names they have there", async () => {

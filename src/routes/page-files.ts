@@ -56,13 +56,14 @@ import sidebar from "../web/sidebar.js" with { type: "text" };
 import status from "../web/status.js" with { type: "text" };
 import step from "../web/step.js" with { type: "text" };
 import timeline from "../web/timeline.js" with { type: "text" };
+import touchIcon from "../web/touch-icon.base64" with { type: "text" };
 import unread from "../web/unread.js" with { type: "text" };
 import version from "../web/version.js" with { type: "text" };
 import waiting from "../web/waiting.js" with { type: "text" };
 import words from "../web/words.js" with { type: "text" };
 import type { Sources } from "./joined.ts";
 
-/** What the files say, as it is in the source tree. */
+/** What the files say, as it is in the source tree; of a picture its bytes in base64, since Deno imports texts only. */
 export const SOURCES: Sources = {
   "/": markup,
   "/client/client.mjs": client,
@@ -123,6 +124,7 @@ export const SOURCES: Sources = {
   "/web/status.js": status,
   "/web/step.js": step,
   "/web/timeline.js": timeline,
+  "/web/touch-icon.png": touchIcon,
   "/web/unread.js": unread,
   "/web/version.js": version,
   "/web/waiting.js": waiting,

@@ -19,6 +19,7 @@ const TYPES: Record<string, string> = {
   "": "text/html; charset=utf-8",
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
+  ".png": "image/png",
   ".webmanifest": "application/manifest+json",
   ".js": "text/javascript; charset=utf-8",
   ".mjs": "text/javascript; charset=utf-8",
@@ -109,13 +110,18 @@ export function versionOf(sources: Readonly<Record<string, string>>): string {
 }
 
 async function made(path: string): Promise<File> {
+  const isPicture = extname(path) === ".png";
+  const plain = isPicture ? Uint8Array.fromBase64(SOURCES[path]!) : new TextEncoder().encode(textOf(path));
+  const zipped = await new Response(new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"))).bytes();
+  return { plain: { bytes: plain, etag: etagOf(plain) }, zipped: { bytes: zipped, etag: etagOf(zipped) } };
+}
+
+function textOf(path: string): string {
   const source = path === ENTRY
     ? joined(path, SOURCES)
     : path.startsWith("/web/") && path.endsWith(".js")
     ? besideJoined(path, ENTRY, SOURCES)
     : SOURCES[path]!;
   const lean = forBrowsers(source, extname(path));
-  const plain = new TextEncoder().encode(path === ENTRY ? `${lean}\n// ${versionOf(SOURCES)}` : lean);
-  const zipped = await new Response(new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"))).bytes();
-  return { plain: { bytes: plain, etag: etagOf(plain) }, zipped: { bytes: zipped, etag: etagOf(zipped) } };
+  return path === ENTRY ? `${lean}\n// ${versionOf(SOURCES)}` : lean;
 }

@@ -7056,6 +7056,13 @@ export const mutations: readonly Mutation[] = [
     '"start_url": "../",\n  "id": "../",',
   ),
   broken(
+    "on an iPhone's home screen the page is a letter",
+    ["web_test.ts > An iPhone"],
+    "src/web/page.html",
+    '    <link rel="apple-touch-icon" href="web/touch-icon.png">\n',
+    "",
+  ),
+  broken(
     "behind a proxy that asks for a cookie the page is no app",
     ["web/refusal_test.ts > without its cookie"],
     "src/web/page.html",
