@@ -15,7 +15,10 @@ import * as words from "./words.js";
 /** So much of the original is seen, in characters. */
 const SEEN = 200;
 
-/** What was fetched to be quoted, by id; undefined where it is gone. @type {Map<string, Promise<Seen | undefined>>} */
+/** So many originals are kept, those that were fetched last: in a room that stays open for days more and more are answered. */
+const KEPT = 100;
+
+/** What was fetched to be quoted, by id, oldest first; undefined where it is gone. @type {Map<string, Promise<Seen | undefined>>} */
 const fetched = new Map();
 
 /** Ends what is being fetched. */
@@ -109,6 +112,10 @@ async function remembered(id, room) {
   do {
     known = fetched.get(id) ?? patience.until(() => find(id, room, signal));
     fetched.set(id, known);
+    for (const oldest of fetched.keys()) {
+      if (fetched.size <= KEPT) break;
+      fetched.delete(oldest);
+    }
     original = await known;
   } while (fetched.has(id) && fetched.get(id) !== known);
   return original;

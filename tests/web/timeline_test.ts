@@ -1,6 +1,6 @@
 // Reading back: what you read stays where it is, whatever comes above or below.
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertNotEquals } from "@std/assert";
-import type { Page } from "playwright-core";
+import type { CDPSession, Page } from "playwright-core";
 import { testSite, visit, type Visitor, webTest } from "../support/browser.ts";
 import { post, posted } from "../support/client.ts";
 import { runCommand } from "../support/command.ts";
@@ -162,6 +162,67 @@ webTest("A page that stays open lets go of old messages, and loads them again wh
   }, 0);
   assertEquals(new Set(await reader.bodies()).size, 901);
 });
+
+/** What a page holds when all is gone that nothing leads to any more. */
+async function held(session: CDPSession): Promise<{ heap: number; nodes: number; listeners: number }> {
+  await session.send("HeapProfiler.collectGarbage");
+  const { metrics } = await session.send("Performance.getMetrics");
+  const of = (name: string) => metrics.find((metric) => metric.name === name)!.value;
+  return { heap: of("JSHeapUsedSize"), nodes: of("Nodes"), listeners: of("JSEventListeners") };
+}
+
+webTest("A page that stays open in a busy room holds no more by that, also while one reads back", async () => {
+  const room = "for-days";
+  const originals: Line[] = Array.from({ length: 600 }, (_, i) => [700 - i, "Ada", `${i} ${"and so on ".repeat(900)}`]);
+  const { sql } = site.database;
+  await writeHistory(sql, room, [...originals, ...lines(100)]);
+  const far = await sql`select id from messages where room = ${room} order by id limit ${originals.length}`;
+  await using there = await visit(site, { room, name: "Ada" });
+  await using back = await visit(site, { room, name: "Noor" });
+  await back.page.hover("#scroller");
+  await back.page.mouse.wheel(0, -600);
+  await back.page.waitForSelector("#pill");
+  let count = 0;
+  /** People talk: at length, in lists, in answer to what stands far above; and some think better of what they wrote. */
+  const say = async () => {
+    const i = count++;
+    const author = i % 10 === 3 ? "Ada" : `Person ${i % 50}`;
+    const body = [`${i}${"\nand on".repeat(40)}`, `${i}:\n- one\n- https://example.org/${i}`][i % 10] ?? `Message ${i}`;
+    const reply_to = i % 4 === 2 ? far[i >> 2]!.id : undefined;
+    const key = { "message-key": `the key of the message ${i}` };
+    const { id } = await (await post(site, room, { author, body, reply_to }, key)).json();
+    if (i % 20 === 4) {
+      const { ok } = await fetch(`${site.url}/rooms/${room}/messages/${id}`, {
+        method: "PATCH",
+        headers: { "content-type": "application/json", ...key },
+        body: JSON.stringify({ body: `${body}, or not` }),
+      });
+      assert(ok);
+    }
+    return id as string;
+  };
+  const come = async (to: number) => {
+    while (count < to) {
+      const ids = await Promise.all(Array.from({ length: 100 }, say));
+      await there.until((last) => document.getElementById(`message-${last}`) !== null, ids.toSorted().at(-1)!);
+      const told = `${count.toLocaleString("en")} new messages`;
+      await back.until((told) => document.getElementById("pill")!.textContent === told, told);
+    }
+  };
+  const sessions = await Promise.all([there, back].map(({ context, page }) => context.newCDPSession(page)));
+  for (const session of sessions) await session.send("Performance.enable");
+  await come(600); // as many as it keeps of anything
+  const before = await Promise.all(sessions.map(held));
+  await come(1_600);
+  const after = await Promise.all(sessions.map(held));
+  for (const [i, { heap, nodes, listeners }] of before.entries()) {
+    assertLess(after[i]!.nodes, 1.5 * nodes);
+    assertLess(after[i]!.listeners, 1.5 * listeners);
+    assertLess(after[i]!.heap - heap, 1_000_000);
+  }
+  assertLessOrEqual(await there.page.locator("#log article").count(), 550);
+  assertLessOrEqual(await back.page.locator("#log article").count(), 400);
+}, { notInFirefox: "it does not tell how much a page holds" });
 
 webTest("In a room of which most was forgotten the page lets go of nothing that one sees", async () => {
   const room = "sparse";
