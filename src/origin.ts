@@ -61,7 +61,7 @@ export class Origins {
   /** Why a request is refused: 400, 421 or 403; undefined where it is not. */
   refuse(request: Request): Problem | undefined {
     const { headers } = request;
-    const host = headers.get("host") ?? "";
+    const host = hostIn(request);
     if (host !== this.#known) {
       if (!HOST.test(host)) return invalid("Host", "must be a name or an address, with or without a port");
       if (!this.answersFor(host)) return PROBES.includes(pathOf(request)) ? undefined : misdirected();
@@ -112,6 +112,11 @@ export class Origins {
       isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0 && !UNTOLD.test(name) ||
       this.#hosts.has(plain(name)) && !/(^|\.)localhost\.$/.test(name);
   }
+}
+
+/** What a request has for its host. Over HTTP/2 that stands in `:authority`, which Deno 2.9.6 puts into the URL alone. */
+export function hostIn({ headers, url }: Request): string {
+  return headers.get("host") ?? URL.parse(url)?.host ?? url;
 }
 
 /**

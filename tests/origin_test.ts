@@ -1,6 +1,8 @@
 // Which page may ask: by the headers that browsers send, one by one. That browsers send
 // them is shown in tests/web/origin_test.ts.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { once } from "node:events";
+import http2 from "node:http2";
 import { connect } from "node:net";
 import { Origins, type OriginSettings } from "../src/origin.ts";
 import { OWN_SITE } from "../src/problem.ts";
@@ -332,4 +334,34 @@ Deno.test("A name that is rebound to this machine gets nothing over a real socke
   );
   assertEquals(stored.split(" ")[1], "421");
   assertEquals((await database.sql`select from messages`).length, 1);
+});
+
+Deno.test("Over HTTP/2, where a name stands in :authority alone, it is looked at, too", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const session = http2.connect(server.url);
+  const ask = async (authority: string, more: Record<string, string> = {}) => {
+    const request = session.request({ ":authority": authority, ":path": "/rooms", ...more });
+    const [[{ ":status": status }], text] = await Promise.all([
+      once(request, "response"),
+      Array.fromAsync(request.setEncoding("utf8")).then((parts) => parts.join("")),
+    ]);
+    return { status, text };
+  };
+  const statuses: [authority: string, headers: Record<string, string>, status: number][] = [
+    ["localhost:8080", {}, 200],
+    ["127.0.0.1:8080", {}, 200],
+    ["evil.test:8080", {}, 421],
+    ["localhost:8080", { origin: "http://localhost:8080" }, 200],
+    ["localhost:8080", { origin: "http://evil.test:8080" }, 403],
+  ];
+  for (const [authority, headers, status] of statuses) {
+    assertEquals((await ask(authority, headers)).status, status, `${authority} ${headers.origin}`);
+  }
+  const alive = async (authority: string) =>
+    Object.keys(JSON.parse((await ask(authority, { ":path": "/healthz" })).text)).slice(0, 3);
+  assertEquals(await alive("localhost"), ["status", "version", "waiters"]);
+  assertEquals(await alive("pod-7.cluster"), ["status", "version"]);
+  session.close();
+  await once(session, "close");
 });

@@ -1,6 +1,6 @@
 // For load balancers and people: is the process alive, and can it serve.
 import type { Context, Hono } from "hono";
-import type { Origins } from "../origin.ts";
+import { hostIn, type Origins } from "../origin.ts";
 import { unavailable } from "../problem.ts";
 import { openFiles } from "../open-files.ts";
 import { VERSION } from "../version.ts";
@@ -16,7 +16,7 @@ import { type ChatSource, started } from "./started.ts";
 export function healthRoutes(app: Hono, deps: ChatSource & PermitSource & { readonly origins: Origins }): void {
   /** Whether the one who asks may see how much goes on: that tells when somebody speaks. */
   async function isOurs(c: Context): Promise<boolean> {
-    if (!deps.origins.answersFor(c.req.header("host") ?? "")) return false;
+    if (!deps.origins.answersFor(hostIn(c.req.raw))) return false;
     try {
       return (await identityOf(deps, c))?.sub !== null;
     } catch {

@@ -2449,6 +2449,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "over HTTP/2 every name is answered",
+    ["origin_test.ts > Over HTTP/2"],
+    ORIGIN,
+    'headers.get("host") ?? URL.parse(url)?.host ?? url',
+    'headers.get("host") ?? (url && "")',
+  ),
+  broken(
     "a page of a neighbour may ask",
     ["origin_test.ts"],
     ORIGIN,
