@@ -1,6 +1,6 @@
 // A database that comes back without messages which it had acknowledged: a primary dies, and its standby had not all of them; or
 // a backup is put back. What is lost is lost; but no server goes on showing it, and all that is said later reaches everybody.
-import { assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { createApp } from "../src/app.ts";
 import { Chat } from "../src/chat/chat.ts";
 import { Linger } from "../src/client/client.ts";
@@ -8,6 +8,7 @@ import { migrateOnce } from "../src/database/migrate.ts";
 import type { OpenPool } from "../src/database/pool.ts";
 import { get, type Message, messages, post, posted, type ProblemDetails, read, until } from "./support/client.ts";
 import { subscribe } from "./support/events.ts";
+import { logged } from "./support/log.ts";
 import { OwnPostgres } from "./support/own_postgres.ts";
 import { opened } from "./support/postgres.ts";
 import { LIMITS, LOCAL, type TestServer } from "./support/server.ts";
@@ -34,7 +35,7 @@ class Server implements AsyncDisposable {
 
   static async start(postgres: OwnPostgres): Promise<Server> {
     const server = new Server(postgres);
-    const env = { FALLBACK_MS: "5000", FALLBACK_WITHOUT_LISTEN_MS: "100" };
+    const env = { FALLBACK_MS: "5000", FALLBACK_WITHOUT_LISTEN_MS: "100", HISTORY_MAX_AGE: "60" };
     const [main, news] = await Promise.all(
       server.#ways.map((way) => opened(postgres.url("postgres", way.port), env)),
     );
@@ -44,8 +45,14 @@ class Server implements AsyncDisposable {
     const chat = new Chat({ openPool }, main!.config);
     const http = Deno.serve(
       { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      createApp({ chat: () => chat, uploadTimeoutMs: 20_000, heartbeatMs: 15_000, origins: LOCAL, limits: LIMITS })
-        .fetch,
+      createApp({
+        chat: () => chat,
+        uploadTimeoutMs: 20_000,
+        heartbeatMs: 15_000,
+        historyMaxAge: main!.config.HISTORY_MAX_AGE,
+        origins: LOCAL,
+        limits: LIMITS,
+      }).fetch,
     );
     server.#running = {
       url: `http://127.0.0.1:${http.addr.port}`,
@@ -263,6 +270,33 @@ for (const order of ORDERS) {
   });
 }
 
+Deno.test("A server that looks at the new primary before it posts and reads there shows nothing that is lost, and goes on", async () => {
+  await using world = await setUp();
+  const { primary, standby, stream, a, b, followers } = world;
+  stream.weather = "refuse";
+  const lost = [await posted(a, "room", "lost 1"), await posted(b, "room", "lost 2")];
+  await followers.all(lost[1]!);
+  await logged(async (lines) => {
+    for (const server of [a, b]) server.lose();
+    await primary.kill();
+    await standby.run("select pg_promote()");
+    b.look(standby);
+    await until(() => lines.some((line) => line.includes("has lost messages")), "it has looked");
+    for (const query of [`after=${NIL}&wait=5`, `after=${lost[1]!.id}&wait=1`]) {
+      assertEquals((await get(b, `/rooms/room/messages?${query}`)).status, 503, query);
+    }
+    a.find(standby);
+    a.look(standby);
+    const next = [await stored(a, "room", "new 1"), await stored(a, "room", "new 2")];
+    b.find(standby);
+    const end = await stored(b, "room", "end");
+    await followers.all(end);
+    followers.assertSaw(["kept 1", "kept 2", "lost 1", "lost 2", "new 1", "new 2", "end"]);
+    await assertOneHistory([a, b], standby, ["kept 1", "kept 2", "new 1", "new 2", "end"]);
+    assertGreater(next[0]!.id, lost[1]!.id);
+  });
+});
+
 Deno.test("After a failover to a clock that is behind, no id lies at or below one that the posting server has heard of", async () => {
   await using world = await setUp({ clock: true });
   const { primary, standby, stream, a, b, followers } = world;
@@ -334,6 +368,91 @@ Deno.test("A new message in the very place of a lost one is told from it: one hi
 });
 
 const KEY = { "message-key": "a key that nobody else knows" };
+
+Deno.test("After a failover nothing that is lost is given out, by whichever way one asks, and who had it goes on behind it", async () => {
+  await using world = await setUp();
+  const { primary, standby, stream, a, b, followers, kept } = world;
+  const servers = [a, b];
+  const said = (await read<Message>(post(a, "room", { body: "said" }, KEY))).json;
+  await until(async () => (await rows(standby)).length === 3, "the standby has it too");
+  stream.weather = "refuse";
+  const first = { "idempotency-key": "first", ...KEY };
+  const lost = [
+    (await read<Message>(post(a, "room", { body: "lost 1" }, first))).json,
+    await posted(b, "room", "lost 2"),
+  ];
+  await edited(b, said, "lost 3");
+  await posted(a, "lost", "lost 4");
+  const byId = `/rooms/room/messages/${said.id}`;
+  const edit = (await get<Message>(b, byId)).json.changed;
+  const page = `/rooms/room/messages?after=${kept[0]!.id}&limit=3`; // full, so that caches may keep it
+  const paths = [
+    page,
+    byId,
+    "/rooms",
+    "/rooms/room/messages?q=lost",
+    `/rooms/room/messages?after=${NIL}&changes=true&wait=5`,
+    `/rooms/room/messages?before=${lost[1]!.id}`,
+    `/rooms/room/messages/${lost[0]!.id}`,
+    "/rooms/lost/messages?wait=1",
+  ];
+  const known = new Map<string, string | null>();
+  for (const server of servers) {
+    for (const path of paths) {
+      const { text, headers } = await get(server, path);
+      assert(lost.some(({ id }) => text.includes(id)) || text.includes("lost"), path);
+      known.set(path, headers.get("etag"));
+    }
+  }
+  await followers.all(lost[1]!);
+
+  for (const server of servers) server.lose();
+  await primary.kill();
+  await standby.run("select pg_promote()");
+  for (const server of servers) {
+    server.find(standby);
+    server.look(standby);
+  }
+  const next = await stored(b, "room", "new");
+  await followers.all(next);
+  for (const server of servers) {
+    for (const path of paths) {
+      const none = async () => {
+        const { status, text } = await get(server, path, { "if-none-match": known.get(path) ?? "" });
+        return status < 500 && status !== 304 && !text.includes("lost") && lost.every(({ id }) => !text.includes(id));
+      };
+      await until(none, `nothing is lost at ${path}`);
+    }
+    assertEquals((await messages(server, "room", page.split("?")[1]!)).map(({ body }) => body), [
+      "kept 2",
+      "said",
+      "new",
+    ]);
+    assertEquals((await get<Message>(server, byId)).json, said);
+    assertEquals((await get(server, `/rooms/room/messages/${lost[0]!.id}`)).status, 404);
+    for (const method of ["PATCH", "DELETE"]) {
+      const answer = await read(fetch(`${server.url}/rooms/room/messages/${lost[0]!.id}`, {
+        method,
+        headers: { ...KEY, "content-type": "application/json" },
+        ...method === "PATCH" && { body: '{"body":"x"}' },
+      }));
+      assertEquals(answer.status, 404, method);
+    }
+    for (const [cursor, query] of [[lost[1]!.id, ""], [edit!, "&changes=true"]] as const) {
+      for (const wait of [0, 5]) {
+        assertEquals(await messages(server, "room", `after=${cursor}&wait=${wait}${query}`), [next]);
+      }
+      await using stream = await subscribe(server, "room", query, { "last-event-id": cursor });
+      await until(() => stream.messages.length > 0, "it goes on");
+      assertEquals(stream.messages[0], next);
+    }
+  }
+  // What is lost was never stored: whoever repeats it stores it.
+  const again = await read<Message>(post(a, "room", { body: "lost 1" }, first));
+  assertEquals([again.status, again.json.id > next.id], [201, true]);
+  const twice = await read<Message>(post(b, "room", { body: "lost 1" }, first));
+  assertEquals([twice.status, twice.json.id], [200, again.json.id]);
+});
 
 const FOLLOWED = "has followed";
 const HAS_COME = "has come to the room since";

@@ -1914,6 +1914,20 @@ export const mutations: readonly Mutation[] = [
     "false",
   ),
   broken(
+    "what others have posted below what is known is no sign of a loss",
+    ["store_test.ts > posted below it since"],
+    NEWS,
+    "head: isOther ? { ...head, lost: true } : head,",
+    "head,",
+  ),
+  broken(
+    "a cursor that a server has given out is a mistake once the database has lost it",
+    ["mutants_test.ts > has given out is good there"],
+    READER,
+    "Math.max(timeOf(place), this.floors.of(room))",
+    "timeOf(place)",
+  ),
+  broken(
     "a refresh puts news behind what is lost",
     ["model_test.ts > a feed gives"],
     FEED,
@@ -2003,6 +2017,13 @@ export const mutations: readonly Mutation[] = [
     FEED,
     "if (!this.#has(last)) this.wake();",
     "this.wake();",
+  ),
+  broken(
+    "a room whose head is to be lifted goes on with what is lost",
+    ["failover_test.ts > looks at the new primary before"],
+    FEEDS,
+    "this.lost(feed);\n    this.replace(feed);",
+    "this.lost(feed);",
   ),
   broken(
     "a feed that is lost goes on showing what it had",
