@@ -104,12 +104,37 @@ webTest("A page of another site can't see by the time of an answer that somebody
         ask().then(() => true, () => true),
         new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 30_000)),
       ]);
-    const load = (name: "img" | "script" | "iframe") =>
+    const load = (name: "img" | "script" | "iframe" | "embed" | "video") =>
       new Promise((resolve) => {
         const element = document.createElement(name) as HTMLImageElement;
         element.onload = element.onerror = resolve;
         element.src = poll;
         document.body.append(element);
+      });
+    const linked = (rel: string, as = "") =>
+      new Promise((resolve) => {
+        const link = Object.assign(document.createElement("link"), { rel, as, href: poll });
+        link.onload = link.onerror = resolve;
+        document.head.append(link);
+      });
+    const told = (open: (name: string) => EventTarget) =>
+      new Promise((resolve) => {
+        const from = open(poll);
+        for (const event of ["open", "error"]) from.addEventListener(event, resolve);
+      });
+    const ask = `fetch(${JSON.stringify(poll)}, { mode: "no-cors" }).then(tell, tell)`;
+    const inWorker = () =>
+      new Promise((resolve) => {
+        const script = `const tell = () => postMessage(0); ${ask}`;
+        new Worker(URL.createObjectURL(new Blob([script]))).onmessage = resolve;
+      });
+    const inSandbox = () =>
+      new Promise((resolve) => {
+        addEventListener("message", resolve, { once: true });
+        const frame = document.createElement("iframe");
+        frame.setAttribute("sandbox", "allow-scripts"); // whose origin is `null`
+        frame.srcdoc = `<script>const tell = () => parent.postMessage(0, "*"); ${ask}</script>`;
+        document.body.append(frame);
       });
     // Each is answered at once, though nobody speaks.
     return [
@@ -117,9 +142,18 @@ webTest("A page of another site can't see by the time of an answer that somebody
       await timed(() => load("img")),
       await timed(() => load("script")),
       await timed(() => load("iframe")),
+      await timed(() => load("embed")),
+      await timed(() => load("video")),
+      await timed(() => linked("stylesheet")),
+      await timed(() => linked("preload", "font")),
+      await timed(() => linked("modulepreload")),
+      await timed(() => told((url) => new EventSource(url))),
+      await timed(() => told((url) => new WebSocket(url.replace("http:", "ws:")))),
+      await timed(inWorker),
+      await timed(inSandbox),
     ];
   });
-  assertEquals(await watched, [true, true, true, true]);
+  assertEquals(await watched, Array(13).fill(true));
   assertEquals(await waiting(), 0);
 }, { notInFirefox: "only Chromium can be told where a name leads" });
 
