@@ -534,6 +534,24 @@ Deno.test("Before the first keys are there nobody with a token gets in, and the 
   assertEquals(await status("/rooms/room/messages?wait=0"), 200);
 });
 
+Deno.test("Keys are taken from the address that the settings name, and not where that leads on to another", async () => {
+  await using provider = new Provider();
+  await provider.key("ES256");
+  await using leading = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    () => Response.redirect(provider.url),
+  );
+  await logged(async (lines) => {
+    const keys = new RemoteKeys(`http://127.0.0.1:${leading.addr.port}/jwks.json`);
+    const renewing = new AbortController();
+    const renewal = keys.renew(renewing.signal);
+    await until(() => keys.known || lines.length > 0, "it has asked");
+    assertEquals([keys.known, provider.asked], [false, 0]);
+    renewing.abort();
+    await renewal;
+  });
+});
+
 Deno.test("A key that is not known is asked for, once in half a minute, whoever names how many", async () => {
   await using provider = new Provider();
   const old = await provider.key("ES256", "old");

@@ -2645,6 +2645,27 @@ export const mutations: readonly Mutation[] = [
     ": this.#verifyFor(sender, token)",
   ),
   broken(
+    "keys are fetched from wherever the provider's address leads on",
+    ["identity_test.ts > leads on to another"],
+    "src/identity/keys.ts",
+    'redirect: "error"',
+    'redirect: "follow"',
+  ),
+  broken(
+    "an Idempotency-Key is everybody's",
+    ["identity_test.ts > A key counts for each sub"],
+    CHAT,
+    "const key = sub === null || given === null ? given : `${sub}\\n${given}`;",
+    "const key = given;",
+  ),
+  broken(
+    "clocks may not be apart",
+    ["identity_test.ts > A refusal is a problem"],
+    "src/identity/token.ts",
+    "clockTolerance: LEEWAY_SECONDS,",
+    "",
+  ),
+  broken(
     "whoever has a token may not do what may be done without one",
     ["identity_test.ts > What is open without a token"],
     "src/identity/identity.ts",
