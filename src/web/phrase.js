@@ -7,15 +7,18 @@ import { element } from "./element.js";
 import { looksLatin } from "./names.js";
 import { isOfOneScript, UNSPACED } from "./scripts.js";
 
-/**
- * What may mean something. An address ends where there is something that nobody sees, or punctuation of other scripts and of
- * typography: those are the sentence's.
- */
-const TOKEN =
-  /`+|\*+|_+|\bhttps?:\/\/[^\s<>"`\u2800\p{C}\p{DI}\p{Pi}\p{Pf}[[\p{Po}\p{Ps}\p{Pe}]--[\p{ASCII}\u00B7]]]+/giv;
+/** What may mean something: of an address its beginning. */
+const TOKEN = /`+|\*+|_+|\bhttps?:\/\//giv;
 
-/** An address also ends before the punctuation that ends the sentence around it. */
-const ENDS_SENTENCE = /[.,;:!?'*_~\u2013\u2014)\]\}]/;
+/**
+ * What can be in an address: nothing that nobody sees, and no punctuation of other scripts and of typography, nor what stands for that: it
+ * is the sentence's.
+ */
+const IN_ADDRESS =
+  /[^\s<>"`\u2800\u301C\uFF1C\uFF1E\uFF5C\uFF5E\p{C}\p{DI}\p{Pi}\p{Pf}[[\p{Po}\p{Ps}\p{Pe}]--[\p{ASCII}\u00B7]]]/v;
+
+/** An address also ends before the punctuation that ends the sentence around it, and before a parenthesis that it has not opened. */
+const ENDS_SENTENCE = /[.,;:!?'*_~\u2013\u2014]/;
 const OPENED_BY = new Map([[")", "("], ["]", "["], ["}", "{"]]);
 
 /** What is emphasized stands between spaces or punctuation, or in a script that has none: so 2*3*4 and snake_case are left alone. */
@@ -101,7 +104,7 @@ function piecesOf(text) {
         open = [...open.filter((piece) => piece !== opener), { start, end, kind: "open", run }];
       }
     } else {
-      const end = start + endOfAddress(run);
+      const end = endOfAddress(text, start);
       if (URL.canParse(text.slice(start, end))) pieces.push({ start, end, kind: "link", run });
       TOKEN.lastIndex = end;
     }
@@ -139,20 +142,20 @@ function saidIn(text) {
   };
 }
 
-/** How much of what looks like an address is one: not the sentence's punctuation, but every parenthesis that it has opened. @param {string} text */
-function endOfAddress(text) {
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
-  let end = text.length;
-  for (; end > 0; end--) {
-    const last = /** @type {string} */ (text[end - 1]);
-    if (!ENDS_SENTENCE.test(last)) break;
-    const opened = OPENED_BY.get(last);
-    const closed = counts.get(last) ?? 0;
-    if (opened && (counts.get(opened) ?? 0) >= closed) break;
-    counts.set(last, closed - 1);
+/** Where the address ends that begins at a place. @param {string} text @param {number} start */
+function endOfAddress(text, start) {
+  /** How many of each parenthesis are open. @type {Map<string, number>} */
+  const open = new Map();
+  let end = start;
+  for (const character of text.slice(start)) {
+    if (!IN_ADDRESS.test(character)) break;
+    const opener = OPENED_BY.get(character);
+    const count = open.get(opener ?? character) ?? 0;
+    if (opener && count === 0) break;
+    open.set(opener ?? character, opener ? count - 1 : count + 1);
+    end += character.length;
   }
+  while (ENDS_SENTENCE.test(text[end - 1] ?? "")) end--;
   return end;
 }
 

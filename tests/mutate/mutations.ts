@@ -5382,6 +5382,20 @@ export const mutations: readonly Mutation[] = [
     "!looksLatin(named.toLowerCase())",
   ),
   broken(
+    "a link's address goes on behind the parenthesis around it",
+    ["web/safety_test.ts > Web addresses become"],
+    "src/web/phrase.js",
+    "    if (opener && count === 0) break;\n",
+    "",
+  ),
+  broken(
+    "signs that stand for punctuation become part of a link's address",
+    ["web/safety_test.ts > Web addresses become"],
+    "src/web/phrase.js",
+    "\\u301C\\uFF1C\\uFF1E\\uFF5C\\uFF5E",
+    "",
+  ),
+  broken(
     "names that look alike by their capitals are not told apart",
     ["web/message_test.ts > Names that look alike"],
     "src/web/names.js",

@@ -146,6 +146,7 @@ webTest(
 
 webTest("What a message costs grows with its length alone: no part of it is read again and again", async () => {
   const texts = ["*-" + "!*".repeat(4_999), "_-" + "._".repeat(4_999), "*a *".repeat(2_500), "`a`` ".repeat(2_000)];
+  texts.push("https://a)".repeat(1_000));
   await using reader = await visit(site, { name: "Ada" });
   const { page } = reader;
   await page.evaluate(() => {

@@ -66,6 +66,19 @@ webTest("Web addresses become links, and nothing else does", async () => {
       "(https://example.com/A_(b_(c)), https://example.com/[d]) [https://example.com/e]",
       ...["A_(b_(c))", "[d]", "e"].map(example),
     ],
+    // Also a sentence without blanks, and what is a link in Markdown.
+    [
+      "(https://example.com/a)は[t](https://example.com/b)说明 ＜https://example.com/c＞ https://example.com/d｜说明",
+      ...["a", "b", "c", "d"].map(example),
+    ],
+    [
+      "https://example.com/a〜 https://example.com/b～ {https://example.com/{c}}d",
+      ...["a", "b", "%7Bc%7D"].map(example),
+    ],
+    [
+      "[https://example.com](https://example.com) [https://example.com/a](https://example.com/b)[c]",
+      ...["", "", "a", "b"].map(example),
+    ],
   ];
   for (const [body] of cases) await post(site, "links", { body });
   await using reader = await visit(site, { room: "links", name: "Ada" });
