@@ -161,7 +161,11 @@ function endOfAddress(text, start) {
 
 /** A link of which nobody can mistake where it leads. @param {string} address */
 function link(address) {
-  const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer", textContent: address });
+  const [scheme = "", name = ""] = /^(https?:\/\/)([^\/?#\\:]*)/i.exec(address)?.slice(1) ?? [];
+  const rest = address.slice(scheme.length + name.length);
+  // A host that is read from the right would else be seen behind digits, or a path of such letters, that stand behind it.
+  const seen = /\P{ASCII}/v.test(name) ? element("bdi", { dir: "ltr", textContent: name }) : name;
+  const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, scheme, seen, rest);
   link.dir = "ltr"; // by itself, whatever is around it, and from its beginning
   const { host } = new URL(address);
   const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").replace(/:(?:80|443)?$/, "");

@@ -143,6 +143,36 @@ webTest(
   { notInFirefox: "Firefox does not tell what attr() has become" },
 );
 
+webTest("What stands in a link behind its host is seen behind it, also where that is read from the right", async () => {
+  const host = "דוגמה.קום";
+  const other = "בנק.קום";
+  const mirrored = (text: string) => [...text].reverse().join("");
+  const cases: [body: string, seen: string][] = [
+    [`https://${host}/192.168.1.1/login`, `https://${mirrored(host)}/192.168.1.1/login`],
+    [`https://${host}:8080/x`, `https://${mirrored(host)}:8080/x`],
+    [`https://${host}?${other}`, `https://${mirrored(host)}?${mirrored(other)}`],
+    [`https://${host}/${other}/login`, `https://${mirrored(host)}/${mirrored(other)}/login`],
+  ];
+  for (const [body] of cases) await post(site, "mirrored", { body });
+  await using reader = await visit(site, { room: "mirrored", name: "Ada" });
+  await reader.sees(...cases.map(([body]) => body));
+  const seen = await reader.page.$$eval(".body a", (links) =>
+    links.map((link) => {
+      const letters: [letter: string, left: number][] = [];
+      const range = document.createRange();
+      const walk = document.createTreeWalker(link, NodeFilter.SHOW_TEXT);
+      for (let node; (node = walk.nextNode());) {
+        for (const [i, letter] of [...node.textContent!].entries()) {
+          range.setStart(node, i);
+          range.setEnd(node, i + 1);
+          letters.push([letter, range.getBoundingClientRect().left]);
+        }
+      }
+      return letters.sort(([, a], [, b]) => a - b).map(([letter]) => letter).join("");
+    }));
+  assertEquals(seen, cases.map(([, seen]) => seen));
+});
+
 webTest("The page weighs little until it shows a room, is few files, and comes from its own server only", async () => {
   const context = await site.browser.newContext();
   const page = await context.newPage();
