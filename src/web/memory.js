@@ -166,6 +166,16 @@ export class Memory {
     this.#set(`glanced ${room}`, id);
   }
 
+  /** The ids of your own messages among what you have not read in a room, as far as a window has looked. @param {string} room */
+  own(room) {
+    return this.#get(`own ${room}`).split(" ").filter(Boolean);
+  }
+  /** Keeps more of them, and none that stands before what you have read. @param {string} room @param {string[]} ids */
+  keepOwn(room, ids) {
+    const own = new Set([...this.own(room), ...ids].filter((id) => id > this.lastRead(room)));
+    this.#set(`own ${room}`, [...own].join(" "));
+  }
+
   /** The id of the newest message in a room that speaks of you; "" for none. @param {string} room */
   mention(room) {
     return this.#get(`mention ${room}`);

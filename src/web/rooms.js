@@ -6,7 +6,7 @@ import { messageNumber } from "../client/client.ts";
 import { mentions } from "./mentions.js";
 import { canBe } from "./outbox.js";
 import { isOwn } from "./own.js";
-import { messagesBetween } from "./unread.js";
+import { messagesBetween, unreadCount } from "./unread.js";
 
 /** @import { Deletion, Linger, Message } from "../client/client.ts" */
 /** @import { Lease } from "./lease.js" */
@@ -32,7 +32,7 @@ const GLANCE = 20;
 const AGAIN_MS = 60_000;
 
 /** What the list shows of what another window keeps, by how its names begin. Much else is kept, each second, by windows that wait. */
-const SHOWN = ["read ", "glanced ", "mention ", "room ", "unsent "];
+const SHOWN = ["read ", "glanced ", "own ", "mention ", "room ", "unsent "];
 
 /**
  * @typedef {object} RoomEntry
@@ -228,7 +228,9 @@ export class Rooms {
     const mine = messages.findLast((message) => this.#isOwn(message) && !this.#isFromHere(message));
     if (mine) this.#memory.markRead(room, mine.id);
     const read = this.#memory.lastRead(room);
-    const left = messages.filter((message) => message.id > read && !this.#isOwn(message));
+    const unread = messages.filter((message) => message.id > read);
+    const left = unread.filter((message) => !this.#isOwn(message));
+    this.#memory.keepOwn(room, unread.filter((message) => this.#isOwn(message)).map(({ id }) => id));
     // What was deleted, or removed since it was old, is counted no more, but for what is missing between those that are left; and what has
     // a number that was there before is counted.
     const isAll = !more || (messages[0]?.id ?? "") <= read;
@@ -256,11 +258,9 @@ export class Rooms {
     return this.#newest.get(room) ?? this.#memory.glanced(room);
   }
 
-  /** Who has never read a room has missed nothing there. @param {string} room */
+  /** @param {string} room */
   #unread(room) {
-    const newest = this.#newestOf(room);
-    const read = this.#memory.lastRead(room);
-    return read && newest > read ? messagesBetween(read, newest) ?? 1 : 0;
+    return unreadCount(this.#memory.lastRead(room), this.#newestOf(room), this.#memory.own(room));
   }
 }
 

@@ -23,9 +23,7 @@ export class Unread {
 
   /** How many messages are unread, by their numbers: those that are gone by now, too. */
   get count() {
-    if (this.newest <= this.read || this.read === "") return 0;
-    const own = [...this.#own].filter((id) => id > this.read).length;
-    return Math.max(0, (messagesBetween(this.read, this.newest) ?? own + 1) - own);
+    return unreadCount(this.read, this.newest, [...this.#own]);
   }
 
   /** Takes note of messages, in their order, that are before one's eyes or not. @param {Message[]} messages */
@@ -63,6 +61,17 @@ export class Unread {
     for (const own of this.#own) if (own <= id) this.#own.delete(own);
     return true;
   }
+}
+
+/**
+ * How many messages of others there are after the one that was read last, up to the newest, by their numbers.
+ * @param {string} read "" for none: who has never read a room has missed nothing there. @param {string} newest
+ * @param {string[]} own The ids of one's own among them, as far as they are known.
+ */
+export function unreadCount(read, newest, own) {
+  if (read === "" || newest <= read) return 0;
+  const mine = own.filter((id) => id > read && id <= newest).length;
+  return Math.max(0, (messagesBetween(read, newest) ?? mine + 1) - mine);
 }
 
 /**

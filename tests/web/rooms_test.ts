@@ -242,7 +242,12 @@ webTest("What I wrote here that waited for the network does not make read what o
   const stored = async () => (await messages(site, "tunnel", "wait=0")).at(-1)!;
   await until(async () => (await stored()).body === "On my way", "it is stored", PATIENCE_MS);
   await ada.until((id) => localStorage.getItem("linger / glanced tunnel") === id, (await stored()).id);
-  assertEquals((await page.textContent(count("tunnel")))!.startsWith("@"), true);
+  await page.waitForSelector(`${count("tunnel")} >> text="@ 2"`); // what I wrote is none of it
+  await ada.until(() => document.title === "(2) window-seat · Linger", 0);
+  const other = await ada.context.newPage(); // another window, which does not look into that room
+  await other.goto(`${site.url}/#window-seat`);
+  await other.waitForSelector(`${count("tunnel")} >> text="@ 2"`);
+  await other.close();
   await page.click("#rooms >> text=tunnel");
   await ada.sees("Old", "Where are you, Ada?", "We wait", "On my way");
   assertEquals(await page.locator(".unread").count(), 1);
