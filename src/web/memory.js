@@ -101,7 +101,12 @@ export class Memory {
   /** Forgets what was sent, and not what another window has written since. @param {string} room @param {string} text */
   forgetDraft(room, text) {
     this.#takeLeft(room, text);
-    if (hasPart(text, parse(this.#get(`draft ${room}`)).text)) this.#set(`draft ${room}`, "");
+    const name = `draft ${room}`;
+    const kept = this.#get(name);
+    if (!hasPart(text, parse(kept).text)) return;
+    // What the storage has lost goes there without a word: for other windows that show it to hear of it, it is kept once more.
+    if (!kept) this.#set(name, text);
+    this.#set(name, "");
   }
   /** Keeps the words of a window that goes. No other has them in its field, so they are not to be where another puts its own. @param {string} room @param {Draft} draft */
   leaveDraft(room, draft) {

@@ -6495,6 +6495,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "what was sent stays in another window's field where somebody has emptied the storage",
+    ["web/tabs_test.ts > emptied the storage"],
+    "src/web/memory.js",
+    "    if (!kept) this.#set(name, text);\n",
+    "",
+  ),
+  broken(
     "few letters are taken for part of other words",
     ["web/tabs_test.ts > Few letters"],
     "src/web/draft.js",

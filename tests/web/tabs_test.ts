@@ -526,6 +526,24 @@ webTest("Who sends what is written in one tab takes nothing from another, where 
   assertEquals(await draftOf(first, "sent-first"), "Said in the second");
 });
 
+webTest("What was sent after somebody has emptied the storage stays in the field of no other tab", async () => {
+  await using first = await visit(site, { room: "emptied", name: "Ada" });
+  const { page } = first;
+  const second = await tab(first, "emptied");
+  await second.page.evaluate(() => document.hasFocus = () => false);
+  await page.fill("#text", "Sent by now");
+  const shows = (text: string) =>
+    second.until((text) => (document.getElementById("text") as HTMLTextAreaElement).value === text, text);
+  await shows("Sent by now");
+  await page.evaluate(() => localStorage.clear());
+  await page.press("#text", "Enter");
+  await page.fill("#name", "Ada"); // it is gone, too
+  await page.press("#name", "Enter");
+  await page.click("#send");
+  await first.sees("Sent by now");
+  await shows("");
+});
+
 webTest("What was written in a tab that is elsewhere now, and sent in another, is not there again", async () => {
   await using first = await visit(site, { room: "sent-since", name: "Ada" });
   await first.page.fill("#text", "A draft");
