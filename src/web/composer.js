@@ -3,7 +3,7 @@
 // what the server would refuse.
 import { boundField } from "./bounded-field.js";
 import { bodyOf, isEmpty, joined, NONE } from "./draft.js";
-import { avatar } from "./message-row.js";
+import { avatar, shownName } from "./message-row.js";
 import { byId, element, isConverting } from "./element.js";
 import { leaveFocus, onEnter, onNewLine } from "./enter-key.js";
 import { LengthLine } from "./length-line.js";
@@ -201,7 +201,8 @@ export class Composer {
     const { name } = this.#memory;
     this.#form.hidden = false;
     this.#nameForm.hidden = true;
-    this.#you.replaceChildren(avatar(name), element("bdi", { textContent: name, title: name }));
+    const shown = shownName(name);
+    this.#you.replaceChildren(avatar(name), element("bdi", { textContent: shown, title: shown }));
     byId("profile").hidden = false;
   }
 

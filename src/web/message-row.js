@@ -82,7 +82,7 @@ export function relate(row, message, me) {
 /** A message without anything that could fail. @param {Seen} message */
 function plainly({ author, body }) {
   return [
-    element("header", {}, element("bdi", { className: "author", textContent: author ?? words.nobody })),
+    element("header", {}, element("bdi", { className: "author", textContent: shownName(author) })),
     element("div", { className: "body", textContent: body }),
   ];
 }
@@ -146,7 +146,7 @@ export function whose({ author, sub = "" }, me) {
   const name = author ?? words.nobody;
   if (me.name) names.likeOf(me.name, me.sub); // comes first: who looks like you is the other
   const like = names.likeOf(name, author === null ? "" : sub);
-  const doubt = like ? words.notTheName(like, name) : isMixed(name) ? words.mixedName : "";
+  const doubt = like ? words.notTheName(shownName(like), like === name) : isMixed(name) ? words.mixedName : "";
   return [
     ...sub ? [mark("verified", words.signedInAs(sub), words.verified)] : [],
     // Where nobody needs a token, nobody is told apart by it.

@@ -3,6 +3,7 @@
 // anywhere; it is kept in this browser, and forgotten when you sign out. Whoever it makes of you, the page says so, and nobody's
 // link makes you somebody else without asking.
 import { byId, element, handFocusOn, isFocusFree } from "./element.js";
+import { shownName } from "./message-row.js";
 import { isRoomName } from "./room-name.js";
 import * as words from "./words.js";
 
@@ -67,7 +68,10 @@ export class Session {
       const isRenewed = ofOne(token, tokenBefore);
       // What a link says nobody has verified: so also a new token for the same one is asked about.
       const unsent = this.#memory.unsent().length;
-      const question = isRenewed ? words.linkRenews(name) : words.linkForAnother(name, before, unsent);
+      const shown = name && shownName(name);
+      const question = isRenewed
+        ? words.linkRenews(shown)
+        : words.linkForAnother(shown, before && shownName(before), unsent);
       if ((tokenBefore || before) && !confirm(question)) return false;
       if (isRenewed) this.#memory.token = token;
       else this.#memory.forget(token); // what one has written is not for the next to send

@@ -253,9 +253,9 @@ export const showMore = "Show more";
 export const showLess = "Show less";
 export const edited = "edited";
 
-/** @param {string} first @param {string} name The other. */
-export function notTheName(first, name) {
-  const why = first === name ? "this is somebody else" : "the names only look alike";
+/** @param {string} first @param {boolean} isSame Whether the other has the very same. */
+export function notTheName(first, isSame) {
+  const why = isSame ? "this is somebody else" : "the names only look alike";
   return `Not the “${within(first)}” that was here before: ${why}`;
 }
 
@@ -327,7 +327,7 @@ export function actionsOf(name, time) {
 
 /** @param {string} body */
 export function changedMeanwhile(body) {
-  return `It was edited in the meantime, and is now: “${body}”. Save again to replace that with your text.`;
+  return `It was edited in the meantime, and is now: “${within(body)}”. Save again to replace that with your text.`;
 }
 
 /** What others have done with messages. @param {number} edited @param {number} deleted */

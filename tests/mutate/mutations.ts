@@ -5823,6 +5823,27 @@ export const mutations: readonly Mutation[] = [
     "return text;",
   ),
   broken(
+    "a message turns the sentence around that tells what it is now",
+    ["web/notifications_test.ts > turns no sentence"],
+    "src/web/words.js",
+    "“${within(body)}”. Save",
+    "“${body}”. Save",
+  ),
+  broken(
+    "one's own name is turned around at the side",
+    ["web/safety_test.ts > Nothing that is written"],
+    "src/web/composer.js",
+    "const shown = shownName(name);",
+    "const shown = name;",
+  ),
+  broken(
+    "the name before a lookalike that nobody can see is told as nothing",
+    ["web/message_test.ts > Names that look alike"],
+    "src/web/message-row.js",
+    "words.notTheName(shownName(like), ",
+    "words.notTheName(like, ",
+  ),
+  broken(
     "a machine that has slept goes on to call yesterday today",
     ["web/timeline_test.ts > machine slept"],
     "src/web/calendar.js",

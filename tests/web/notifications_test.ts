@@ -124,11 +124,12 @@ Deno.test("A name turns no sentence around in which it stands", () => {
   const sentences = [
     words.mentionedYou(name, "attic"),
     words.saysIn(name, "attic"),
-    words.notTheName(name, "Noor"),
+    words.notTheName(name, false),
     words.signedInAs(name),
     words.actionsOf(name, "14:03"),
     words.linkForAnother(name, name, 0),
     words.linkRenews(name),
+    words.changedMeanwhile(name),
     words.noSuchRoom(name, ""),
     words.notInRoomNames("\u202E"),
   ];

@@ -21,15 +21,18 @@ webTest("Nothing that is written becomes anything but text", async () => {
     `\u202Egnp.exe and \u2066more`,
   ];
   for (const attack of attacks) await post(site, "attack", { body: attack, author: attack });
-  await using reader = await visit(site, { room: "attack", name: `"><img src=x onerror=globalThis.caught=1>` });
+  const name = `"><img src=x onerror=globalThis.caught=1>`;
+  await using reader = await visit(site, { room: "attack", name: `\u202E${name}` });
   await reader.say(attacks[0]!);
   await reader.settles();
   await reader.sees(...attacks, attacks[0]!);
   assertEquals(await reader.page.$$eval("#log .author", (all) => all.map(({ textContent }) => textContent)), [
     ...attacks.slice(0, -1),
     "gnp.exe and more", // as it is read, and not as it would look if the name were turned around
-    `"><img src=x onerror=globalThis.caught=1>`,
+    name,
   ]);
+  const you = await reader.page.$eval("#you bdi", (you) => [you.textContent, you.getAttribute("title")]);
+  assertEquals(you, [name, name]);
   await reader.page.goto(`${site.url}/#<img src=x onerror=globalThis.caught=1>`);
   await reader.until(() => document.querySelector("h1")!.textContent === "lobby", 0);
   assertEquals(await reader.page.evaluate(() => (globalThis as unknown as { caught?: number }).caught), undefined);

@@ -177,12 +177,16 @@ webTest(
     await page.waitForFunction(() => !("isBefore" in globalThis), undefined, { polling: 20 }); // it was loaded anew
     await page.waitForSelector("#you >> text=Mallory"); // the other window says so, too
     assertEquals(await page.inputValue("#text"), "");
-    for (const claims of ['{"read":5}', '{"name":{"a":1}}', "null", "[1]"]) {
+    for (const claims of ['{"read":5}', '{"name":{"a":1}}', "null", "[1]", '{"name":"\\u2060"}']) {
       await other.goto("about:blank");
       await other.goto(`${server.url}/#token=x.${btoa(claims)}.y`);
       await other.waitForSelector("#gate >> text=Your invitation has ended");
       assertEquals(new URL(other.url()).hash, "");
     }
+    assertEquals(
+      questions.at(-1),
+      "This link is for A name that nobody can see. Here you are somebody else. Switch?",
+    );
   },
 );
 
