@@ -4,8 +4,17 @@
 import { byId, handFocusOn, setText } from "./element.js";
 
 /** What can be told, the most important first: what one has just done in vain comes before what is so for longer. */
-const KINDS =
-  /** @type {const} */ (["signed-out", "no-room", "not-done", "sign-in", "gap", "storage", "version", "mention"]);
+const KINDS = /** @type {const} */ ([
+  "signed-out",
+  "no-room",
+  "not-done",
+  "sign-in",
+  "name",
+  "gap",
+  "storage",
+  "version",
+  "mention",
+]);
 
 /**
  * So soon after a click there, or after one notice took the place of another, in milliseconds, nobody means what he clicks: it is the second

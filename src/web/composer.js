@@ -44,8 +44,8 @@ export class Composer {
 
   /**
    * @param {Memory} memory
-   * @param {{ send: (body: string, replyTo: string) => void, renamed: () => void, answer: (id: string) => void }} actions
-   * `answer` is told what is answered; "" for nothing.
+   * @param {{ send: (body: string, replyTo: string) => void, renamed: (isNew: boolean) => void, answer: (id: string) => void }} actions
+   * `renamed` is told whether one never had the name in this browser, `answer` what is answered; "" for nothing.
    */
   constructor(memory, actions) {
     this.#memory = memory;
@@ -70,17 +70,18 @@ export class Composer {
       event.preventDefault();
       const name = this.#name.value.trim();
       if (!isVisible(name)) return this.#name.select();
+      const isNew = !memory.wasCalled(name);
       memory.name = name;
       this.#showName();
       this.write();
-      actions.renamed();
+      actions.renamed(isNew);
     });
     this.#nameForm.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || isConverting(event) || !memory.name) return;
       this.#showName();
       this.write();
     });
-    byId("rename").addEventListener("click", () => this.#askName());
+    byId("rename").addEventListener("click", () => this.askName());
     if (memory.name) this.#showName();
   }
 
@@ -169,7 +170,7 @@ export class Composer {
   #submit() {
     const body = this.#body();
     if (!isVisible(body) || this.#send.disabled) return;
-    if (!this.#memory.name) return this.#askName(); // somebody has emptied the storage
+    if (!this.#memory.name) return this.askName(); // somebody has emptied the storage
     const fromButton = document.activeElement === this.#send;
     const { text, replyTo } = this.draft;
     this.#memory.forgetDraft(this.#room, text);
@@ -189,7 +190,8 @@ export class Composer {
     return bodyOf(this.#text.value);
   }
 
-  #askName() {
+  /** Asks what you are called, or want to be called from now on. */
+  askName() {
     this.#form.hidden = true;
     this.#nameForm.hidden = false;
     this.#name.value = this.#memory.name;

@@ -59,7 +59,13 @@ export class Memory {
     return this.#get("name");
   }
   set name(name) {
+    const before = this.name;
+    if (before && before !== name) this.#set(`called ${before}`, "yes");
     this.#set("name", name);
+  }
+  /** Whether you have a name, or had it before in this browser. @param {string} name */
+  wasCalled(name) {
+    return name === this.name || this.#get(`called ${name}`) !== "";
   }
 
   /** What a server that asks for it is shown; "" where there is none. */

@@ -75,7 +75,7 @@ const timeline = new Timeline({
   },
   remove: (item) => outbox.takeBack(item),
 });
-const composer = new Composer(memory, { send, renamed: () => timeline.rename(session.me), answer });
+const composer = new Composer(memory, { send, renamed, answer });
 
 /** What is being written. */
 const text = /** @type {HTMLTextAreaElement} */ (byId("text"));
@@ -136,6 +136,7 @@ function open(isFollowed = true, from = NIL) {
   if (current !== before) { // else one has only gone elsewhere in the room, perhaps to look something up for what one writes
     actions?.leave();
     done.clear();
+    banner.tell("name", undefined);
     banner.tell("gap", undefined);
     if (notDoneIn === before || notDoneIn === current) banner.tell("not-done", undefined);
   }
@@ -183,6 +184,16 @@ function send(body, replyTo) {
   const message = { room: current, author: memory.name, body, after, unread: !conversation?.newest };
   outbox.add({ ...message, ...replyTo && { replyTo } });
   timeline.goToEnd();
+}
+
+/** One has another name. @param {boolean} [isNew] Whether one never had it in this browser. */
+function renamed(isNew = false) {
+  const { me } = session;
+  timeline.rename(me);
+  // What stands under it then was written on another device or by somebody else, which the page can't know.
+  const isTaken = isNew && !me.sub && document.querySelector("#log .own") !== null;
+  const taken = { text: words.nameTaken(shownName(me.name)), button: words.anotherName, act: () => composer.askName() };
+  banner.tell("name", isTaken && taken);
 }
 
 /** Tells that something could not be done, until one goes elsewhere, or there. @param {string} text @param {string} [room] Where one can look. */
@@ -415,7 +426,7 @@ agree(memory, composer, {
   isSame: () => session.isSame, // else one's words would be the next one's
   renamed: () => {
     composer.renamed();
-    timeline.rename(session.me);
+    renamed();
   },
 });
 open();

@@ -141,6 +141,12 @@ export function openInstead(room) {
   return `Open ${room}`;
 }
 
+/** @param {string} name */
+export function nameTaken(name) {
+  return `Somebody has written here as “${within(name)}” before. If that was not you, nobody can tell you apart.`;
+}
+
+export const anotherName = "Choose another name";
 export const gap = "Some messages that you had not read are gone: old ones are removed here.";
 export const storageFull =
   "This browser can store nothing more for this page: your name, drafts, messages that are not sent and what you have read are lost when you close it.";

@@ -5830,6 +5830,20 @@ export const mutations: readonly Mutation[] = [
     "“${body}”. Save",
   ),
   broken(
+    "nobody is told that a name is in use which he takes",
+    ["web/chat_test.ts > Who takes a name"],
+    "src/web/page.js",
+    'banner.tell("name", isTaken && taken);',
+    'banner.tell("name", undefined);',
+  ),
+  broken(
+    "who takes a name again that he had is told that it is in use",
+    ["web/chat_test.ts > Who takes a name"],
+    "src/web/memory.js",
+    'this.#set(`called ${before}`, "yes");',
+    "void before;",
+  ),
+  broken(
     "one's own name is turned around at the side",
     ["web/safety_test.ts > Nothing that is written"],
     "src/web/composer.js",
@@ -7248,7 +7262,7 @@ export const mutations: readonly Mutation[] = [
     "an emptied storage makes nobody of who writes",
     ["web/memory_test.ts > empties the storage"],
     "src/web/composer.js",
-    "if (!this.#memory.name) return this.#askName(); // somebody",
+    "if (!this.#memory.name) return this.askName(); // somebody",
     "// somebody",
   ),
   broken(

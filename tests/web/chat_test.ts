@@ -63,6 +63,27 @@ webTest("Somebody new is asked for a name once, and can change it", async () => 
   assertEquals((await messages(site, "names", "wait=0")).map(({ author }) => author), ["Ada", "Augusta"]);
 });
 
+webTest("Who takes a name that somebody has written under is told so once, and can take another", async () => {
+  await post(site, "taken", { body: "It is me", author: "Zoe" });
+  await using visitor = await visit(site, { room: "taken" });
+  const { page } = visitor;
+  await visitor.sees("It is me");
+  const take = async (name: string) => {
+    await page.fill("#name", name);
+    await page.press("#name", "Enter");
+  };
+  await take("Zoe");
+  await page.waitForSelector("#banner.shown [role=status] >> text=Somebody has written here as “Zoe” before.");
+  await page.press("#banner-button", "Enter");
+  assertEquals(await page.evaluate(() => document.activeElement!.id), "name");
+  await take("Noor");
+  assertEquals(await page.isVisible("#banner-close"), false);
+  await page.click("#rename");
+  await take("Zoe"); // which one had before in this browser
+  await page.waitForSelector("#log .own");
+  assertEquals(await page.isVisible("#banner-close"), false);
+});
+
 webTest("A message is there at once, dimmed until it is confirmed, and never there twice", async () => {
   await using ada = await visit(site, { room: "once", name: "Ada" });
   const answer = await holdAnswers(ada.page);

@@ -130,6 +130,7 @@ Deno.test("A name turns no sentence around in which it stands", () => {
     words.linkForAnother(name, name, 0),
     words.linkRenews(name),
     words.changedMeanwhile(name),
+    words.nameTaken(name),
     words.noSuchRoom(name, ""),
     words.notInRoomNames("\u202E"),
   ];
