@@ -23,6 +23,9 @@ import * as words from "./words.js";
 /** How many colours page.css has for people. */
 const HUES = 8;
 
+/** So many lines page.css shows of a message that is folded. */
+const FOLDED_LINES = 20;
+
 /** A name of so many characters may be cut. */
 const LONG_NAME = 24;
 
@@ -174,9 +177,12 @@ function whatIsWritten(text, changed) {
     if (folded) scroller.scrollTop += more.getBoundingClientRect().top - top;
     scroller.dispatchEvent(new Event("scroll")); // the timeline has to see whether this is the end
   });
-  // Where lines are long it may be seen whole, and there is nothing more to show. The button keeps its place, so that nothing moves.
+  // Where lines are long it may be seen whole also when it is folded: there is nothing more to show, nor less. The button keeps its place,
+  // so that nothing moves.
   new ResizeObserver(() => {
-    const isWhole = body.classList.contains("folded") && body.scrollHeight <= body.clientHeight;
+    const isWhole = body.classList.contains("folded")
+      ? body.scrollHeight <= body.clientHeight
+      : body.scrollHeight <= Math.ceil(FOLDED_LINES * parseFloat(getComputedStyle(body).lineHeight));
     more.style.visibility = isWhole ? "hidden" : "";
     body.classList.toggle("whole", isWhole);
   }).observe(body);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { part } from "../../src/web/length.js";
 import { testSite, visit, webTest } from "../support/browser.ts";
-import { post, posted } from "../support/client.ts";
+import { post } from "../support/client.ts";
 import { spawnServer } from "../support/server.ts";
 import { bearer, SECRET, tokenOf } from "../support/tokens.ts";
 
@@ -105,9 +105,12 @@ webTest(
   async () => {
     const room = "wide";
     const lines = 20; // as many as are ever seen of one that is folded
-    const body = Array(lines).fill("It still fits in a little line. ".repeat(3).slice(0, 85)).join("\n");
-    const { id } = await posted(site, room, body);
-    await using reader = await visit(site, { room, name: "Ada", viewport: { width: 1600, height: 700 } });
+    const line85 = "It still fits in a little line. ".repeat(3).slice(0, 85);
+    const body = Array(lines).fill(line85).join("\n");
+    const key = "a key that nobody can guess";
+    const { id } = await (await post(site, room, { body }, { "message-key": key })).json();
+    const wide = { width: 1600, height: 700 };
+    await using reader = await visit(site, { room, name: "Ada", viewport: wide });
     const { page } = reader;
     await page.waitForSelector("#log .body");
     const { x, y, width, height } = (await page.locator("#log .body").boundingBox())!;
@@ -124,6 +127,22 @@ webTest(
     await page.setViewportSize({ width: 390, height: 700 });
     await page.waitForSelector("#log .unfold");
     await page.click("#log .unfold");
+    await page.waitForSelector("#log .unfold >> text=Show less");
+    // Once it was unfolded, a wide window has nothing less to show either, nor when it is edited there.
+    const hidden = () =>
+      reader.until(() => getComputedStyle(document.querySelector(".unfold")!).visibility === "hidden", 0);
+    await page.setViewportSize(wide);
+    await hidden();
+    const edit = await fetch(`${site.url}/rooms/${room}/messages/${id}`, {
+      method: "PATCH",
+      headers: { "message-key": key, "content-type": "application/json" },
+      body: JSON.stringify({ body: ["Anew", ...Array(lines - 2).fill(line85)].join("\n") }),
+    });
+    assertEquals((await edit.json()).id, id);
+    await page.waitForSelector("#log .body >> text=Anew");
+    assertEquals(await page.textContent("#log .unfold"), "Show less");
+    await hidden();
+    await page.setViewportSize({ width: 390, height: 700 });
     await page.waitForSelector("#log .unfold >> text=Show less");
   },
 );
