@@ -6043,8 +6043,8 @@ export const mutations: readonly Mutation[] = [
     "what one does in vain while one is asked to sign in is not told",
     ["web/session_test.ts > Who may read without a token"],
     "src/web/banner.js",
-    '"no-room", "not-done", "sign-in"',
-    '"sign-in", "no-room", "not-done"',
+    '"no-room",\n  "not-done",\n  "sign-in",',
+    '"sign-in",\n  "no-room",\n  "not-done",',
   ),
   broken(
     "what one has done in vain is told in other rooms, too",
