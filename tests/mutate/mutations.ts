@@ -6232,7 +6232,7 @@ export const mutations: readonly Mutation[] = [
     "whoever takes another name is led to the newest, in all windows",
     ["web/tabs_test.ts > agree on the name"],
     "src/web/page.js",
-    "    composer.renamed();\n    timeline.rename(session.me);",
+    "    composer.renamed();\n    renamed();",
     "    composer.renamed();\n    open();",
   ),
   broken(
