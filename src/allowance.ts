@@ -105,6 +105,15 @@ export class Allowance {
     this.#reads?.owe(Math.floor(bytes / READ_BYTES));
   }
 
+  /**
+   * The turn of a read has come. What others of his have brought meanwhile is owed by then: else as many as come at once would all be made,
+   * however long they are.
+   * @throws {Problem} 429.
+   */
+  goOn(): void {
+    this.#take(this.#reads, 0);
+  }
+
   /** A read is to ask the database that nobody has asked for yet. Takes it if there is one left, and refuses nobody. */
   readAhead(): boolean {
     return (this.#reads?.take() ?? 0) === 0;

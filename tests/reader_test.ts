@@ -1,5 +1,5 @@
 // What is read for clients, each in his turn: no read keeps the others waiting, however much it has to come past.
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { makeId, NIL } from "../src/chat/cursor.ts";
 import { nextTurn } from "../src/chat/deadlines.ts";
 import { Floors } from "../src/chat/floors.ts";
@@ -93,6 +93,33 @@ Deno.test("What a stream catches up with counts by its length for each who is gi
   const clients = ["first", "second", "third"].map(client);
   await Promise.all(clients.map((allowance) => reader.entriesAfter("long", NIL, false, allowance, { signal })));
   assertEquals(clients.map(readsOf), [3, 3, 2]); // of 250 kB; the first two read as well
+});
+
+Deno.test("Of long pages that a client asks for at once no more are read than it may, and what is on nobody's account is read", async () => {
+  await using opened = await open();
+  const { reader, database } = opened;
+  await database.sql`insert into heads (room, seq, ms) values ('long', 100, 1700000000000)`;
+  await database.sql`
+    insert into messages (room, id, body) select 'long', id, repeat('x', 10000)
+    from unnest(${`{${Array.from({ length: 100 }, (_, i) => idOf(i + 1))}}`}::uuid[]) id`;
+  const ways: [name: string, read: (before: string, after: string, allowance: Allowance) => Promise<unknown>][] = [
+    ["pages", (_, after, allowance) => reader.pageAfter({ room: "long", after, limit: 1_000, exact: true }, allowance)],
+    ["pages back", (before, _, allowance) => reader.pageBefore("long", before, 1_000, allowance)],
+  ];
+  for (const [name, read] of ways) {
+    const allowance = client(name);
+    allowance.read(READS - 10);
+    const reading = Array.from({ length: 10 }, (_, i) => {
+      const [before, after] = [1_800_000_000_000, 1_600_000_000_000].map((ms) => makeId(ms, i, "0123456789"));
+      return read(before!, after!, allowance).then(() => "read", ({ status }) => status);
+    });
+    const outcomes = await Promise.all(reading);
+    const given = outcomes.filter((outcome) => outcome === "read").length;
+    assert(given < 5, `${given} ${name} were read`); // each counts as nine more when it is there, by which time the next has begun
+    assertEquals(outcomes.filter((outcome) => outcome === 429).length, 10 - given);
+    assertEquals(await reader.run(allowance, "long", () => Promise.resolve("nobody's"), 0), "nobody's");
+    await read(last, NIL, client("another"));
+  }
 });
 
 /** A client whose time stands still. */

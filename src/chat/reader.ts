@@ -67,10 +67,14 @@ export class Reader {
     this.#clock = new Clock(() => store.clock());
   }
 
-  /** Reads something else, in turn; `price` is what it counts as. */
+  /** Reads something else, in turn; `price` is what it counts as, and 0 where it is on nobody's account. */
   async run<T>(allowance: Allowance, room: string, read: () => Promise<T>, price = 1): Promise<T> {
+    if (price === 0) return await this.#gate.run(allowance, room, read);
     allowance.read(price);
-    return await this.#gate.run(allowance, room, read);
+    return await this.#gate.run(allowance, room, () => {
+      allowance.goOn();
+      return read();
+    });
   }
 
   /**

@@ -3536,6 +3536,20 @@ export const mutations: readonly Mutation[] = [
     "void begun;\n      const turn = this.#turns(allowance, room, client);\n      const { entries, full, past }",
   ),
   broken(
+    "all long pages are read that are asked for at once",
+    ["reader_test.ts > long pages that a client asks for at once"],
+    READER,
+    "allowance.goOn();",
+    "",
+  ),
+  broken(
+    "who owes reads can't post into a room that is not known",
+    ["reader_test.ts > long pages that a client asks for at once"],
+    READER,
+    "if (price === 0) return",
+    "if (false) return",
+  ),
+  broken(
     "who asks for one message is given it as it is being read already",
     ["reader_test.ts > anew for who asks later"],
     READER,
