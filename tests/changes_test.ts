@@ -119,6 +119,77 @@ Deno.test("A message with a sub is that sub's; a moderator deletes any, and edit
   assertEquals(problem(await remove(server, message, eve)), [403, "forbidden"]); // as before: he learns nothing
 });
 
+Deno.test("A deleted message tells nobody that it was deleted who can't prove that it was his", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const message = await say(server, "One");
+  assertEquals((await remove(server, message)).status, 204);
+  for (const headers of [{}, { "message-key": "x".repeat(30) }]) {
+    assertEquals(problem(await remove(server, message, headers)), [403, "forbidden"]);
+    assertEquals(problem(await edit(server, message, "back", headers)), [403, "forbidden"]);
+  }
+  assertEquals((await remove(server, message)).status, 204);
+  assertEquals(problem(await edit(server, message, "back")), [410, "gone"]);
+});
+
+Deno.test("A message without a sub is whoever's who shows its Message-Key, whatever his token, and nobody's by a token alone", async () => {
+  await using database = await postgres.create();
+  const env = { TOKEN_SECRET: SECRET, ANONYMOUS_READ: "*", ANONYMOUS_WRITE: "*" };
+  await using server = await startServer(database.url, env);
+  const ada = bearer(await tokenOf({ sub: "ada", read: ["*"], write: ["*"] }));
+  const mod = bearer(await tokenOf({ sub: "mod", read: ["*"], write: ["*"], moderate: ["*"] }));
+  const message = await say(server, "One");
+  const other = { "message-key": "x".repeat(30) };
+  for (const headers of [ada, mod, { ...ada, ...other }, other, {}]) {
+    assertEquals(problem(await edit(server, message, "stolen", headers)), [403, "forbidden"]);
+    assertEquals(problem(await edit(server, message, "One", headers)), [403, "forbidden"]); // as it is
+  }
+  for (const headers of [ada, { ...ada, ...other }]) {
+    assertEquals(problem(await remove(server, message, headers)), [403, "forbidden"]);
+  }
+  const edited = await edit(server, message, "Two", { ...ada, "message-key": KEY });
+  assertEquals(edited.json, { ...message, body: "Two", changed: edited.json.changed! }); // and it is not hers now
+  assertEquals((await edit(server, message, "Three")).status, 200);
+  assertEquals((await remove(server, message, mod)).status, 204);
+});
+
+Deno.test("A change to what a message says already is none: it stays at its place, and nobody is told", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const [first, second] = [await say(server, "One"), await say(server, "Two")];
+  const follower = poll(server, second.id, 50);
+  await until(() => server.chat.state.waiters === 1, "it waits");
+  const [before] = await database.sql`select * from heads`;
+  for (const known of [undefined, `"${first.id}"`, `"${second.id}"`, "*"]) {
+    const headers = { "message-key": KEY, ...known && { "if-match": known } };
+    const answer = await edit(server, first, "One", headers);
+    assertEquals([answer.status, answer.json, answer.headers.get("etag")], [200, first, `"${first.id}"`], known);
+  }
+  assertEquals(await database.sql`select * from heads`.then(([head]) => head), before);
+  const { changed } = (await edit(server, first, "Three")).json;
+  assertEquals((await follower).json.map(({ changed }) => changed), [changed]); // the first of which it is told
+});
+
+Deno.test("If-Match is one strong tag, or any, and nothing is changed by what it can't be", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  const message = await say(server, "One");
+  const { id } = message;
+  const forms = [`W/"${id}"`, `"${id}", "${id}"`, `"${NIL}","${id}"`, id, '""', '"*"', `*, "${id}"`, "*, *", `"${id}`];
+  for (const form of forms) {
+    const headers = { "message-key": KEY, "if-match": form };
+    for (const answer of [await edit(server, message, "Two", headers), await remove(server, message, headers)]) {
+      const { parameter } = answer.json as unknown as ProblemDetails;
+      assertEquals([...problem(answer), parameter], [400, "invalid-request", "If-Match"], form);
+    }
+  }
+  assertEquals(await messages(server, "room", "wait=0"), [message]);
+  const any = { "message-key": KEY, "if-match": "*" };
+  assertEquals((await edit(server, message, "Two", any)).status, 200);
+  assertEquals((await remove(server, message, any)).status, 204);
+  assertEquals((await remove(server, message, { ...any, "if-match": `"${id}"` })).status, 204); // it is as he wants it
+});
+
 Deno.test("If-Match changes only what one knows, and a change that was made already is no failure", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

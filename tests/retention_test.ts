@@ -194,6 +194,42 @@ Deno.test("A message that was changed is as old as its change, so that who was a
   assertEquals(pick(await get(server, `/rooms/room/messages?after=${gone}&wait=0&changes=true`)), [ids[3], ids[1]]);
 });
 
+Deno.test("What answers a message that is gone stays, and says which it answers, until it is deleted itself", async () => {
+  await using database = await postgres.create();
+  await using server = await startServer(database.url);
+  await using other = await startServer(database.url);
+  const [old] = await stored(database, "room", [30, 1]);
+  const key = { "message-key": "a key that nobody else knows" };
+  const say = async (body: string, more = {}) => (await read(post(server, "room", { body, ...more }, key))).json;
+  const remove = async ({ id }: Message) => {
+    const { status } = await fetch(`${server.url}/rooms/room/messages/${id}`, { method: "DELETE", headers: key });
+    assertEquals(status, 204);
+  };
+  const deleted = await say("taken back");
+  const gone = [old!, deleted.id];
+  const answers: Message[] = [];
+  for (const reply_to of gone) answers.push(await say("Yes", { reply_to }));
+  await remove(deleted);
+  await trimmed(database, "7");
+  for (const reply_to of gone) answers.push(await say("Still yes", { reply_to }));
+  assertEquals(answers.map(({ reply_to }) => reply_to), [...gone, ...gone]);
+  const statuses = await Promise.all(gone.map(async (id) => (await get(server, `/rooms/room/messages/${id}`)).status));
+  assertEquals(statuses, [404, 410]);
+  const found = async (server: { url: string }, query: string) =>
+    (await messages(server, "room", query)).filter(({ reply_to }) => reply_to);
+  for (const each of [server, other]) {
+    for (const query of ["wait=0", "wait=5", "changes=true&wait=0", "changes=true&wait=5", "before=now", "q=yes"]) {
+      assertEquals(await found(each, query), answers, query);
+    }
+  }
+  await remove(answers[0]!);
+  for (const query of ["wait=0", "changes=true&wait=0", "before=now", "q=yes"]) {
+    assertEquals(await found(server, query), answers.slice(1), query);
+  }
+  const rows = await database.sql`select reply_to from messages where body = ''`;
+  assertEquals([...rows], [{ reply_to: null }, { reply_to: null }]);
+});
+
 Deno.test("Who reads from the start comes past any number of lately deleted messages that stand below what was removed", async () => {
   await using database = await postgres.create();
   await using server = await startServer(database.url);

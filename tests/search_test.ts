@@ -84,6 +84,12 @@ test("A text is found wherever it stands, in large and small letters of all scri
     ["DİYARBAKIR", "diyarbakır"],
     ["caf\u00e9 noir", "CAFE\u0301"], // one code point, and two
     ["cre\u0300me", "CR\u00c8ME"],
+    ["I\u0307zmir'de", "izmir"],
+    ["zwei \u212bngstr\u00f6m", "a\u030angstro\u0308m"], // which is a sign of its own, and the letter once it is small
+    ["300 \u212a warm", "300 k warm"],
+    ["\ufb01ne \ufb02owers", "FINE FLOWERS"], // two letters in one
+    ["EFFICIENT", "e\ufb03cient"],
+    ["Wach\u017ftube", "WACHSTUBE"], // the long s
     ["한국어", "\u1112\u1161\u11ab국어"],
     ["東京へ行く", "京へ"],
     ["🦊🐻", "🦊🐻"],
