@@ -6026,6 +6026,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "in a quote a long name hides that it is somebody else's",
+    ["web/session_test.ts > However long"],
+    "src/web/page.css",
+    "  display: inline-block;\n  max-inline-size: 45%;\n",
+    "",
+  ),
+  broken(
     "who looks like somebody else stands in what was found as that one",
     ["web/session_test.ts > A name that stands"],
     "src/web/search.js",

@@ -681,6 +681,41 @@ webTest(
   },
 );
 
+webTest("However long a name is, what marks it is seen, also in a quote and above what one writes", async () => {
+  const token = await tokenOf({ sub: "u1", name: "Ada", read: ["*"], write: ["*"] });
+  const name = `da ${"of the many names ".repeat(5)}`.trim();
+  await say("open", "The first", undefined, { author: `A${name}` });
+  const response = await post(server, "open", { body: "Under a long name", author: `А${name}` }); // whose first letter is Cyrillic
+  const { id } = await response.json();
+  await say("open", "An answer", token, { reply_to: id });
+  await using visit = await newPage();
+  const { page } = visit;
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.goto(`${server.url}/#token=${token}`);
+  await page.goto(`${server.url}/#open`);
+  await page.waitForSelector(`.quoted[data-of="${id}"] .name`);
+  await page.focus(`#message-${id}`);
+  await page.keyboard.press("Shift");
+  await page.waitForSelector("#actions");
+  await page.keyboard.press("r");
+  await page.waitForSelector("#replying .name");
+  await page.click("#find");
+  await page.fill("#search input", "Under a long name");
+  await page.waitForSelector("#search a");
+  const seen = (place: string) =>
+    page.$$eval(`${place} :is(.claim, .doubt)`, (marks) =>
+      marks.map((mark) => {
+        const { left, top, width, height } = mark.getBoundingClientRect();
+        return document.elementFromPoint(left + width / 2, top + height / 2) === mark;
+      }));
+  assertEquals(await seen("#search"), [true, true]);
+  await page.click("#search >> text=Close");
+  await page.waitForSelector("#search", { state: "detached" });
+  for (const place of [`#message-${id} header`, `.quoted[data-of="${id}"]`, "#replying"]) {
+    assertEquals(await seen(place), [true, true], place);
+  }
+});
+
 webTest(
   "What waits to be sent is marked as what it will be: a message of who signed in, and of nobody else",
   async () => {
