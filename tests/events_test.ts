@@ -324,7 +324,7 @@ Deno.test("A stream that nobody goes on reading holds nothing, wherever it was l
     limits: LIMITS,
   });
   for (let pieces = 0; pieces < 6; pieces++) {
-    const { body } = await app.fetch(new Request("http://x/rooms/big/events"));
+    const { body } = await app.fetch(new Request("http://localhost/rooms/big/events"));
     assertEquals(server.chat.state.subscribers, 1);
     const reader = body!.getReader();
     for (let n = 0; n < pieces; n++) assert(!(await reader.read()).done);
@@ -348,7 +348,7 @@ for (const tail of [1, 1_000]) {
     });
     const all = await messages(server, "big", "wait=0");
     for (const [place, changes] of [[20, false], [21, true]] as const) {
-      const { body } = await fetch(new Request(`http://x/rooms/big/events?changes=${changes}`));
+      const { body } = await fetch(new Request(`http://localhost/rooms/big/events?changes=${changes}`));
       const reader = body!.getReader(); // takes one piece at a time, and none before it is asked for
       let text = "";
       const read = async () => text += new TextDecoder().decode((await reader.read()).value);
