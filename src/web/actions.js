@@ -369,6 +369,7 @@ export class Actions {
       rowOf(id)?.classList.remove("deleting");
       return this.#doings.notDeleted(error.problem?.detail ?? error.message);
     }
+    this.#memory.forgetEdit(id);
     // That took a while, in which one may have gone elsewhere; and a row that is gone by now has left the focus to all of them.
     const ofRow = this.#row === undefined || messageOf(this.#row)?.id === id;
     const isFree = document.activeElement === this.#scroller || isFocusFree(rowOf(id), ofRow ? this.#bar : null);

@@ -242,6 +242,7 @@ async function quoting() {
 
 /** Has all that repeats a message say what it says now, or no more: quotes, what was found, the desktop, the mark of what speaks of you. @param {Message | Deletion} news */
 async function became(news) {
+  if ("deleted" in news) memory.forgetEdit(news.id); // nobody can go on with it
   reply?.became(news);
   rooms.became(news, timeline.unread);
   found?.(news);

@@ -1125,6 +1125,20 @@ export const mutations: readonly Mutation[] = [
     "Object.defineProperty(event, 'target', { value: document.activeElement });",
   ),
   broken(
+    "what one has begun to make of a message is kept when that is deleted elsewhere",
+    ["web/actions_test.ts > begun to make of a message goes"],
+    "src/web/page.js",
+    'if ("deleted" in news) memory.forgetEdit(news.id);',
+    "",
+  ),
+  broken(
+    "what one has begun to make of a message is kept when one deletes that",
+    ["web/actions_test.ts > begun to make of a message goes"],
+    "src/web/actions.js",
+    "this.#memory.forgetEdit(id);",
+    "",
+  ),
+  broken(
     "a reply is begun behind what one edits",
     ["web/actions_test.ts > replies while he edits"],
     "src/web/page.js",

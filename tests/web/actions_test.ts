@@ -184,6 +184,37 @@ webTest("An edit that was begun is there again after a reload, until it is saved
   assertEquals(await reopen("One, and a long story"), "One, and a long story");
 });
 
+webTest(
+  "What one has begun to make of a message goes with it, wherever that is deleted, and wherever one is by then",
+  async () => {
+    await using ada = await visit(site, { room: "goes", name: "Ada" });
+    const { page } = ada;
+    for (const text of ["One", "Two", "Three"]) await ada.say(text);
+    await ada.settles();
+    for (const body of ["One", "Two"]) {
+      await act(ada, body, "Edit");
+      await page.fill("#edited-text", `${body}, and a long story`);
+    }
+    await act(ada, "Three", "Reply");
+    assertEquals((await unsaved(ada)).sort(), ["One, and a long story", "Two, and a long story"]);
+    const two = (await messages(site, "goes", "wait=0")).find(({ body }) => body === "Two")!;
+    const key = await page.evaluate((id) => localStorage.getItem(`linger / key ${id}`)!, two.id);
+    const url = `${site.url}/rooms/goes/messages/${two.id}`;
+    assertEquals((await fetch(url, { method: "DELETE", headers: { "message-key": key } })).status, 204);
+    await ada.sees("One", "Three");
+    assertEquals(await unsaved(ada), ["One, and a long story"]);
+
+    agree(page);
+    const held = await hold(page, "DELETE");
+    await act(ada, "One", "Delete");
+    await held.asked;
+    await page.evaluate(() => location.hash = "elsewhere");
+    await ada.until(() => document.querySelector("h1")!.textContent === "elsewhere", 0);
+    held.release();
+    await ada.until(() => Object.keys(localStorage).every((key) => !key.includes(" edit ")), 0);
+  },
+);
+
 webTest("Of the edits that were begun the ten that were written at last are kept", async () => {
   await using ada = await visit(site, { room: "ten", name: "Ada" });
   for (const body of ["One", "Two"]) await ada.say(body);
