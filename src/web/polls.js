@@ -8,6 +8,8 @@
 // none misses anything or gets anything twice, and a window that stands elsewhere asks for itself.
 import { Lease, rank, RENEW_MS } from "./lease.js";
 
+/** @import { Deletion, Message } from "../client/client.ts" */
+
 /** Polls that may wait at a time: half of the connections that a browser has. */
 const WAITING = 3;
 
@@ -36,7 +38,7 @@ const LISTING_MS = 2_000;
 /**
  * What came after a cursor.
  * @typedef {object} Answer
- * @property {unknown[]} news
+ * @property {(Message | Deletion)[]} news
  * @property {string} next The cursor from which it goes on.
  * @property {string} link
  */
@@ -95,6 +97,7 @@ export class Polls {
       this.#list = { ...told.list, at: performance.now() };
       this.#listed();
     } else {
+      this.#update(told.answer);
       this.#answers.set(told.place, told.answer);
       for (const oldest of this.#answers.keys()) {
         if (this.#answers.size <= KEPT) break;
@@ -102,6 +105,18 @@ export class Polls {
       }
     }
     this.#wake();
+  }
+
+  /** Has what is kept of messages be as they are now: a window that is behind needs no words that were taken back. @param {Answer} told */
+  #update({ news }) {
+    const changed = new Map(news.flatMap((message) => message.changed ? [[nameOf(message), message]] : []));
+    if (changed.size === 0) return;
+    for (const known of this.#answers.values()) {
+      known.news = known.news.map((message) => {
+        const now = changed.get(nameOf(message));
+        return now && (message.changed ?? "") < (now.changed ?? "") ? now : message;
+      });
+    }
   }
 
   /** A poll that waits here until there is news, or the server waits for it. @param {Request} request @param {URL} url */
@@ -268,6 +283,11 @@ function streamOf(url) {
   stream.searchParams.delete("after");
   stream.searchParams.delete("wait");
   return stream.pathname + stream.search;
+}
+
+/** Names a message across rooms. @param {Message | Deletion} message */
+function nameOf({ room, id }) {
+  return `${room} ${id}`;
 }
 
 /** The same poll, for which the server waits so long. @param {Request} request @param {number} seconds */

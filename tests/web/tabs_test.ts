@@ -264,6 +264,39 @@ webTest("A tab that comes back after it was frozen has what came meanwhile, once
   for (const one of [first, second]) await one.sees("One", "Two", "Three", "Four");
 }, { notInFirefox: "only Chromium can be told to freeze or to crash" });
 
+webTest("A tab that is behind is given of what others were told no words that were taken back since", async () => {
+  await using ada = await visit(site, { room: "one", name: "Ada" });
+  const given = await ada.page.evaluate(async () => {
+    const base = new URL("/", location.href);
+    const script = new URL("web/polls.js", base).href;
+    const { Polls } = await import(script);
+    const polls = new Polls(base, () => {});
+    const [told, heard] = [0, 1].map(() => new BroadcastChannel(`linger ${base.pathname}`)) as [
+      BroadcastChannel,
+      BroadcastChannel,
+    ];
+    let count = 0;
+    const all = new Promise<void>((resolve) => heard.onmessage = () => ++count === 3 && resolve());
+    const path = "/rooms/behind/messages?limit=100&changes=true";
+    const tell = (after: string, next: string, news: unknown[]) =>
+      told.postMessage({ place: ` ${path} ${after}`, answer: { news, next, link: "" } });
+    const room = "behind";
+    tell("1", "3", [{ id: "2", room, body: "secret" }, { id: "3", room, body: "wrong" }]);
+    tell("3", "4", [{ id: "3", room, body: "right", changed: "4" }]);
+    tell("4", "5", [{ id: "2", room, changed: "5", deleted: true }, {
+      id: "3",
+      room: "other",
+      changed: "5",
+      deleted: true,
+    }]);
+    await all;
+    const response = await polls.fetch(new Request(new URL(`${path}&after=1&wait=50`, base)));
+    for (const channel of [told, heard]) channel.close();
+    return (await response.json()).map(({ id, body }: { id: string; body?: string }) => `${id} ${body}`);
+  });
+  assertEquals(given, ["2 undefined", "3 right", "3 right", "2 undefined", "3 undefined"]);
+});
+
 webTest("Tabs of one person agree on the name, and on which message is whose; nobody is led away", async () => {
   await writeHistory(site.database.sql, "agree", [
     [60, "Mallory", "From another device"],
