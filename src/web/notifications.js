@@ -12,6 +12,7 @@ import * as words from "./words.js";
 /** @import { Deletion, Message } from "../client/client.ts" */
 /** @import { Memory } from "./memory.js" */
 /** @import { Me } from "./own.js" */
+/** @import { Look } from "./rooms.js" */
 
 /** So long another window of the page has to show a message to its reader, in milliseconds. */
 const FIRST_SEEN_MS = 1_000;
@@ -22,7 +23,10 @@ const FEW = 3;
 /** What the desktop is about to be told, as it is by now, by the ids of the messages. @type {Map<string, Message | Deletion>} */
 const waiting = new Map();
 
-/** What the desktop shows, by its tag: a message's id, or what stands for many of a room. @type {Map<string, Notification>} */
+/**
+ * What the desktop shows, and of which room, by its tag: a message's id, or what stands for many of a room.
+ * @type {Map<string, { notification: Notification, room: string }>}
+ */
 const shown = new Map();
 
 /**
@@ -66,10 +70,18 @@ export class Notifications {
   became(news) {
     const { id } = news;
     if (waiting.has(id)) waiting.set(id, news);
-    const before = shown.get(id);
+    const before = shown.get(id)?.notification;
     if (!before) return;
     if (!this.#isWanted(news)) before.close();
     else if (excerpt(news.body) !== before.body) this.#show(news); // which takes its place, without a sound
+  }
+
+  /** Has what is told of messages of a room that is not open say what they say now, or go with them. @param {Look} look */
+  looked({ room, unread, from, to }) {
+    for (const [id, { room: its }] of shown) {
+      if (its !== room || id < from || id > to) continue; // what stands for many has a name that is above all ids
+      this.became(unread.find((message) => message.id === id) ?? { id, room, changed: "", deleted: true });
+    }
   }
 
   /** Whether a message is one to tell of, and was not read yet. @param {Message | Deletion} news @returns {news is Message} */
@@ -128,8 +140,8 @@ function show(tag, room, title, body) {
       location.hash = room;
       notification.close();
     };
-    shown.set(tag, notification);
-    notification.onclose = () => shown.get(tag) === notification && shown.delete(tag);
+    shown.set(tag, { notification, room });
+    notification.onclose = () => shown.get(tag)?.notification === notification && shown.delete(tag);
   } catch { /* a phone's browser has no such windows */ }
 }
 

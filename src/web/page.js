@@ -53,7 +53,10 @@ const linger = new Linger(base, {
 });
 const sidebar = new Sidebar({ choose, mayLeave: (room) => roomAfter(room) !== undefined, showAll });
 const connectionLine = new ConnectionLine();
-const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, notify);
+const rooms = new Rooms(linger, memory, session, new Lease(base, "rooms"), showRooms, (news, look) => {
+  notify(news);
+  desktop?.then((notifications) => notifications.looked(look));
+});
 const outbox = new Outbox(linger, memory, session, new Lease(base, "outbox"), (room) => {
   if (room === current) conversation?.change();
   actions?.refresh();

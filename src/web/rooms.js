@@ -43,6 +43,15 @@ const SHOWN = ["read ", "glanced ", "own ", "mention ", "room ", "unsent "];
  * @property {boolean} unsent Whether it has words of yours that are not sent.
  */
 
+/**
+ * A look into a room that is not open.
+ * @typedef {object} Look
+ * @property {string} room
+ * @property {Message[]} unread What is unread there.
+ * @property {string} from What is missing from here on is gone.
+ * @property {string} to Up to here.
+ */
+
 export class Rooms {
   #linger;
   #memory;
@@ -71,7 +80,7 @@ export class Rooms {
    * @param {Linger} linger @param {Memory} memory @param {Session} session
    * @param {Lease} lease Which window looks at rooms that are not open: the one that asks for the list, too.
    * @param {() => void} changed
-   * @param {(messages: Message[]) => void} news Is given what others have written in a room of yours that is not open.
+   * @param {(messages: Message[], look: Look) => void} news Is given what others have written in a room of yours that is not open.
    */
   constructor(linger, memory, session, lease, changed, news) {
     this.#linger = linger;
@@ -224,7 +233,8 @@ export class Rooms {
     const limit = Math.min(count + 1, GLANCE); // one more, to see whether some are missing
     const { messages, more } = await this.#linger.room(room).history({ before: "now", limit, signal });
     const last = messages.at(-1)?.id ?? "";
-    this.#memory.keepGlanced(room, last > newest ? last : newest); // the newest may have been deleted
+    const to = last > newest ? last : newest; // which may have been deleted
+    this.#memory.keepGlanced(room, to);
     const mine = messages.findLast((message) => this.#isOwn(message) && !this.#isFromHere(message));
     if (mine) this.#memory.markRead(room, mine.id);
     const read = this.#memory.lastRead(room);
@@ -238,7 +248,12 @@ export class Rooms {
       this.#memory.markRead(room, left[0] ? justBefore(left[0].id) : newest);
     }
     if (!this.heard(room, left) && isAll) this.#memory.forgetMention(room, newest);
-    this.#news(left.filter(({ id }) => id > until));
+    this.#news(left.filter(({ id }) => id > until), {
+      room,
+      unread: left,
+      from: isAll ? "" : messages[0]?.id ?? "",
+      to,
+    });
     this.#changed();
   }
 

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { mentions } from "../../src/web/mentions.js";
 import * as words from "../../src/web/words.js";
 import { clickBanner, testSite, type Visit, visit, type Visitor, webTest } from "../support/browser.ts";
-import { LISTED_MS, post, posted } from "../support/client.ts";
+import { get, LISTED_MS, post, posted, read, until } from "../support/client.ts";
 
 const site = await testSite();
 
@@ -465,6 +465,39 @@ webTest(
       long.slice(0, 200),
     ];
     assertEquals(await shown(ada), bodies.map((body) => `Noor in edited: ${body}`));
+  },
+);
+
+webTest(
+  "What the desktop was told of a room that is not open goes, or is as it is now, with the next look there",
+  async () => {
+    const room = "not-open";
+    await using ada = await away(room);
+    await ada.page.evaluate(() => location.hash = "another");
+    await ada.until(() => document.querySelector("h1")!.textContent === "another", 0);
+    const ids: string[] = [];
+    for (const body of ["Ada, the wrong words", "Ada, a secret"]) {
+      ids.push((await (await post(site, room, { body, author: "Noor" }, KEY)).json()).id);
+    }
+    const newest = async () => (await get<{ newest: string }[]>(site, "/rooms")).json.map(({ newest }) => newest);
+    await until(async () => (await newest()).includes(ids[1]!), "it is listed", LISTED_MS);
+    await wake(ada);
+    await ada.until(
+      () => ["wrong", "secret"].every((word) => localStorage["test shown"]?.includes(word)),
+      0,
+      LISTED_MS,
+    );
+    const [wrong, secret] = ids.map((id) => `${site.url}/rooms/${room}/messages/${id}`);
+    const body = JSON.stringify({ body: "Ada, the right words" });
+    assertEquals((await read(fetch(wrong!, { method: "PATCH", headers: KEY, body }))).status, 200);
+    assertEquals((await fetch(secret!, { method: "DELETE", headers: KEY })).status, 204);
+    await ada.page.evaluate(() => {
+      const now = performance.now.bind(performance);
+      performance.now = () => now() + 60_000; // after which it looks again
+    });
+    await wake(ada);
+    await ada.until(() => localStorage["test shown"].includes("the right words"), 0, LISTED_MS);
+    await ada.until(() => localStorage["test closed"] === "Ada, a secret", 0, LISTED_MS);
   },
 );
 
