@@ -347,7 +347,7 @@ Deno.test("A room whose head is far ahead of the clock is forgotten all the same
   await using database = await postgres.create();
   await using server = await startServer(database.url);
   await addMany(database, "busy", 1_500, "Ada");
-  await database.sql`update heads set prior = ms, ms = ms + 3_600_000`;
+  await database.sql`update heads set prior = ms, ms = ms + 3600000`;
   const forgotten = forget(database, "--room", "busy", "--yes");
   await soon(forgotten);
   const { code, log } = await forgotten;
