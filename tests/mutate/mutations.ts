@@ -6054,6 +6054,13 @@ export const mutations: readonly Mutation[] = [
     "",
   ),
   broken(
+    "on the smallest phone one deletes what one meant to edit",
+    ["web/actions_test.ts > smallest phone"],
+    "src/web/page.css",
+    "#actions button {\n  flex: none;\n",
+    "#actions button {\n",
+  ),
+  broken(
     "in a quote a long name hides that it is somebody else's",
     ["web/session_test.ts > However long"],
     "src/web/page.css",

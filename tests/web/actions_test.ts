@@ -792,6 +792,21 @@ webTest("A tap on a message shows what can be done with it, and another hides it
   await ada.page.waitForSelector("#actions", { state: "hidden" });
 }, { notInFirefox: "WebDriver BiDi has no touch screen" });
 
+webTest("On the smallest phone all that can be done with a message has the width of a finger", async () => {
+  const phone = { viewport: { width: 320, height: 568 }, isMobile: true, hasTouch: true };
+  await using ada = await visit(site, { room: "fingers", name: "Ada", ...phone });
+  await ada.say("Mine");
+  await ada.confirmed();
+  await ada.page.tap("#log .body");
+  await ada.page.waitForSelector("#actions [aria-label=Delete]");
+  const places = await ada.page.$$eval("#actions button", (buttons) =>
+    buttons.map((button) => {
+      const { width, right } = button.getBoundingClientRect();
+      return { width, isInside: right <= innerWidth };
+    }));
+  assertEquals(places, Array(4).fill({ width: 44, isInside: true }));
+}, { notInFirefox: "WebDriver BiDi has no touch screen" });
+
 webTest("Who replies while he edits is in his reply, and the edit is there when he comes back to it", async () => {
   const { id } = await posted(site, "beside-edit", "The question");
   await using ada = await visit(site, { room: "beside-edit", name: "Ada", badNetwork: true });
