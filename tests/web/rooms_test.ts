@@ -164,7 +164,7 @@ webTest(
     for (const name of ["lease poll 0", "key of a message"]) {
       assertLessOrEqual(await passes(`linger / ${name}`, false), few, name);
     }
-    const shown = ["read", "glanced", "mention", "room", "unsent"].map((name) => `linger / ${name} elsewhere`);
+    const shown = ["read", "glanced", "own", "mention", "room", "unsent"].map((name) => `linger / ${name} elsewhere`);
     for (const key of [...shown, null]) { // that is all that is kept, which is gone
       const count = await passes(key, true);
       assert(count > 0 && count <= few, `${key}: ${count}`);
