@@ -560,9 +560,9 @@ webTest("Who sends what is written in one tab takes nothing from another, where 
 });
 
 webTest("What was sent after somebody has emptied the storage stays in the field of no other tab", async () => {
-  await using first = await visit(site, { room: "emptied", name: "Ada" });
+  await using first = await visit(site, { room: "cleared", name: "Ada" });
   const { page } = first;
-  const second = await tab(first, "emptied");
+  const second = await tab(first, "cleared");
   await second.page.evaluate(() => document.hasFocus = () => false);
   await page.fill("#text", "Sent by now");
   const shows = (text: string) =>
