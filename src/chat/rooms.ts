@@ -8,9 +8,8 @@ import type { ListedRoom, Store } from "./store.ts";
 const MAX_AGE_MS = 2_000;
 
 /**
- * How many times as long as a look takes the list is given out: with millions of rooms a look takes a second. One alone can have waited for
- * a connection, or for a database that woke up: of the last two the shorter counts. After one that failed there is no list to give out,
- * and the next who asks has it looked for again, one look at a time.
+ * How many times as long as a look took the list is given out: with millions of rooms a look takes a second. After one that failed
+ * there is no list to give out, and the next who asks has it looked for again, one look at a time.
  */
 const REST = 50;
 
@@ -31,8 +30,6 @@ interface List {
 export class Rooms {
   #list: List | undefined;
   #looking: Promise<List> | undefined;
-  /** How long the last look took, in milliseconds. */
-  #tookBefore = 0;
 
   /** A list that has not been asked for yet, of `count` rooms. `now` is a clock in milliseconds that never jumps. */
   constructor(
@@ -65,9 +62,7 @@ export class Rooms {
     // The age counts from before the look: what was committed while it was under way may be missing.
     const since = this.now();
     const rooms = await this.store.newestRooms(this.count);
-    const took = this.now() - since;
-    const age = Math.max(MAX_AGE_MS, REST * Math.min(took, this.#tookBefore));
-    this.#tookBefore = took;
+    const age = Math.max(MAX_AGE_MS, REST * (this.now() - since));
     return this.#list = { rooms, json: JSON.stringify(rooms.slice(0, MAX_ROOMS)), until: since + age };
   }
 }

@@ -3498,13 +3498,6 @@ export const mutations: readonly Mutation[] = [
     "until: this.now() + age };",
   ),
   broken(
-    "a list of rooms whose look had to wait for the database is given out for minutes",
-    ["rooms_test.ts > as looks take"],
-    ROOMS,
-    "REST * Math.min(took, this.#tookBefore)",
-    "REST * took",
-  ),
-  broken(
     "a look for rooms that fails gives the old list",
     ["rooms_test.ts"],
     ROOMS,

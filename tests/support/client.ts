@@ -58,7 +58,7 @@ export async function health(
 export const PATIENCE_MS = Number(Deno.env.get("TEST_PATIENCE_MS") ?? 30_000);
 
 /**
- * How long a test waits for a change of the list of rooms, in milliseconds: that is given out for fifty times as long as it takes to
+ * How long a test waits for a change of the list of rooms, in milliseconds: that is given out for fifty times as long as it took to
  * make, which is a second on a busy machine.
  */
 export const LISTED_MS = 90_000;
