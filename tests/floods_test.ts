@@ -90,8 +90,10 @@ Deno.test("A flood is forgiven what is known of it, and no more", () => {
     const isKnown = (list: string[]) => list.includes(name);
     const [late, places] = [isKnown(IS_REFUSED_LATE), isKnown(TAKES_ALL_PLACES)];
     const proxy = stoppedBy === "proxy";
-    assertEquals(counted(attack, false), proxy || late ? [0, 2] : [2, 0], name);
-    assertEquals(counted(attack, true), proxy || late ? [0, 2] : places ? [1, 1] : [2, 0], name);
+    assertEquals(counted(attack, false), proxy ? [0, 2] : late ? [1, 1] : [2, 0], name);
+    assertEquals(counted(attack, true), proxy ? [0, 2] : late || places ? [1, 1] : [2, 0], name);
+    const slow = judge(attack, { ...FINE, recovery: 19_000 }, false);
+    assertEquals([slow.violations.length, slow.known.length], proxy || late ? [0, 1] : [1, 0], name);
     assertEquals(judge(attack, { ...FINE, wrong: ["lost"], left: 1 }, true).violations.length, 2, name);
   }
   for (const name of [...IS_REFUSED_LATE, ...TAKES_ALL_PLACES]) named(name);

@@ -4,7 +4,7 @@ import type { Attack } from "./attacker.ts";
 import type { Flooded } from "./flood.ts";
 
 /** What can be amiss, beside what must never be. */
-type Kind = "refusal" | "recovery" | "memory";
+type Kind = "refusal" | "recovery" | "lateness" | "memory";
 
 /** How soon after the attack messages must take no longer than before, in milliseconds. */
 const RECOVERED_MS = 2_000;
@@ -35,7 +35,7 @@ export const IS_REFUSED_LATE = ["floods: held polls over HTTP/2 (76 x 200)"];
 const EXCEPTIONS: readonly Exception[] = [
   {
     why: "a proxy is to stop it",
-    kinds: ["refusal", "recovery"],
+    kinds: ["refusal", "recovery", "lateness"],
     holds: ({ stoppedBy }) => stoppedBy === "proxy",
   },
   {
@@ -45,7 +45,7 @@ const EXCEPTIONS: readonly Exception[] = [
   },
   {
     why: "refusing all of it takes long",
-    kinds: ["refusal", "recovery"],
+    kinds: ["refusal", "lateness"],
     holds: ({ name }) => IS_REFUSED_LATE.includes(name),
   },
 ];
@@ -79,7 +79,7 @@ export function judge(
   }
   if (recovery === undefined) found("recovery", "Messages went on to take longer than before");
   else if (recovery > recoveredMs) {
-    found("recovery", `Messages took longer than before for ${(recovery / 1_000).toFixed(1)} s more`);
+    found("lateness", `Messages took longer than before for ${(recovery / 1_000).toFixed(1)} s more`);
   }
   if (live && live.ms >= LET_GO_MS && live.after - live.before > KEPT_MB) {
     found("memory", `The server has ${live.after} MB in use, and had ${live.before}`);
