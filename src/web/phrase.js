@@ -161,14 +161,15 @@ function endOfAddress(text, start) {
 
 /** A link of which nobody can mistake where it leads. @param {string} address */
 function link(address) {
-  const [scheme = "", name = ""] = /^(https?:\/\/)([^\/?#\\:]*)/i.exec(address)?.slice(1) ?? [];
+  const [scheme = "", authority = ""] = /^(https?:\/\/)([^\/?#\\]*)/i.exec(address)?.slice(1) ?? [];
+  const [name = ""] = authority.split(":");
   const rest = address.slice(scheme.length + name.length);
   // A host that is read from the right would else be seen behind digits, or a path of such letters, that stand behind it.
   const seen = /\P{ASCII}/v.test(name) ? element("bdi", { dir: "ltr", textContent: name }) : name;
   const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, scheme, seen, rest);
   link.dir = "ltr"; // by itself, whatever is around it, and from its beginning
   const { host } = new URL(address);
-  const named = (/^https?:\/\/([^\/?#\\]*)/i.exec(address)?.[1] ?? "").replace(/:(?:80|443)?$/, "");
+  const named = authority.replace(/:(?:80|443)?$/, "");
   const honest = named.toLowerCase() === host || /\P{ASCII}/v.test(named) && isPlain(named) && !looksLatin(named);
   if (!honest) link.dataset.host = host;
   return link;
